@@ -1,0 +1,220 @@
+"""Schema of hardware files: the only list of hardware fields, with bounds, defaults and units.
+
+Keys carry their unit (GB/s = 10^9 B/s; KiB, MiB, GiB are binary); a bare number is a count or a fraction.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from sim.config.fields import Float, Int, Section
+
+KvFormat = Literal["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4"]
+MmaFormat = Literal["fp16", "bf16", "fp8", "int8", "fp4"]
+SourceKind = Literal["datasheet", "measured", "estimate", "calibrated", "proposal"]
+
+PositiveFloat = Annotated[Float, Field(gt=0)]
+Latency = Annotated[Float, Field(ge=0, le=1e6)]
+Bandwidth = Annotated[Float, Field(gt=0, le=1e6)]
+Rate = Annotated[Float, Field(gt=0, le=1e6)]
+
+
+class Sm(Section):
+    """One streaming multiprocessor (compute unit on AMD parts)."""
+
+    count: Int = Field(ge=1, le=4096, description="SMs on the device")
+    clock_ghz: Float = Field(gt=0, le=10, description="SM clock under load")
+    sram_kib: Int = Field(ge=1, le=65536, description="shared memory that CTAs can use, per SM")
+    sram_reserved_kib_per_cta: Float = Field(default=1, ge=0, le=64, description="shared memory the system keeps per CTA")
+    sram_bytes_per_clk: Rate = Field(description="shared-memory bandwidth per SM")
+    regfile_kib: Int = Field(ge=1, le=65536, description="register file per SM")
+    tmem_kib: Int = Field(default=0, ge=0, le=65536, description="tensor memory per SM")
+    max_ctas: Int = Field(default=32, ge=1, le=128, description="CTA slots per SM")
+    max_warps: Int = Field(default=64, ge=1, le=1024, description="warp slots per SM")
+    max_inflight_kib: Float = Field(gt=0, le=65536, description="bytes that one SM can have outstanding to memory")
+    tensor_flop_per_clk: dict[MmaFormat, Rate] = Field(min_length=1, description="dense tensor FLOP per clock and SM, by format")
+    fp32_per_clk: Rate = Field(description="FP32 results per clock and SM")
+    exp_per_clk: Rate = Field(description="exponentials (MUFU) per clock and SM")
+
+
+class Noc(Section):
+    """Network between SMs and L2 slices."""
+
+    port_bytes_per_clk: Rate = Field(description="read data per clock into one SM")
+    write_bytes_per_clk: Rate = Field(default=32, description="write data per clock out of one SM")
+    latency_ns: Latency = Field(description="one way, SM to a near L2 slice, uncontended")
+    far_extra_ns: Latency = Field(default=0, description="added one way for a slice of another partition")
+    interpartition_gb_s: Bandwidth | None = Field(default=None, description="link between partitions, per direction; none: not limiting")
+
+
+class L2(Section):
+    """Second-level cache: set-associative, sectored, sliced over the memory channels."""
+
+    capacity_mib: Float = Field(gt=0, le=65536, description="total capacity")
+    effective_fraction: Float = Field(default=1.0, gt=0, le=1, description="share of the capacity that one SM's data can use")
+    bandwidth_gb_s: Bandwidth = Field(description="read bandwidth of all slices together")
+    latency_ns: Latency = Field(description="look-up to data in the slice, without the NoC")
+    slices: Int = Field(ge=1, le=4096, description="slices, spread over the channels")
+    ways: Int = Field(default=16, ge=1, le=128, description="associativity")
+    line_bytes: Literal[64, 128, 256] = Field(default=128, description="tag granularity")
+    sector_bytes: Literal[32, 64, 128] = Field(default=32, description="fill granularity")
+    partitions: Int = Field(default=1, ge=1, le=16, description="partitions: a slice is near to 1/partitions of the SMs")
+    private: bool = Field(default=False, description="each partition caches for its own SMs only (needs an llc behind it)")
+    mshrs_per_slice: Int = Field(ge=1, le=65536, description="lines in flight to memory per slice")
+    replacement: Literal["lru", "random"] = Field(default="lru", description="victim choice")
+
+
+class Llc(Section):
+    """Last-level cache between private L2s and memory (MI300X)."""
+
+    capacity_mib: Float = Field(gt=0, le=65536, description="total capacity")
+    bandwidth_gb_s: Bandwidth = Field(description="read bandwidth")
+    latency_ns: Latency = Field(description="added to an L2 miss that hits here")
+    ways: Int = Field(default=16, ge=1, le=128, description="associativity")
+
+
+class Hbm(Section):
+    """Device memory: channels, banks and rows from the standard's table, geometry from here."""
+
+    standard: str = Field(description="timing table: HBM2, HBM2E, HBM3, HBM3E, HBM4, GDDR6, GDDR6X, GDDR7, LPDDR5X, DDR5")
+    stacks: Int = Field(ge=1, le=64, description="stacks (HBM) or packages (GDDR, LPDDR, DDR)")
+    pin_gbit_s: Float | None = Field(default=None, gt=0, le=100, description="data rate per pin; none: the standard's")
+    peak_gb_s: Bandwidth | None = Field(default=None, description="overrides the pin rate: burst time follows, row timings stay")
+    capacity_gib: Float = Field(gt=0, le=65536, description="capacity")
+    grain: Literal["train", "exact"] = Field(default="train", description="accesses to one row of one channel as one train, or each alone")
+    interleave_bytes: Literal[64, 128, 256, 512, 1024, 2048, 4096] = Field(default=512, description="contiguous bytes per channel")
+    hash: bool = Field(default=True, description="XOR row bits into channel and bank, against camping")
+    queue_depth: Int = Field(default=64, ge=1, le=4096, description="reads that the scheduler of one channel sees")
+    controller_ns: Latency = Field(default=0, description="path from L2 to the device and back, beyond the DRAM timings")
+    page_policy: Literal["open", "closed"] = Field(default="open", description="row after an access: left open or closed")
+    refresh: Literal["all_bank", "per_bank", "none"] = Field(default="per_bank", description="refresh scheme")
+
+
+class Tlb(Section):
+    """The device's own virtual-memory translation (not the KV block table)."""
+
+    page_kib: Int = Field(default=2048, ge=4, le=1048576, description="page size of the mapping")
+    l1_entries: Int = Field(ge=1, le=65536, description="entries per SM")
+    l2_entries: Int = Field(ge=1, le=1048576, description="entries shared by the device")
+    l2_latency_ns: Latency = Field(description="added by a first-level miss")
+    walk_ns: Latency = Field(description="added by a miss in both levels")
+    walkers: Int = Field(ge=1, le=4096, description="concurrent walks")
+
+
+class Translation(Section):
+    """Block-table translation assist; without it block tables are software loads through L2 and memory."""
+
+    assist: bool = Field(default=False, description="hardware walks the block table")
+    sm_entries: Int = Field(default=64, ge=1, le=1048576, description="entries of the per-SM translation cache")
+    sm_hit_clk: Float = Field(default=4, ge=0, le=1e5, description="hit in the per-SM cache")
+    shared_entries: Int = Field(default=4096, ge=1, le=16777216, description="entries of the shared second level")
+    shared_latency_ns: Latency = Field(default=60, description="hit in the shared level")
+    walkers: Int = Field(default=32, ge=1, le=65536, description="concurrent table walks")
+    prefetch_depth: Int = Field(default=8, ge=0, le=65536, description="entries fetched ahead of use")
+
+
+class Gather(Section):
+    """How a tile made of many runs is requested."""
+
+    engine: bool = Field(default=False, description="block-gather engine: descriptors cost engine_clk instead of issue_clk")
+    issue_clk: Float = Field(ge=0, le=1e5, description="issue cost of one run's descriptor or address set-up")
+    engine_clk: Float = Field(default=1, ge=0, le=1e5, description="cost of one run in the gather engine")
+    bytes_per_clk: Rate = Field(description="address generation, as bytes requested per clock and SM")
+
+
+class Unpack(Section):
+    """Expansion of packed KV to an MMA format."""
+
+    native: list[KvFormat] = Field(default_factory=list, description="formats that an engine beside the pipes unpacks")
+    native_values_per_clk: Rate = Field(default=1024, description="values per clock and SM in the native engine")
+    alu_values_per_clk: dict[KvFormat, Rate] = Field(default_factory=dict, description="values per clock and SM, emulated on ALUs")
+
+
+class Launch(Section):
+    """What a kernel pays before its first CTA and between dependent kernels."""
+
+    stream_ns: Latency = Field(description="launch from a stream")
+    graph_ns: Latency = Field(description="launch inside a captured graph")
+    cta_ns: Latency = Field(description="from a free slot to the first instruction of a CTA")
+
+
+class Link(Section):
+    """GPU to GPU link for tensor parallelism."""
+
+    bandwidth_gb_s: Bandwidth = Field(description="per direction and GPU")
+    latency_ns: Latency = Field(description="one hop, small message")
+
+
+class Tier(Section):
+    """A memory tier behind the copy engines."""
+
+    kind: Literal["host", "cxl", "ssd"] = Field(description="host DRAM, CXL memory or SSD")
+    capacity_gib: Float = Field(gt=0, le=1048576, description="capacity")
+    bandwidth_gb_s: Bandwidth = Field(description="towards the device")
+    write_gb_s: Bandwidth | None = Field(default=None, description="away from the device; none: as bandwidth_gb_s")
+    latency_ns: Annotated[Float, Field(ge=0, le=1e9)] = Field(description="first byte of one access")
+    iops: Float | None = Field(default=None, gt=0, le=1e9, description="accesses per second; none: not limiting")
+    queue_depth: Int = Field(default=64, ge=1, le=65536, description="accesses in flight")
+    access_bytes: Int = Field(default=4096, ge=32, le=16777216, description="smallest access")
+
+
+class CopyEngine(Section):
+    """DMA engines between device memory and the tiers."""
+
+    engines: Int = Field(default=2, ge=1, le=64, description="copies at the same time")
+    overhead_ns: Latency = Field(default=0, description="set-up of one copy")
+
+
+class Energy(Section):
+    """Energy per event; pJ per bit moved or per operation."""
+
+    hbm_pj_per_bit: Rate
+    l2_pj_per_bit: Rate
+    noc_pj_per_bit: Rate
+    sram_pj_per_bit: Rate
+    tensor_pj_per_flop: Rate
+    exp_pj: Rate
+    unpack_pj_per_value: Rate
+    tier_pj_per_bit: dict[Literal["host", "cxl", "ssd"], Rate] = Field(default_factory=dict)
+    idle_w: Float = Field(ge=0, le=1e5, description="leakage and clocks of the whole device")
+
+
+class Area(Section):
+    """Silicon area."""
+
+    die_mm2: Float | None = Field(default=None, gt=0, le=1e5, description="compute die(s)")
+    sram_mm2_per_mib: Rate = Field(description="scratchpad macro")
+    l2_mm2_per_mib: Rate = Field(description="cache as a product: tags, ECC, control")
+    base_sram_kib: Int = Field(ge=1, le=65536, description="SRAM per SM that die_mm2 already contains")
+    base_l2_mib: Float = Field(gt=0, le=65536, description="L2 that die_mm2 already contains")
+
+
+class Source(Section):
+    """Where a number comes from."""
+
+    kind: SourceKind
+    ref: str = Field(min_length=1)
+    range: tuple[Float, Float] | None = None
+
+
+class Hardware(Section):
+    """One accelerator."""
+
+    name: str = Field(min_length=1, max_length=80)
+    description: str = ""
+    sm: Sm
+    noc: Noc
+    l2: L2
+    llc: Llc | None = None
+    hbm: Hbm
+    tlb: Tlb
+    translation: Translation = Translation()
+    gather: Gather
+    unpack: Unpack = Unpack()
+    launch: Launch
+    link: Link | None = None
+    tiers: dict[str, Tier] = Field(default_factory=dict)
+    copy_engine: CopyEngine = CopyEngine()
+    energy: Energy
+    area: Area
+    sources: dict[str, Source] = Field(default_factory=dict)
