@@ -1,0 +1,1 @@
+"""DRAM: timing standards, and the exact event-driven controller that is checked against DRAM simulators."""
