@@ -32,6 +32,7 @@ class Sm(Section):
     max_ctas: Int = Field(default=32, ge=1, le=128, description="CTA slots per SM")
     max_warps: Int = Field(default=64, ge=1, le=1024, description="warp slots per SM")
     max_inflight_kib: Float = Field(gt=0, le=65536, description="bytes that one SM can have outstanding to memory")
+    async_copy: Literal["tma", "cp_async", "none"] = Field(description="best engine from memory to SRAM: decides which kernels can run")
     tensor_flop_per_clk: dict[MmaFormat, Rate] = Field(min_length=1, description="dense tensor FLOP per clock and SM, by format")
     fp32_per_clk: Rate = Field(description="FP32 results per clock and SM")
     exp_per_clk: Rate = Field(description="exponentials (MUFU) per clock and SM")

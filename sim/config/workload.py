@@ -98,7 +98,11 @@ class KernelProfile(Section):
     name: str
     description: str = ""
     phase: list[Literal["decode", "prefill", "verify", "mixed"]]
-    m_tile: Int = Field(ge=1, le=1024, description="query rows per CTA: the MMA is padded to this")
+    attention: list[AttentionKind] = Field(default_factory=lambda: ["gqa", "window"])
+    formats: list[KvFormat] = Field(min_length=1, description="KV formats that the kernel reads")
+    auto: bool = Field(default=True, description="considered by `kernel: auto`")
+    address: Literal["tma", "cp_async", "load"] = Field(description="who makes addresses; tma needs sm.async_copy: tma, cp_async needs at least cp_async")
+    m_tile: Int = Field(ge=1, le=1024, description="most query rows per CTA")
     m_align: Int = Field(default=16, ge=1, le=256, description="rows to which a partial MMA is padded")
     tile_tokens: list[Int] = Field(min_length=1, description="KV tokens per tile, in order of preference")
     stages: list[Int] = Field(min_length=1, description="stage buffers, in order of preference")
