@@ -1,0 +1,195 @@
+"""What each op of the stored format computes, with every option, by the paged kernel and by the oracle.
+
+Every op yields checks: each expected array of the case is compared once for each way of computing it (paged
+in two tilings, dense).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from kernels_ref import cache_ops, mla
+from kernels_ref.attention import Tiling, paged_attention, paged_partials, shuffled
+from kernels_ref.attention_options import AttentionOptions, AttentionResult, Floats, RaggedBatch
+from kernels_ref.attention_sources import KVSource, PagedKV
+from kernels_ref.attention_state import merge_results, merge_sink, normalise
+from kernels_ref.cascade import cascade_attention
+from kernels_ref.case_codecs import check_quantised, check_rounding
+from kernels_ref.cases import TOLERANCE, Case, Check, close, exact
+from kernels_ref.errors import InputError
+from kernels_ref.oracle import dense_attention
+
+Checks = Iterator[Check]
+
+
+def case_options(case: Case) -> AttentionOptions:
+    """The attention options of a case; what it leaves out has the documented default."""
+    slopes = case.optional("alibi_slopes", 1)
+    if case.meta.get("alibi") and slopes is None:
+        case.array("alibi_slopes")
+    return AttentionOptions(
+        scale=float(case.require("scale")),
+        causal=bool(case.meta.get("causal", True)),
+        window=int(case.number("window", -1)),
+        sink_tokens=int(case.number("sink_tokens", 0)),
+        softcap=float(case.number("softcap", 0.0)),
+        alibi_slopes=slopes,
+        leftpad=case.optional("leftpad", 1),
+        sink_logit=case.optional("sink_logit", 1),
+        tree_mask=case.optional("tree_mask", 3),
+    )
+
+
+def case_batch(case: Case) -> RaggedBatch:
+    return RaggedBatch(case.integers("q_lens", 1), case.integers("kv_lens", 1))
+
+
+def case_cache(case: Case) -> PagedKV:
+    return PagedKV(case.floats("k_cache", 4), case.floats("v_cache", 4), case.integers("block_tables", 2))
+
+
+def ways(
+    q: Floats, source: KVSource, batch: RaggedBatch, options: AttentionOptions, dtype: DTypeLike
+) -> Iterator[tuple[str, AttentionResult]]:
+    """The same attention by every implementation; the oracle is float64 whatever the dtype."""
+    yield "paged", paged_attention(q, source, batch, options, Tiling(dtype=dtype))
+    odd_tiles = Tiling(tile_tokens=24, splits=3, order=shuffled(7), dtype=dtype)
+    yield "paged, 3 splits, shuffled tiles", paged_attention(q, source, batch, options, odd_tiles)
+    yield "dense", dense_attention(q, source, batch, options)
+
+
+def check_attention(case: Case, dtype: DTypeLike) -> Checks:
+    yield from check_outputs(case, case_cache(case), dtype)
+
+
+def check_outputs(case: Case, source: KVSource, dtype: DTypeLike) -> Checks:
+    q = case.floats("q", 3)
+    for way, result in ways(q, source, case_batch(case), case_options(case), dtype):
+        yield close(case, f"out, {way}", result.out, "expected_out")
+        if case.has("expected_lse"):
+            yield close(case, f"lse, {way}", result.lse, "expected_lse")
+
+
+def check_fork(case: Case, dtype: DTypeLike) -> Checks:
+    caches = {}
+    for name in ("k", "v"):
+        copied = cache_ops.copy_blocks(case.floats(f"{name}_cache", 4), case.integers("block_copies", 2))
+        caches[name] = cache_ops.write(
+            copied, case.floats(f"new_{name}", 3), case.integers("slot_mapping", 1)
+        )
+        yield exact(case, f"{name} cache after the fork", caches[name], f"expected_{name}_cache")
+    source = PagedKV(caches["k"], caches["v"], case.integers("block_tables", 2))
+    yield from check_outputs(case, source, dtype)
+
+
+def check_split_kv(case: Case, dtype: DTypeLike) -> Checks:
+    source, batch, options = case_cache(case), case_batch(case), case_options(case)
+    q = case.floats("q", 3)
+    tiling = Tiling(splits=int(case.require("num_splits")), dtype=dtype)
+    parts = [[normalise(state) for state in seq] for seq in paged_partials(q, source, batch, options, tiling)]
+    splits = list(zip(*parts, strict=True))
+    outs = np.stack([np.concatenate([part.out for part in split]) for split in splits])
+    lses = np.stack([np.concatenate([part.lse for part in split]) for split in splits])
+    yield close(case, "partial out", outs, "partial_out")
+    yield close(case, "partial lse", lses, "partial_lse")
+    merged = merge_sink(merge_results(outs, lses), options.sink_logit)
+    yield close(case, "out, merged", merged.out, "expected_out")
+    yield close(case, "lse, merged", merged.lse, "expected_lse")
+    yield from check_outputs(case, source, dtype)
+
+
+def check_cascade(case: Case, dtype: DTypeLike) -> Checks:
+    source, batch, options = case_cache(case), case_batch(case), case_options(case)
+    results = cascade_attention(case.floats("q", 3), source, batch, options, int(case.require("prefix_len")))
+    for part, result in zip(("prefix", "suffix", "expected"), results, strict=True):
+        yield close(case, f"{part} out", result.out, f"{part}_out")
+        yield close(case, f"{part} lse", result.lse, f"{part}_lse")
+    yield from check_outputs(case, source, dtype)
+
+
+def check_mla(case: Case, dtype: DTypeLike) -> Checks:
+    q_nope, q_pe = case.floats("q_nope", 3), case.floats("q_pe", 3)
+    w_uk, w_uv = case.floats("w_uk", 3), case.floats("w_uv", 3)
+    latent = mla.LatentKV(
+        case.floats("latent_cache", 3), case.integers("block_tables", 2), int(case.require("kv_lora_rank"))
+    )
+    batch, options = case_batch(case), case_options(case)
+    for way, result in ways(mla.absorbed_queries(q_nope, q_pe, w_uk), latent, batch, options, dtype):
+        yield close(case, f"absorbed latent, {way}", result.out, "expected_latent_out")
+        yield close(case, f"absorbed out, {way}", mla.project_values(result.out, w_uv), "expected_out")
+        yield close(case, f"absorbed lse, {way}", result.lse, "expected_lse")
+    q = np.concatenate([q_nope.astype(np.float64), q_pe.astype(np.float64)], axis=-1)
+    for way, result in ways(q, mla.ExpandedKV(latent, w_uk, w_uv), batch, options, dtype):
+        yield close(case, f"expanded out, {way}", result.out, "expected_out")
+        yield close(case, f"expanded lse, {way}", result.lse, "expected_lse")
+
+
+def check_cache_ops(case: Case, dtype: DTypeLike) -> Checks:
+    slots = case.integers("slot_mapping", 1)
+    for name in ("k", "v"):
+        cache = case.array(f"{name}_cache")
+        written = cache_ops.write(cache, case.array(f"new_{name}"), slots)
+        yield exact(case, f"{name} after write", written, f"after_write_{name}")
+        if case.has(f"gathered_{name}"):
+            gathered = cache_ops.gather(
+                written, case.integers("block_tables", 2), case.integers("kv_lens", 1)
+            )
+            yield exact(case, f"{name} gathered", gathered, f"gathered_{name}")
+        copied = cache_ops.copy_blocks(written, case.integers("copies", 2))
+        yield exact(case, f"{name} after copy", copied, f"after_copy_{name}")
+        host = np.zeros_like(case.array(f"host_{name}"))
+        host = cache_ops.swap_blocks(copied, host, case.integers("swap_out", 2))
+        yield exact(case, f"{name} on the host", host, f"host_{name}")
+        back = cache_ops.swap_blocks(host, copied, case.integers("swap_in", 2))
+        yield exact(case, f"{name} after swap in", back, f"after_swap_in_{name}")
+    if case.has("expected_slot_mapping"):
+        computed = cache_ops.slot_mapping(
+            case.integers("block_tables", 2),
+            case.integers("q_lens", 1),
+            case.integers("kv_lens", 1),
+            int(case.require("block_size")),
+            case.array("k_cache").shape[0],
+        )
+        yield exact(case, "slot mapping", computed, "expected_slot_mapping")
+
+
+def check_attention_quantised(case: Case, dtype: DTypeLike) -> Checks:
+    source, unquantised, codec_checks = check_quantised(case)
+    yield from codec_checks
+    yield from check_outputs(case, source, dtype)
+    if case.has("unquantised_out") and unquantised is not None:
+        q = case.floats("q", 3)
+        result = dense_attention(q, unquantised, case_batch(case), case_options(case))
+        yield close(case, "out, unquantised", result.out, "unquantised_out")
+
+
+OPS: Mapping[str, Callable[[Case, DTypeLike], Checks]] = {
+    "attention": check_attention,
+    "fork": check_fork,
+    "split_kv": check_split_kv,
+    "cascade": check_cascade,
+    "mla": check_mla,
+    "attention_quantised": check_attention_quantised,
+    "cache_ops": check_cache_ops,
+    "rounding": lambda case, dtype: check_rounding(case),
+}
+
+
+def run_case(case: Case, precision: str = "float64") -> list[Check]:
+    """All checks of a case. Raises InputError for an unknown op, missing arrays or shapes that do not fit."""
+    if case.op not in OPS:
+        raise InputError(f"{case.file}: meta: op: {case.op[:80]!r}; allowed: {', '.join(OPS)}")
+    try:
+        return list(OPS[case.op](case, np.dtype(precision)))
+    except InputError as error:
+        raise InputError(
+            *(p if p.startswith(case.file) else f"{case.file}: {p}" for p in error.problems)
+        ) from None
+    except (ValueError, IndexError, TypeError) as error:
+        message = " ".join(str(error).split())[:120]
+        raise InputError(f"{case.file}: the arrays do not fit each other: {message}") from error
+
+
+def passed(checks: list[Check], precision: str = "float64") -> bool:
+    return all(check.error <= (0.0 if check.exact else TOLERANCE[precision]) for check in checks)

@@ -1,0 +1,1 @@
+"""KV-cache codecs: exact codes, counted scale bytes, measured errors."""
