@@ -1,0 +1,184 @@
+"""From a sweep file to the list of its points, each named by a hash of everything that decides its result."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+from sim.errors import InputError
+
+MAX_POINTS = 100_000
+"""A sweep with more points is refused: at one second each it would take more than a day."""
+
+CODE_PACKAGES = ("sim", "kernels_ref", "workloads", "hwconfigs")
+DATA_SUFFIXES = (".py", ".yaml", ".csv", ".gz", ".json", ".jsonl", ".npz")
+NOT_PHYSICS = ("cli", "sweep")
+"""Parts of `sim` that decide how points are run and shown, not what comes out."""
+
+
+class ResolvedConfig(Protocol):
+    """What the config loader returns: the checked spec, and the file it came from."""
+
+    @property
+    def spec(self) -> Any: ...
+
+    @property
+    def path(self) -> Path | str | None: ...
+
+
+Loader = Callable[[str, Sequence[str]], ResolvedConfig]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one worker needs to run one point."""
+
+    hardware: Any
+    workload: Any
+    fidelity: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep: its place in the order, its hash, the axis values that made it, its job."""
+
+    index: int
+    hash: str
+    hardware: str
+    workload: str
+    axes: dict[str, Any]
+    job: Job
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep before it is expanded: names, axes (key path to values, first axis slowest), fidelity, seed."""
+
+    hardware: tuple[str, ...]
+    workload: tuple[str, ...]
+    axes: dict[str, tuple[Any, ...]]
+    fidelity: str = "full"
+    seed: int = 0
+
+
+def expand(plan: Plan, load_hardware: Loader, load_workload: Loader, version: str) -> list[Point]:
+    """Every combination of hardware, workload and axis values, in file order, the last axis fastest.
+
+    All points are resolved before any runs, so that a bad value at the end of an axis is an InputError now,
+    not after an hour; equal problems are reported once.
+    """
+    combinations = _combinations(plan)
+    problems: dict[str, None] = {}
+    points: list[Point] = []
+    for hardware, workload, axes in combinations:
+        hw_sets, wl_sets = _overrides(axes)
+        try:
+            job = Job(
+                load_hardware(hardware, hw_sets), load_workload(workload, wl_sets), plan.fidelity, plan.seed
+            )
+        except InputError as error:
+            problems.update(dict.fromkeys(error.problems))
+            continue
+        digest = point_hash(job, version)
+        points.append(
+            Point(len(points), digest, job.hardware.spec.name, workload_name(job, workload), axes, job)
+        )
+    if problems:
+        raise InputError(*problems)
+    _refuse_twins(points)
+    return points
+
+
+def _combinations(plan: Plan) -> list[tuple[str, str, dict[str, Any]]]:
+    total = len(plan.hardware) * len(plan.workload)
+    for path, values in plan.axes.items():
+        if not values:
+            raise InputError(f"axes: {path}: no values; give at least one")
+        total *= len(values)
+    if total > MAX_POINTS:
+        raise InputError(f"axes: {total} points; at most {MAX_POINTS} are allowed in one sweep")
+    grid = itertools.product(plan.hardware, plan.workload, *plan.axes.values())
+    return [(hw, wl, dict(zip(plan.axes, values, strict=True))) for hw, wl, *values in grid]
+
+
+def _overrides(axes: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Axis values as `path=value` for the two loaders; values as JSON (it is YAML). A bare path means hw."""
+    hw_sets: list[str] = []
+    wl_sets: list[str] = []
+    for path, value in axes.items():
+        target = wl_sets if path.startswith("workload.") else hw_sets
+        target.append(f"{path}={json.dumps(value)}")
+    return hw_sets, wl_sets
+
+
+def workload_name(job: Job, given: str) -> str:
+    return str(job.workload.spec.name or Path(given).stem)
+
+
+def point_hash(job: Job, version: str) -> str:
+    """16 hex digits over the resolved inputs, the files they name, the version and the code that will run.
+
+    The code is in it because a result of yesterday's simulator must not be taken for today's.
+    """
+    inputs = {
+        "hardware": job.hardware.spec.model_dump(mode="json"),
+        "workload": job.workload.spec.model_dump(mode="json"),
+        "files": _named_files(job.workload),
+        "fidelity": job.fidelity,
+        "seed": job.seed,
+        "version": version,
+        "code": code_digest(),
+    }
+    return hashlib.sha256(canonical(inputs).encode()).hexdigest()[:16]
+
+
+def canonical(data: Any) -> str:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+@cache
+def code_digest() -> str:
+    """Hash of the simulator's own sources and shipped data."""
+    digest = hashlib.sha256()
+    for package in CODE_PACKAGES:
+        root = Path(str(resources.files(package)))
+        for path in sorted(root.rglob("*")):
+            inside = path.relative_to(root).parts
+            if path.suffix in DATA_SUFFIXES and path.is_file() and inside[0] not in NOT_PHYSICS:
+                digest.update("/".join((package, *inside)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _named_files(workload: ResolvedConfig) -> dict[str, str]:
+    """Digests of the user's own files that a workload names (model, kernel profile, trace)."""
+    spec = workload.spec
+    names = [spec.model, spec.kernel, getattr(spec.context, "trace", None)]
+    folders = [Path.cwd()] + ([Path(workload.path).parent] if workload.path else [])
+    found = {}
+    for name in names:
+        path = next((f / name for f in folders if isinstance(name, str) and (f / name).is_file()), None)
+        if path is not None:
+            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return found
+
+
+def _refuse_twins(points: Sequence[Point]) -> None:
+    first: dict[str, Point] = {}
+    for point in points:
+        twin = first.setdefault(point.hash, point)
+        if twin is not point:
+            raise InputError(
+                f"axes: points {twin.index + 1} and {point.index + 1} resolve to the same inputs "
+                f"({_spell(twin)} and {_spell(point)}); remove one of the values"
+            )
+
+
+def _spell(point: Point) -> str:
+    values = ", ".join(f"{path}={value}" for path, value in point.axes.items())
+    return f"{point.hardware} x {point.workload}" + (f" with {values}" if values else "")

@@ -1,0 +1,89 @@
+"""Progress of a sweep on standard error: a live bar on a terminal, else one plain line every ten seconds."""
+
+import os
+import sys
+import time
+from typing import Any, Protocol, TextIO
+
+PLAIN_EVERY_S = 10.0
+
+
+class Progress(Protocol):
+    def advance(self, *, ok: bool) -> None: ...
+
+    def tick(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class PlainProgress:
+    """`sweep: 12/24 points, 0 failed, 31 s, about 31 s left`, at most every ten seconds and at the end."""
+
+    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+        self.total = total
+        self.done = 0
+        self.failed = 0
+        self.stream = stream or sys.stderr
+        self.started = self.printed = time.monotonic()
+
+    def advance(self, *, ok: bool) -> None:
+        self.done += 1
+        self.failed += not ok
+
+    def tick(self) -> None:
+        if time.monotonic() - self.printed >= PLAIN_EVERY_S:
+            self._print()
+
+    def close(self) -> None:
+        self._print()
+
+    def _print(self) -> None:
+        self.printed = time.monotonic()
+        spent = self.printed - self.started
+        left = f", about {spent / self.done * (self.total - self.done):.0f} s left" if self.done else ""
+        ending = "" if self.done == self.total else left
+        text = f"sweep: {self.done}/{self.total} points, {self.failed} failed, {spent:.0f} s{ending}"
+        print(text, file=self.stream, flush=True)
+
+
+class RichProgress:
+    """A live bar; only for terminals."""
+
+    def __init__(self, total: int) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+        from rich.progress import Progress as Bar
+
+        self.failed = 0
+        self.bar: Any = Bar(
+            TextColumn("sweep"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[failed]} failed"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self.task = self.bar.add_task("sweep", total=total, failed=0)
+        self.bar.start()
+
+    def advance(self, *, ok: bool) -> None:
+        self.failed += not ok
+        self.bar.update(self.task, advance=1, failed=self.failed)
+
+    def tick(self) -> None:
+        """The bar redraws itself."""
+
+    def close(self) -> None:
+        self.bar.stop()
+
+
+def progress_for(total: int) -> Progress:
+    live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return RichProgress(total) if live else PlainProgress(total)
