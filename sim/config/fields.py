@@ -2,7 +2,10 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic_core import PydanticCustomError
+
+RULE = "pagewalk_rule"
 
 
 def yaml_number(value: Any) -> Any:
@@ -27,9 +30,42 @@ def whole_number(value: Any) -> Any:
 
 Float = Annotated[float, BeforeValidator(yaml_number), Field(allow_inf_nan=False)]
 Int = Annotated[int, BeforeValidator(whole_number)]
+WHOLE = BeforeValidator(whole_number)
+"""Marks a Literal of numbers, so that it takes 128.0 and "128" as other numbers do."""
+
+
+def pair(value: Any) -> Any:
+    """YAML has lists only; a strict tuple would refuse them."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+PAIR = BeforeValidator(pair)
+
+
+def broken_rule(text: str, *path: str | int) -> PydanticCustomError:
+    """The error of a rule between fields; `path` (from the section that checks) is the key to blame."""
+    return PydanticCustomError(
+        RULE, "{text}", {"text": text.replace("{", "(").replace("}", ")"), "path": path}
+    )
+
+
+def branch(name: str) -> Tag:
+    """Names one branch of a union; the mark keeps it apart from keys of the user in error locations."""
+    return Tag(f"<{name}>")
+
+
+def tag_of_union(part: str) -> bool:
+    return part == "[key]" or (part.startswith("<") and part.endswith(">"))
+
+
+def text_or_mapping(value: Any) -> str:
+    return "<mapping>" if isinstance(value, dict | BaseModel) else "<text>"
+
+
+TEXT_OR_MAPPING = Discriminator(text_or_mapping)
 
 
 class Section(BaseModel):
-    """One mapping of a config file: unknown keys are errors, values keep their YAML type, nothing changes later."""
+    """One mapping of a config file: unknown keys are errors, types are strict, nothing changes later."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, validate_default=True)

@@ -3,14 +3,17 @@
 Keys carry their unit (GB/s = 10^9 B/s; KiB, MiB, GiB are binary); a bare number is a count or a fraction.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from sim.config.fields import Float, Int, Section
+from sim.config.fields import PAIR, WHOLE, Float, Int, Section, broken_rule
 
 KvFormat = Literal["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4"]
 MmaFormat = Literal["fp16", "bf16", "fp8", "int8", "fp4"]
+MemoryStandard = Literal[
+    "HBM2", "HBM2E", "HBM3", "HBM3E", "HBM4", "GDDR6", "GDDR6X", "GDDR7", "LPDDR5X", "DDR5"
+]
 SourceKind = Literal["datasheet", "measured", "estimate", "calibrated", "proposal"]
 
 PositiveFloat = Annotated[Float, Field(gt=0)]
@@ -25,15 +28,23 @@ class Sm(Section):
     count: Int = Field(ge=1, le=4096, description="SMs on the device")
     clock_ghz: Float = Field(gt=0, le=10, description="SM clock under load")
     sram_kib: Int = Field(ge=1, le=65536, description="shared memory that CTAs can use, per SM")
-    sram_reserved_kib_per_cta: Float = Field(default=1, ge=0, le=64, description="shared memory the system keeps per CTA")
+    sram_reserved_kib_per_cta: Float = Field(
+        default=1, ge=0, le=64, description="shared memory the system keeps per CTA"
+    )
     sram_bytes_per_clk: Rate = Field(description="shared-memory bandwidth per SM")
     regfile_kib: Int = Field(ge=1, le=65536, description="register file per SM")
     tmem_kib: Int = Field(default=0, ge=0, le=65536, description="tensor memory per SM")
     max_ctas: Int = Field(default=32, ge=1, le=128, description="CTA slots per SM")
     max_warps: Int = Field(default=64, ge=1, le=1024, description="warp slots per SM")
-    max_inflight_kib: Float = Field(gt=0, le=65536, description="bytes that one SM can have outstanding to memory")
-    async_copy: Literal["tma", "cp_async", "none"] = Field(description="best engine from memory to SRAM: decides which kernels can run")
-    tensor_flop_per_clk: dict[MmaFormat, Rate] = Field(min_length=1, description="dense tensor FLOP per clock and SM, by format")
+    max_inflight_kib: Float = Field(
+        gt=0, le=65536, description="bytes that one SM can have outstanding to memory"
+    )
+    async_copy: Literal["tma", "cp_async", "none"] = Field(
+        description="best engine from memory to SRAM: decides which kernels can run"
+    )
+    tensor_flop_per_clk: dict[MmaFormat, Rate] = Field(
+        min_length=1, description="dense tensor FLOP per clock and SM, by format"
+    )
     fp32_per_clk: Rate = Field(description="FP32 results per clock and SM")
     exp_per_clk: Rate = Field(description="exponentials (MUFU) per clock and SM")
 
@@ -45,24 +56,57 @@ class Noc(Section):
     write_bytes_per_clk: Rate = Field(default=32, description="write data per clock out of one SM")
     latency_ns: Latency = Field(description="one way, SM to a near L2 slice, uncontended")
     far_extra_ns: Latency = Field(default=0, description="added one way for a slice of another partition")
-    interpartition_gb_s: Bandwidth | None = Field(default=None, description="link between partitions, per direction; none: not limiting")
+    interpartition_gb_s: Bandwidth | None = Field(
+        default=None, description="link between partitions, per direction; none: not limiting"
+    )
 
 
 class L2(Section):
     """Second-level cache: set-associative, sectored, sliced over the memory channels."""
 
     capacity_mib: Float = Field(gt=0, le=65536, description="total capacity")
-    effective_fraction: Float = Field(default=1.0, gt=0, le=1, description="share of the capacity that one SM's data can use")
+    effective_fraction: Float = Field(
+        default=1.0, gt=0, le=1, description="share of the capacity that one SM's data can use"
+    )
     bandwidth_gb_s: Bandwidth = Field(description="read bandwidth of all slices together")
     latency_ns: Latency = Field(description="look-up to data in the slice, without the NoC")
     slices: Int = Field(ge=1, le=4096, description="slices, spread over the channels")
     ways: Int = Field(default=16, ge=1, le=128, description="associativity")
-    line_bytes: Literal[64, 128, 256] = Field(default=128, description="tag granularity")
-    sector_bytes: Literal[32, 64, 128] = Field(default=32, description="fill granularity")
-    partitions: Int = Field(default=1, ge=1, le=16, description="partitions: a slice is near to 1/partitions of the SMs")
-    private: bool = Field(default=False, description="each partition caches for its own SMs only (needs an llc behind it)")
+    line_bytes: Annotated[Literal[64, 128, 256], WHOLE] = Field(default=128, description="tag granularity")
+    sector_bytes: Annotated[Literal[32, 64, 128], WHOLE] = Field(default=32, description="fill granularity")
+    partitions: Int = Field(
+        default=1, ge=1, le=16, description="partitions: a slice is near to 1/partitions of the SMs"
+    )
+    private: bool = Field(
+        default=False, description="each partition caches for its own SMs only (needs an llc behind it)"
+    )
     mshrs_per_slice: Int = Field(ge=1, le=65536, description="lines in flight to memory per slice")
     replacement: Literal["lru", "random"] = Field(default="lru", description="victim choice")
+
+    @model_validator(mode="after")
+    def sectors_fill_lines(self) -> Self:
+        if self.sector_bytes > self.line_bytes:
+            text = f"found {self.sector_bytes}; allowed: at most line_bytes, which is {self.line_bytes}"
+            raise broken_rule(text, "sector_bytes")
+        return self
+
+    @model_validator(mode="after")
+    def slice_holds_a_set(self) -> Self:
+        need = self.slices * self.ways * self.line_bytes
+        if self.capacity_mib * 2**20 < need:
+            text = (
+                f"found {self.capacity_mib:g}; allowed: at least one set per slice, "
+                f"{self.slices} slices x {self.ways} ways x {self.line_bytes} B = {need / 2**20:.4g} MiB"
+            )
+            raise broken_rule(text, "capacity_mib")
+        return self
+
+    @model_validator(mode="after")
+    def slices_split_evenly(self) -> Self:
+        if self.slices % self.partitions:
+            text = f"found {self.slices}; allowed: a multiple of partitions, which is {self.partitions}"
+            raise broken_rule(text, "slices")
+        return self
 
 
 class Llc(Section):
@@ -77,17 +121,31 @@ class Llc(Section):
 class Hbm(Section):
     """Device memory: channels, banks and rows from the standard's table, geometry from here."""
 
-    standard: str = Field(description="timing table: HBM2, HBM2E, HBM3, HBM3E, HBM4, GDDR6, GDDR6X, GDDR7, LPDDR5X, DDR5")
+    standard: MemoryStandard = Field(description="timing table of the DRAM standard")
     stacks: Int = Field(ge=1, le=64, description="stacks (HBM) or packages (GDDR, LPDDR, DDR)")
-    pin_gbit_s: Float | None = Field(default=None, gt=0, le=100, description="data rate per pin; none: the standard's")
-    peak_gb_s: Bandwidth | None = Field(default=None, description="overrides the pin rate: burst time follows, row timings stay")
+    pin_gbit_s: Float | None = Field(
+        default=None, gt=0, le=100, description="data rate per pin; none: the standard's"
+    )
+    peak_gb_s: Bandwidth | None = Field(
+        default=None, description="overrides the pin rate: burst time follows, row timings stay"
+    )
     capacity_gib: Float = Field(gt=0, le=65536, description="capacity")
-    grain: Literal["train", "exact"] = Field(default="train", description="accesses to one row of one channel as one train, or each alone")
-    interleave_bytes: Literal[64, 128, 256, 512, 1024, 2048, 4096] = Field(default=512, description="contiguous bytes per channel")
+    grain: Literal["train", "exact"] = Field(
+        default="train", description="accesses to one row of one channel as one train, or each alone"
+    )
+    interleave_bytes: Annotated[Literal[64, 128, 256, 512, 1024, 2048, 4096], WHOLE] = Field(
+        default=512, description="contiguous bytes per channel"
+    )
     hash: bool = Field(default=True, description="XOR row bits into channel and bank, against camping")
-    queue_depth: Int = Field(default=64, ge=1, le=4096, description="reads that the scheduler of one channel sees")
-    controller_ns: Latency = Field(default=0, description="path from L2 to the device and back, beyond the DRAM timings")
-    page_policy: Literal["open", "closed"] = Field(default="open", description="row after an access: left open or closed")
+    queue_depth: Int = Field(
+        default=64, ge=1, le=4096, description="reads that the scheduler of one channel sees"
+    )
+    controller_ns: Latency = Field(
+        default=0, description="path from L2 to the device and back, beyond the DRAM timings"
+    )
+    page_policy: Literal["open", "closed"] = Field(
+        default="open", description="row after an access: left open or closed"
+    )
     refresh: Literal["all_bank", "per_bank", "none"] = Field(default="per_bank", description="refresh scheme")
 
 
@@ -106,9 +164,13 @@ class Translation(Section):
     """Block-table translation assist; without it block tables are software loads through L2 and memory."""
 
     assist: bool = Field(default=False, description="hardware walks the block table")
-    sm_entries: Int = Field(default=64, ge=1, le=1048576, description="entries of the per-SM translation cache")
+    sm_entries: Int = Field(
+        default=64, ge=1, le=1048576, description="entries of the per-SM translation cache"
+    )
     sm_hit_clk: Float = Field(default=4, ge=0, le=1e5, description="hit in the per-SM cache")
-    shared_entries: Int = Field(default=4096, ge=1, le=16777216, description="entries of the shared second level")
+    shared_entries: Int = Field(
+        default=4096, ge=1, le=16777216, description="entries of the shared second level"
+    )
     shared_latency_ns: Latency = Field(default=60, description="hit in the shared level")
     walkers: Int = Field(default=32, ge=1, le=65536, description="concurrent table walks")
     prefetch_depth: Int = Field(default=8, ge=0, le=65536, description="entries fetched ahead of use")
@@ -117,7 +179,9 @@ class Translation(Section):
 class Gather(Section):
     """How a tile made of many runs is requested."""
 
-    engine: bool = Field(default=False, description="block-gather engine: descriptors cost engine_clk instead of issue_clk")
+    engine: bool = Field(
+        default=False, description="block-gather engine: descriptors cost engine_clk instead of issue_clk"
+    )
     issue_clk: Float = Field(ge=0, le=1e5, description="issue cost of one run's descriptor or address set-up")
     engine_clk: Float = Field(default=1, ge=0, le=1e5, description="cost of one run in the gather engine")
     bytes_per_clk: Rate = Field(description="address generation, as bytes requested per clock and SM")
@@ -126,9 +190,15 @@ class Gather(Section):
 class Unpack(Section):
     """Expansion of packed KV to an MMA format."""
 
-    native: list[KvFormat] = Field(default_factory=list, description="formats that an engine beside the pipes unpacks")
-    native_values_per_clk: Rate = Field(default=1024, description="values per clock and SM in the native engine")
-    alu_values_per_clk: dict[KvFormat, Rate] = Field(default_factory=dict, description="values per clock and SM, emulated on ALUs")
+    native: list[KvFormat] = Field(
+        default_factory=list, description="formats that an engine beside the pipes unpacks"
+    )
+    native_values_per_clk: Rate = Field(
+        default=1024, description="values per clock and SM in the native engine"
+    )
+    alu_values_per_clk: dict[KvFormat, Rate] = Field(
+        default_factory=dict, description="values per clock and SM, emulated on ALUs"
+    )
 
 
 class Launch(Section):
@@ -152,9 +222,13 @@ class Tier(Section):
     kind: Literal["host", "cxl", "ssd"] = Field(description="host DRAM, CXL memory or SSD")
     capacity_gib: Float = Field(gt=0, le=1048576, description="capacity")
     bandwidth_gb_s: Bandwidth = Field(description="towards the device")
-    write_gb_s: Bandwidth | None = Field(default=None, description="away from the device; none: as bandwidth_gb_s")
+    write_gb_s: Bandwidth | None = Field(
+        default=None, description="away from the device; none: as bandwidth_gb_s"
+    )
     latency_ns: Annotated[Float, Field(ge=0, le=1e9)] = Field(description="first byte of one access")
-    iops: Float | None = Field(default=None, gt=0, le=1e9, description="accesses per second; none: not limiting")
+    iops: Float | None = Field(
+        default=None, gt=0, le=1e9, description="accesses per second; none: not limiting"
+    )
     queue_depth: Int = Field(default=64, ge=1, le=65536, description="accesses in flight")
     access_bytes: Int = Field(default=4096, ge=32, le=16777216, description="smallest access")
 
@@ -190,12 +264,21 @@ class Area(Section):
     base_l2_mib: Float = Field(gt=0, le=65536, description="L2 that die_mm2 already contains")
 
 
+TierName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,31}$")]
+
+
 class Source(Section):
     """Where a number comes from."""
 
     kind: SourceKind
     ref: str = Field(min_length=1)
-    range: tuple[Float, Float] | None = None
+    range: Annotated[tuple[Float, Float], PAIR] | None = None
+
+    @model_validator(mode="after")
+    def ordered(self) -> Self:
+        if self.range is not None and self.range[0] > self.range[1]:
+            raise broken_rule(f"found {list(self.range)}; allowed: [lowest, highest]", "range")
+        return self
 
 
 class Hardware(Section):
@@ -214,8 +297,24 @@ class Hardware(Section):
     unpack: Unpack = Unpack()
     launch: Launch
     link: Link | None = None
-    tiers: dict[str, Tier] = Field(default_factory=dict)
+    tiers: dict[TierName, Tier] = Field(default_factory=dict, description="memory tiers by name")
     copy_engine: CopyEngine = CopyEngine()
     energy: Energy
     area: Area
-    sources: dict[str, Source] = Field(default_factory=dict)
+    sources: dict[str, Source] = Field(
+        default_factory=dict, description="where each number comes from, by key path"
+    )
+
+    @model_validator(mode="after")
+    def private_l2_has_a_cache_behind(self) -> Self:
+        if self.l2.private and self.llc is None:
+            raise broken_rule("missing; l2.private: true needs a last-level cache behind the L2s", "llc")
+        return self
+
+    @model_validator(mode="after")
+    def reserved_sram_leaves_room(self) -> Self:
+        if self.sm.sram_reserved_kib_per_cta >= self.sm.sram_kib:
+            found = f"found {self.sm.sram_reserved_kib_per_cta:g}"
+            text = f"{found}; allowed: below sm.sram_kib, which is {self.sm.sram_kib}"
+            raise broken_rule(text, "sm", "sram_reserved_kib_per_cta")
+        return self

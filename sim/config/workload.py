@@ -1,10 +1,19 @@
 """Schema of workload, model and kernel-profile files: the only list of workload fields."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Discriminator, Field, model_validator
 
-from sim.config.fields import Float, Int, Section
+from sim.config.fields import (
+    PAIR,
+    TEXT_OR_MAPPING,
+    WHOLE,
+    Float,
+    Int,
+    Section,
+    branch,
+    broken_rule,
+)
 from sim.config.hardware import KvFormat
 
 Tokens = Annotated[Int, Field(ge=1, le=16_777_216)]
@@ -18,24 +27,65 @@ class Model(Section):
     q_heads: Int = Field(ge=1, le=1024)
     kv_heads: Int = Field(ge=1, le=1024)
     head_dim: Int = Field(ge=8, le=1024, description="per head; for MLA latent plus rope")
-    value_dim: Int | None = Field(default=None, ge=8, le=1024, description="V per head where it differs; for MLA the latent")
+    value_dim: Int | None = Field(
+        default=None, ge=8, le=1024, description="V per head where it differs; for MLA the latent"
+    )
     hidden: Int = Field(ge=8, le=262144)
-    ffn: Int = Field(ge=8, le=1048576, description="inner width of the feed-forward block (of the active experts together)")
+    ffn: Int = Field(
+        ge=8, le=1048576, description="inner width of the feed-forward block (of the active experts together)"
+    )
     vocab: Int = Field(ge=1, le=10_000_000)
     attention: AttentionKind = "gqa"
     window: Tokens | None = Field(default=None, description="sliding window in tokens; none: full attention")
     state_dim: Int | None = Field(default=None, ge=1, le=4096, description="SSM state per head and channel")
-    attention_every: Int = Field(default=1, ge=1, le=1024, description="hybrid: one attention layer in this many, the rest SSM")
+    attention_every: Int = Field(
+        default=1, ge=1, le=1024, description="hybrid: one attention layer in this many, the rest SSM"
+    )
     weight_bytes: Float = Field(default=2, gt=0, le=8, description="bytes per weight")
-    weights_g: Float | None = Field(default=None, gt=0, le=1e5, description="10^9 weights held (all experts); none: from the shape")
+    weights_g: Float | None = Field(
+        default=None, gt=0, le=1e5, description="10^9 weights held (all experts); none: from the shape"
+    )
     source: str = ""
+
+    @model_validator(mode="after")
+    def heads_divide(self) -> Self:
+        if self.q_heads % self.kv_heads:
+            text = f"found {self.q_heads}; allowed: a multiple of kv_heads, which is {self.kv_heads}"
+            raise broken_rule(text, "q_heads")
+        return self
+
+    @model_validator(mode="after")
+    def kind_has_its_fields(self) -> Self:
+        if self.attention == "window" and self.window is None:
+            raise broken_rule("missing; attention: window needs it (tokens)", "window")
+        if self.attention in ("ssm", "hybrid") and self.state_dim is None:
+            raise broken_rule(
+                f"missing; attention: {self.attention} needs it (state per head and channel)", "state_dim"
+            )
+        if self.attention == "mla" and self.value_dim is None:
+            raise broken_rule("missing; attention: mla needs it (the latent's width)", "value_dim")
+        if self.value_dim is not None and self.attention == "mla" and self.value_dim > self.head_dim:
+            text = f"found {self.value_dim}; allowed: at most head_dim, which is {self.head_dim}"
+            raise broken_rule(text, "value_dim")
+        return self
 
 
 class UniformContext(Section):
-    uniform: tuple[Tokens, Tokens]
+    """Contexts drawn evenly between two lengths, with the run's seed."""
+
+    uniform: Annotated[tuple[Tokens, Tokens], PAIR]
+
+    @model_validator(mode="after")
+    def ordered(self) -> Self:
+        low, high = self.uniform
+        if low > high:
+            raise broken_rule(f"found [{low}, {high}]; allowed: [lowest, highest]", "uniform")
+        return self
 
 
 class TraceContext(Section):
+    """Contexts of the latest `batch` arrivals of a request trace before a time."""
+
     trace: str
     at_s: Float = Field(ge=0)
 
@@ -63,7 +113,26 @@ class TierPlacement(Section):
 
     name: str
     fraction: Float = Field(gt=0, le=1, description="share of each context's pages, oldest first")
-    policy: Literal["reactive", "prefetch"] = Field(default="reactive", description="fetched when a CTA asks, or from the start of the step")
+    policy: Literal["reactive", "prefetch"] = Field(
+        default="reactive", description="fetched when a CTA asks, or from the start of the step"
+    )
+
+
+def context_branch(value: Any) -> str:
+    if isinstance(value, list):
+        return "<list>"
+    if isinstance(value, UniformContext) or (isinstance(value, dict) and "trace" not in value):
+        return "<uniform>"
+    return "<trace>" if isinstance(value, dict | TraceContext) else "<number>"
+
+
+Context = Annotated[
+    Annotated[Tokens, branch("number")]
+    | Annotated[list[Tokens], Field(min_length=1, max_length=65536), branch("list")]
+    | Annotated[UniformContext, branch("uniform")]
+    | Annotated[TraceContext, branch("trace")],
+    Discriminator(context_branch),
+]
 
 
 class Workload(Section):
@@ -72,24 +141,66 @@ class Workload(Section):
     name: str = ""
     description: str = ""
     kind: Literal["kernel", "step"]
-    model: str | Model
+    model: Annotated[Annotated[str, branch("text")] | Annotated[Model, branch("mapping")], TEXT_OR_MAPPING]
     phase: Literal["decode", "prefill", "verify", "mixed"]
     batch: Int = Field(ge=1, le=65536)
-    context: Tokens | Annotated[list[Tokens], Field(min_length=1, max_length=65536)] | UniformContext | TraceContext
-    q_len: Tokens = Field(default=1, description="new tokens per sequence; prefill: the whole context when left at 1 and no cache")
-    kv_format: KvFormat | MixedFormat = "fp16"
+    context: Context
+    q_len: Tokens = Field(
+        default=1,
+        description="new tokens per sequence; prefill: the whole context when left at 1 and no cache",
+    )
+    kv_format: Annotated[
+        Annotated[KvFormat, branch("text")] | Annotated[MixedFormat, branch("mapping")], TEXT_OR_MAPPING
+    ] = "fp16"
     page_tokens: Int = Field(default=16, ge=1, le=65536)
     layout: Literal["HND", "NHD"] = "HND"
     page_order: Literal["sequential", "shuffled", "trace"] = "trace"
     table_layout: Literal["flat", "two_level"] = "flat"
-    table_entry_bytes: Literal[4, 8] = 4
-    shared_prefix: Int = Field(default=0, ge=0, le=16_777_216, description="leading tokens that all sequences share")
+    table_entry_bytes: Annotated[Literal[4, 8], WHOLE] = 4
+    shared_prefix: Int = Field(
+        default=0, ge=0, le=16_777_216, description="leading tokens that all sequences share"
+    )
     kernel: str = "auto"
-    mapping: Literal["auto"] | Mapping = "auto"
+    mapping: Annotated[
+        Annotated[Literal["auto"], branch("text")] | Annotated[Mapping, branch("mapping")], TEXT_OR_MAPPING
+    ] = "auto"
     l2_state: Literal["cold", "warm"] = "cold"
     launch: Literal["graph", "stream", "none"] = "graph"
     tensor_parallel: Int = Field(default=1, ge=1, le=1024)
     tier: TierPlacement | None = None
+
+    @model_validator(mode="after")
+    def batch_has_contexts(self) -> Self:
+        if isinstance(self.context, list) and len(self.context) != self.batch:
+            found = f"found a list of {len(self.context)}"
+            text = f"{found}; allowed: one length per sequence, and batch is {self.batch}"
+            raise broken_rule(text, "context")
+        return self
+
+    @model_validator(mode="after")
+    def new_tokens_fit(self) -> Self:
+        shortest = shortest_context(self.context)
+        if self.phase in ("verify", "mixed") and shortest is not None and self.q_len > shortest:
+            text = f"found {self.q_len}; allowed: at most the context, which includes them ({shortest})"
+            raise broken_rule(text, "q_len")
+        return self
+
+    @model_validator(mode="after")
+    def prefix_fits(self) -> Self:
+        shortest = shortest_context(self.context)
+        if shortest is not None and self.shared_prefix > shortest:
+            text = f"found {self.shared_prefix}; allowed: at most the shortest context, which is {shortest}"
+            raise broken_rule(text, "shared_prefix")
+        return self
+
+
+def shortest_context(context: Any) -> int | None:
+    """The shortest context where it is known before a trace is read, in tokens."""
+    if isinstance(context, UniformContext):
+        return context.uniform[0]
+    if isinstance(context, TraceContext):
+        return None
+    return min(context) if isinstance(context, list) else int(context)
 
 
 class KernelProfile(Section):
@@ -98,10 +209,12 @@ class KernelProfile(Section):
     name: str
     description: str = ""
     phase: list[Literal["decode", "prefill", "verify", "mixed"]]
-    attention: list[AttentionKind] = Field(default_factory=lambda: ["gqa", "window"])
+    attention: list[AttentionKind] = ["gqa", "window"]
     formats: list[KvFormat] = Field(min_length=1, description="KV formats that the kernel reads")
     auto: bool = Field(default=True, description="considered by `kernel: auto`")
-    address: Literal["tma", "cp_async", "load"] = Field(description="who makes addresses; tma needs sm.async_copy: tma, cp_async needs at least cp_async")
+    address: Literal["tma", "cp_async", "load"] = Field(
+        description="who makes addresses; tma needs sm.async_copy: tma, cp_async needs at least cp_async"
+    )
     m_tile: Int = Field(ge=1, le=1024, description="most query rows per CTA")
     m_align: Int = Field(default=16, ge=1, le=256, description="rows to which a partial MMA is padded")
     tile_tokens: list[Int] = Field(min_length=1, description="KV tokens per tile, in order of preference")
@@ -112,14 +225,28 @@ class KernelProfile(Section):
     registers_per_thread: Int = Field(default=168, ge=16, le=255)
     pack_gqa: bool = Field(default=True, description="query heads of one KV head share a CTA")
     kv_heads_per_cta: Int = Field(default=1, ge=1, le=1024)
-    overlap: Literal["none", "pingpong"] = Field(default="none", description="softmax of one tile under the MMA of the next")
-    expand_in: Literal["register", "sram"] = Field(default="register", description="where packed KV is expanded")
-    direct_mma: list[KvFormat] = Field(default_factory=list, description="KV formats that the MMA reads without expansion")
-    materialise: bool = Field(default=False, description="writes and reads S = QK^T and P through memory (standard attention)")
+    overlap: Literal["none", "pingpong"] = Field(
+        default="none", description="softmax of one tile under the MMA of the next"
+    )
+    expand_in: Literal["register", "sram"] = Field(
+        default="register", description="where packed KV is expanded"
+    )
+    direct_mma: list[KvFormat] = Field(
+        default_factory=list, description="KV formats that the MMA reads without expansion"
+    )
+    materialise: bool = Field(
+        default=False, description="writes and reads S = QK^T and P through memory (standard attention)"
+    )
     prologue_clk: Float = Field(default=0, ge=0, le=1e6, description="per CTA before the first fetch")
     epilogue_clk: Float = Field(default=0, ge=0, le=1e6, description="per CTA after the last tile")
-    tile_issue_clk: Float = Field(default=0, ge=0, le=1e6, description="issue slots per tile beside MMA and softmax")
+    tile_issue_clk: Float = Field(
+        default=0, ge=0, le=1e6, description="issue slots per tile beside MMA and softmax"
+    )
     barrier_clk: Float = Field(default=0, ge=0, le=1e6, description="synchronisation per tile")
-    softmax_ops_per_score: Float = Field(default=6, ge=0, le=1000, description="FP32 operations per score beside the exponential")
-    combine: Literal["kernel", "last_cta"] = Field(default="kernel", description="split reduction: a second kernel, or by the last CTA")
+    softmax_ops_per_score: Float = Field(
+        default=6, ge=0, le=1000, description="FP32 operations per score beside the exponential"
+    )
+    combine: Literal["kernel", "last_cta"] = Field(
+        default="kernel", description="split reduction: a second kernel, or by the last CTA"
+    )
     sources: dict[str, str] = Field(default_factory=dict)

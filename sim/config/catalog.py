@@ -1,0 +1,73 @@
+"""Where config files are found: shipped ones by name, others by path."""
+
+import os
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from sim.config.problems import did_you_mean, refuse
+
+Kind = Literal["hardware", "workload", "model", "kernel profile"]
+
+_FOLDERS: dict[Kind, tuple[str, str]] = {
+    "hardware": ("hwconfigs", ""),
+    "workload": ("workloads", ""),
+    "model": ("workloads", "models"),
+    "kernel profile": ("workloads", "kernels"),
+}
+YAML_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A config file: where it is, and how messages call it."""
+
+    path: Path
+    shown: str
+
+
+def folder(kind: Kind) -> Path:
+    package, below = _FOLDERS[kind]
+    return Path(str(files(package))) / below
+
+
+def shipped(kind: Kind) -> list[str]:
+    """Names of the shipped configs, sorted."""
+    place = folder(kind)
+    return sorted(path.stem for path in place.glob("*.yaml")) if place.is_dir() else []
+
+
+def looks_like_path(name: str) -> bool:
+    return os.sep in name or "/" in name or name.endswith(YAML_SUFFIXES) or name in (".", "..")
+
+
+def find(kind: Kind, name: str, relative_to: Path | None = None) -> Found:
+    """The file of a config name or path (relative paths: to a folder, else to the current one).
+
+    Raises InputError, with the known names, when there is none; a path is not opened here.
+    """
+    local = (relative_to / name) if relative_to is not None else Path(name)
+    if not looks_like_path(name):
+        if name in shipped(kind):
+            return Found(folder(kind) / f"{name}.yaml", shown_path(folder(kind) / f"{name}.yaml"))
+        if not name or not local.exists():
+            known = shipped(kind)
+            raise refuse(
+                name or "(empty name)",
+                f"no such {kind}; shipped: {', '.join(known) or 'none'}; or give the path of a YAML file"
+                f"{did_you_mean(name, known)}",
+            )
+    return Found(local, shown_path(local))
+
+
+def shown_path(path: Path) -> str:
+    """As short as stays clear: relative below the current folder, `hwconfigs/x.yaml` when shipped."""
+    for kind in _FOLDERS:
+        home = folder(kind)
+        if path.parent == home:
+            return str(Path(*home.relative_to(Path(str(files(_FOLDERS[kind][0]))).parent).parts, path.name))
+    absolute = Path(os.path.abspath(path))
+    if absolute.is_relative_to(Path.cwd()):
+        return str(absolute.relative_to(Path.cwd()))
+    return str(path if path.is_absolute() else os.path.normpath(path))

@@ -1,0 +1,128 @@
+"""From a name or path to a checked, frozen spec: read, inherit, override, validate.
+
+All problems of a config are reported at once in one InputError, each with the place that set the value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from sim.config.catalog import Found, Kind, find
+from sim.config.hardware import Hardware
+from sim.config.merge import Tree, leaves, overlay, read_layers
+from sim.config.overrides import Override, apply_override, parse_overrides, unknown_path
+from sim.config.problems import Problem, path_text, raise_problems
+from sim.config.provenance import Ledger, outside_range, take_sources, vouch
+from sim.config.references import anchor_paths, open_model, unknown_names, write_out_model
+from sim.config.schema_tree import schema_tree
+from sim.config.translate import translated
+from sim.config.workload import KernelProfile, Model, Workload
+
+Spec = TypeVar("Spec", bound=BaseModel)
+AnySpec = TypeVar("AnySpec", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[Spec]):
+    """A checked config.
+
+    `spec` is to work with; `raw` is the merged plain data; `origin` maps a key path to "file:line:column".
+    """
+
+    spec: Spec
+    raw: dict[str, Any]
+    origin: dict[str, str]
+    path: str
+
+
+def load_hardware(name_or_path: str, sets: Sequence[str | Override] = ()) -> Resolved[Hardware]:
+    """A hardware config with its overrides (those of `workload.` are ignored here).
+
+    `spec.sources` has one entry per sourced number, sections expanded; a number that an override changed
+    has none.
+    """
+    overrides = [item for item in parse_overrides(sets) if item.target == "hw"]
+    found = find("hardware", name_or_path)
+    tree, ledger = Tree(found.shown, {}), Ledger()
+    for layer in read_layers("hardware", found):
+        entries, problems = take_sources(layer)
+        set_here = {path for path, _ in leaves(layer.data)}
+        overlay(tree, layer)
+        tree.problems += problems + vouch(ledger, tree.data, set_here, entries)
+    for override in _known(overrides, tree, Hardware):
+        if apply_override(tree, override):
+            ledger.drop(override.path)
+    tree.data["sources"] = {path_text(path): source for path, source in ledger.entries.items()}
+    spec = _validated(Hardware, tree)
+    raise_problems(outside_range(spec, ledger))
+    return _resolved(spec, tree, found)
+
+
+def load_workload(name_or_path: str, sets: Sequence[str | Override] = ()) -> Resolved[Workload]:
+    """A workload config with its overrides (those of `hw.` are ignored here).
+
+    A model or kernel profile that it names must exist; a model given by a path, with `base:` or with an
+    override of one of its keys is written out in place. Paths are relative to the file that gives them.
+    """
+    overrides = [item for item in parse_overrides(sets) if item.target == "workload"]
+    found = find("workload", name_or_path)
+    tree = Tree(found.shown, {})
+    for layer in read_layers("workload", found):
+        anchor_paths(layer)
+        overlay(tree, layer)
+    known = _known(overrides, tree, Workload)
+    if any(override.path[0] == "model" and len(override.path) > 1 for override in known):
+        open_model(tree)
+    for override in known:
+        apply_override(tree, override)
+    write_out_model(tree)
+    tree.data.setdefault("name", found.path.stem)
+    spec = _validated(Workload, tree, unknown_names(tree))
+    return _resolved(spec, tree, found)
+
+
+def load_model(name_or_path: str) -> Model:
+    """The shape of a model."""
+    return _plain("model", name_or_path, Model).spec
+
+
+def load_profile(name_or_path: str) -> KernelProfile:
+    """A kernel profile."""
+    return _plain("kernel profile", name_or_path, KernelProfile).spec
+
+
+def model_of(workload: Workload) -> Model:
+    """The shape that a workload names or writes out."""
+    return load_model(workload.model) if isinstance(workload.model, str) else workload.model
+
+
+def _plain(kind: Kind, name_or_path: str, model: type[AnySpec]) -> Resolved[AnySpec]:
+    found = find(kind, name_or_path)
+    tree = Tree(found.shown, {})
+    for layer in read_layers(kind, found):
+        overlay(tree, layer)
+    return _resolved(_validated(model, tree), tree, found)
+
+
+def _known(overrides: list[Override], tree: Tree, model: type[BaseModel]) -> list[Override]:
+    schema = schema_tree(model)
+    wrong = {override.key: problem for override in overrides if (problem := unknown_path(override, schema))}
+    tree.problems += wrong.values()
+    return [override for override in overrides if override.key not in wrong]
+
+
+def _validated(model: type[AnySpec], tree: Tree, more: Sequence[Problem] = ()) -> AnySpec:
+    try:
+        spec = model.model_validate(tree.data)
+    except ValidationError as error:
+        raise_problems([*tree.problems, *more, *translated(error, tree, schema_tree(model))])
+        raise
+    raise_problems([*tree.problems, *more])
+    return spec
+
+
+def _resolved(spec: AnySpec, tree: Tree, found: Found) -> Resolved[AnySpec]:
+    origin = {path_text(path): str(place) for path, place in tree.places.items() if path}
+    return Resolved(spec, tree.data, origin, str(found.path))

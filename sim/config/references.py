@@ -1,0 +1,83 @@
+"""What a workload file names: model, kernel profile, trace. Paths are relative to the naming file."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from sim.config.catalog import find, looks_like_path
+from sim.config.merge import Tree, merge_mapping, overlay, read_layers
+from sim.config.problems import KeyPath, Problem, path_text
+from sim.config.yaml_source import Document
+from sim.errors import InputError
+
+
+def anchored(name: Any, folder: Path) -> Any:
+    """A path as seen from the current folder (absolute when it is elsewhere); names stay names."""
+    if not isinstance(name, str) or not looks_like_path(name) or os.path.isabs(name):
+        return name
+    absolute = os.path.abspath(folder / name)
+    return os.path.relpath(absolute) if Path(absolute).is_relative_to(Path.cwd()) else absolute
+
+
+def anchor_paths(layer: Document) -> None:
+    """Make the paths of one workload file independent of the folder that the file lies in."""
+    folder, data = layer.folder, layer.data
+    for holder, key in (
+        (data, "model"),
+        (data, "kernel"),
+        (data.get("model"), "base"),
+        (data.get("context"), "trace"),
+    ):
+        if isinstance(holder, dict) and key in holder:
+            holder[key] = anchored(holder[key], folder)
+
+
+def open_model(tree: Tree) -> None:
+    """Turn `model: NAME` into `model: {base: NAME}`, so that single keys can be laid over it."""
+    name = tree.data.get("model")
+    if isinstance(name, str):
+        tree.data["model"] = {"base": name}
+        tree.places[("model", "base")] = tree.place_of(("model",))
+
+
+def write_out_model(tree: Tree) -> None:
+    """Replace a model that is a path, or a mapping with `base:`, by its merged keys."""
+    model = tree.data.get("model")
+    if isinstance(model, str) and looks_like_path(model):
+        open_model(tree)
+    model = tree.data.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("base"), str):
+        return
+    place = tree.place_of(("model", "base"))
+    base = Tree(tree.file, {})
+    try:
+        for layer in read_layers("model", find("model", model.pop("base"))):
+            overlay(base, layer)
+    except InputError as error:
+        raise InputError(*(f"{place}: model: {problem}" for problem in error.problems)) from None
+    above, places = {"model": model}, dict(tree.places)
+    tree.data["model"] = base.data
+    tree.places.update({("model", *path): where for path, where in base.places.items()})
+    tree.problems += [Problem(item.place, f"model.{item.key}", item.text) for item in base.problems]
+    tree.trapped |= {("model", *path) for path in base.trapped}
+    merge_mapping(tree, tree.data, above, (), places)
+
+
+def unknown_names(tree: Tree) -> list[Problem]:
+    """Names of a model or of a kernel profile that nothing answers to."""
+    problems = []
+    for key, kind in (("model", "model"), ("kernel", "kernel profile")):
+        name = tree.data.get(key)
+        if isinstance(name, str) and not (key == "kernel" and name == "auto"):
+            problems += _unknown(tree, (key,), kind, name)
+    return problems
+
+
+def _unknown(tree: Tree, path: KeyPath, kind: Any, name: str) -> list[Problem]:
+    try:
+        found = find(kind, name)
+    except InputError as error:
+        return [Problem(tree.place_of(path), path_text(path), problem) for problem in error.problems]
+    if not found.path.is_file():
+        return [Problem(tree.place_of(path), path_text(path), f"found {found.shown}; no such file")]
+    return []

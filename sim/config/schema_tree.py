@@ -1,0 +1,158 @@
+"""Walks the JSON Schema of a model by key path: which keys exist, what a key allows, what a typo may mean.
+
+Everything that is said about keys (messages, docs, `--set` checks) derives from the one list of fields.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+
+from sim.config.problems import KeyPath, did_you_mean, path_text
+
+Fragment = dict[str, Any]
+
+
+class SchemaTree:
+    """The schema of one kind of file, addressed by key paths."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self.root: Fragment = model.model_json_schema()
+        self.definitions: dict[str, Fragment] = self.root.get("$defs", {})
+
+    def alternatives(self, fragment: Fragment) -> list[Fragment]:
+        """The fragment with references followed and unions opened; null is left out."""
+        if "$ref" in fragment:
+            return self.alternatives(self.definitions[fragment["$ref"].rsplit("/", 1)[1]])
+        options = fragment.get("anyOf") or fragment.get("oneOf")
+        if options is None:
+            return [] if fragment.get("type") == "null" else [fragment]
+        return [leaf for option in options for leaf in self.alternatives(option)]
+
+    def child(self, fragment: Fragment, key: str | int) -> Fragment | None:
+        """The fragment of a key of a mapping or an item of a list, or None."""
+        for option in self.alternatives(fragment):
+            if isinstance(key, int):
+                items = option.get("prefixItems") or ([option["items"]] if "items" in option else [])
+                if items:
+                    return dict(items[min(key, len(items) - 1)])
+            elif key in option.get("properties", {}):
+                return dict(option["properties"][key])
+            elif key in self.named_keys(option) or self.open_key(option):
+                return dict(self.values(option))
+        return None
+
+    def values(self, option: Fragment) -> Fragment:
+        """What a mapping with free keys holds."""
+        pattern = option.get("patternProperties")
+        found: Fragment = next(iter(pattern.values())) if pattern else option["additionalProperties"]
+        return found
+
+    def open_key(self, option: Fragment) -> bool:
+        free = isinstance(option.get("additionalProperties"), dict) or "patternProperties" in option
+        return free and not self.named_keys(option)
+
+    def named_keys(self, option: Fragment) -> list[str]:
+        """Keys of a mapping whose keys come from a closed list (formats)."""
+        names = option.get("propertyNames", {})
+        for leaf in self.alternatives(names):
+            if "enum" in leaf:
+                return list(leaf["enum"])
+        return []
+
+    def at(self, path: KeyPath) -> Fragment | None:
+        fragment: Fragment | None = self.root
+        for key in path:
+            fragment = self.child(fragment, key) if fragment is not None else None
+        return fragment
+
+    def keys(self, path: KeyPath) -> list[str]:
+        """The keys that the mapping at `path` may have, in the order of the schema."""
+        fragment = self.at(path)
+        options = self.alternatives(fragment) if fragment is not None else []
+        return [
+            key for option in options for key in (*option.get("properties", {}), *self.named_keys(option))
+        ]
+
+    def allowed(self, path: KeyPath) -> str:
+        """What may stand at `path`, in words."""
+        fragment = self.at(path)
+        return self.describe(fragment) if fragment is not None else "nothing"
+
+    def describe(self, fragment: Fragment) -> str:
+        return " or ".join(dict.fromkeys(self._describe(option) for option in self.alternatives(fragment)))
+
+    def _describe(self, option: Fragment) -> str:
+        if "enum" in option:
+            return "one of " + ", ".join(map(str, option["enum"]))
+        if "const" in option:
+            return str(option["const"])
+        words = {"boolean": "true or false", "string": "text"}
+        words |= {"integer": "a whole number" + _bounds(option), "number": "a number" + _bounds(option)}
+        kind = str(option.get("type"))
+        if kind == "array":
+            return self._describe_list(option)
+        if kind == "object":
+            names = [*option.get("properties", {}), *self.named_keys(option)]
+            return "a mapping with the keys " + ", ".join(names) if names else "a mapping by name"
+        return words.get(kind, "any value")
+
+    def _describe_list(self, option: Fragment) -> str:
+        if "prefixItems" in option:
+            return "[" + ", ".join(self.describe(item) for item in option["prefixItems"]) + "]"
+        return f"a list, each {self.describe(option.get('items', {}))}"
+
+    def unknown(self, path: KeyPath) -> str:
+        """The message for a key that does not exist: what does, and what was probably meant."""
+        section, key = path[:-1], str(path[-1])
+        keys = self.keys(section)
+        allowed = f"; allowed: {', '.join(keys)}" if keys else ""
+        return f"unknown key{allowed}{self._meant(section, key, keys)}"
+
+    def _meant(self, section: KeyPath, key: str, keys: list[str]) -> str:
+        near = did_you_mean(key, keys)
+        if near:
+            return near
+        elsewhere = [path for path, _ in self.leaves() if path[-1] == key and path[:-1] != section]
+        if elsewhere:
+            return f"; did you mean {path_text(elsewhere[0])}?"
+        return did_you_mean(path_text((*section, key)), [path_text(path) for path, _ in self.leaves()])
+
+    def leaves(
+        self, path: KeyPath = (), fragment: Fragment | None = None
+    ) -> Iterator[tuple[KeyPath, Fragment]]:
+        """All key paths with what they hold; keys of free mappings appear as NAME."""
+        for option in self.alternatives(self.root if fragment is None else fragment):
+            properties = option.get("properties", {})
+            for key, value in properties.items():
+                yield from (
+                    self.leaves((*path, key), value) if self._is_mapping(value) else [((*path, key), value)]
+                )
+            if (
+                not properties and isinstance(option.get("additionalProperties"), dict | bool)
+            ) or "patternProperties" in option:
+                value = self.values(option)
+                name = (*path, "FORMAT" if self.named_keys(option) else "NAME")
+                yield from self.leaves(name, value) if self._is_mapping(value) else [(name, value)]
+
+    def _is_mapping(self, fragment: Fragment) -> bool:
+        return any(option.get("type") == "object" for option in self.alternatives(fragment))
+
+
+def _bounds(option: Fragment) -> str:
+    low, high = option.get("minimum"), option.get("maximum")
+    above, below = option.get("exclusiveMinimum"), option.get("exclusiveMaximum")
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}" if max(abs(low), abs(high)) < 1e6 else f" from {low} to {high}"
+    words = [
+        f"{word} {bound:.12g}"
+        for word, bound in (("above", above), ("at least", low), ("at most", high), ("below", below))
+        if bound is not None
+    ]
+    return " " + ", ".join(words) if words else ""
+
+
+@cache
+def schema_tree(model: type[BaseModel]) -> SchemaTree:
+    return SchemaTree(model)
