@@ -103,6 +103,11 @@ def _plain(kind: Kind, name_or_path: str, model: type[AnySpec]) -> Resolved[AnyS
     tree = Tree(found.shown, {})
     for layer in read_layers(kind, found):
         overlay(tree, layer)
+    return resolved_plain(model, tree, found)
+
+
+def resolved_plain(model: type[AnySpec], tree: Tree, found: Found) -> Resolved[AnySpec]:
+    """Validate a tree that needs nothing more."""
     return _resolved(_validated(model, tree), tree, found)
 
 

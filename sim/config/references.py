@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sim.config.catalog import find, looks_like_path
+from sim.config.catalog import Kind, find, looks_like_path
 from sim.config.merge import Tree, merge_mapping, overlay, read_layers
 from sim.config.problems import KeyPath, Problem, path_text
 from sim.config.yaml_source import Document
@@ -66,14 +66,16 @@ def write_out_model(tree: Tree) -> None:
 def unknown_names(tree: Tree) -> list[Problem]:
     """Names of a model or of a kernel profile that nothing answers to."""
     problems = []
-    for key, kind in (("model", "model"), ("kernel", "kernel profile")):
+    kinds: tuple[tuple[str, Kind], ...] = (("model", "model"), ("kernel", "kernel profile"))
+    for key, kind in kinds:
         name = tree.data.get(key)
         if isinstance(name, str) and not (key == "kernel" and name == "auto"):
-            problems += _unknown(tree, (key,), kind, name)
+            problems += unknown_name(tree, (key,), kind, name)
     return problems
 
 
-def _unknown(tree: Tree, path: KeyPath, kind: Any, name: str) -> list[Problem]:
+def unknown_name(tree: Tree, path: KeyPath, kind: Kind, name: str) -> list[Problem]:
+    """The problem of a name at `path` that is neither shipped nor a file."""
     try:
         found = find(kind, name)
     except InputError as error:

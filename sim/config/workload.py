@@ -209,7 +209,7 @@ class KernelProfile(Section):
     name: str
     description: str = ""
     phase: list[Literal["decode", "prefill", "verify", "mixed"]]
-    attention: list[AttentionKind] = ["gqa", "window"]
+    attention: list[AttentionKind] = Field(default=["gqa", "window"], description="kinds that it computes")
     formats: list[KvFormat] = Field(min_length=1, description="KV formats that the kernel reads")
     auto: bool = Field(default=True, description="considered by `kernel: auto`")
     address: Literal["tma", "cp_async", "load"] = Field(

@@ -1,0 +1,72 @@
+"""`pagewalk workload list|show|check`: what is run on a machine."""
+
+import click
+
+from sim.cli.columns import columns, number_text
+from sim.cli.params import WORKLOAD, json_option, print_json, set_option
+
+SCHEMA = "pagewalk.workload/1"
+
+
+@click.group()
+def workload() -> None:
+    """List, show and check workloads."""
+
+
+@workload.command(name="list", epilog="Example: pagewalk workload list")
+@json_option
+def list_workloads(as_json: bool) -> None:
+    """The workloads, models and kernel profiles that ship."""
+    from sim.config.catalog import shipped
+    from sim.config.load import load_workload
+
+    found = [(name, load_workload(name).spec) for name in shipped("workload")]
+    models, kernels = shipped("model"), shipped("kernel profile")
+    if as_json:
+        items = [{"name": name, "description": spec.description} for name, spec in found]
+        print_json(
+            {"schema": "pagewalk.workload_list/1", "workloads": items, "models": models, "kernels": kernels}
+        )
+        return
+    rows = [(name, spec.kind, spec.phase, f"{spec.batch}", spec.description) for name, spec in found]
+    click.echo(columns(rows, ("name", "kind", "phase", "batch", "description")))
+    click.echo(f"\nmodels: {', '.join(models)}\nkernel profiles: {', '.join(kernels)}")
+
+
+@workload.command(epilog="Example: pagewalk workload show decode_64x8k --set workload.batch=8")
+@click.argument("name", type=WORKLOAD, metavar="NAME")
+@set_option
+@json_option
+def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
+    """One workload with its defaults, what it inherits, and the shape of its model."""
+    from sim.config.load import load_workload, model_of
+    from sim.config.merge import leaves
+    from sim.config.problems import path_text
+
+    resolved = load_workload(name, sets)
+    dump = resolved.spec.model_dump(mode="json")
+    model = model_of(resolved.spec).model_dump(mode="json")
+    if as_json:
+        print_json({"schema": SCHEMA, "file": resolved.path, "config": dump, "model": model})
+        return
+    named = dump["model"] if isinstance(dump["model"], str) else "given here"
+    rows = [
+        (key, number_text(value), resolved.origin.get(key, "default"))
+        for key, value in ((path_text(path), value) for path, value in leaves({**dump, "model": named}))
+    ]
+    rows += [(f"model.{key}", number_text(value), named) for key, value in model.items()]
+    click.echo(columns(rows, ("key", "value", "set at")))
+
+
+@workload.command(epilog="Example: pagewalk workload check my_workload.yaml")
+@click.argument("file", type=WORKLOAD, metavar="FILE")
+@json_option
+def check(file: str, as_json: bool) -> None:
+    """Report every problem of a workload."""
+    from sim.config.load import load_workload
+
+    resolved = load_workload(file)
+    if as_json:
+        print_json({"schema": "pagewalk.workload_check/1", "file": resolved.path, "name": resolved.spec.name})
+    else:
+        click.echo(f"{resolved.spec.name}: no errors")

@@ -1,0 +1,81 @@
+"""What the schemas say, for editors (JSON Schema) and for readers (the table of keys in docs/configs.md)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from sim.config.hardware import Hardware
+from sim.config.problems import path_text
+from sim.config.schema_tree import SchemaTree, schema_tree
+from sim.config.sweep import Sweep
+from sim.config.workload import KernelProfile, Model, Workload
+
+MODELS: dict[str, type[BaseModel]] = {
+    "hardware": Hardware,
+    "workload": Workload,
+    "sweep": Sweep,
+    "model": Model,
+    "kernel profile": KernelProfile,
+}
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema(kind: str) -> dict[str, Any]:
+    """JSON Schema of a kind of file, as it is written: `base:` may supply what the file leaves out."""
+    schema = MODELS[kind].model_json_schema()
+    schema = {
+        "$schema": DIALECT,
+        "title": f"pagewalk {kind}",
+        **{k: v for k, v in schema.items() if k != "title"},
+    }
+    if kind == "sweep":
+        return schema
+    base = {
+        "type": "string",
+        "description": "config that this file inherits from: a shipped name or a .yaml path",
+    }
+    schema["properties"] = {"base": base, **schema["properties"]}
+    needed = schema.pop("required", [])
+    schema["anyOf"] = [{"required": ["base"]}, {"required": needed}]
+    for definition in schema.get("$defs", {}).values():
+        # An inheriting file may give part of a section; `hw check` finds what is missing in the end.
+        definition.pop("required", None)
+    return schema
+
+
+def key_rows(kind: str) -> Iterator[tuple[str, str, str, str]]:
+    """(key path, what is allowed, default, meaning) of every key of a kind of file."""
+    tree = schema_tree(MODELS[kind])
+    for path, fragment in tree.leaves():
+        yield (
+            path_text(path),
+            tree.describe(fragment),
+            _default(tree, path, fragment),
+            _meaning(tree, fragment),
+        )
+
+
+def keys_table(kind: str) -> str:
+    """The rows as a Markdown table."""
+    lines = ["| key | allowed | default | meaning |", "|---|---|---|---|"]
+    for row in key_rows(kind):
+        cells = (f"`{row[0]}`", row[1], row[2], row[3])
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _default(tree: SchemaTree, path: tuple[str | int, ...], fragment: dict[str, Any]) -> str:
+    if "default" not in fragment:
+        section = tree.at(path[:-1]) or {}
+        needed = any(path[-1] in option.get("required", []) for option in tree.alternatives(section))
+        return "required" if needed else ""
+    value = fragment["default"]
+    if value is None:
+        return "none"
+    return str(value).lower() if isinstance(value, bool) else f"{value}" if value != "" else '""'
+
+
+def _meaning(tree: SchemaTree, fragment: dict[str, Any]) -> str:
+    options = [fragment, *tree.alternatives(fragment)]
+    return next((str(option["description"]) for option in options if "description" in option), "")
