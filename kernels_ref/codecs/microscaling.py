@@ -1,8 +1,8 @@
 """Block-scaled small floats along the channel axis: MXFP4, MXFP8 (OCP Microscaling 1.0) and NVFP4.
 
 MX: blocks of 32 share a power of two (e8m0), exponent floor(log2(absmax)) - emax of the element type;
-elements saturate, so the largest of a block may be clipped. NVFP4: blocks of 16 share an e4m3 scale absmax/6, itself
-relative to one float32 scale per tensor, absmax/(448*6).
+elements saturate, so the largest of a block may be clipped. NVFP4: blocks of 16 share an e4m3
+scale absmax/6, itself relative to one float32 scale per tensor, absmax/(448*6).
 """
 
 from dataclasses import dataclass

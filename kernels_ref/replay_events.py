@@ -1,0 +1,114 @@
+"""The order of events that a simulated machine really used, as plain columns, one row per event.
+
+| kind         | columns that count                                                                         |
+|--------------|--------------------------------------------------------------------------------------------|
+| FETCH_DONE   | cta, tile, seq, kv_head, page_first, page_count, token_first, token_count; frame: -1 to read
+|              | through the block table, else the frame that was read for the one page                      |
+| TILE_CONSUMED| cta, tile, seq, kv_head, split, q_first, q_count: the fetched tile enters the softmax       |
+| PARTIAL_DONE | seq, kv_head, split, q_first: no tile may follow                                            |
+| MERGED       | seq, kv_head, q_first: the finished partials become the output                              |
+| APPEND       | seq, token_first, token_count, frame; tile: slot that was written, -1 for position % page   |
+| COPY         | page_first -> frame: the whole frame, with scales                                           |
+| MIGRATE_OUT  | frame: its data has been read out to a tier; the frame stays as it is until FREE            |
+| MIGRATE_IN   | page_first (the frame id that was migrated out, or lies in a tier) -> frame; table entries  |
+|              | that name the source name the destination from now on                                       |
+| FREE         | frame: its contents are gone                                                                |
+| CONVERT      | frame; tile: index of the new format in Step.formats, -1 for what the step says             |
+
+kv_head -1 stands for all KV heads (one CTA that holds them all); tile, merge and partial of one output must
+use the same convention. q_first and q_count cut long prefills into query tiles; q_count -1 is all rows.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels_ref.errors import InputError
+
+
+class EventKind(IntEnum):
+    FETCH_DONE = 0
+    TILE_CONSUMED = 1
+    PARTIAL_DONE = 2
+    MERGED = 3
+    APPEND = 4
+    COPY = 5
+    MIGRATE_OUT = 6
+    MIGRATE_IN = 7
+    FREE = 8
+    CONVERT = 9
+
+
+COLUMNS = (
+    "time_ps",
+    "kind",
+    "cta",
+    "tile",
+    "seq",
+    "kv_head",
+    "split",
+    "page_first",
+    "page_count",
+    "token_first",
+    "token_count",
+    "frame",
+    "q_first",
+    "q_count",
+)
+
+
+def _absent() -> NDArray[np.int32]:
+    return np.empty(0, np.int32)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Events in rows; equal times are ordered by row. Without `q_first`, `q_count`: all query rows."""
+
+    time_ps: NDArray[np.int64]
+    kind: NDArray[np.int8]
+    cta: NDArray[np.int32]
+    tile: NDArray[np.int32]
+    seq: NDArray[np.int32]
+    kv_head: NDArray[np.int32]
+    split: NDArray[np.int32]
+    page_first: NDArray[np.int32]
+    page_count: NDArray[np.int32]
+    token_first: NDArray[np.int32]
+    token_count: NDArray[np.int32]
+    frame: NDArray[np.int64]
+    q_first: NDArray[np.int32] = field(default_factory=_absent)
+    q_count: NDArray[np.int32] = field(default_factory=_absent)
+
+    def __post_init__(self) -> None:
+        rows = len(self.time_ps)
+        for name, absent in (("q_first", 0), ("q_count", -1)):
+            if len(getattr(self, name)) == 0 and rows:
+                object.__setattr__(self, name, np.full(rows, absent, np.int32))
+        for name in COLUMNS:
+            if len(getattr(self, name)) != rows:
+                raise InputError(
+                    f"schedule: column {name} has {len(getattr(self, name))} rows; allowed: {rows}"
+                )
+        kinds = self.kind.tolist()
+        if kinds and not (min(kinds) >= 0 and max(kinds) <= max(EventKind)):
+            raise InputError(
+                f"schedule: kinds {min(kinds)} to {max(kinds)}; allowed: 0 to {int(max(EventKind))}"
+            )
+
+    @classmethod
+    def from_rows(cls, rows: list[dict[str, int]]) -> "Schedule":
+        """From dictionaries; columns that a row leaves out are -1, except q_first 0."""
+        columns: dict[str, NDArray[Any]] = {}
+        for name in COLUMNS:
+            wide = np.int64 if name in ("time_ps", "frame") else np.int8 if name == "kind" else np.int32
+            columns[name] = np.array([row.get(name, 0 if name == "q_first" else -1) for row in rows], wide)
+        return cls(**columns)
+
+    def ordered(self) -> list[tuple[int, ...]]:
+        """Rows as tuples in the order of COLUMNS, sorted by time."""
+        order = np.argsort(self.time_ps, kind="stable")
+        return list(zip(*(getattr(self, name)[order].tolist() for name in COLUMNS), strict=True))
