@@ -1,0 +1,102 @@
+"""Figures without global state: made in one style, with a footer, saved the same to the byte each time."""
+
+import io
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from reports.layout import Layout, x_labels
+from reports.study import Study
+from reports.units import axis_title
+
+PANEL_COLUMNS = 3
+PNG_DPI = 150
+
+Draw = Callable[[Study], Any]
+
+
+def styled() -> AbstractContextManager[None]:
+    """The house style, for the time of one `with`; figures are made and saved inside it."""
+    import matplotlib as mpl
+
+    with resources.as_file(resources.files("reports") / "style.mplstyle") as path:
+        style = mpl.rc_params_from_file(path, use_default_template=False)
+    context: AbstractContextManager[None] = mpl.rc_context(style)
+    return context
+
+
+def panel_grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """A figure of `count` panels of this size in inches, at most three in a row, sharing their y axis."""
+    from matplotlib.figure import Figure
+
+    columns = min(count, PANEL_COLUMNS)
+    lines = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * lines + 0.9), layout="constrained")
+    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    axes = list(grid.flat)
+    for unused in axes[count:]:
+        unused.set_visible(False)
+    return figure, axes[:count]
+
+
+def label_x(axes: Any, plan: Layout) -> None:
+    labels = x_labels(plan)
+    long = len(labels) > 4 and max(map(len, labels)) > 8
+    axes.set_xticks(range(len(labels)), labels, rotation=30 if long else 0, ha="right" if long else "center")
+    axes.set_xlim(-0.4, len(labels) - 0.6)
+    if plan.x is not None:
+        axes.set_xlabel(axis_title(plan.x.path))
+
+
+def line_key(label: str, **style: Any) -> Any:
+    """Legend entry of a line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **style)
+
+
+def legend_right(figure: Any, handles: Sequence[Any], title: str | None = None) -> None:
+    """Outside, so that it never covers data."""
+    if handles:
+        figure.legend(handles=list(handles), loc="outside right upper", title=title, alignment="left")
+
+
+def footer(study: Study) -> str:
+    result = study.first
+    hardware = sorted({r.hardware["name"] for _, r in study.done})
+    workload = sorted({r.workload["name"] for _, r in study.done})
+    names = f"{_few(hardware)} | {_few(workload)}"
+    return f"{names} | fidelity {result.fidelity}, seed {result.seed} | pagewalk {result.pagewalk_version}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def finish(figure: Any, study: Study) -> None:
+    """The footer: which configs, which program."""
+    figure.supxlabel(footer(study), fontsize=7, color="#666666", x=0.01, ha="left")
+
+
+def svg_bytes(figure: Any) -> bytes:
+    """SVG without a date and with fixed ids."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": "pagewalk"})
+    return stream.getvalue()
+
+
+def png_bytes(figure: Any) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=PNG_DPI, metadata={"Software": "pagewalk"})
+    return stream.getvalue()
+
+
+def save(folder: Path, name: str, figure: Any) -> bytes:
+    """Write NAME.svg and NAME.png; returns the SVG, for the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    svg = svg_bytes(figure)
+    (folder / f"{name}.svg").write_bytes(svg)
+    (folder / f"{name}.png").write_bytes(png_bytes(figure))
+    return svg

@@ -1,0 +1,48 @@
+"""Bandwidth reached at the device memory, against its peak."""
+
+from typing import Any
+
+from reports.canvas import finish, label_x, legend_right, line_key, panel_grid
+from reports.layout import layout, lines, panels, x_position
+from reports.palette import series_style
+from reports.quantities import hbm_peak_gb_s
+from reports.study import Study
+from reports.units import axis_name
+
+NAME = "bandwidth"
+CAPTION = (
+    "Bytes read from device memory per second, averaged over the whole run; the dashed line is the peak."
+)
+
+
+def draw(study: Study) -> Any:
+    """Lines of GB/s over x; None when no result has a bandwidth."""
+    if not any(result.bandwidth_gb_s.get("hbm") for _, result in study.done):
+        return None
+    plan = layout(study)
+    groups = panels(study, plan)
+    figure, grid = panel_grid(len(groups), 3.6, 3.1)
+    handles: dict[str, Any] = {}
+    for axes, (title, rows) in zip(grid, groups, strict=True):
+        for position, label, line in lines(rows, plan):
+            x = [x_position(plan, row) for row, _ in line]
+            style = series_style(position)
+            axes.plot(x, [result.bandwidth_gb_s.get("hbm", 0.0) for _, result in line], **style)
+            peaks = [hbm_peak_gb_s(result) or float("nan") for _, result in line]
+            axes.plot(
+                [v - 0.4 for v in x[:1]] + x + [v + 0.4 for v in x[-1:]],
+                peaks[:1] + peaks + peaks[-1:],
+                color="#333333",
+                ls="--",
+                lw=1.1,
+            )
+            if label:
+                handles[label] = line_key(label, **style)
+        axes.set_title(title)
+        axes.set_ylim(bottom=0)
+        label_x(axes, plan)
+    grid[0].set_ylabel("device memory bandwidth (GB/s)")
+    peak = line_key("peak", color="#333333", ls="--", lw=1.1)
+    legend_right(figure, [*handles.values(), peak], axis_name(plan.series.path) if plan.series else None)
+    finish(figure, study)
+    return figure

@@ -1,0 +1,106 @@
+"""Roofline: useful work per byte against work per second, with each ceiling named (Williams et al., 2009)."""
+
+from typing import Any
+
+from reports.canvas import finish, legend_right
+from reports.layout import layout, panels, text_of
+from reports.palette import SERIES_COLOURS, SERIES_MARKERS
+from reports.quantities import hbm_peak_gb_s, intensity, tensor_peak_flop_per_ns, useful_flops
+from reports.study import Study
+from reports.units import axis_name
+from sim.result import Result
+
+NAME = "roofline"
+CAPTION = (
+    "Useful FLOP per byte moved at the device memory, against useful FLOP per second. A point under the "
+    "sloped ceiling is limited by bandwidth, and its distance to it is bandwidth not used."
+)
+
+
+def draw(study: Study) -> Any:
+    """One point per row, coloured by series, marked by panel; None without FLOPs or bandwidth."""
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    placed = [(row, r) for row, r in study.done if intensity(r) is not None and hbm_peak_gb_s(r) is not None]
+    if not placed:
+        return None
+    plan = layout(study)
+    figure = Figure(figsize=(7.8, 4.4), layout="constrained")
+    axes = figure.subplots()
+    results = [result for _, result in placed]
+    span = _span(results)
+    _ceilings(axes, results, span)
+    titles = [title for title, _ in panels(study, plan)]
+    for panel, (_title, rows) in enumerate(panels(study, plan)):
+        for row, result in rows:
+            series = plan.series.values.index(row.axes[plan.series.path]) if plan.series else 0
+            flops, x = useful_flops(result), intensity(result)
+            if flops is None or x is None:
+                continue
+            axes.plot(
+                x,
+                flops / result.time_ns / 1e3,
+                color=SERIES_COLOURS[series % 8],
+                marker=SERIES_MARKERS[panel % 8],
+                ls="",
+                ms=6,
+                mec="white",
+                mew=0.6,
+                alpha=0.9,
+            )
+    handles: list[Any] = []
+    if plan.series is not None:
+        handles += [
+            Line2D([], [], color=SERIES_COLOURS[i % 8], lw=5, label=text_of(plan.series, value))
+            for i, value in enumerate(plan.series.values)
+        ]
+    if len(titles) > 1:
+        handles += [
+            Line2D([], [], color="#666666", marker=SERIES_MARKERS[i % 8], ls="", label=title)
+            for i, title in enumerate(titles)
+        ]
+    legend_right(figure, handles, axis_name(plan.series.path) if plan.series else None)
+    axes.set(xscale="log", yscale="log", xlim=span)
+    axes.set_xlabel("arithmetic intensity (useful FLOP per byte of device memory)")
+    axes.set_ylabel("useful TFLOP/s")
+    axes.grid(True, which="both")
+    finish(figure, study)
+    return figure
+
+
+def _span(results: list[Result]) -> tuple[float, float]:
+    """From a fifth of the lowest intensity to past the ridge."""
+    lowest = min(x for r in results if (x := intensity(r)) is not None)
+    ridge = max(1e3 * (tensor_peak_flop_per_ns(r) or 1) / (1e3 * (hbm_peak_gb_s(r) or 1)) for r in results)
+    highest = max(x for r in results if (x := intensity(r)) is not None)
+    return lowest / 5, 4 * max(ridge, highest)
+
+
+def _ceilings(axes: Any, results: list[Result], span: tuple[float, float]) -> None:
+    bandwidths = sorted({round(peak, 1) for r in results if (peak := hbm_peak_gb_s(r)) is not None})
+    flops = sorted({round(peak, 3) for r in results if (peak := tensor_peak_flop_per_ns(r)) is not None})
+    top = max(flops) / 1e3 if flops else float("inf")
+    for bandwidth in bandwidths:
+        end = min(span[1], 1e3 * top / bandwidth)
+        axes.plot([span[0], end], [bandwidth * span[0] / 1e3, bandwidth * end / 1e3], color="#333333", lw=1.2)
+        axes.annotate(
+            f"device memory {bandwidth:.0f} GB/s",
+            (span[0] * 1.3, bandwidth * span[0] * 1.3 / 1e3),
+            (0, 5),
+            textcoords="offset points",
+            rotation=38,
+            rotation_mode="anchor",
+            fontsize=8,
+        )
+    for peak in flops:
+        start = 1e3 * (peak / 1e3) / max(bandwidths)
+        axes.plot([start, span[1]], [peak / 1e3] * 2, color="#333333", lw=1.2)
+        axes.annotate(
+            f"tensor {peak / 1e3:.0f} TFLOP/s",
+            (span[1], peak / 1e3),
+            (-4, 4),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+        )

@@ -1,0 +1,130 @@
+"""The self-contained page: text, tables and figures of a study in one HTML file that loads nothing."""
+
+import base64
+from dataclasses import dataclass
+from html import escape
+from importlib import resources
+
+from reports import assumptions, tables
+from reports.conclusion import Conclusion
+from reports.study import Study
+from reports.units import counted, percent
+from reports.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of the page."""
+
+    name: str
+    title: str
+    caption: str
+    svg: bytes
+
+
+def page(study: Study, found: Conclusion, said: Verdict, pictures: list[Picture]) -> str:
+    css = (resources.files("reports") / "page.css").read_text(encoding="utf-8")
+    sections = [
+        _head(study),
+        _verdict(said),
+        _section("What each step buys and costs", _gains(found)),
+        _section("What the other choices do", tables.effects(found)),
+        _section("Figures", "\n".join(map(_figure, pictures))),
+        _section("All points", tables.points(study)),
+        _section("How far to trust this", _trust(study, found)),
+        _section("Assumptions: hardware", assumptions.hardware_tables(study)),
+        _section("Assumptions: workload", assumptions.workload_tables(study)),
+        _section("How to reproduce", _reproduce(study)),
+    ]
+    body = "\n".join(filter(None, sections))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(study.name)}: pagewalk report</title>\n<style>\n{css}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>" if body else ""
+
+
+def _head(study: Study) -> str:
+    hardware = sorted({result.hardware["name"] for _, result in study.done})
+    workload = sorted({result.workload["name"] for _, result in study.done})
+    lines = [f"Hardware: {', '.join(hardware)}. Workload: {', '.join(workload)}.", *tables.line_titles(study)]
+    about = dict.fromkeys(str(result.workload.get("description", "")) for _, result in study.done)
+    lines += [text for text in about if text]
+    first = study.first
+    lines.append(
+        f"{counted(len(study.rows), 'point')}, fidelity {first.fidelity}, seed {first.seed}, "
+        f"pagewalk {first.pagewalk_version}."
+    )
+    return f"<h1>{escape(study.name)}</h1>\n" + "".join(
+        f'<p class="soft">{escape(line)}</p>' for line in lines
+    )
+
+
+def _verdict(said: Verdict) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>\n" for sentence in said.sentences)
+    head = f"<strong>{escape(said.headline)}</strong>"
+    return f'<div class="verdict {said.call}">\n{head}\n<ul>\n{items}</ul>\n</div>'
+
+
+def _gains(found: Conclusion) -> str:
+    body = tables.gains(found)
+    if not body:
+        return ""
+    return (
+        "<p>Speed: how much more of the same work is done in the same time. A difference that is not larger "
+        f"than the model's known error (±{percent(found.model.fraction, 0)}) is called a tie, "
+        f"whatever its sign.</p>\n{body}"
+    )
+
+
+def _figure(picture: Picture) -> str:
+    data = base64.b64encode(picture.svg).decode()
+    return (
+        f'<figure id="{picture.name}">\n<div class="plate"><img alt="{escape(picture.title)}" '
+        f'src="data:image/svg+xml;base64,{data}"></div>\n'
+        f"<figcaption><b>{escape(picture.title)}.</b> {escape(picture.caption)}</figcaption>\n</figure>"
+    )
+
+
+def _trust(study: Study, found: Conclusion) -> str:
+    sampled = max((result.sampling.get("relative_ci95") or 0.0) for _, result in study.done)
+    error = percent(found.model.fraction, 0)
+    text = (
+        f"<p>Known error of the model: ±{error}, from {escape(found.model.reference)}.</p>"
+        "<p>Within one study the model is deterministic: a smaller difference is what the model says, but it "
+        "is not evidence about silicon. Designs that do not exist (proposals) cannot be checked against "
+        "silicon at all; the numbers they rest on are marked below.</p>"
+    )
+    if sampled:
+        text += f"<p>Sampled runs add up to ±{percent(sampled)} (95%) to each time.</p>"
+    return text
+
+
+def _reproduce(study: Study) -> str:
+    facts = study.facts
+    first = study.first
+    lines = [
+        str(facts.get("command") or "pagewalk run ..."),
+        f"pagewalk report {facts.get('folder') or 'FOLDER'}",
+    ]
+    rows = [
+        ["version", escape(str(facts.get("pagewalk_version", first.pagewalk_version)))],
+        ["seed", str(first.seed)],
+        ["fidelity", escape(first.fidelity)],
+    ]
+    named = {
+        "config_hash": "config hash",
+        "code_hash": "code hash",
+        "git_hash": "git commit",
+        "python": "Python",
+    }
+    rows += [
+        [text, f"<code>{escape(str(facts[key]))}</code>"] for key, text in named.items() if facts.get(key)
+    ]
+    return f"<pre>{escape(chr(10).join(lines))}</pre>\n{tables.table(['what', 'value'], rows, 2)}"

@@ -1,0 +1,115 @@
+"""Tables of the page: gains with their area, effects of the other axes, points, what was assumed."""
+
+from collections.abc import Sequence
+from html import escape
+
+from reports.conclusion import Conclusion, Effect, Line, Step
+from reports.layout import layout
+from reports.palette import CAUSE_TEXT
+from reports.quantities import intensity, largest_stalls
+from reports.study import Study
+from reports.units import axis_name, percent, signed_percent, time_scale, value_text, value_with_unit
+
+CALL_TEXT = {"gain": "gain", "loss": "loss", "tie": "tie", "mixed": "mixed"}
+MAX_POINT_ROWS = 500
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: int) -> str:
+    """HTML table; cells are HTML already; columns from `numeric_from` on are aligned right."""
+    classes = ["" if i < numeric_from else ' class="n"' for i in range(len(header))]
+    head = "".join(f"<th{c}>{h}</th>" for c, h in zip(classes, header, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td{c}>{cell}</td>" for c, cell in zip(classes, row, strict=True)) + "</tr>\n"
+        for row in rows
+    )
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}</tbody></table></div>'
+
+
+def tag(call: str) -> str:
+    return f'<span class="tag {call}">{CALL_TEXT[call]}</span>'
+
+
+def gains(found: Conclusion) -> str:
+    """One row per line and step along x: gain, what the model's error makes of it, area, share of the die."""
+    x = found.plan.x
+    if x is None or not found.lines:
+        return ""
+    with_area = any(step.area is not None for line in found.lines for step in line.steps)
+    header = ["with", "step", "speed", "within ±error?"]
+    header += ["area of the step", "share of die"] if with_area else []
+    header += ["smallest within 1% of best"]
+    rows = []
+    for line in found.lines:
+        for place, step in enumerate(line.steps):
+            rows.append(_gain_row(line, step, x.path, with_area, first=place == 0))
+    return table(header, rows, 2)
+
+
+def _gain_row(line: Line, step: Step, path: str, with_area: bool, *, first: bool) -> list[str]:
+    label = escape(line.label or "all") if first else ""
+    cells = [label, f"{escape(value_with_unit(path, step.low))} → {escape(value_with_unit(path, step.high))}"]
+    cells += [signed_percent(step.gain, 2), tag(step.call)]
+    if with_area:
+        area = step.area
+        cells += [f"{area.mm2:.1f} mm²" if area else "-"]
+        cells += [percent(area.die_share, 2) if area and area.die_share is not None else "-"]
+    return [*cells, escape(value_with_unit(path, line.enough)) if first else ""]
+
+
+def effects(found: Conclusion) -> str:
+    """Each value of the other axes against the first value of its axis, all else equal."""
+    if not found.effects:
+        return ""
+    rows = [
+        [
+            escape(axis_name(e.axis.path)),
+            escape(_against(e)),
+            signed_percent(e.low),
+            signed_percent(e.mid),
+            signed_percent(e.high),
+            str(e.count),
+            tag(e.call),
+        ]
+        for e in found.effects
+    ]
+    return table(["axis", "change", "least", "median", "most", "pairs", "within ±error?"], rows, 2)
+
+
+def _against(effect: Effect) -> str:
+    path = effect.axis.path
+    return f"{value_text(path, effect.value)} against {value_text(path, effect.axis.values[0])}"
+
+
+def points(study: Study) -> str:
+    """One row per point in order: axis values, time, bound, rates, mapping, largest stall, or the error."""
+    scale, unit = time_scale(max(result.time_ns for _, result in study.done))
+    plan = layout(study)
+    axes = [a for a in (*plan.others, plan.series, plan.x) if a is not None]
+    names = [escape(axis_name(axis.path)) for axis in axes]
+    header = [*names, f"time ({unit})", f"bound ({unit})", "of bound", "HBM (GB/s)", "HBM read (GB)"]
+    header += ["FLOP/B", "tile", "stages", "splits", "CTAs/SM", "largest stall"]
+    rows = []
+    for row in study.rows[:MAX_POINT_ROWS]:
+        cells = [escape(value_with_unit(a.path, row.axes[a.path])) for a in axes]
+        if row.result is None:
+            rows.append(
+                [*cells, f'<span class="tag loss">failed</span> {escape(row.error or "")}', *[""] * 10]
+            )
+            continue
+        r = row.result
+        work = intensity(r)
+        top = largest_stalls(r, 1)
+        cells += [f"{r.time_ns / scale:.4g}", f"{r.bound_ns / scale:.4g}", percent(r.speed_of_light)]
+        cells += [f"{r.bandwidth_gb_s.get('hbm', 0):.0f}", f"{r.bytes.get('hbm_read', 0) / 1e9:.4g}"]
+        cells += [f"{work:.3g}" if work else "-"]
+        cells += [str(r.mapping.get(key, "-")) for key in ("tile_tokens", "stages", "splits", "ctas_per_sm")]
+        cells += [f"{CAUSE_TEXT.get(top[0][0], top[0][0])} {percent(top[0][1], 0)}" if top else "-"]
+        rows.append(cells)
+    return table(header, rows, len(axes))
+
+
+def line_titles(study: Study) -> list[str]:
+    """Every axis of the study with its values, for the page's head."""
+    return [
+        f"{axis_name(a.path)}: {', '.join(value_with_unit(a.path, v) for v in a.values)}" for a in study.axes
+    ]
