@@ -1,0 +1,140 @@
+// Launch overheads: kernels back to back in a stream, as graph nodes, between two events; block scheduling by wave.
+#include <chrono>
+
+#include "device.cuh"
+
+__global__ void nothing() {}
+
+__global__ void hold_shared(int* never) {
+    extern __shared__ int memory[];
+    if (never != nullptr && memory[0] == 1) *never = 1;
+}
+
+__global__ void count_up(uint32_t* counter) { *counter += 1; }
+
+constexpr int LAUNCHES = 1000;
+
+class Graph {
+  public:
+    template <class Launch>
+    Graph(cudaStream_t stream, int launches, Launch launch) : stream_(stream) {
+        cudaGraph_t graph;
+        CUDA_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+        for (int i = 0; i < launches; ++i) launch();
+        CUDA_OK(cudaStreamEndCapture(stream, &graph));
+        CUDA_OK(cudaGraphInstantiate(&exec_, graph, 0));
+        CUDA_OK(cudaGraphDestroy(graph));
+    }
+    ~Graph() { cudaGraphExecDestroy(exec_); }
+    Graph(const Graph&) = delete;
+    Graph& operator=(const Graph&) = delete;
+    void run() const { CUDA_OK(cudaGraphLaunch(exec_, stream_)); }
+
+  private:
+    cudaStream_t stream_;
+    cudaGraphExec_t exec_ = nullptr;
+};
+
+class Launches {
+  public:
+    explicit Launches(const Gpu& gpu) : gpu_(gpu), counter_(1) {
+        CUDA_OK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+        CUDA_OK(cudaEventCreate(&begin_));
+        CUDA_OK(cudaEventCreate(&end_));
+        clock_ = measure_sm_clock();
+    }
+    ~Launches() {
+        cudaEventDestroy(begin_);
+        cudaEventDestroy(end_);
+        cudaStreamDestroy(stream_);
+    }
+    Launches(const Launches&) = delete;
+    Launches& operator=(const Launches&) = delete;
+
+    // Between events on one stream; the spin lets the host run ahead, `spin_cycles` is about what it needs for that.
+    template <class Work>
+    double between_events_us(long long spin_cycles, Work work) {
+        spin<<<1, 1, 0, stream_>>>(spin_cycles, nullptr);
+        CUDA_OK(cudaEventRecord(begin_, stream_));
+        work();
+        CUDA_OK(cudaEventRecord(end_, stream_));
+        CUDA_OK(cudaStreamSynchronize(stream_));
+        CUDA_OK(cudaGetLastError());
+        float ms = 0;
+        CUDA_OK(cudaEventElapsedTime(&ms, begin_, end_));
+        return 1e3 * ms;
+    }
+
+    template <class Work>
+    void row(const char* variant, const char* launch, int kernels, long long spin_cycles, bool ok, Work work) {
+        std::vector<double> us;
+        between_events_us(spin_cycles, work);
+        for (int r = 0; r < 15; ++r) us.push_back(between_events_us(spin_cycles, work) / kernels);
+        Row("launch").text("variant", variant).text("launch", launch).emit(us, "us", ok, clock_);
+    }
+
+    void back_to_back() {
+        const auto many = [&](int n) { for (int i = 0; i < n; ++i) nothing<<<1, 32, 0, stream_>>>(); };
+        const auto counting = [&] { count_up<<<1, 1, 0, stream_>>>(counter_.get()); };
+        counter_.zero();
+        for (int i = 0; i < LAUNCHES; ++i) counting();
+        CUDA_OK(cudaStreamSynchronize(stream_));
+        const bool stream_ok = counter_.download()[0] == LAUNCHES;
+        const Graph counted(stream_, LAUNCHES, counting), graph(stream_, LAUNCHES, [&] { many(1); }),
+            single(stream_, 1, [&] { many(1); });
+        counter_.zero();
+        counted.run();
+        CUDA_OK(cudaStreamSynchronize(stream_));
+        const bool graph_ok = counter_.download()[0] == LAUNCHES;
+        row("two events, nothing between", "stream", 1, 100000, true, [] {});
+        row("empty kernel between events", "stream", 1, 100000, stream_ok, [&] { many(1); });
+        row("empty kernel between events", "graph", 1, 200000, graph_ok, [&] { single.run(); });
+        row("back to back, per kernel, host not ahead", "stream", LAUNCHES, 1, stream_ok, [&] { many(LAUNCHES); });
+        // The launch queue holds about a thousand kernels: 256 fit while the spin runs, so the device sets the pace.
+        row("back to back, per kernel, host ahead", "stream", 256, 4000000, stream_ok, [&] { many(256); });
+        row("back to back, per kernel", "graph", LAUNCHES, 200000, graph_ok, [&] { graph.run(); });
+        host_time(stream_ok, [&] { many(256); });
+    }
+
+    template <class Work>
+    void host_time(bool ok, Work launch_256) {
+        std::vector<double> us;
+        for (int r = 0; r < 15; ++r) {
+            CUDA_OK(cudaStreamSynchronize(stream_));
+            const auto t0 = std::chrono::steady_clock::now();
+            launch_256();
+            const auto t1 = std::chrono::steady_clock::now();
+            us.push_back(std::chrono::duration<double, std::micro>(t1 - t0).count() / 256);
+        }
+        CUDA_OK(cudaStreamSynchronize(stream_));
+        Row("launch").text("variant", "host time per launch").text("launch", "stream").emit(us, "us", ok, clock_);
+    }
+
+    // `waves` blocks per SM that fill the shared memory, hence run one after the other: the slope is the cost of a block.
+    void block_waves() {
+        const size_t shared = gpu_.shared_bytes_per_block - 2048;
+        allow_shared(hold_shared, shared);
+        for (const int waves : {1, 2, 4, 8, 16, 32}) {
+            std::vector<double> us;
+            for (int r = 0; r < 15; ++r)
+                us.push_back(between_events_us(
+                    100000, [&] { hold_shared<<<gpu_.sms * waves, 256, shared, stream_>>>(nullptr); }));
+            Row("block_waves").count("ctas_per_sm", waves).count("threads", 256).text("launch", "stream").emit(us, "us", true, clock_);
+        }
+    }
+
+  private:
+    Gpu gpu_;
+    DeviceArray<uint32_t> counter_;
+    cudaStream_t stream_ = nullptr;
+    cudaEvent_t begin_ = nullptr, end_ = nullptr;
+    RowClock clock_;
+};
+
+int main() {
+    const Gpu gpu = open_gpu();
+    Launches launches(gpu);
+    launches.back_to_back();
+    launches.block_waves();
+    return 0;
+}

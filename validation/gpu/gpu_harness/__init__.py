@@ -1,0 +1,1 @@
+"""Measurements of a CUDA GPU, for calibrating and checking the simulator. See ../README.md."""
