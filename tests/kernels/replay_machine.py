@@ -1,5 +1,7 @@
 """A small correct machine for replay tests: steps with shuffled frames, and an order that is allowed."""
 
+import math
+
 import numpy as np
 
 from kernels_ref.replay import EventKind, Schedule
@@ -82,7 +84,8 @@ def make_rows(step: Step, tile_tokens=32, splits=2, seed=0, heads=None) -> list[
         context, window = int(step.context[seq]), step.geometry.window
         oldest = max(context - int(step.q_len[seq]) - window + 1, 0) if window else 0
         oldest -= oldest % step.page_tokens
-        per_split = -(-(-(-(context - oldest) // step.page_tokens)) // splits) * step.page_tokens
+        pages = math.ceil((context - oldest) / step.page_tokens)
+        per_split = math.ceil(pages / splits) * step.page_tokens
         for head in heads or range(step.geometry.kv_heads):
             ends = []
             for split in range(splits):

@@ -1,0 +1,170 @@
+"""A correct order gives the oracle's answer, whatever the geometry, format or movement of pages."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from replay_machine import make_rows, make_schedule, make_step
+
+from kernels_ref.errors import InputError
+from kernels_ref.replay import Contents, EventKind, Schedule, replay
+from kernels_ref.trace import DEVICE
+
+FORMATS = ["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4", "mxfp8"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"context": [100, 37, 1, 0, 64]},
+        {"context": [100, 37, 40], "q_len": [5, 1, 0]},
+        {"context": [300, 50], "window": 40},
+        {"context": [300, 50], "window": 40, "q_len": 7},
+        {"context": [90], "page_tokens": 1},
+        {"context": [90, 300], "page_tokens": 128},
+        {"context": [90], "latent": True, "kv_heads": 1, "group": 16},
+        {"context": [90, 20], "appends": False},
+    ],
+)
+def test_a_correct_schedule_gives_the_dense_answer(options):
+    step = make_step(**options)
+    report = replay(make_schedule(step), step, seed=1)
+    assert report.faults == []
+    assert report.ok
+    # 1e-12 of 1 + |x| is the order of summation; the values here are below 10.
+    assert report.max_abs_error < 1e-12
+    outputs = np.count_nonzero((step.q_len > 0) & (step.context > 0)) * step.geometry.kv_heads
+    assert report.checked == outputs
+
+
+@pytest.mark.parametrize("kv_format", FORMATS)
+def test_every_kv_format_is_replayed_in_its_own_precision(kv_format):
+    step = make_step([100, 33], kv_format=kv_format)
+    assert replay(make_schedule(step), step, seed=2).ok
+
+
+def test_one_cta_may_hold_all_kv_heads():
+    step = make_step([100, 90], kv_heads=4)
+    report = replay(make_schedule(step, heads=[-1]), step, seed=1)
+    assert report.ok
+    assert report.checked == 2 * 4
+
+
+def test_tile_size_splits_and_completion_order_do_not_matter():
+    step = make_step([200, 77])
+    for tile_tokens, splits, seed in [(16, 1, 0), (48, 3, 1), (256, 1, 2), (8, 5, 3)]:
+        schedule = make_schedule(step, tile_tokens=tile_tokens, splits=splits, seed=seed)
+        assert replay(schedule, step, seed=1).ok
+
+
+def test_max_outputs_computes_whole_sequences_only():
+    step = make_step([50] * 10, kv_heads=2)
+    report = replay(make_schedule(step), step, seed=1, max_outputs=6)
+    assert report.ok
+    assert report.checked == 6
+
+
+def test_the_same_seed_gives_the_same_error_to_the_bit():
+    step = make_step([100, 33])
+    first, second = (replay(make_schedule(step), step, seed=3) for _ in range(2))
+    assert first.max_abs_error == second.max_abs_error
+
+
+def test_query_tiles_of_a_prefill_are_outputs_of_their_own():
+    step = make_step([40], q_len=40, kv_heads=1, appends=False)
+    rows = []
+    for tile, (first, count) in enumerate([(0, 24), (24, 16)]):
+        base = {
+            "cta": tile,
+            "tile": 0,
+            "seq": 0,
+            "kv_head": 0,
+            "split": 0,
+            "q_first": first,
+            "q_count": count,
+        }
+        tokens = {"page_first": 0, "page_count": 3, "token_first": 0, "token_count": first + count}
+        rows.append(base | tokens | {"time_ps": 1, "kind": EventKind.FETCH_DONE})
+        for time, kind in enumerate((EventKind.TILE_CONSUMED, EventKind.PARTIAL_DONE, EventKind.MERGED)):
+            rows.append(base | {"time_ps": 2 + time, "kind": kind})
+    report = replay(Schedule.from_rows(rows), step, seed=0)
+    assert report.ok
+    assert report.checked == 2
+    without_the_second = replay(Schedule.from_rows(rows[:4]), step, seed=0)
+    assert without_the_second.faults == ["sequence 0 head 0: 24 of 40 query rows were computed"]
+
+
+def test_a_copied_page_is_its_source_plus_the_new_token():
+    step, rows, _ = forked()
+    assert replay(Schedule.from_rows(rows), step, seed=1).ok
+
+
+def forked():
+    """Parent and child share two pages; the third is copied before the child writes its own token 40."""
+    step = make_step([41, 41], page_tokens=16)
+    table = step.table.copy()
+    table[3:5] = table[0:2]
+    step = replace(step, table=table, copies=np.array([[table[2], table[5]]], np.int32))
+    appends = step.appends.copy()
+    appends[:, 2] = [table[2], table[5]]
+    step = replace(step, appends=appends)
+    return step, make_rows(step), table
+
+
+def migrated(step, spare):
+    """Page 1 of sequence 0 lies in a tier and comes back into a spare frame."""
+    frame = int(step.table[1])
+    residency = step.frame_residency.copy()
+    residency[frame] = DEVICE + 1
+    step = replace(step, frame_residency=residency, tiers=("host",))
+    rows = make_rows(step)
+    rows.append({"time_ps": 500, "kind": EventKind.MIGRATE_IN, "page_first": frame, "frame": spare})
+    return step, rows
+
+
+def spare_frame(step):
+    return int(np.setdiff1d(np.arange(step.frames), step.table)[0])
+
+
+def test_a_page_that_arrives_from_a_tier_in_time_is_read_from_its_new_frame():
+    step = make_step([100, 33])
+    step, rows = migrated(step, spare_frame(step))
+    assert replay(Schedule.from_rows(rows), step, seed=1).ok
+
+
+def test_a_page_that_leaves_and_returns_keeps_its_data():
+    step = make_step([100, 33])
+    frame, spare = int(step.table[0]), spare_frame(step)
+    rows = make_rows(step)
+    rows += [
+        {"time_ps": 10, "kind": EventKind.MIGRATE_OUT, "frame": frame},
+        {"time_ps": 11, "kind": EventKind.FREE, "frame": frame},
+        {"time_ps": 12, "kind": EventKind.MIGRATE_IN, "page_first": frame, "frame": spare},
+    ]
+    assert replay(Schedule.from_rows(rows), step, seed=1).ok
+
+
+def test_a_conversion_before_the_first_reader_gives_the_new_precision():
+    step, contents = converted()
+    rows = make_rows(step)
+    rows.append({"time_ps": 500, "kind": EventKind.CONVERT, "frame": int(step.table[0]), "tile": 1})
+    assert replay(Schedule.from_rows(rows), step, seed=1, contents=contents).ok
+
+
+def converted():
+    """Frame of page 0 is stored in the step's first format and is to be read as int4."""
+    before = make_step([100, 33])
+    formats = before.frame_format.copy()
+    formats[before.table[0]] = 1
+    return replace(before, frame_format=formats), Contents.of(before)
+
+
+def test_unknown_kinds_and_frames_are_bad_input():
+    step = make_step([20])
+    rows = make_rows(step)
+    with pytest.raises(InputError, match="kinds"):
+        Schedule.from_rows([*rows, {"time_ps": 1, "kind": 77}])
+    beyond = {"time_ps": 1, "kind": EventKind.APPEND, "seq": 0, "token_first": 1, "frame": 10**6}
+    schedule = Schedule.from_rows([*rows, beyond])
+    with pytest.raises(InputError, match="frames"):
+        replay(schedule, step, seed=1)
