@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from sim.config.problems import did_you_mean, refuse
+from sim.config.problems import did_you_mean, refuse, shown
 
 Kind = Literal["hardware", "workload", "model", "kernel profile"]
 
@@ -16,6 +16,7 @@ _FOLDERS: dict[Kind, tuple[str, str]] = {
     "model": ("workloads", "models"),
     "kernel profile": ("workloads", "kernels"),
 }
+MAX_NAME = 1000
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
@@ -48,17 +49,18 @@ def find(kind: Kind, name: str, relative_to: Path | None = None) -> Found:
     Raises InputError, with the known names, when there is none; a path is not opened here.
     """
     local = (relative_to / name) if relative_to is not None else Path(name)
+    name_shown = shown(name)[1:-1]
     if not looks_like_path(name):
         if name in shipped(kind):
             return Found(folder(kind) / f"{name}.yaml", shown_path(folder(kind) / f"{name}.yaml"))
-        if not name or not local.exists():
+        if not name or not os.path.exists(local):
             known = shipped(kind)
             raise refuse(
-                name or "(empty name)",
+                name_shown or "(empty name)",
                 f"no such {kind}; shipped: {', '.join(known) or 'none'}; or give the path of a YAML file"
-                f"{did_you_mean(name, known)}",
+                f"{did_you_mean(name[:80], known)}",
             )
-    return Found(local, shown_path(local))
+    return Found(local, shown_path(local) if len(name) <= MAX_NAME else name_shown)
 
 
 def shown_path(path: Path) -> str:

@@ -42,11 +42,12 @@ def pair(value: Any) -> Any:
 PAIR = BeforeValidator(pair)
 
 
-def broken_rule(text: str, *path: str | int) -> PydanticCustomError:
-    """The error of a rule between fields; `path` (from the section that checks) is the key to blame."""
-    return PydanticCustomError(
-        RULE, "{text}", {"text": text.replace("{", "(").replace("}", ")"), "path": path}
-    )
+def broken_rule(text: str, *paths: tuple[str | int, ...]) -> PydanticCustomError:
+    """The error of a rule between fields; `paths` (from the section that checks) are the keys that take part.
+
+    The one that was set last gets the blame: a file that overrides one of them broke what its base had right.
+    """
+    return PydanticCustomError(RULE, "{text}", {"text": text, "paths": paths})
 
 
 def branch(name: str) -> Tag:

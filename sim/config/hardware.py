@@ -86,8 +86,8 @@ class L2(Section):
     @model_validator(mode="after")
     def sectors_fill_lines(self) -> Self:
         if self.sector_bytes > self.line_bytes:
-            text = f"found {self.sector_bytes}; allowed: at most line_bytes, which is {self.line_bytes}"
-            raise broken_rule(text, "sector_bytes")
+            found = f"found sectors of {self.sector_bytes} B in lines of {self.line_bytes} B"
+            raise broken_rule(f"{found}; allowed: at most a line", ("line_bytes",), ("sector_bytes",))
         return self
 
     @model_validator(mode="after")
@@ -95,17 +95,17 @@ class L2(Section):
         need = self.slices * self.ways * self.line_bytes
         if self.capacity_mib * 2**20 < need:
             text = (
-                f"found {self.capacity_mib:g}; allowed: at least one set per slice, "
+                f"found {self.capacity_mib:g} MiB; allowed: at least one set per slice, "
                 f"{self.slices} slices x {self.ways} ways x {self.line_bytes} B = {need / 2**20:.4g} MiB"
             )
-            raise broken_rule(text, "capacity_mib")
+            raise broken_rule(text, ("slices",), ("ways",), ("line_bytes",), ("capacity_mib",))
         return self
 
     @model_validator(mode="after")
     def slices_split_evenly(self) -> Self:
         if self.slices % self.partitions:
-            text = f"found {self.slices}; allowed: a multiple of partitions, which is {self.partitions}"
-            raise broken_rule(text, "slices")
+            found = f"found {self.slices} slices in {self.partitions} partitions"
+            raise broken_rule(f"{found}; allowed: the same number in each", ("partitions",), ("slices",))
         return self
 
 
@@ -277,7 +277,7 @@ class Source(Section):
     @model_validator(mode="after")
     def ordered(self) -> Self:
         if self.range is not None and self.range[0] > self.range[1]:
-            raise broken_rule(f"found {list(self.range)}; allowed: [lowest, highest]", "range")
+            raise broken_rule(f"found {list(self.range)}; allowed: [lowest, highest]", ("range",))
         return self
 
 
@@ -308,13 +308,17 @@ class Hardware(Section):
     @model_validator(mode="after")
     def private_l2_has_a_cache_behind(self) -> Self:
         if self.l2.private and self.llc is None:
-            raise broken_rule("missing; l2.private: true needs a last-level cache behind the L2s", "llc")
+            raise broken_rule(
+                "found true; allowed: only with an llc section behind the L2s", ("l2", "private")
+            )
         return self
 
     @model_validator(mode="after")
     def reserved_sram_leaves_room(self) -> Self:
         if self.sm.sram_reserved_kib_per_cta >= self.sm.sram_kib:
-            found = f"found {self.sm.sram_reserved_kib_per_cta:g}"
-            text = f"{found}; allowed: below sm.sram_kib, which is {self.sm.sram_kib}"
-            raise broken_rule(text, "sm", "sram_reserved_kib_per_cta")
+            found = (
+                f"found {self.sm.sram_reserved_kib_per_cta:g} KiB reserved per CTA of {self.sm.sram_kib} KiB"
+            )
+            paths = ("sm", "sram_reserved_kib_per_cta"), ("sm", "sram_kib")
+            raise broken_rule(f"{found}; allowed: less than sm.sram_kib", *paths)
         return self

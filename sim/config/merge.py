@@ -32,6 +32,14 @@ class Tree:
     places: dict[KeyPath, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     trapped: set[KeyPath] = field(default_factory=set)
+    files: list[str] = field(default_factory=list)
+
+    def rank(self, path: KeyPath) -> int:
+        """How late `path` was set: files count from the deepest base, the command line comes after all."""
+        file = self.place_of(path).file
+        if path not in self.places:
+            return -1
+        return self.files.index(file) if file in self.files else len(self.files)
 
     def place_of(self, path: KeyPath) -> Place:
         """Where `path` was set; for what is missing, where its section is."""
@@ -88,6 +96,7 @@ def _base(kind: Kind, name: Any, child: Found, place: Place) -> Found:
 def overlay(tree: Tree, layer: Document) -> None:
     """Lay one file over the tree."""
     tree.file = layer.file
+    tree.files.append(layer.file)
     tree.problems += layer.problems
     tree.places[()] = layer.places.get((), Place(layer.file, 1, 1))
     tree.trapped |= layer.trapped

@@ -91,10 +91,11 @@ def vouch(
 ) -> list[Problem]:
     """Enter one file's sources, after its values (`set_here`) were laid over the tree."""
     problems = []
+    known = [leaf for leaf, _ in leaves(data)]
     for path in set_here:
         ledger.drop(path)
     for path, (source, place) in sorted(entries.items(), key=lambda item: len(item[0])):
-        below = [leaf for leaf, _ in leaves(data) if leaf[: len(path)] == path]
+        below = [leaf for leaf in known if leaf[: len(path)] == path]
         if below in ([], [path]):
             # A number of its own, perhaps one that is left at the schema's default.
             below = [path]

@@ -7,6 +7,7 @@ from typing import Any
 from sim.config.catalog import Kind, find, looks_like_path
 from sim.config.merge import Tree, merge_mapping, overlay, read_layers
 from sim.config.problems import KeyPath, Problem, path_text
+from sim.config.workload import Model
 from sim.config.yaml_source import Document
 from sim.errors import InputError
 
@@ -57,6 +58,7 @@ def write_out_model(tree: Tree) -> None:
         raise InputError(*(f"{place}: model: {problem}" for problem in error.problems)) from None
     above, places = {"model": model}, dict(tree.places)
     tree.data["model"] = base.data
+    tree.files[:0] = base.files
     tree.places.update({("model", *path): where for path, where in base.places.items()})
     tree.problems += [Problem(item.place, f"model.{item.key}", item.text) for item in base.problems]
     tree.trapped |= {("model", *path) for path in base.trapped}
@@ -83,3 +85,14 @@ def unknown_name(tree: Tree, path: KeyPath, kind: Kind, name: str) -> list[Probl
     if not found.path.is_file():
         return [Problem(tree.place_of(path), path_text(path), f"found {found.shown}; no such file")]
     return []
+
+
+def parallel_problems(tree: Tree, degree: int, model: Model) -> list[Problem]:
+    """Tensor parallelism deals out whole query heads; KV heads are shared out or, when too few, repeated."""
+    if model.q_heads % degree == 0 and (model.kv_heads % degree == 0 or degree % model.kv_heads == 0):
+        return []
+    path: KeyPath = ("tensor_parallel",)
+    text = (
+        f"found {degree} for {model.q_heads} query and {model.kv_heads} KV heads; allowed: a divisor of both"
+    )
+    return [Problem(tree.place_of(path), path_text(path), f"{text}, or a multiple of the KV heads")]

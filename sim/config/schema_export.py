@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from sim.config.hardware import Hardware
 from sim.config.problems import path_text
-from sim.config.schema_tree import SchemaTree, schema_tree
+from sim.config.schema_tree import SchemaTree, model_schema, schema_tree
 from sim.config.sweep import Sweep
 from sim.config.workload import KernelProfile, Model, Workload
 
@@ -23,7 +23,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def json_schema(kind: str) -> dict[str, Any]:
     """JSON Schema of a kind of file, as it is written: `base:` may supply what the file leaves out."""
-    schema = MODELS[kind].model_json_schema()
+    schema = model_schema(MODELS[kind])
     schema = {
         "$schema": DIALECT,
         "title": f"pagewalk {kind}",

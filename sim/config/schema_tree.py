@@ -14,11 +14,30 @@ from sim.config.problems import KeyPath, did_you_mean, path_text
 Fragment = dict[str, Any]
 
 
+# Bounds behind a before-validator come out of pydantic under its own names.
+_BOUNDS = {"gt": "exclusiveMinimum", "ge": "minimum", "lt": "exclusiveMaximum", "le": "maximum"}
+
+
+def model_schema(model: type[BaseModel]) -> Fragment:
+    """The JSON Schema of a model, every bound under its standard name."""
+    schema: Fragment = _standard_bounds(model.model_json_schema())
+    return schema
+
+
+def _standard_bounds(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_standard_bounds(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    numeric = part.get("type") in ("number", "integer")
+    return {_BOUNDS.get(key, key) if numeric else key: _standard_bounds(value) for key, value in part.items()}
+
+
 class SchemaTree:
     """The schema of one kind of file, addressed by key paths."""
 
     def __init__(self, model: type[BaseModel]) -> None:
-        self.root: Fragment = model.model_json_schema()
+        self.root: Fragment = model_schema(model)
         self.definitions: dict[str, Fragment] = self.root.get("$defs", {})
 
     def alternatives(self, fragment: Fragment) -> list[Fragment]:
@@ -96,17 +115,24 @@ class SchemaTree:
         if kind == "object":
             names = [*option.get("properties", {}), *self.named_keys(option)]
             return "a mapping with the keys " + ", ".join(names) if names else "a mapping by name"
+        words["string"] += f" of at most {option['maxLength']} characters" if "maxLength" in option else ""
+        words["string"] += ", not empty" if option.get("minLength") else ""
         return words.get(kind, "any value")
 
     def _describe_list(self, option: Fragment) -> str:
         if "prefixItems" in option:
             return "[" + ", ".join(self.describe(item) for item in option["prefixItems"]) + "]"
-        return f"a list, each {self.describe(option.get('items', {}))}"
+        least = "at least one of" if option.get("minItems") == 1 else "each"
+        return f"a list, {least}: {self.describe(option.get('items', {}))}"
 
     def unknown(self, path: KeyPath) -> str:
         """The message for a key that does not exist: what does, and what was probably meant."""
         section, key = path[:-1], str(path[-1])
         keys = self.keys(section)
+        if key in keys:
+            return f"does not go with its neighbours; allowed: {self.allowed(section)}"
+        if not keys and any(self.open_key(option) for option in self.alternatives(self.at(section) or {})):
+            return "unknown key; allowed: a name of letters, digits, _ and -, at most 32 characters"
         allowed = f"; allowed: {', '.join(keys)}" if keys else ""
         return f"unknown key{allowed}{self._meant(section, key, keys)}"
 
@@ -144,7 +170,7 @@ def _bounds(option: Fragment) -> str:
     low, high = option.get("minimum"), option.get("maximum")
     above, below = option.get("exclusiveMinimum"), option.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f" from {low:g} to {high:g}" if max(abs(low), abs(high)) < 1e6 else f" from {low} to {high}"
+        return f" from {low:.12g} to {high:.12g}"
     words = [
         f"{word} {bound:.12g}"
         for word, bound in (("above", above), ("at least", low), ("at most", high), ("below", below))

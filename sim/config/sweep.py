@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from sim.config.catalog import Found, shown_path
-from sim.config.fields import Int, Section, broken_rule
+from sim.config.fields import Float, Int, Section, broken_rule
 from sim.config.hardware import Hardware
 from sim.config.load import Resolved, resolved_plain
 from sim.config.merge import Tree, overlay
@@ -57,13 +57,13 @@ Names = Annotated[
 class Limit(Section):
     """Bounds of one metric of a result."""
 
-    min: float | None = None
-    max: float | None = None
+    min: Float | None = Field(default=None, description="smallest value that is feasible")
+    max: Float | None = Field(default=None, description="largest value that is feasible")
 
     @model_validator(mode="after")
     def says_something(self) -> Self:
         if self.min is None and self.max is None:
-            raise broken_rule("missing; a constraint needs min, max or both", "max")
+            raise broken_rule("found neither; allowed: min, max or both", ())
         return self
 
 
@@ -97,7 +97,7 @@ class Sweep(Section):
         for key, names in (("hardware", self.hardware), ("workload", self.workload)):
             for i, name in enumerate(names):
                 if name in names[:i]:
-                    raise broken_rule(f"found {name} twice; each name once", key, i)
+                    raise broken_rule(f"found {name} twice; each name once", (key, i))
         return self
 
     @model_validator(mode="after")
@@ -106,7 +106,7 @@ class Sweep(Section):
         for values in self.axes.values():
             total *= len(values)
         if total > MAX_POINTS:
-            raise broken_rule(f"found {total} points; allowed: at most {MAX_POINTS}", "axes")
+            raise broken_rule(f"found {total} points; allowed: at most {MAX_POINTS}", ("axes",))
         return self
 
     @model_validator(mode="after")
@@ -114,9 +114,8 @@ class Sweep(Section):
         for key, names in (("objectives", self.objectives), ("constraints", self.constraints)):
             for name in names:
                 if name.split(".")[0] not in METRICS:
-                    raise broken_rule(
-                        f"found {shown(name)}; allowed: a key of a result: {', '.join(METRICS)}", key
-                    )
+                    text = f"found {shown(name)}; allowed: a key of a result: {', '.join(METRICS)}"
+                    raise broken_rule(text, (key, name))
         return self
 
     @model_validator(mode="after")
@@ -124,10 +123,10 @@ class Sweep(Section):
         choices = {"hardware": self.hardware, "workload": self.workload, **self.axes}
         for key, value in self.baseline.items():
             if key not in choices:
-                raise broken_rule(f"unknown key; allowed: {', '.join(choices)}", "baseline", key)
+                raise broken_rule(f"unknown key; allowed: {', '.join(choices)}", ("baseline", key))
             if value not in choices[key]:
                 text = f"found {shown(value)}; allowed: one of {shown(list(choices[key]))}"
-                raise broken_rule(text, "baseline", key)
+                raise broken_rule(text, ("baseline", key))
         return self
 
 

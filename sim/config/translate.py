@@ -19,7 +19,7 @@ def translated(error: ValidationError, tree: Tree, schema: SchemaTree) -> Iterat
         if any(path[:length] in tree.trapped for length in range(1, len(path) + 1)):
             continue
         if detail["type"] == RULE:
-            path = (*path, *detail["ctx"]["path"])
+            path = max(((*path, *key) for key in detail["ctx"]["paths"]), key=tree.rank)
         yield Problem(tree.place_of(path), path_text(path), _text(detail, path, schema))
 
 
@@ -34,7 +34,7 @@ def data_path(location: tuple[int | str, ...], kind: str) -> KeyPath:
 def _text(detail: ErrorDetails, path: KeyPath, schema: SchemaTree) -> str:
     if detail["type"] == RULE:
         return str(detail["ctx"]["text"])
-    if detail["type"] == "extra_forbidden" or detail["loc"][-1] == "[key]":
+    if detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",):
         return schema.unknown(path)
     if detail["type"] == "missing":
         return _missing(path, schema)

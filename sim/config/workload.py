@@ -50,23 +50,28 @@ class Model(Section):
     @model_validator(mode="after")
     def heads_divide(self) -> Self:
         if self.q_heads % self.kv_heads:
-            text = f"found {self.q_heads}; allowed: a multiple of kv_heads, which is {self.kv_heads}"
-            raise broken_rule(text, "q_heads")
+            found = f"found {self.q_heads} query heads for {self.kv_heads} KV heads"
+            raise broken_rule(
+                f"{found}; allowed: q_heads a multiple of kv_heads", ("kv_heads",), ("q_heads",)
+            )
         return self
 
     @model_validator(mode="after")
     def kind_has_its_fields(self) -> Self:
-        if self.attention == "window" and self.window is None:
-            raise broken_rule("missing; attention: window needs it (tokens)", "window")
-        if self.attention in ("ssm", "hybrid") and self.state_dim is None:
+        kind = self.attention
+        needed = {"window": "window", "mla": "value_dim", "ssm": "state_dim", "hybrid": "state_dim"}.get(kind)
+        if needed and getattr(self, needed) is None:
             raise broken_rule(
-                f"missing; attention: {self.attention} needs it (state per head and channel)", "state_dim"
+                f"found {kind}; allowed: only together with {needed}", ("attention",), (needed,)
             )
-        if self.attention == "mla" and self.value_dim is None:
-            raise broken_rule("missing; attention: mla needs it (the latent's width)", "value_dim")
-        if self.value_dim is not None and self.attention == "mla" and self.value_dim > self.head_dim:
-            text = f"found {self.value_dim}; allowed: at most head_dim, which is {self.head_dim}"
-            raise broken_rule(text, "value_dim")
+        return self
+
+    @model_validator(mode="after")
+    def latent_is_part_of_the_key(self) -> Self:
+        if self.attention == "mla" and self.value_dim is not None and self.value_dim > self.head_dim:
+            found = f"found value_dim {self.value_dim} with head_dim {self.head_dim}"
+            text = f"{found}; allowed: at most head_dim, which is latent plus rope"
+            raise broken_rule(text, ("head_dim",), ("value_dim",))
         return self
 
 
@@ -79,15 +84,15 @@ class UniformContext(Section):
     def ordered(self) -> Self:
         low, high = self.uniform
         if low > high:
-            raise broken_rule(f"found [{low}, {high}]; allowed: [lowest, highest]", "uniform")
+            raise broken_rule(f"found [{low}, {high}]; allowed: [lowest, highest]", ("uniform",))
         return self
 
 
 class TraceContext(Section):
     """Contexts of the latest `batch` arrivals of a request trace before a time."""
 
-    trace: str
-    at_s: Float = Field(ge=0)
+    trace: str = Field(min_length=1, description="a shipped request trace, or the path of one")
+    at_s: Float = Field(ge=0, le=1e9, description="time in the trace; the arrivals before it are taken")
 
 
 class MixedFormat(Section):
@@ -172,25 +177,20 @@ class Workload(Section):
     @model_validator(mode="after")
     def batch_has_contexts(self) -> Self:
         if isinstance(self.context, list) and len(self.context) != self.batch:
-            found = f"found a list of {len(self.context)}"
-            text = f"{found}; allowed: one length per sequence, and batch is {self.batch}"
-            raise broken_rule(text, "context")
+            found = f"found {len(self.context)} contexts for a batch of {self.batch}"
+            raise broken_rule(f"{found}; allowed: one per sequence", ("batch",), ("context",))
         return self
 
     @model_validator(mode="after")
-    def new_tokens_fit(self) -> Self:
+    def new_tokens_and_prefix_fit(self) -> Self:
         shortest = shortest_context(self.context)
-        if self.phase in ("verify", "mixed") and shortest is not None and self.q_len > shortest:
-            text = f"found {self.q_len}; allowed: at most the context, which includes them ({shortest})"
-            raise broken_rule(text, "q_len")
-        return self
-
-    @model_validator(mode="after")
-    def prefix_fits(self) -> Self:
-        shortest = shortest_context(self.context)
-        if shortest is not None and self.shared_prefix > shortest:
-            text = f"found {self.shared_prefix}; allowed: at most the shortest context, which is {shortest}"
-            raise broken_rule(text, "shared_prefix")
+        for key in ("q_len", "shared_prefix"):
+            value = getattr(self, key)
+            if shortest is not None and value > shortest:
+                text = (
+                    f"found {key} {value} in a context of {shortest}; allowed: at most the shortest context"
+                )
+                raise broken_rule(text, ("context",), (key,))
         return self
 
 
@@ -217,8 +217,12 @@ class KernelProfile(Section):
     )
     m_tile: Int = Field(ge=1, le=1024, description="most query rows per CTA")
     m_align: Int = Field(default=16, ge=1, le=256, description="rows to which a partial MMA is padded")
-    tile_tokens: list[Int] = Field(min_length=1, description="KV tokens per tile, in order of preference")
-    stages: list[Int] = Field(min_length=1, description="stage buffers, in order of preference")
+    tile_tokens: list[Annotated[Int, Field(ge=8, le=65536)]] = Field(
+        min_length=1, description="KV tokens per tile, in order of preference"
+    )
+    stages: list[Annotated[Int, Field(ge=1, le=64)]] = Field(
+        min_length=1, description="stage buffers, in order of preference"
+    )
     max_splits: Int = Field(default=1, ge=1, le=1024, description="KV splits")
     min_split_tokens: Int = Field(default=256, ge=1, le=1_048_576)
     warps: Int = Field(default=4, ge=1, le=64)

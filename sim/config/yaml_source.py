@@ -59,11 +59,15 @@ def read_value(text: str, place: Place, path: KeyPath) -> tuple[Any, list[Proble
     try:
         node = _compose(text, str(place))
     except InputError as error:
-        return None, [Problem(place, path_text(path), f"not a YAML value: {shown(text)} ({error})")]
+        return None, [Problem(place, path_text(path), f"found {shown(text)}, which is {_reason(error)}")]
     if node is None:
         return None, [Problem(place, path_text(path), "no value; write null to clear a key")]
     builder = _Builder(str(place), place)
     return builder.build(node, path, 0), builder.problems
+
+
+def _reason(error: InputError) -> str:
+    return "not valid YAML: " + str(error).rpartition("not valid YAML: ")[2]
 
 
 def _read(path: Path, file: str) -> bytes:
