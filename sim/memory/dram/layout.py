@@ -1,0 +1,165 @@
+"""Where everything lies in the controller's integer arrays, and what its parameters are called.
+
+One channel is one contiguous run of int64 in `S` (all of it fits the host's L1 cache); `P` holds the
+parameters in ticks, `G` what the channels share. Offsets are module constants, so compiled code folds them.
+Blocks: header, one block per pseudo-channel, stack id, bank group and bank, lists, then the entry pool.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+
+INF = 1 << 60
+
+# Commands, as they appear in logs.
+ACT, PRE, RD, WR, REF, REFPB, PREAB = 1, 2, 3, 4, 5, 6, 7
+
+# --- channel header -------------------------------------------------------------------------------
+H_SEQ = 0  # next sequence number of a queued access
+H_FREE = 1  # head of the list of free pool entries
+H_FIFO = 2  # next access of the source FIFO to hand over
+H_FIFO_END = 3  # one past the last admitted access
+H_ROW_BUS = 4  # row commands not before
+H_COL_BUS = 5  # column commands not before
+H_REFRESH_AT = 6  # next refresh falls due
+H_READS = 7  # accesses in the read queue
+H_WRITES = 8  # accesses in the write queue
+H_MODE = 9  # 1: writes are served (FR-FCFS); writes left to drain (bank queues)
+H_TURN = 10  # bank served last (bank queues)
+H_ACTIVE = 11  # accesses in the active list (FR-FCFS)
+H_LAST = 12  # tick of the last step
+H_PRIO = 13  # refresh commands waiting: first ...
+H_PRIO_END = 14  # ... and one past the last
+H_REF_BANK = 15  # next bank to refresh
+H_PAIR_AT = 16  # falling edge on which the pairing rule holds
+H_PAIR_PC = 17
+H_PAIR_BANK = 18  # bank of the rising-edge row command, -1 for all banks
+H_QUEUED = 19  # accesses in the command queues (bank queues)
+H_IN_REF = 20  # a refresh waits (bank queues)
+H_SENT = 21  # pending per-bank refreshes not yet in the priority queue
+H_SET_AT = 22  # next set of per-bank refreshes may not start before
+H_RQ_HEAD, H_RQ_TAIL, H_WQ_HEAD, H_WQ_TAIL = 24, 25, 26, 27  # transaction queues (bank queues)
+H_N_ACT, H_N_PRE, H_N_REF, H_N_RD, H_N_WR = 28, 29, 30, 31, 32
+H_STUCK = 33  # 1: the last scan of the transaction queue found no bank queue with room
+
+PC0, PC_STRIDE, MAX_PC = 40, 16, 4
+C_RD, C_WR, C_ACT, C_PRE, C_PREAB, C_REFAB, C_REFPB, C_OPEN, C_FAW_AT, C_FAW = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+
+SID0, MAX_SID = PC0 + PC_STRIDE * MAX_PC, 32  # reads of this stack id not before
+
+BG0, BG_STRIDE, MAX_BG = SID0 + MAX_SID, 4, 64
+G_RD, G_WR, G_ACT = 0, 1, 2
+
+BANK0, BANK_STRIDE, MAX_BANK = BG0 + BG_STRIDE * MAX_BG, 16, 128
+B_OPEN, B_HITS, B_ACT, B_RD, B_WR, B_PRE, B_REFPB, B_ACTIVE = 0, 1, 2, 3, 4, 5, 6, 7
+# For both directions d (0 reads, 1 writes): oldest, newest, oldest row hit.
+B_HEAD, B_TAIL, B_HIT, B_COUNT = 8, 10, 12, 14
+
+LB_COL = BANK0 + BANK_STRIDE * MAX_BANK  # [direction][bank] no column command before (lower bound)
+LB_ROW = LB_COL + 2 * MAX_BANK
+LIST0 = LB_ROW + 2 * MAX_BANK  # [direction] banks with queued accesses, dense
+LIST_LEN = LIST0 + 2 * MAX_BANK
+POS0 = LIST_LEN + 2  # [direction][bank] place in the list
+ALIST0 = POS0 + 2 * MAX_BANK  # active entries in order of activation
+PRIO0, PRIO_RING = ALIST0 + MAX_BANK, 256  # pending refresh commands: command * MAX_BANK + target
+FILTER0, FILTER_SIZE = PRIO0 + PRIO_RING, 256  # counting filter of queued write and read addresses
+POOL0, E_STRIDE = FILTER0 + 2 * FILTER_SIZE, 8
+E_NEXT, E_PREV, E_ROW, E_ACC, E_SEQ, E_ARRIVE, E_WR, E_BANK = 0, 1, 2, 3, 4, 5, 6, 7
+
+# --- accesses of the stream, grouped by channel ---------------------------------------------------
+A_STRIDE = 8
+A_BANK, A_ROW, A_REQ, A_WR, A_TAG, A_LINK = 0, 1, 2, 3, 4, 5
+
+# --- requests -------------------------------------------------------------------------------------
+R_STRIDE = 8
+R_ARRIVE, R_LEFT, R_UNTAKEN, R_ADMIT, R_TAKEN, R_DONE, R_FIRST = 0, 1, 2, 3, 4, 5, 6
+
+# --- shared by all channels -----------------------------------------------------------------------
+G_NEXT = 0  # next request to admit
+G_COUNT = 1  # requests in the stream
+G_INFLIGHT = 2
+G_WINDOW = 3  # 0: unlimited
+G_RETIRED = 4  # completions up to this tick have left the window
+G_FINISHED = 5  # requests whose completion tick is known
+G_LAST_DONE = 6
+G_CHANNELS = 7
+G_WIDTH = 8  # int64 per channel in S
+G_SPLIT = 9  # accesses per request
+G_ADMITTED_AT = 10  # tick of the last admission
+G_LOG = 11  # commands in the log
+G_TO_END = 12  # 1: stop once every completion is known
+G_STEPS = 13  # channel steps taken
+RING0, RING = 32, 512  # completions per tick, a ring
+G_SIZE = RING0 + RING
+
+# --- parameters, in ticks -------------------------------------------------------------------------
+_PARAMETERS = (
+    "rcd_rd rcd_wr rp ras rc rtp rd_to_wr wr_to_rd_s wr_to_rd_l ccd_s ccd_l ccd_r rrd_s rrd_l faw rfc refi "
+    "wr_to_pre read_latency ppd act_bus col_bus ref_to_preab act_to_ref pre_to_ref ref_to_ref act_to_refpb_pc "
+    "act_to_refpb_bank pre_to_refpb refpb_to_act refpb_to_refpb rfcpb refipb refresh rda_to_act wra_to_act "
+    "rda_to_ref wra_to_ref closed half_clock read_queue write_queue bank_queue hit_cap drain_min write_high "
+    "write_low row_hit_first pcs sids banks banks_per_pc pc_shift sid_shift bg_shift banks_per_sid"
+).split()
+PARAMETERS: dict[str, int] = {name: i for i, name in enumerate(_PARAMETERS)}
+(
+    P_RCD_RD,
+    P_RCD_WR,
+    P_RP,
+    P_RAS,
+    P_RC,
+    P_RTP,
+    P_RTW,
+    P_WTR_S,
+    P_WTR_L,
+    P_CCD_S,
+    P_CCD_L,
+    P_CCD_R,
+    P_RRD_S,
+    P_RRD_L,
+    P_FAW,
+    P_RFC,
+    P_REFI,
+    P_WR_PRE,
+    P_LATENCY,
+    P_PPD,
+    P_ACT_BUS,
+    P_COL_BUS,
+    P_REF_PREAB,
+    P_ACT_REF,
+    P_PRE_REF,
+    P_REF_REF,
+    P_ACT_REFPB_PC,
+    P_ACT_REFPB_BANK,
+    P_PRE_REFPB,
+    P_REFPB_ACT,
+    P_REFPB_REFPB,
+    P_RFCPB,
+    P_REFIPB,
+    P_REFRESH,
+    P_RDA_ACT,
+    P_WRA_ACT,
+    P_RDA_REF,
+    P_WRA_REF,
+    P_CLOSED,
+    P_HALF_CLOCK,
+    P_READ_QUEUE,
+    P_WRITE_QUEUE,
+    P_BANK_QUEUE,
+    P_HIT_CAP,
+    P_DRAIN_MIN,
+    P_WRITE_HIGH,
+    P_WRITE_LOW,
+    P_ROW_HIT_FIRST,
+    P_PCS,
+    P_SIDS,
+    P_BANKS,
+    P_BANKS_PER_PC,
+    P_PC_SHIFT,
+    P_SID_SHIFT,
+    P_BG_SHIFT,
+    P_BANKS_PER_SID,
+) = range(len(_PARAMETERS))
+
+# Refresh kinds (P_REFRESH).
+NO_REFRESH, ALL_BANK, PER_BANK, PER_BANK_SETS = 0, 1, 2, 3

@@ -1,0 +1,146 @@
+"""Queued accesses: a pool of entries with a free list, doubly linked FIFOs, and completion bookkeeping.
+
+An address filter counts queued accesses per hash of their address, so that merging and forwarding (rare)
+cost one load when nothing matches.
+"""
+
+from numba import njit
+
+from sim.memory.dram.layout import (
+    A_BANK,
+    A_LINK,
+    A_REQ,
+    A_ROW,
+    A_STRIDE,
+    A_TAG,
+    A_WR,
+    E_ACC,
+    E_ARRIVE,
+    E_BANK,
+    E_NEXT,
+    E_PREV,
+    E_ROW,
+    E_SEQ,
+    E_STRIDE,
+    E_WR,
+    FILTER0,
+    FILTER_SIZE,
+    G_FINISHED,
+    G_LAST_DONE,
+    G_RETIRED,
+    H_FREE,
+    H_SEQ,
+    POOL0,
+    R_DONE,
+    R_LEFT,
+    R_STRIDE,
+    R_TAKEN,
+    R_UNTAKEN,
+    RING,
+    RING0,
+    IntArray,
+)
+
+
+@njit(cache=True)
+def new_entry(S: IntArray, A: IntArray, base: int, k: int, t: int) -> int:
+    """Take a free entry for access `k`, arrived at `t`; returns its absolute offset in S."""
+    e = S[base + H_FREE]
+    S[base + H_FREE] = S[e + E_NEXT]
+    a = A_STRIDE * k
+    S[e + E_NEXT] = -1
+    S[e + E_PREV] = -1
+    S[e + E_ROW] = A[a + A_ROW]
+    S[e + E_ACC] = k
+    S[e + E_SEQ] = S[base + H_SEQ]
+    S[e + E_ARRIVE] = t
+    S[e + E_WR] = A[a + A_WR]
+    S[e + E_BANK] = A[a + A_BANK]
+    S[base + H_SEQ] += 1
+    return e
+
+
+@njit(cache=True)
+def free_entry(S: IntArray, base: int, e: int) -> None:
+    S[e + E_ACC] = -1
+    S[e + E_NEXT] = S[base + H_FREE]
+    S[base + H_FREE] = e
+
+
+@njit(cache=True)
+def append(S: IntArray, head: int, tail: int, e: int) -> None:
+    """Append `e` to the FIFO whose head and tail live at offsets `head` and `tail` of S."""
+    last = S[tail]
+    S[e + E_PREV] = last
+    S[e + E_NEXT] = -1
+    if last < 0:
+        S[head] = e
+    else:
+        S[last + E_NEXT] = e
+    S[tail] = e
+
+
+@njit(cache=True)
+def unlink(S: IntArray, head: int, tail: int, e: int) -> None:
+    before = S[e + E_PREV]
+    after = S[e + E_NEXT]
+    if before < 0:
+        S[head] = after
+    else:
+        S[before + E_NEXT] = after
+    if after < 0:
+        S[tail] = before
+    else:
+        S[after + E_PREV] = before
+
+
+@njit(cache=True)
+def filter_slot(A: IntArray, base: int, k: int, wr: int) -> int:
+    tag = A[A_STRIDE * k + A_TAG]
+    mixed = tag ^ (tag >> 8) ^ (tag >> 16)
+    return base + FILTER0 + wr * FILTER_SIZE + (mixed & (FILTER_SIZE - 1))
+
+
+@njit(cache=True)
+def find_queued(S: IntArray, A: IntArray, base: int, width: int, k: int, wr: int) -> int:
+    """Entry of the queued access with the address of `k` and direction `wr`, or -1."""
+    if S[filter_slot(A, base, k, wr)] == 0:
+        return -1
+    tag = A[A_STRIDE * k + A_TAG]
+    for e in range(base + POOL0, base + width, E_STRIDE):
+        other = S[e + E_ACC]
+        if other >= 0 and S[e + E_WR] == wr and A[A_STRIDE * other + A_TAG] == tag:
+            return e
+    return -1
+
+
+@njit(cache=True)
+def finish_access(A: IntArray, R: IntArray, G: IntArray, k: int, t: int) -> None:
+    """Access `k` is done at tick `t`; its request completes with its last access."""
+    i = A[A_STRIDE * k + A_REQ]
+    r = R_STRIDE * i
+    R[r + R_DONE] = max(R[r + R_DONE], t)
+    R[r + R_LEFT] -= 1
+    if R[r + R_LEFT] == 0:
+        done = R[r + R_DONE]
+        G[G_FINISHED] += 1
+        G[G_LAST_DONE] = max(G[G_LAST_DONE], done)
+        # A posted write may finish in a tick whose completions have already been counted: it counts next.
+        G[RING0 + (max(done, G[G_RETIRED] + 1) & (RING - 1))] += 1
+
+
+@njit(cache=True)
+def finish_chain(A: IntArray, R: IntArray, G: IntArray, k: int, t: int) -> None:
+    """Finish access `k` and every read that was merged into it."""
+    while k >= 0:
+        following = A[A_STRIDE * k + A_LINK]
+        finish_access(A, R, G, k, t)
+        k = following
+
+
+@njit(cache=True)
+def take_access(A: IntArray, R: IntArray, k: int, t: int) -> None:
+    """The controller has taken access `k` at tick `t`."""
+    r = R_STRIDE * A[A_STRIDE * k + A_REQ]
+    R[r + R_UNTAKEN] -= 1
+    R[r + R_TAKEN] = t
