@@ -1,0 +1,114 @@
+"""The closed account: every SM-instant gets exactly one cause (design: closed accounting).
+
+Order of causes at an instant: a unit that works for any resident CTA (tensor, softmax, unpack, alu, issue); else the
+waits of the resident CTAs, shared equally; else, with no CTA resident, the reason of the phase (launch,
+dependency) or no_work. Each cause is accumulated on its own: nothing is found by subtraction or normalised, and
+`check_closed` compares the raw sum with SMs x time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from sim.causes import BUSY, CAUSES, IDLE, INDEX
+from sim.device.recorder import RESIDENT
+from sim.errors import SelfCheckError
+
+N_BUSY = len(BUSY)
+N_CODES = RESIDENT + 1
+NO_WORK = INDEX["no_work"]
+FIRST_IDLE = INDEX[IDLE[0]]
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What an SM without a CTA is told from `begin` to `end`: launch or dependency."""
+
+    cause: str
+    begin: int
+    end: int
+
+
+@njit(cache=True)
+def _sweep(
+    times: NDArray[np.int64],
+    codes: NDArray[np.int64],
+    deltas: NDArray[np.int64],
+    end: int,
+    account: NDArray[np.float64],
+) -> int:
+    """Walk the boundaries of one SM, in time order. Returns -1, or the time of an instant without a cause."""
+    counts = np.zeros(N_CODES, np.int64)
+    now = 0
+    i = 0
+    n = len(times)
+    while now < end:
+        while i < n and times[i] <= now:
+            counts[codes[i]] += deltas[i]
+            i += 1
+        then = times[i] if i < n and times[i] < end else end
+        span = then - now
+        busy = -1
+        for code in range(N_BUSY):
+            if counts[code] > 0:
+                busy = code
+                break
+        if busy >= 0:
+            account[busy] += span
+        elif counts[RESIDENT] > 0:
+            waiting = 0
+            for code in range(N_BUSY, FIRST_IDLE):
+                waiting += counts[code]
+            if waiting != counts[RESIDENT]:
+                return now
+            for code in range(N_BUSY, FIRST_IDLE):
+                if counts[code] > 0:
+                    account[code] += span * counts[code] / waiting
+        else:
+            idle = NO_WORK
+            for code in range(FIRST_IDLE, NO_WORK):
+                if counts[code] > 0:
+                    idle = code
+                    break
+            account[idle] += span
+        now = then
+    return -1
+
+
+def _boundaries(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    times = np.concatenate([rows[:, 2], rows[:, 3]])
+    codes = np.concatenate([rows[:, 1], rows[:, 1]])
+    deltas = np.concatenate([np.ones(len(rows), np.int64), np.full(len(rows), -1, np.int64)])
+    order = np.argsort(times, kind="stable")
+    return times[order], codes[order], deltas[order]
+
+
+def account_sms(rows: NDArray[np.int64], sms: int, end: int, phases: list[Phase]) -> dict[str, float]:
+    """SM-picoseconds by cause over [0, end) on `sms` SMs; every cause is present.
+
+    Raises SelfCheckError when a resident CTA has no cause or several, or the sum does not close to 1e-9.
+    """
+    idle = np.array([[0, INDEX[p.cause], p.begin, min(p.end, end)] for p in phases], np.int64).reshape(-1, 4)
+    total = np.zeros(len(CAUSES))
+    order = np.argsort(rows[:, 0], kind="stable")
+    bounds = np.searchsorted(rows[order, 0], np.arange(sms + 1))
+    for sm in range(sms):
+        mine = np.concatenate([idle, rows[order[bounds[sm] : bounds[sm + 1]]]])
+        times, codes, deltas = _boundaries(mine)
+        account = np.zeros(len(CAUSES))
+        fault = _sweep(times, codes, deltas, end, account)
+        if fault >= 0:
+            raise SelfCheckError(f"SM {sm} at {fault} ps: a resident CTA has no single cause of waiting")
+        total += account
+    check_closed(total, sms, end)
+    return {cause: float(total[i]) for i, cause in enumerate(CAUSES)}
+
+
+def check_closed(total: NDArray[np.float64], sms: int, end: int) -> None:
+    """The raw sum of all causes equals SMs x time."""
+    expected = float(sms) * end
+    if abs(float(total.sum()) - expected) > TOLERANCE * max(expected, 1.0):
+        raise SelfCheckError(f"the account sums to {total.sum():.0f} SM-ps, not {expected:.0f}")

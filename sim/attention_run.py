@@ -1,0 +1,127 @@
+"""One attention kernel on one machine: choose the mapping, lower it, run it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kernels_ref.trace import Step
+from sim.config.hardware import Hardware
+from sim.config.workload import KernelProfile, Mapping, Workload
+from sim.device.cta import Log
+from sim.errors import InputError
+from sim.lowering.attention import build_attention
+from sim.lowering.candidates import Candidate, candidates
+from sim.lowering.combine import build_combine
+from sim.lowering.cut import Cut
+from sim.lowering.launch import Launch
+from sim.lowering.units import Units, attention_units
+from sim.machine import RunOutcome, run_launches
+from sim.memory.addresses import AddressMap, build_address_map
+from sim.search import PROBE_TILES, Choice, choose
+
+CAPABILITY = {"load": 0, "cp_async": 1, "tma": 2}
+ENGINE = {"none": 0, "cp_async": 1, "tma": 2}
+
+
+@dataclass(frozen=True)
+class Task:
+    """An attention problem on a machine, with the options that shape its run."""
+
+    hw: Hardware
+    workload: Workload
+    attention: str
+    step: Step
+    profiles: Sequence[KernelProfile]
+
+
+@dataclass(frozen=True)
+class AttentionRun:
+    """The chosen mapping, the launches it became and what they did."""
+
+    choice: Choice
+    units: Units
+    launches: tuple[Launch, ...]
+    outcome: RunOutcome
+
+
+def usable_profiles(task: Task) -> list[KernelProfile]:
+    """The profiles that can run this problem on this chip, in order; the named one alone when one is named."""
+    wanted = task.workload.kernel
+    reasons: list[str] = []
+    found: list[KernelProfile] = []
+    for profile in task.profiles:
+        if profile.name != wanted and (wanted != "auto" or not profile.auto):
+            continue
+        reason = _why_not(profile, task)
+        if reason:
+            reasons.append(f"{profile.name}: {reason}")
+        else:
+            found.append(profile)
+    if not found:
+        detail = "; ".join(reasons) or f"allowed: {', '.join(p.name for p in task.profiles)}"
+        raise InputError(f"workload.kernel: {wanted!r} cannot run this on {task.hw.name}: {detail}")
+    return found
+
+
+def _why_not(profile: KernelProfile, task: Task) -> str | None:
+    missing = [f for f in task.step.formats if f not in profile.formats]
+    if task.step.phase not in profile.phase:
+        return f"it is for {', '.join(profile.phase)}"
+    if task.attention not in profile.attention:
+        return f"it does not compute {task.attention} attention"
+    if missing:
+        return f"it does not read {', '.join(missing)}"
+    if CAPABILITY[profile.address] > ENGINE[task.hw.sm.async_copy]:
+        return f"it needs {profile.address}, the chip has {task.hw.sm.async_copy}"
+    return None
+
+
+def _lower(task: Task, units: Units, cut: Cut, addresses: AddressMap) -> Launch:
+    w = task.workload
+    two_level = w.table_layout == "two_level"
+    return build_attention(task.step, units, cut, task.hw, addresses, w.table_entry_bytes, two_level)
+
+
+def find_mapping(task: Task, addresses: AddressMap) -> Choice:
+    """Search (or take) the mapping. Raises InputError when nothing fits the chip."""
+    fixed = task.workload.mapping if isinstance(task.workload.mapping, Mapping) else None
+    profiles = usable_profiles(task)
+    found = candidates(task.step, profiles, fixed, task.hw, task.workload.table_entry_bytes)
+
+    def probe(cut: Cut) -> tuple[float, float]:
+        units = _one_wave(attention_units(task.step, cut), cut, task.hw.sm.count * cut.ctas_per_sm)
+        launch = _lower(task, units, cut, addresses)
+        outcome = run_launches(task.hw, [launch], task.step.formats, how="none")
+        return outcome.time_ps / 1000, launch.tiles / launch.ctas.count
+
+    return choose(task.step, found, task.hw, probe)
+
+
+def _one_wave(units: Units, cut: Cut, slots: int) -> Units:
+    """At most `slots` CTAs, evenly spaced over the grid, with at most PROBE_TILES tiles each."""
+    count = len(units.sequence)
+    keep = np.unique(np.linspace(0, count - 1, min(slots, count)).astype(np.int64))
+    limit = units.lo + PROBE_TILES * cut.tile_tokens
+    short = replace(units, hi=np.minimum(units.hi, limit))
+    return Units(**{name: getattr(short, name)[keep] for name in Units.__dataclass_fields__})
+
+
+def run_attention(task: Task, choice: Choice | None = None, log: Log | None = None) -> AttentionRun:
+    """Simulate the kernel with its best mapping (or a given one)."""
+    addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
+    choice = choice or find_mapping(task, addresses)
+    candidate: Candidate = choice.candidate
+    units = attention_units(task.step, candidate.cut)
+    launches = [_lower(task, units, candidate.cut, addresses)]
+    if (combine := build_combine(task.step, units, candidate.cut, addresses)) is not None:
+        launches.append(combine)
+    outcome = run_launches(
+        task.hw,
+        launches,
+        task.step.formats,
+        how=task.workload.launch,
+        warm=task.workload.l2_state == "warm",
+        log=log,
+    )
+    return AttentionRun(choice, units, tuple(launches), outcome)

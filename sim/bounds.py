@@ -1,0 +1,54 @@
+"""Analytic lower bounds: what no machine with these resources can beat (design: closed accounting).
+
+Each bound is distinct work over a peak rate: overfetch, re-reads, padding and latency never raise it. Bytes that
+were declared resident (a warm L2, at most its capacity) need no memory read.
+"""
+
+import math
+
+from sim.config.hardware import Hardware
+from sim.errors import SelfCheckError
+from sim.memory.params import peak_gb_s
+from sim.work import Work
+
+ROUNDING = 1e-9
+
+
+def best_tensor_flop_per_clk(hw: Hardware, formats: tuple[str, ...]) -> float:
+    """Fastest rate at which these KV formats could be multiplied: 16 bit always, narrower only if stored narrower."""
+    rates = hw.sm.tensor_flop_per_clk
+    usable = {"fp16", "bf16"}
+    if any(f not in ("fp16", "bf16") for f in formats):
+        usable |= {"fp8", "int8"}
+    if any(f in ("int4", "mxfp4", "nvfp4") for f in formats):
+        usable |= {"fp4"}
+    return max(rate for fmt, rate in rates.items() if fmt in usable)
+
+
+def attention_bounds_ns(
+    work: Work, formats: tuple[str, ...], hw: Hardware, *, warm: bool
+) -> dict[str, float]:
+    """Bounds of one attention launch by resource."""
+    reads = work.kv_bytes + work.query_bytes
+    cached = hw.l2.capacity_mib * 2**20 + (hw.llc.capacity_mib * 2**20 if hw.llc else 0)
+    from_memory = max(0.0, reads - cached) if warm else reads
+    clk = hw.sm.clock_ghz * hw.sm.count
+    bounds = {
+        "hbm": from_memory / peak_gb_s(hw.hbm),
+        "tensor": work.flops / (clk * best_tensor_flop_per_clk(hw, formats)),
+        "exp": work.scores / (clk * hw.sm.exp_per_clk),
+        "l2": reads / hw.l2.bandwidth_gb_s,
+        "sram": reads / (clk * hw.sm.sram_bytes_per_clk),
+        "noc": reads / (clk * hw.noc.port_bytes_per_clk),
+    }
+    if work.kv_bytes_in_tiers:
+        fastest = max(tier.bandwidth_gb_s for tier in hw.tiers.values())
+        bounds["tier"] = work.kv_bytes_in_tiers / fastest
+    return bounds
+
+
+def check_not_beaten(time_ns: float, bounds: dict[str, float]) -> None:
+    """Raises SelfCheckError when a result is faster than physics allows; results are never clamped."""
+    for name, bound in bounds.items():
+        if not math.isfinite(time_ns) or time_ns < bound * (1 - ROUNDING):
+            raise SelfCheckError(f"time {time_ns:.3f} ns beats the {name} bound of {bound:.3f} ns")

@@ -1,0 +1,223 @@
+"""A resident CTA: it keeps its stage buffers full and takes tiles through the SM in order.
+
+The producer side asks for a tile as soon as byte credits allow and the tile's gates are open (its block-table
+line has arrived, its pages are in device memory). The consumer side waits for the tile, computes, and gives the
+buffer back. Every wait is recorded with its cause.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import simpy
+
+from sim.causes import INDEX
+from sim.device.recorder import RESIDENT, Recorder
+from sim.device.sm import ALU, ISSUE, SOFTMAX, TENSOR, Sm
+from sim.device.stage_times import StageTimes
+from sim.device.wait import TileWait
+
+BARRIER, SRAM_BANDWIDTH, STORE = (INDEX[c] for c in ("barrier", "sram_bandwidth", "store"))
+TRANSLATION, TIER = INDEX["translation"], INDEX["tier"]
+
+Steps = Generator[simpy.Event, Any, None]
+Gate = tuple[simpy.Event, int]
+
+
+class Memory(Protocol):
+    """What a CTA needs of the memory plane."""
+
+    def submit(self, sm: int, fetch: int) -> simpy.Event: ...
+
+
+class Log(Protocol):
+    """Observer of the order of work (for the functional replay); times in ps."""
+
+    def consumed(self, now: int, cta: int, tile: int) -> None: ...
+
+    def finished(self, now: int, cta: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """A launch as plain lists, ready for the event loop; fetch numbers are those of the memory plane."""
+
+    tile_ptr: list[int]
+    tile_line: list[int]
+    tile_bytes: list[int]
+    first_line: list[int]
+    last_line: list[int]
+    root: list[int]
+    output: list[int]
+    fetch_offset: int
+    buffer_bytes: int
+    streams: int
+    times: StageTimes
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all CTAs of a run share."""
+
+    env: simpy.Environment
+    memory: Memory
+    recorder: Recorder
+    waits: TileWait
+    page_gate: Callable[[int], simpy.Event | None]
+    """Event after which the pages of a tile are in device memory; None when they are."""
+    log: Log | None
+
+
+class Cta:
+    """One CTA on one SM."""
+
+    def __init__(self, context: Context, job: Job, sm: Sm, index: int) -> None:
+        self.context = context
+        self.job = job
+        self.sm = sm
+        self.index = index
+        self.first = job.tile_ptr[index]
+        self.end = job.tile_ptr[index + 1]
+        self.next = self.first
+        self.arrivals: dict[int, simpy.Event] = {}
+        self.lines: dict[int, simpy.Event] = {}
+        self.held_bytes = 0
+        self.gate: Gate | None = None
+        self.covered = 0
+        self.release: simpy.Event = context.env.event()
+
+    # -- producer ----------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Ask for every tile that credits and gates allow."""
+        job = self.job
+        while self.gate is None and self.next < self.end and self._has_credit():
+            gate = self._closed_gate(self.next)
+            if gate is not None:
+                self.gate = gate
+                gate[0].callbacks.append(self._reopen)
+                return
+            tile = self.next
+            self.next += 1
+            self.held_bytes += job.tile_bytes[tile]
+            self.arrivals[tile] = self.context.memory.submit(self.sm.index, tile + job.fetch_offset)
+
+    def _has_credit(self) -> bool:
+        size = self.job.tile_bytes[self.next]
+        return self.held_bytes == 0 or self.held_bytes + size <= self.job.buffer_bytes
+
+    def _reopen(self, _event: simpy.Event) -> None:
+        self.gate = None
+        self.pump()
+
+    def _closed_gate(self, tile: int) -> Gate | None:
+        line = self.job.tile_line[tile]
+        if line >= 0:
+            root = self.job.root[self.index]
+            if root >= 0 and not (event := self._line(root)).processed:
+                return event, TRANSLATION
+            event = self._line(line)
+            if line < self.job.last_line[self.index]:
+                self._line(line + 1)
+            if not event.processed:
+                return event, TRANSLATION
+        pages = self.context.page_gate(tile)
+        return None if pages is None or pages.processed else (pages, TIER)
+
+    def _line(self, line: int) -> simpy.Event:
+        """The block-table fetch `line`, asked for on first use."""
+        if line not in self.lines:
+            self.lines[line] = self.context.memory.submit(self.sm.index, line + self.job.fetch_offset)
+        return self.lines[line]
+
+    def _release(self, tile: int) -> None:
+        self.held_bytes -= self.job.tile_bytes[tile]
+        self.pump()
+
+    # -- consumer ----------------------------------------------------------------------------------
+
+    def run(self) -> Steps:
+        """The whole life of the CTA."""
+        env, job = self.context.env, self.job
+        start = env.now
+        self.covered = start
+        if job.times.prologue:
+            self.context.recorder.add(self.sm.index, ISSUE, start, start + job.times.prologue)
+            yield env.timeout(job.times.prologue)
+        self.pump()
+        ready = [env.now] * job.streams
+        for tile in range(self.first, self.end):
+            yield from self._await_tile(tile)
+            ready = [self._compute(tile, max(at, env.now)) for at in ready]
+            self._when(max(ready), tile)
+            if tile + 1 < self.end and min(ready) > env.now:
+                yield env.timeout(min(ready) - env.now)
+        yield from self._finish(max(ready))
+        self.context.recorder.add(self.sm.index, RESIDENT, start, env.now)
+
+    def _when(self, at: int, tile: int) -> None:
+        """Give the tile's buffer back at time `at`."""
+        self.release = self.context.env.timeout(at - self.context.env.now)
+        self.release.callbacks.append(lambda _event: self._consumed(tile))
+
+    def _consumed(self, tile: int) -> None:
+        if self.context.log is not None:
+            self.context.log.consumed(self.context.env.now, self.index, tile)
+        self._release(tile)
+
+    def _await_tile(self, tile: int) -> Steps:
+        env = self.context.env
+        while tile not in self.arrivals:
+            if self.gate is None:
+                # One stream is ahead while the other works on the last buffer: its end is the credit.
+                yield self.release
+                continue
+            event, cause = self.gate
+            since = env.now
+            yield event
+            self._waited(cause, since, env.now)
+        event = self.arrivals.pop(tile)
+        if event.processed:
+            return
+        since = env.now
+        starved = self.gate is None and self.next < self.end
+        yield event
+        for cause, begin, end in self.context.waits.cut(
+            tile + self.job.fetch_offset, since, env.now, starved
+        ):
+            self._waited(cause, begin, end)
+
+    def _compute(self, tile: int, ready: int) -> int:
+        """Take one stream's share of a tile through the units; when it is done."""
+        times, sm = self.job.times, self.sm
+        at = sm.work(sm.issue, ISSUE, ready, times.issue)
+        at = sm.expand(times, tile, at)
+        at = sm.work(sm.tensor, TENSOR, at, times.qk[tile])
+        at = self._delay(SRAM_BANDWIDTH, at, times.qk_stall[tile])
+        at = sm.work(sm.vector, SOFTMAX, at, times.exp[tile])
+        at = sm.work(sm.vector, ALU, at, times.alu[tile])
+        at = sm.work(sm.tensor, TENSOR, at, times.pv[tile])
+        at = self._delay(SRAM_BANDWIDTH, at, times.pv_stall[tile])
+        return self._delay(BARRIER, at, times.barrier)
+
+    def _delay(self, cause: int, at: int, duration: int) -> int:
+        self._waited(cause, at, at + duration)
+        return at + duration
+
+    def _finish(self, ready: int) -> Steps:
+        env, times = self.context.env, self.job.times
+        at = self.sm.work(self.sm.issue, ISSUE, max(ready, env.now), times.epilogue)
+        if at > env.now:
+            yield env.timeout(at - env.now)
+        output = self.job.output[self.index]
+        if output >= 0:
+            since = env.now
+            yield self.context.memory.submit(self.sm.index, output + self.job.fetch_offset)
+            self._waited(STORE, since, env.now)
+        if self.context.log is not None:
+            self.context.log.finished(env.now, self.index)
+
+    def _waited(self, cause: int, begin: int, end: int) -> None:
+        """Record a wait, once: a CTA of two streams has one cause at a time."""
+        self.context.recorder.add(self.sm.index, cause, max(begin, self.covered), end)
+        self.covered = max(self.covered, end)

@@ -1,0 +1,84 @@
+"""Durations of the stages of every tile on one chip, in integer picoseconds.
+
+Each product is limited by the tensor rate of its format or by the operand bytes it reads from shared memory; the
+softmax by exponentials or by FP32 operations; expansion by the native engine, or by the ALU pipe that the softmax
+also needs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.config.hardware import Hardware
+from sim.lowering.launch import Launch
+
+PS_PER_NS = 1000
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Lists over tiles, for one of the launch's instruction streams; `*_stall` is time beyond the busy unit's."""
+
+    unpack: list[int]
+    unpack_native: bool
+    qk: list[int]
+    qk_stall: list[int]
+    exp: list[int]
+    alu: list[int]
+    pv: list[int]
+    pv_stall: list[int]
+    issue: int
+    barrier: int
+    prologue: int
+    epilogue: int
+
+
+def ps_per_clk(hw: Hardware) -> float:
+    return PS_PER_NS / hw.sm.clock_ghz
+
+
+def _ps(operations: NDArray[np.int64], per_clk: float, hw: Hardware) -> NDArray[np.int64]:
+    return np.rint(operations * (ps_per_clk(hw) / per_clk)).astype(np.int64)
+
+
+def unpack_rate(formats: tuple[str, ...], hw: Hardware) -> tuple[float, bool]:
+    """(values per clock, native?) of the slowest packed format in use; native only if the engine knows them all."""
+    packed = [f for f in formats if f not in ("fp16", "bf16")]
+    if not packed:
+        return float(hw.unpack.native_values_per_clk), True
+    if all(f in hw.unpack.native for f in packed):
+        return float(hw.unpack.native_values_per_clk), True
+    rates = [hw.unpack.alu_values_per_clk.get(f, hw.sm.fp32_per_clk / FALLBACK_OPS) for f in packed]  # type: ignore[call-overload]
+    return float(min(rates)), False
+
+
+FALLBACK_OPS = 8
+"""ALU results per value where a chip has no listed conversion: shifts, masks and two FMAs (estimate)."""
+
+
+def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> StageTimes:
+    """Divide the launch's operations by the chip's rates."""
+    work, streams = launch.work, launch.streams
+    tensor = hw.sm.tensor_flop_per_clk[launch.mma]  # type: ignore[index]
+    qk = _ps(work.qk_flops // streams, tensor, hw)
+    pv = _ps(work.pv_flops // streams, tensor, hw)
+    operand = _ps(work.sram_bytes // (2 * streams), hw.sm.sram_bytes_per_clk, hw)
+    exp = _ps(work.exps // streams, hw.sm.exp_per_clk, hw)
+    alu = _ps(work.alu_ops // streams, hw.sm.fp32_per_clk, hw)
+    rate, native = unpack_rate(formats, hw)
+    clk = ps_per_clk(hw)
+    return StageTimes(
+        unpack=_ps(work.unpack_values // streams, rate, hw).tolist(),
+        unpack_native=native,
+        qk=qk.tolist(),
+        qk_stall=np.maximum(0, operand - qk).tolist(),
+        exp=exp.tolist(),
+        alu=np.maximum(0, alu - exp).tolist(),
+        pv=pv.tolist(),
+        pv_stall=np.maximum(0, operand - pv).tolist(),
+        issue=round(launch.tile_issue_clk * clk / streams),
+        barrier=round(launch.barrier_clk * clk),
+        prologue=round(launch.prologue_clk * clk),
+        epilogue=round(launch.epilogue_clk * clk),
+    )

@@ -1,0 +1,106 @@
+"""Capacity and waste of the KV pool: how much fits, what is used, and what tables and scales cost."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kernels_ref.trace import DEVICE, Step
+from sim.config.hardware import Hardware
+from sim.config.workload import Model, Workload
+from sim.errors import InputError
+from sim.formats import KV_STORAGE
+from sim.work import format_bytes
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Bytes of one layer's blocks on one device, by residency."""
+
+    device_bytes: int
+    tier_bytes: int
+    filled_bytes: int
+    """Bytes of slots that hold a token."""
+    scale_bytes: int
+
+
+def _scale_share(step: Step) -> np.ndarray:
+    """[formats] part of a token's bytes that is scale metadata."""
+    g = step.geometry
+    dims = (g.head_dim,) if g.latent else (g.head_dim, g.value_dim)
+    scales = [g.kv_heads * sum(KV_STORAGE[f].scale_bytes_for(d) for d in dims) for f in step.formats]
+    return np.array(scales) / format_bytes(step)
+
+
+def pool(step: Step) -> Pool:
+    used = np.unique(step.table)
+    per_frame = format_bytes(step)[step.frame_format[used]] * step.page_tokens
+    on_device = step.frame_residency[used] == DEVICE
+    slots = np.zeros(step.frames, np.int64)
+    owner = np.repeat(np.arange(step.sequences), np.diff(step.table_ptr))
+    index = np.arange(len(step.table)) - step.table_ptr[owner]
+    tokens = np.clip(step.context[owner] - index * step.page_tokens, 0, step.page_tokens)
+    np.maximum.at(slots, step.table, tokens)
+    filled = slots[used] * format_bytes(step)[step.frame_format[used]]
+    scales = per_frame * _scale_share(step)[step.frame_format[used]]
+    return Pool(
+        device_bytes=int(per_frame[on_device].sum()),
+        tier_bytes=int(per_frame[~on_device].sum()),
+        filled_bytes=int(filled.sum()),
+        scale_bytes=round(float(scales.sum())),
+    )
+
+
+def weight_bytes(model: Model) -> float:
+    """Bytes of all weights of the model, before division by the parallel degree."""
+    if model.weights_g is not None:
+        return model.weights_g * 1e9 * model.weight_bytes
+    attention = (model.q_heads + 2 * model.kv_heads) * model.head_dim * model.hidden
+    output = model.q_heads * (model.value_dim or model.head_dim) * model.hidden
+    layer = attention + output + 3 * model.ffn * model.hidden
+    return (model.layers * layer + 2 * model.vocab * model.hidden) * model.weight_bytes
+
+
+def kv_report(step: Step, model: Model, workload: Workload, hw: Hardware) -> dict[str, float]:
+    """The `kv` section of a result. A kernel counts one layer; a step all attention layers, and the weights.
+
+    Raises InputError when the blocks (with the weights) do not fit device memory or their tier.
+    """
+    blocks = pool(step)
+    layers = model.layers // model.attention_every if workload.kind == "step" else 1
+    weights = weight_bytes(model) / workload.tensor_parallel if workload.kind == "step" else 0.0
+    capacity = hw.hbm.capacity_gib * GIB - weights
+    used = blocks.device_bytes * layers
+    if used > capacity:
+        raise InputError(
+            f"workload: {used / GIB:.2f} GiB of KV blocks and {weights / GIB:.2f} GiB of weights;"
+            f" allowed on {hw.name}: {hw.hbm.capacity_gib:g} GiB (smaller batch or context, narrower kv_format,"
+            " more tensor_parallel, or a tier)"
+        )
+    _check_tier(blocks.tier_bytes * layers, workload, hw)
+    allocated = blocks.device_bytes + blocks.tier_bytes
+    table = len(step.table) * workload.table_entry_bytes
+    return {
+        "capacity_bytes": capacity,
+        "used_bytes": float(used),
+        "tier_bytes": float(blocks.tier_bytes * layers),
+        "weight_bytes": weights,
+        "waste_fraction": 1 - blocks.filled_bytes / allocated,
+        "metadata_fraction": table / allocated,
+        "scale_fraction": blocks.scale_bytes / allocated,
+        "bytes_per_token": float(format_bytes(step)[0] * layers),
+    }
+
+
+def _check_tier(size: int, workload: Workload, hw: Hardware) -> None:
+    if workload.tier is None:
+        return
+    if workload.tier.name not in hw.tiers:
+        known = ", ".join(hw.tiers) or "none"
+        raise InputError(f"workload.tier.name: {workload.tier.name!r}; tiers of {hw.name}: {known}")
+    room = hw.tiers[workload.tier.name].capacity_gib * GIB
+    if size > room:
+        raise InputError(
+            f"workload.tier: {size / GIB:.2f} GiB of KV blocks; {workload.tier.name} holds {room / GIB:g} GiB"
+        )

@@ -1,0 +1,243 @@
+"""Lower one attention step to a launch: tiled, online-softmax attention over a paged KV cache.
+
+One file serves decode, verify, chunked and whole prefill: they differ in the query rows per CTA and in the causal
+range of each query block (FlashAttention-2, Flash-Decoding). Padded MMA rows cost tensor and exponential time, as
+they do in the real kernels, but are never counted as useful FLOPs.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels_ref.trace import DEVICE, Step
+from sim.config.hardware import Hardware
+from sim.formats import KV_STORAGE
+from sim.lowering.cut import Cut
+from sim.lowering.launch import CtaTable, Launch, TileWork
+from sim.lowering.runs import (
+    Pieces,
+    Runs,
+    TileSpan,
+    join_runs,
+    prepend_runs,
+    repeat_index,
+    single_runs,
+    split_into_pages,
+    tile_runs,
+)
+from sim.lowering.units import Units
+from sim.memory.addresses import AddressMap
+from sim.memory.fetches import FetchTable, TrafficClass
+
+Int64 = NDArray[np.int64]
+
+QUERY_BYTES = 2
+OUTPUT_BYTES = 2
+PARTIAL_BYTES = 4
+TABLE_LINE_BYTES = 128
+MMA_ROWS = 64
+"""Rows of one warpgroup MMA: each reads the K (or V) tile from shared memory once (PTX wgmma)."""
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """[T] tiles with the CTA that owns them; ptr [C + 1]."""
+
+    ptr: Int64
+    cta: Int64
+    span: TileSpan
+    pieces: Pieces
+
+
+def cut_tiles(step: Step, units: Units, cut: Cut) -> Tiles:
+    counts = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
+    cta, rank = repeat_index(counts)
+    ptr = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=ptr[1:])
+    lo = units.lo[cta] + rank * cut.tile_tokens
+    hi = np.minimum(lo + cut.tile_tokens, units.hi[cta])
+    span = TileSpan(units.sequence[cta], lo, hi, units.head[cta], cut.kv_heads_per_cta)
+    return Tiles(ptr, cta, span, split_into_pages(step, span))
+
+
+def mma_format(step: Step, cut: Cut, hw: Hardware) -> str:
+    """FP8 KV goes to the tensor cores as it is where both kernel and chip can; all else is computed in 16 bit."""
+    kinds = {KV_STORAGE[fmt].mma for fmt in step.formats}
+    direct = all(fmt in cut.profile.direct_mma for fmt in step.formats)
+    if direct and len(kinds) == 1 and (kind := next(iter(kinds))) in hw.sm.tensor_flop_per_clk:
+        return kind
+    return "bf16" if kinds == {"bf16"} and "bf16" in hw.sm.tensor_flop_per_clk else "fp16"
+
+
+def tile_work(step: Step, units: Units, tiles: Tiles, cut: Cut, mma: str, packed_bytes: Int64) -> TileWork:
+    geometry, profile, heads = step.geometry, cut.profile, cut.kv_heads_per_cta
+    tokens = tiles.span.hi - tiles.span.lo
+    rows = -(-units.rows[tiles.cta] // profile.m_align) * profile.m_align
+    scores = rows * tokens * heads
+    dims = geometry.head_dim if geometry.latent else geometry.head_dim + geometry.value_dim
+    expand = np.array([KV_STORAGE[f].bits < 16 and KV_STORAGE[f].mma != mma for f in step.formats])
+    piece_values = tiles.pieces.tokens * expand[step.frame_format[tiles.pieces.frame]]
+    unpack = (
+        np.bincount(tiles.pieces.tile, piece_values, minlength=len(tokens)).astype(np.int64) * dims * heads
+    )
+    operand = (
+        tokens * heads * (geometry.head_dim + geometry.value_dim) * (2 if mma in ("fp16", "bf16") else 1)
+    )
+    sram = operand * np.maximum(1, rows // MMA_ROWS)
+    if profile.expand_in == "sram":
+        sram = sram + packed_bytes + unpack * 2
+    exps = scores
+    return TileWork(
+        tokens=tokens.astype(np.int32),
+        token_first=tiles.span.lo.astype(np.int32),
+        packed_bytes=packed_bytes,
+        unpack_values=unpack,
+        qk_flops=2 * scores * geometry.head_dim,
+        pv_flops=2 * scores * geometry.value_dim,
+        sram_bytes=sram,
+        exps=exps,
+        alu_ops=np.rint(scores * profile.softmax_ops_per_score).astype(np.int64),
+    )
+
+
+def query_runs(step: Step, units: Units, addresses: AddressMap, heads: int) -> tuple[Int64, Int64]:
+    """Address and bytes of the query rows that a CTA reads before its first tile."""
+    size = units.rows * heads * step.geometry.head_dim * QUERY_BYTES
+    return addresses.query_base + units.output_row * step.geometry.head_dim * QUERY_BYTES, size
+
+
+def output_runs(step: Step, units: Units, addresses: AddressMap, heads: int) -> Runs:
+    """Where each CTA writes: its output rows, or a partial result (FP32 row and log-sum-exp) per split."""
+    geometry = step.geometry
+    partial_row = (geometry.value_dim + 1) * PARTIAL_BYTES
+    rows = units.rows * heads
+    offset = np.cumsum(rows * partial_row) - rows * partial_row
+    partial = units.splits > 1
+    address = np.where(
+        partial,
+        addresses.partial_base + offset,
+        addresses.output_base + units.output_row * geometry.value_dim * OUTPUT_BYTES,
+    )
+    size = rows * np.where(partial, partial_row, geometry.value_dim * OUTPUT_BYTES)
+    return single_runs(address, size)
+
+
+@dataclass(frozen=True)
+class TableLines:
+    """Software look-ups: fetches of block-table pieces, and which of them each tile needs last."""
+
+    runs: Runs
+    first: Int64
+    last: Int64
+    tile_line: Int64
+
+
+def table_lines(step: Step, tiles: Tiles, cut: Cut, addresses: AddressMap, entry_bytes: int) -> TableLines:
+    """One fetch per 128-byte line of entries, or per tile where a tile needs more than a line."""
+    page = step.page_tokens
+    per_line = max(1, TABLE_LINE_BYTES // entry_bytes * page // cut.tile_tokens)
+    counts = np.diff(tiles.ptr)
+    lines = -(-counts // per_line)
+    owner, rank = repeat_index(lines)
+    first_tile = tiles.ptr[owner] + rank * per_line
+    last_tile = np.minimum(first_tile + per_line, tiles.ptr[owner + 1]) - 1
+    lo = tiles.span.lo[first_tile] // page
+    hi = -(-tiles.span.hi[last_tile] // page)
+    row = step.table_ptr[tiles.span.sequence[first_tile]]
+    runs = single_runs(addresses.table_base + (row + lo) * entry_bytes, np.maximum(1, hi - lo) * entry_bytes)
+    start = np.cumsum(lines) - lines
+    local = np.arange(len(tiles.cta)) - tiles.ptr[tiles.cta]
+    return TableLines(runs, start, start + lines - 1, start[tiles.cta] + local // per_line)
+
+
+def build_attention(
+    step: Step, units: Units, cut: Cut, hw: Hardware, addresses: AddressMap, entry_bytes: int, two_level: bool
+) -> Launch:
+    """The whole launch. Fetches: one per tile, then table lines, directory lines, outputs."""
+    tiles = cut_tiles(step, units, cut)
+    runs = tile_runs(step, addresses, tiles.span)
+    packed = np.add.reduceat(np.append(runs.size, 0), runs.ptr[:-1]) * (np.diff(runs.ptr) > 0)
+    mma = mma_format(step, cut, hw)
+    work = tile_work(step, units, tiles, cut, mma, packed)
+    heads = cut.kv_heads_per_cta
+    q_address, q_bytes = query_runs(step, units, addresses, heads)
+    runs = prepend_runs(runs, tiles.ptr[:-1], q_address, q_bytes)
+    count, n_tiles = len(units.sequence), len(tiles.cta)
+    none = np.full(count, -1, np.int64)
+    first, last, root, tile_line = none, none, none, np.full(n_tiles, -1, np.int64)
+    parts, classes = [runs], [np.full(n_tiles, TrafficClass.KV)]
+    software = not hw.translation.assist
+    if software:
+        lines = table_lines(step, tiles, cut, addresses, entry_bytes)
+        first, last, tile_line = (n_tiles + a for a in (lines.first, lines.last, lines.tile_line))
+        parts.append(lines.runs)
+        classes.append(np.full(len(lines.runs.address), TrafficClass.METADATA))
+        if two_level:
+            root = sum(len(p.ptr) - 1 for p in parts) + np.arange(count)
+            directory = single_runs(addresses.directory_base + units.sequence * 128, np.full(count, 8))
+            parts.append(directory)
+            classes.append(np.full(count, TrafficClass.METADATA))
+    output = sum(len(p.ptr) - 1 for p in parts) + np.arange(count)
+    parts.append(output_runs(step, units, addresses, heads))
+    classes.append(np.where(units.splits > 1, TrafficClass.PARTIAL, TrafficClass.OUTPUT))
+    entries = _assist_entries(tiles, step, addresses, entry_bytes) if not software else None
+    return Launch(
+        name="attention",
+        ctas=CtaTable(
+            tile_ptr=tiles.ptr,
+            sequence=units.sequence.astype(np.int32),
+            head=units.head.astype(np.int32),
+            split=units.split.astype(np.int32),
+            rows=units.rows.astype(np.int32),
+            first_line=first.astype(np.int32),
+            last_line=last.astype(np.int32),
+            root=root.astype(np.int32),
+            output=output.astype(np.int32),
+        ),
+        work=work,
+        tile_line=tile_line.astype(np.int32),
+        fetches=fetch_table(parts, classes, writes_from=int(output[0]), entries=entries),
+        buffer_bytes=cut.stages * int(work.packed_bytes.max(initial=0)),
+        ctas_per_sm=cut.ctas_per_sm,
+        mma=mma,
+        prologue_clk=cut.profile.prologue_clk,
+        epilogue_clk=cut.profile.epilogue_clk,
+        tile_issue_clk=cut.profile.tile_issue_clk,
+        barrier_clk=cut.profile.barrier_clk,
+        streams=2 if cut.profile.overlap == "pingpong" else 1,
+    )
+
+
+def _assist_entries(tiles: Tiles, step: Step, addresses: AddressMap, entry_bytes: int) -> Runs:
+    """Block-table entries of each tile, for the hardware walkers: one run of entries per tile."""
+    first = tiles.span.lo // step.page_tokens
+    count = -(-tiles.span.hi // step.page_tokens) - first
+    row = step.table_ptr[tiles.span.sequence]
+    owner, rank = repeat_index(count)
+    ptr = np.zeros(len(count) + 1, np.int64)
+    np.cumsum(count, out=ptr[1:])
+    address = addresses.table_base + (row[owner] + first[owner] + rank) * entry_bytes
+    return Runs(ptr, address, np.full(len(address), entry_bytes))
+
+
+def fetch_table(
+    parts: list[Runs], classes: list[NDArray[np.int64]], writes_from: int, entries: Runs | None = None
+) -> FetchTable:
+    runs = join_runs(parts)
+    fetches = len(runs.ptr) - 1
+    table = FetchTable(
+        run_ptr=runs.ptr,
+        run_addr=runs.address,
+        run_bytes=runs.size.astype(np.int32),
+        kind=(np.arange(fetches) >= writes_from).astype(np.uint8),
+        cls=np.concatenate(classes).astype(np.uint8),
+    )
+    if entries is None:
+        return table
+    pad = np.full(fetches + 1 - len(entries.ptr), len(entries.address))
+    return replace(table, entry_ptr=np.concatenate([entries.ptr, pad]), entry_addr=entries.address)
+
+
+def resident(step: Step) -> bool:
+    return bool((step.frame_residency == DEVICE).all())

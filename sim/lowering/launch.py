@@ -1,0 +1,81 @@
+"""What a kernel launch is to the device: CTAs, their tiles, and the memory work of each.
+
+A launch is plain arrays, so that half a million tiles are cheap to build and to walk. C CTAs, T tiles,
+F fetches. Tile t of the launch is fetch t; block-table lines, outputs and partial results follow.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.memory.fetches import FetchTable
+
+Int32 = NDArray[np.int32]
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TileWork:
+    """Operations of each tile ([T] each), before any rate is applied."""
+
+    tokens: Int32
+    token_first: Int32
+    packed_bytes: Int64
+    """Bytes that occupy the stage buffer: KV as stored, with its scales."""
+    unpack_values: Int64
+    """Values to expand before the MMA; 0 where the MMA reads the format as it is."""
+    qk_flops: Int64
+    pv_flops: Int64
+    sram_bytes: Int64
+    """Operand bytes that the MMAs read from shared memory."""
+    exps: Int64
+    alu_ops: Int64
+
+
+@dataclass(frozen=True)
+class CtaTable:
+    """[C] arrays; `tile_ptr` [C + 1] bounds each CTA's tiles."""
+
+    tile_ptr: Int64
+    sequence: Int32
+    head: Int32
+    split: Int32
+    rows: Int32
+    first_line: Int32
+    """First block-table fetch of the CTA, or -1 when no software look-up is needed."""
+    last_line: Int32
+    root: Int32
+    """Fetch of the first table level (two_level layout), or -1."""
+    output: Int32
+    """Fetch that writes the result, or -1."""
+
+    @property
+    def count(self) -> int:
+        return len(self.sequence)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One grid. `tile_line` [T] is the last block-table fetch that a tile needs, or -1."""
+
+    name: str
+    ctas: CtaTable
+    work: TileWork
+    tile_line: Int32
+    fetches: FetchTable
+    buffer_bytes: int
+    """Stage buffers of one CTA together: its byte credits."""
+    ctas_per_sm: int
+    mma: str
+    """Tensor-core format of both products."""
+    prologue_clk: float
+    epilogue_clk: float
+    tile_issue_clk: float
+    barrier_clk: float
+    streams: int = 1
+    """Independent instruction streams of a CTA that share its tiles (2: ping-pong)."""
+
+    @property
+    def tiles(self) -> int:
+        return len(self.work.tokens)

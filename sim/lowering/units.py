@@ -1,0 +1,90 @@
+"""CTAs of an attention launch: sequence x KV-head group x query block x KV split.
+
+Split-KV (Flash-Decoding) divides a context into chunks of equal length, the same for all sequences, so that a
+ragged batch gets CTAs of similar length. Query rows of one KV head share a CTA when the kernel packs GQA.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels_ref.trace import Step
+from sim.lowering.cut import Cut
+from sim.lowering.runs import repeat_index
+
+Int64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Units:
+    """[C] arrays. `group` numbers the outputs: CTAs of one group are the splits of one output block."""
+
+    sequence: Int64
+    head: Int64
+    """First KV head."""
+    rows: Int64
+    """Query rows per KV head in this CTA."""
+    output_row: Int64
+    """Index of the first output row in [sum(q_len) x q_heads]."""
+    lo: Int64
+    hi: Int64
+    split: Int64
+    splits: Int64
+    group: Int64
+
+
+def _head_groups(step: Step, cut: Cut) -> tuple[int, int, int]:
+    """(CTA groups over heads, rows per query token in one group, blocks that one head's rows fall into)."""
+    geometry = step.geometry
+    per_kv_head = geometry.q_heads // geometry.kv_heads
+    if not cut.profile.pack_gqa:
+        return geometry.q_heads, 1, 1
+    blocks = -(-per_kv_head // cut.profile.m_tile)
+    return geometry.kv_heads // cut.kv_heads_per_cta, -(-per_kv_head // blocks), blocks
+
+
+def attention_units(step: Step, cut: Cut) -> Units:
+    """Enumerate the CTAs, longest query block first (causal blocks shrink), splits innermost."""
+    groups, rows_per_token, blocks = _head_groups(step, cut)
+    block_tokens = max(1, cut.profile.m_tile // rows_per_token)
+    q_len = step.q_len.astype(np.int64)
+    q_blocks = -(-q_len // block_tokens)
+    owner, rank = repeat_index(groups * blocks * q_blocks)
+    sequence = owner
+    per_head = q_blocks[sequence]
+    head_block, q_block = rank // per_head, per_head - 1 - rank % per_head
+    q_first = q_block * block_tokens
+    q_last = np.minimum(q_first + block_tokens, q_len[sequence])
+    past = step.context.astype(np.int64)[sequence] - q_len[sequence]
+    hi = past + q_last
+    window = step.geometry.window
+    lo = np.maximum(0, past + q_first + 1 - window) if window else np.zeros_like(hi)
+    q_start = np.cumsum(q_len) - q_len
+    split_owner, split, splits, chunk_lo, chunk_hi = _split(lo, hi, cut)
+    group_head = head_block // blocks
+    head = group_head * cut.kv_heads_per_cta
+    if not cut.profile.pack_gqa:
+        head = group_head // (step.geometry.q_heads // step.geometry.kv_heads)
+    output_row = (q_start[sequence] + q_first) * step.geometry.q_heads + head_block * rows_per_token
+    rows = (q_last - q_first) * rows_per_token
+    return Units(
+        sequence=sequence[split_owner],
+        head=head[split_owner],
+        rows=rows[split_owner],
+        output_row=output_row[split_owner],
+        lo=chunk_lo,
+        hi=chunk_hi,
+        split=split,
+        splits=splits[split_owner],
+        group=split_owner,
+    )
+
+
+def _split(lo: Int64, hi: Int64, cut: Cut) -> tuple[Int64, Int64, Int64, Int64, Int64]:
+    tiles = np.maximum(1, -(-(hi - lo) // cut.tile_tokens))
+    chunk = -(-int(tiles.max(initial=1)) // cut.splits) * cut.tile_tokens
+    splits = np.maximum(1, -(-(hi - lo) // chunk))
+    owner, split = repeat_index(splits)
+    start = lo[owner] + split * chunk
+    return owner, split, splits, start, np.minimum(start + chunk, hi[owner])

@@ -1,0 +1,116 @@
+"""`mapping: auto`: an analytic estimate prunes the candidates, short simulations decide between those left.
+
+A probe runs one wave of CTAs with a few tiles each and gives the time of a tile under full contention; the time of
+the whole grid follows from the tile counts. The number of probes is fixed per SRAM class, the first of equals wins,
+and a larger class must win by more than the probe's own error: so more SRAM never changes a choice for the worse
+by chance.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels_ref.trace import Step
+from sim.config.hardware import Hardware
+from sim.device.stage_times import PS_PER_NS, ps_per_clk, unpack_rate
+from sim.formats import KV_STORAGE, token_bytes
+from sim.lowering.candidates import Candidate
+from sim.lowering.cut import Cut
+from sim.lowering.units import attention_units
+from sim.memory.params import peak_gb_s
+
+PROBES_PER_CLASS = (4, 1, 1, 1, 1)
+"""At most 8 probes: four among mappings for today's SRAM, one for each larger class."""
+PROBE_TILES = 6
+HYSTERESIS = 0.01
+STREAMING_SHARE = 0.9
+"""Share of peak bandwidth that the estimate expects; only ranks candidates."""
+
+Probe = Callable[[Cut], tuple[float, float]]
+"""Time in ns of one wave of the cut with at most PROBE_TILES tiles per CTA, launch excluded; mean tiles per CTA."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The mapping taken, and what was tried."""
+
+    candidate: Candidate
+    tried: tuple[tuple[Cut, float], ...]
+    """Probed mappings with their estimated times in ns, best first."""
+    considered: int
+
+
+def tile_counts(step: Step, cut: Cut) -> NDArray[np.int64]:
+    units = attention_units(step, cut)
+    return np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
+
+
+def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
+    """Estimated time of a tile in each slot when all slots are busy: memory share, compute share, latency."""
+    g, sm = step.geometry, hw.sm
+    heads = cut.kv_heads_per_cta
+    size = cut.tile_tokens * token_bytes(step.formats[0], heads, g.head_dim, g.value_dim, latent=g.latent)
+    memory = size * hw.sm.count * cut.ctas_per_sm / (peak_gb_s(hw.hbm) * STREAMING_SHARE)
+    per_head = int(step.q_len.max()) * (g.q_heads // g.kv_heads if cut.profile.pack_gqa else 1)
+    rows = min(cut.profile.m_tile, -(-per_head // cut.profile.m_align) * cut.profile.m_align)
+    scores = rows * cut.tile_tokens * heads
+    tensor = 2 * scores * (g.head_dim + g.value_dim) / sm.tensor_flop_per_clk.get("fp16", 1e9)
+    vector = scores / sm.exp_per_clk
+    rate, native = unpack_rate(step.formats, hw)
+    if KV_STORAGE[step.formats[0]].bits < 16 and not native:
+        vector += cut.tile_tokens * heads * (g.head_dim + g.value_dim) / rate
+    compute = (
+        (tensor + vector + cut.profile.tile_issue_clk + cut.profile.barrier_clk) * ps_per_clk(hw) / PS_PER_NS
+    )
+    latency = (2 * hw.noc.latency_ns + hw.l2.latency_ns + hw.hbm.controller_ns) / cut.stages
+    return max(memory, compute * cut.ctas_per_sm, latency + compute)
+
+
+def cta_overhead_ns(cut: Cut, hw: Hardware) -> float:
+    clocks = cut.profile.prologue_clk + cut.profile.epilogue_clk
+    latency = 2 * (2 * hw.noc.latency_ns + hw.l2.latency_ns) + hw.hbm.controller_ns
+    return clocks * ps_per_clk(hw) / PS_PER_NS + latency + hw.launch.cta_ns
+
+
+def makespan(counts: NDArray[np.int64], slots: int, fixed: float, per_tile: float) -> float:
+    """Time of CTAs with `counts` tiles on `slots` slots: whole waves if equal, else the mean plus half the longest."""
+    costs = fixed + per_tile * counts
+    longest = float(costs.max())
+    if counts.min() == counts.max():
+        return -(-len(counts) // slots) * longest
+    return max(longest, float(costs.sum()) / slots + longest / 2)
+
+
+def grid_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
+    counts = tile_counts(step, cut)
+    time = makespan(counts, hw.sm.count * cut.ctas_per_sm, cta_overhead_ns(cut, hw), per_tile)
+    return time + (hw.launch.graph_ns + hw.launch.cta_ns if cut.splits > 1 else 0)
+
+
+def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Candidate]:
+    """The best few of each SRAM class by estimate, ties to the first."""
+    rated = [(grid_time_ns(step, c.cut, hw, tile_time_ns(step, c.cut, hw)), i) for i, c in enumerate(found)]
+    kept: list[int] = []
+    for sram_class, quota in enumerate(PROBES_PER_CLASS):
+        kept += [i for _, i in sorted(r for r in rated if found[r[1]].sram_class == sram_class)[:quota]]
+    return [found[i] for i in kept]
+
+
+def choose(step: Step, found: Sequence[Candidate], hw: Hardware, probe: Probe) -> Choice:
+    """Probe the shortlist and take the fastest; a lone candidate is not probed."""
+    if len(found) == 1:
+        return Choice(found[0], (), 1)
+    best: tuple[float, Candidate] | None = None
+    tried: list[tuple[Cut, float]] = []
+    for candidate in shortlist(step, found, hw):
+        probed, tiles = probe(candidate.cut)
+        per_tile = (probed - cta_overhead_ns(candidate.cut, hw)) / tiles
+        time = grid_time_ns(step, candidate.cut, hw, max(per_tile, 0.0))
+        tried.append((candidate.cut, time))
+        margin = HYSTERESIS if best and candidate.sram_class > best[1].sram_class else 0.0
+        if best is None or time < best[0] * (1 - margin):
+            best = (time, candidate)
+    assert best is not None
+    return Choice(best[1], tuple(sorted(tried, key=lambda pair: pair[1])), len(found))
