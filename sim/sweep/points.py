@@ -74,6 +74,7 @@ def expand(plan: Plan, load_hardware: Loader, load_workload: Loader, version: st
     not after an hour; equal problems are reported once.
     """
     combinations = _combinations(plan)
+    labels = short_names(plan.hardware) | short_names(plan.workload)
     problems: dict[str, None] = {}
     points: list[Point] = []
     for hardware, workload, axes in combinations:
@@ -86,9 +87,7 @@ def expand(plan: Plan, load_hardware: Loader, load_workload: Loader, version: st
             problems.update(dict.fromkeys(error.problems))
             continue
         digest = point_hash(job, version)
-        points.append(
-            Point(len(points), digest, job.hardware.spec.name, workload_name(job, workload), axes, job)
-        )
+        points.append(Point(len(points), digest, labels[hardware], labels[workload], axes, job))
     if problems:
         raise InputError(*problems)
     _refuse_twins(points)
@@ -117,8 +116,10 @@ def _overrides(axes: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return hw_sets, wl_sets
 
 
-def workload_name(job: Job, given: str) -> str:
-    return str(job.workload.spec.name or Path(given).stem)
+def short_names(given: Sequence[str]) -> dict[str, str]:
+    """Names as given without folder and ending, as long as they stay distinct."""
+    stems = {name: Path(name).name.removesuffix(".yaml") for name in given}
+    return stems if len(set(stems.values())) == len(stems) else {name: name for name in given}
 
 
 def point_hash(job: Job, version: str) -> str:
@@ -126,16 +127,19 @@ def point_hash(job: Job, version: str) -> str:
 
     The code is in it because a result of yesterday's simulator must not be taken for today's.
     """
-    inputs = {
+    inputs = config_inputs(job) | {"version": version, "code": code_digest()}
+    return hashlib.sha256(canonical(inputs).encode()).hexdigest()[:16]
+
+
+def config_inputs(job: Job) -> dict[str, Any]:
+    """What the user decides of a job: both resolved configs, the files they name, fidelity, seed."""
+    return {
         "hardware": job.hardware.spec.model_dump(mode="json"),
         "workload": job.workload.spec.model_dump(mode="json"),
         "files": _named_files(job.workload),
         "fidelity": job.fidelity,
         "seed": job.seed,
-        "version": version,
-        "code": code_digest(),
     }
-    return hashlib.sha256(canonical(inputs).encode()).hexdigest()[:16]
 
 
 def canonical(data: Any) -> str:

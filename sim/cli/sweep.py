@@ -1,0 +1,91 @@
+"""`pagewalk sweep`: every point of a sweep file, on this machine or on a cluster; resumes by default."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from sim.sweep.points import Plan, Point
+    from sim.sweep.sweep import Outcome
+
+MOST_FAILURES_SHOWN = 20
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@click.command()
+@click.argument("sweep_file", metavar="SWEEP", type=click.Path(path_type=Path))
+@click.option(
+    "--jobs", type=click.IntRange(1, 1024), help="Processes on this machine.  [default: one per core]"
+)
+@click.option("--scheduler", metavar="ADDRESS", help="Run on the dask cluster whose scheduler is at ADDRESS.")
+@click.option("--out", type=click.Path(path_type=Path), help="Sweep folder.  [default: out/NAME]")
+@click.option("--restart", is_flag=True, help="Forget finished points and run all again.")
+def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path | None, restart: bool) -> None:
+    """Run every point of the sweep file SWEEP.
+
+    Finished points are kept in the sweep folder: a sweep that was stopped goes on where it was, also after
+    it was killed. Exits with 1 when some points failed; the others are there all the same.
+
+    \b
+    Examples:
+      pagewalk sweep sweeps/sram_demo.yaml --jobs 2 --out out/demo
+      pagewalk report out/demo
+    """
+    if jobs is not None and scheduler is not None:
+        raise click.UsageError("--jobs and --scheduler exclude each other: processes here, or a cluster.")
+    from sim.config.load import load_hardware, load_workload
+    from sim.config.sweep import load_sweep
+    from sim.simulate import simulate
+    from sim.sweep.facts import facts_of, version
+    from sim.sweep.points import expand
+    from sim.sweep.sweep import Request, run_sweep
+
+    loaded = load_sweep(str(sweep_file))
+    plan = plan_of(loaded.spec)
+    points = expand(plan, load_hardware, load_workload, version())
+    name = loaded.spec.name or sweep_file.stem
+    folder = out or Path("out") / name
+    facts = facts_of(sys.argv[1:], folder, points)
+    facts |= {
+        key: loaded.raw[key] for key in ("description", "objectives", "constraints") if loaded.raw.get(key)
+    }
+    request = Request(folder, jobs or min(cores(), len(points)), scheduler, restart)
+    try:
+        outcome = run_sweep("sweep", name, plan, points, facts, simulate, request)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; finished points are kept in {folder}: the same command goes on", err=True)
+        raise SystemExit(130) from None
+    show(folder, outcome)
+
+
+def plan_of(spec: Any) -> "Plan":
+    from sim.sweep.points import Plan
+
+    axes = {path: tuple(values) for path, values in spec.axes.items()}
+    return Plan(tuple(spec.hardware), tuple(spec.workload), axes, spec.fidelity, spec.seed)
+
+
+def show(folder: Path, outcome: "Outcome") -> None:
+    """Summary on standard output, failures on standard error. Exits with 1 if there are any."""
+    failed = len(outcome.failures)
+    counts = f"{outcome.ran - failed} run, {outcome.resumed} kept from before, {failed} failed"
+    click.echo(f"{outcome.total} points: {counts}")
+    click.echo(f"table:  {folder / 'results.csv'}\nreport: pagewalk report {folder}")
+    if outcome.failures:
+        for point, why in outcome.failures[:MOST_FAILURES_SHOWN]:
+            click.echo(f"failed: {point_text(point)}: {why}", err=True)
+        if failed > MOST_FAILURES_SHOWN:
+            click.echo(f"and {failed - MOST_FAILURES_SHOWN} more, see results.csv", err=True)
+        raise SystemExit(1)
+
+
+def point_text(point: "Point") -> str:
+    values = ", ".join(f"{path}={value}" for path, value in point.axes.items())
+    return f"point {point.index} ({point.hardware}, {point.workload}{', ' if values else ''}{values})"
