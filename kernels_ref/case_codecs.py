@@ -95,8 +95,8 @@ def _groupwise(case: Case) -> Checked:
         parts["v"],
         case.integers("block_tables", 2),
         case.integers("quantised_tokens", 1),
-        int(case.require("group")),
-        int(case.require("bits")),
+        int(case.required_number("group")),
+        int(case.required_number("bits")),
     )
     return source, _unquantised(case), _groupwise_checks(case, source)
 

@@ -29,7 +29,7 @@ def case_options(case: Case) -> AttentionOptions:
     if case.meta.get("alibi") and slopes is None:
         case.array("alibi_slopes")
     return AttentionOptions(
-        scale=float(case.require("scale")),
+        scale=float(case.required_number("scale")),
         causal=bool(case.meta.get("causal", True)),
         window=int(case.number("window", -1)),
         sink_tokens=int(case.number("sink_tokens", 0)),
@@ -86,7 +86,7 @@ def check_fork(case: Case, dtype: DTypeLike) -> Checks:
 def check_split_kv(case: Case, dtype: DTypeLike) -> Checks:
     source, batch, options = case_cache(case), case_batch(case), case_options(case)
     q = case.floats("q", 3)
-    tiling = Tiling(splits=int(case.require("num_splits")), dtype=dtype)
+    tiling = Tiling(splits=int(case.required_number("num_splits")), dtype=dtype)
     parts = [[normalise(state) for state in seq] for seq in paged_partials(q, source, batch, options, tiling)]
     splits = list(zip(*parts, strict=True))
     outs = np.stack([np.concatenate([part.out for part in split]) for split in splits])
@@ -101,7 +101,9 @@ def check_split_kv(case: Case, dtype: DTypeLike) -> Checks:
 
 def check_cascade(case: Case, dtype: DTypeLike) -> Checks:
     source, batch, options = case_cache(case), case_batch(case), case_options(case)
-    results = cascade_attention(case.floats("q", 3), source, batch, options, int(case.require("prefix_len")))
+    results = cascade_attention(
+        case.floats("q", 3), source, batch, options, int(case.required_number("prefix_len"))
+    )
     for part, result in zip(("prefix", "suffix", "expected"), results, strict=True):
         yield close(case, f"{part} out", result.out, f"{part}_out")
         yield close(case, f"{part} lse", result.lse, f"{part}_lse")
@@ -112,7 +114,9 @@ def check_mla(case: Case, dtype: DTypeLike) -> Checks:
     q_nope, q_pe = case.floats("q_nope", 3), case.floats("q_pe", 3)
     w_uk, w_uv = case.floats("w_uk", 3), case.floats("w_uv", 3)
     latent = mla.LatentKV(
-        case.floats("latent_cache", 3), case.integers("block_tables", 2), int(case.require("kv_lora_rank"))
+        case.floats("latent_cache", 3),
+        case.integers("block_tables", 2),
+        int(case.required_number("kv_lora_rank")),
     )
     batch, options = case_batch(case), case_options(case)
     for way, result in ways(mla.absorbed_queries(q_nope, q_pe, w_uk), latent, batch, options, dtype):
@@ -148,7 +152,7 @@ def check_cache_ops(case: Case, dtype: DTypeLike) -> Checks:
             case.integers("block_tables", 2),
             case.integers("q_lens", 1),
             case.integers("kv_lens", 1),
-            int(case.require("block_size")),
+            int(case.required_number("block_size")),
             case.array("k_cache").shape[0],
         )
         yield exact(case, "slot mapping", computed, "expected_slot_mapping")

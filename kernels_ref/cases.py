@@ -83,9 +83,13 @@ class Case:
         return self.array(key, ndim) if self.has(key) else None
 
     def number(self, key: str, default: float) -> float:
-        value = self.meta.get(key, default)
+        value = self.meta.get(key)
         if value is None:
             return default
+        return self.required_number(key)
+
+    def required_number(self, key: str) -> float:
+        value = self.require(key)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InputError(f"{self.file}: meta: {key}: {str(value)[:80]!r}; allowed: a number")
         return value
@@ -119,13 +123,17 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         with path.open("rb"):
             raise InputError(f"{path}: not a zip archive; allowed: an .npz file written by numpy.savez")
     with np.load(path, allow_pickle=False) as stored:
-        return {key: stored[key] for key in stored.files}
+        arrays = {key: stored[key] for key in stored.files}
+    for key, values in arrays.items():
+        if not isinstance(values, np.ndarray):
+            raise InputError(f"{path}: array {key} is no .npy array (pickles and other files are refused)")
+    return arrays
 
 
 def _parse_meta(path: Path, arrays: Mapping[str, Any]) -> Mapping[str, Any]:
     if "meta" not in arrays:
         raise InputError(f"{path}: array meta is missing; found {', '.join(sorted(arrays)) or 'nothing'}")
-    if not isinstance(arrays["meta"], np.ndarray) or arrays["meta"].size != 1:
+    if arrays["meta"].size != 1:
         raise InputError(f"{path}: array meta is not one JSON string")
     try:
         meta = json.loads(arrays["meta"].item())

@@ -108,7 +108,8 @@ def soft_cap(cap: float) -> ScoreMod:
     """cap * tanh(score / cap)."""
 
     def score(scores: Floats, sequence: int, head: Ints, q_position: Ints, kv_position: Ints) -> Floats:
-        return cap * np.tanh(scores / cap)
+        capped: Floats = cap * np.tanh(scores / cap)
+        return capped
 
     return score
 

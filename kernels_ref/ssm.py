@@ -1,7 +1,7 @@
 """Bounded-state kernels to compare paged attention with: Mamba-2 state update and linear attention.
 
 Both keep a state of fixed size instead of a KV history. Each comes as the recurrence that decode runs and as
-the chunked form that prefill runs (quadratic within a chunk, one state between chunks: Dao and Gu 2024, "state
+the chunked form that prefill runs (quadratic within a chunk, one state between: Dao and Gu 2024, "state
 space duality"); the oracles are the direct recurrence and the quadratic form over the whole sequence.
 
 Mamba-2, per head: h_t = exp(dt_t * A) * h_{t-1} + dt_t * x_t (x) B_t;  y_t = h_t C_t + D * x_t.
