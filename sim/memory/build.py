@@ -1,0 +1,140 @@
+"""Lay out the compiled plane's memory for a device and a fetch table."""
+
+import numpy as np
+
+from sim.config.hardware import Hardware
+from sim.memory import events, layout
+from sim.memory.fetches import FetchTable
+from sim.memory.hbm_train import (
+    B_REFRESH,
+    B_ROW,
+    C_FAW,
+    C_LAST_ACT,
+    C_LAST_GROUP,
+    C_READ_HEAD,
+    C_REFRESH,
+    C_WAKE,
+    C_WRITE_HEAD,
+)
+from sim.memory.layout import Memory
+from sim.memory.params import BANK_COLS, Param, build
+
+FIRST_POOL = 4096
+LONG_AGO = -(1 << 40)
+WAY_CELLS = 3
+"""Tag, state, first waiter."""
+
+
+def section(m: Memory, at: int, count: int, columns: int) -> Memory:
+    """View of the section whose position cell `at` holds, as [count, columns]."""
+    start = int(m[at])
+    return m[start : start + count * columns].reshape(count, columns)
+
+
+def new_memory(hw: Hardware, table: FetchTable) -> Memory:
+    """A plane at time zero with cold caches. Raises InputError for hardware that the plane cannot model."""
+    p = build(hw)
+    sets, ways = int(p[Param.SLICES] * p[Param.SETS]), int(p[Param.WAYS])
+    sizes = {
+        layout.AT_PORTS: int(p[Param.SMS]) * layout.PORT_COLS,
+        layout.AT_SLICES: int(p[Param.SLICES]) * layout.SLICE_COLS,
+        layout.AT_LINKS: int(p[Param.PARTITIONS]),
+        layout.AT_CHANNELS: int(p[Param.CHANNELS] * p[Param.CHAN_COLS]),
+        layout.AT_HEADS: events.BUCKETS,
+        layout.AT_GROUPS: events.BUCKETS >> events.GROUP_SHIFT,
+        layout.AT_TAGS: sets * ways * WAY_CELLS,
+        layout.AT_FETCHES: table.fetches * layout.FETCH_COLS,
+        layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
+        layout.AT_OUT: table.fetches,
+        layout.AT_CHUNKS: 0,
+    }
+    m = np.zeros(layout.FIRST_SECTION + sum(sizes.values()), np.int64)
+    m[: len(p)] = p
+    position = layout.FIRST_SECTION
+    for cell, size in sizes.items():
+        m[cell] = position
+        position += size
+    m[m[layout.AT_HEADS] : m[layout.AT_GROUPS]] = -1
+    _tags(m, sets, ways)
+    _ports(m, p)
+    _slices(m, p)
+    _channels(m, p)
+    _fetches(m, table)
+    m[layout.Q_FREE_HEAD] = -1
+    return grown(m, FIRST_POOL)
+
+
+def grown(m: Memory, rows: int) -> Memory:
+    """The same plane with `rows` more rows for requests."""
+    first = len(m)
+    more = np.zeros((rows, layout.CHUNK_COLS), np.int64)
+    handles = first + np.arange(rows) * layout.CHUNK_COLS
+    more[:-1, layout.LINK] = handles[1:]
+    more[-1, layout.LINK] = m[layout.Q_FREE_HEAD]
+    m = np.concatenate([m, more.reshape(-1)])
+    m[layout.Q_FREE_HEAD] = first
+    m[layout.Q_FREE_COUNT] += rows
+    return m
+
+
+def pool_rows(m: Memory) -> int:
+    """Rows of the request pool, free or not."""
+    return (len(m) - int(m[layout.AT_CHUNKS])) // layout.CHUNK_COLS
+
+
+def _tags(m: Memory, sets: int, ways: int) -> None:
+    tags = section(m, layout.AT_TAGS, sets, ways * WAY_CELLS)
+    tags[:, :ways] = -1
+    tags[:, 2 * ways :] = -1
+
+
+def _ports(m: Memory, p: Memory) -> None:
+    sms, partitions = int(p[Param.SMS]), int(p[Param.PARTITIONS])
+    ports = section(m, layout.AT_PORTS, sms, layout.PORT_COLS)
+    for column in (layout.P_HEAD, layout.P_TAIL, layout.P_CRED_HEAD, layout.P_CRED_TAIL, layout.P_PAGE):
+        ports[:, column] = -1
+    ports[:, layout.P_PART] = np.arange(sms) * partitions // sms
+    ports[:, layout.P_NUMBER] = np.arange(sms)
+
+
+def _slices(m: Memory, p: Memory) -> None:
+    count, partitions = int(p[Param.SLICES]), int(p[Param.PARTITIONS])
+    slices = section(m, layout.AT_SLICES, count, layout.SLICE_COLS)
+    slices[:, layout.S_STALL_HEAD] = slices[:, layout.S_STALL_TAIL] = -1
+    number = np.arange(count)
+    slices[:, layout.S_NUMBER] = number
+    slices[:, layout.S_PART] = number * partitions // count
+    slices[:, layout.S_LINK] = m[layout.AT_LINKS] + slices[:, layout.S_PART]
+    slices[:, layout.S_TAGS] = m[layout.AT_TAGS] + number * p[Param.SETS] * p[Param.WAYS] * WAY_CELLS
+
+
+def _channels(m: Memory, p: Memory) -> None:
+    """Idle channels with closed rows; refreshes are spread over banks and channels."""
+    count, banks, interval = int(p[Param.CHANNELS]), int(p[Param.BANKS]), int(p[Param.REFI])
+    chan = section(m, layout.AT_CHANNELS, count, int(p[Param.CHAN_COLS]))
+    chan[:, layout.STAGE] = layout.WAKE
+    chan[:, layout.TIE] = np.arange(count) - count
+    for column in (C_READ_HEAD, C_WRITE_HEAD, C_WAKE, C_LAST_GROUP):
+        chan[:, column] = -1
+    for column in (C_LAST_ACT, C_FAW, C_FAW + 1, C_FAW + 2, C_FAW + 3):
+        chan[:, column] = LONG_AGO
+    phase = (np.arange(count) * interval) // count
+    chan[:, C_REFRESH] = phase + 1
+    for bank in range(banks):
+        at = int(p[Param.OFF_BANK]) + bank * BANK_COLS
+        chan[:, at + B_ROW] = -1
+        chan[:, at + B_REFRESH] = phase // banks + bank * interval // banks + 1
+
+
+def _fetches(m: Memory, table: FetchTable) -> None:
+    runs = section(m, layout.AT_RUNS, len(table.run_addr), layout.RUN_COLS)
+    runs[:, layout.R_ADDR] = table.run_addr
+    runs[:, layout.R_BYTES] = table.run_bytes
+    fetches = section(m, layout.AT_FETCHES, table.fetches, layout.FETCH_COLS)
+    position = m[layout.AT_RUNS] + np.asarray(table.run_ptr, np.int64) * layout.RUN_COLS
+    fetches[:, layout.F_RUN] = position[:-1]
+    fetches[:, layout.F_RUN_END] = position[1:]
+    fetches[:, layout.F_KIND] = table.kind
+    fetches[:, layout.F_CLASS] = table.cls
+    fetches[:, layout.F_INDEX] = np.arange(table.fetches)
+    fetches[:, layout.F_NEXT] = -1

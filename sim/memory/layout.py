@@ -1,0 +1,140 @@
+"""One int64 array holds the whole compiled plane; the names here are the only way to address it.
+
+Compiled functions pass arrays by their parts and count references, so a plane of twenty arrays spends more time on
+calls than on physics. Here a unit (an SM port, a slice, a channel, a request) is known by the position of its row, its
+handle, and `m[handle + COLUMN]` is a field. The first cells are parameters (`params.Param`), control cells, the
+positions of the sections, and the counters. Requests come last, so that their pool can grow.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Memory = NDArray[np.int64]
+
+# Event stages of a node: what happens at its EV_TIME.
+WAKE, ARRIVE, OUT, ENQUEUE, FILL, RETURN, TRANSLATE = range(7)
+
+# Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
+# Row of a request (a chunk of a run, or a line written back) on its way.
+(
+    EV_TIME,
+    EV_NEXT,
+    TIE,
+    STAGE,
+    LINK,
+    FETCH,
+    SM,
+    ADDR,
+    BYTES,
+    OWN,
+    WAIT,
+    CHAN,
+    BANK,
+    ROW,
+    BURSTS,
+    WRITE,
+    SLICE,
+    ELIGIBLE,
+    INFLIGHT,
+    ISSUE,
+    TLBW,
+    L2_ARRIVE,
+    L2_DONE,
+    HBM_ENQ,
+    HBM_DONE,
+    NOCQ,
+    L2Q,
+    HBMQ,
+    PAGE,
+    CREDIT_AT,
+    ROWMISS,
+    HEAP_SLOT,
+) = range(32)
+CHUNK_COLS = 32
+
+
+CHUNK_COLS = 32
+# Columns of an SM's port.
+(
+    P_HEAD,
+    P_TAIL,
+    P_RUN,
+    P_OFF,
+    P_FREE,
+    P_INFLIGHT,
+    P_CRED_HEAD,
+    P_CRED_TAIL,
+    P_SEQ,
+    P_INGRESS,
+    P_EGRESS,
+    P_BLOCKED,
+    P_BLOCK_TOTAL,
+    P_RING_POS,
+    P_PART,
+    P_PAGE,
+    P_NUMBER,
+) = range(17)
+RING = 128
+"""Blocked intervals that a port remembers, to tell how long a fetch waited for the cap behind earlier ones."""
+P_RING = 17
+PORT_COLS = P_RING + 2 * RING
+
+# Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition.
+(
+    S_FREE,
+    S_INFLIGHT,
+    S_STALL_HEAD,
+    S_STALL_TAIL,
+    S_SEQ,
+    S_STAMP,
+    S_TAGS,
+    S_PART,
+    S_LINK,
+    S_NUMBER,
+) = range(10)
+SLICE_COLS = 10
+
+# Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: its time stamps.
+(
+    F_SUBMIT,
+    F_NEXT,
+    F_LEFT,
+    F_ISSUED,
+    F_BLOCKED,
+    F_RUN,
+    F_RUN_END,
+    F_KIND,
+    F_CLASS,
+    F_INDEX,
+    F_STAMPS,
+) = range(11)
+STAMP_COLS = 15
+"""As many as `stamps.Stamp` has."""
+FETCH_COLS = F_STAMPS + STAMP_COLS
+# A run: address, bytes.
+R_ADDR, R_BYTES, RUN_COLS = range(3)
+
+PARAMS = 96
+"""Cells for parameters."""
+(
+    Q_CURSOR,
+    Q_COUNT,
+    Q_HEAP,
+    Q_FREE_HEAD,
+    Q_FREE_COUNT,
+    Q_OUT,
+    Q_GROW,
+    AT_PORTS,
+    AT_SLICES,
+    AT_LINKS,
+    AT_CHANNELS,
+    AT_HEADS,
+    AT_GROUPS,
+    AT_TAGS,
+    AT_FETCHES,
+    AT_RUNS,
+    AT_OUT,
+    AT_CHUNKS,
+) = range(PARAMS, PARAMS + 18)
+COUNTER_BASE = PARAMS + 32
+FIRST_SECTION = COUNTER_BASE + 64

@@ -1,0 +1,225 @@
+"""From the hardware description to integer picoseconds, once per plane.
+
+Per-byte and per-clock costs are kept as picoseconds times 2**16, so that rounding does not depend on how requests
+are cut.
+"""
+
+from enum import IntEnum, auto
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.config.hardware import Hardware, Hbm
+from sim.errors import InputError
+from sim.memory.dram.standards import STANDARDS, DramStandard
+
+MIN_WINDOW_PS = 5_000
+MAX_BANKS = 62
+"""Banks of a channel fit the bits of one integer in the scheduler."""
+MAX_CHUNK_LINES = 32
+PACKAGE_CHANNEL_BITS = {"DDR5": 64, "LPDDR5X": 64}
+"""Data width of one package (DIMM for DDR5) where the standard's table gives no channel count; 32 otherwise."""
+
+
+class Param(IntEnum):
+    """Cells of the parameter array."""
+
+    @staticmethod
+    def _generate_next_value_(name: str, start: int, count: int, last_values: list[int]) -> int:
+        return count
+
+    SMS = auto()
+    CUT = auto()
+    BLOCK = auto()
+    SECTOR = auto()
+    LINE = auto()
+    CAP = auto()
+    RUN_PS = auto()
+    GEN_Q16 = auto()
+    INGRESS_Q16 = auto()
+    EGRESS_Q16 = auto()
+    NEAR = auto()
+    FAR = auto()
+    LINK_Q16 = auto()
+    PARTITIONS = auto()
+    PRIVATE = auto()
+    SLICES = auto()
+    SETS = auto()
+    WAYS = auto()
+    SLICE_Q16 = auto()
+    L2_LATENCY = auto()
+    MSHRS = auto()
+    RANDOM = auto()
+    HASH = auto()
+    CHANNELS = auto()
+    BANKS = auto()
+    BANK_GROUPS = auto()
+    ROW_BYTES = auto()
+    ACCESS = auto()
+    DEPTH = auto()
+    DRAIN_HIGH = auto()
+    DRAIN_LOW = auto()
+    CTRL_IN = auto()
+    CTRL_OUT = auto()
+    BURST = auto()
+    CCD_L = auto()
+    RCD = auto()
+    RCD_WR = auto()
+    RP = auto()
+    RAS = auto()
+    RC = auto()
+    CL = auto()
+    CWL = auto()
+    WR = auto()
+    RTP = auto()
+    RRD_S = auto()
+    RRD_L = auto()
+    FAW = auto()
+    WTR = auto()
+    RTW = auto()
+    CLOSED = auto()
+    REFRESH = auto()
+    REFI = auto()
+    RFC = auto()
+    OFF_GROUP = auto()
+    OFF_BANK = auto()
+    OFF_READS = auto()
+    OFF_WRITES = auto()
+    CHAN_COLS = auto()
+
+
+REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
+CHAN_HEADER = 28
+BANK_COLS = 6
+
+
+def ps(ns: float) -> int:
+    return round(ns * 1000)
+
+
+def q16(ps_per_unit: float) -> int:
+    return round(ps_per_unit * 65536)
+
+
+def channels(hbm: Hbm) -> int:
+    """Independent channels (pseudo-channels of HBM) of the device."""
+    std = standard(hbm)
+    per_stack = std.channels_per_stack or PACKAGE_CHANNEL_BITS.get(std.name, 32) // std.channel_bits
+    return hbm.stacks * max(1, per_stack)
+
+
+def standard(hbm: Hbm) -> DramStandard:
+    if hbm.standard not in STANDARDS:
+        raise InputError(f"hw.hbm.standard: {hbm.standard!r}; allowed: {', '.join(STANDARDS)}")
+    return STANDARDS[hbm.standard]
+
+
+def peak_gb_s(hbm: Hbm) -> float:
+    """Peak of the whole device memory in 10^9 bytes per second."""
+    if hbm.peak_gb_s is not None:
+        return hbm.peak_gb_s
+    std = standard(hbm)
+    return channels(hbm) * std.channel_bits * (hbm.pin_gbit_s or std.pin_gb_s) / 8
+
+
+def build(hw: Hardware) -> NDArray[np.int64]:
+    """Parameter array of a device. Raises InputError where the plane cannot be built."""
+    values: dict[Param, int] = {}
+    _port(values, hw)
+    _l2(values, hw)
+    _dram(values, hw)
+    _layout(values)
+    window = 2 * values[Param.NEAR]
+    if window < MIN_WINDOW_PS:
+        raise InputError(
+            f"hw.noc.latency_ns: {hw.noc.latency_ns}; allowed: at least {MIN_WINDOW_PS / 2000}, "
+            "since the memory plane looks ahead by the way there and back"
+        )
+    if values[Param.BANKS] > MAX_BANKS:
+        raise InputError(
+            f"hw.hbm.standard: {values[Param.BANKS]} banks a channel; allowed: up to {MAX_BANKS}"
+        )
+    return np.array([values[key] for key in Param], dtype=np.int64)
+
+
+def _port(v: dict[Param, int], hw: Hardware) -> None:
+    clk = 1000 / hw.sm.clock_ghz
+    gather = hw.gather
+    v[Param.SMS] = hw.sm.count
+    v[Param.CAP] = max(1, round(hw.sm.max_inflight_kib * 1024))
+    v[Param.RUN_PS] = round((gather.engine_clk if gather.engine else gather.issue_clk) * clk)
+    v[Param.GEN_Q16] = q16(clk / gather.bytes_per_clk)
+    v[Param.INGRESS_Q16] = q16(clk / hw.noc.port_bytes_per_clk)
+    v[Param.EGRESS_Q16] = q16(clk / hw.noc.write_bytes_per_clk)
+    v[Param.NEAR] = ps(hw.noc.latency_ns)
+    v[Param.FAR] = ps(hw.noc.latency_ns + hw.noc.far_extra_ns)
+    link = hw.noc.interpartition_gb_s
+    v[Param.LINK_Q16] = 0 if link is None else q16(1000 / link)
+
+
+def _l2(v: dict[Param, int], hw: Hardware) -> None:
+    l2, std = hw.l2, standard(hw.hbm)
+    sector = max(l2.sector_bytes, std.access_bytes)
+    if sector > l2.line_bytes:
+        raise InputError(f"hw.l2.line_bytes: {l2.line_bytes}; allowed: at least one memory access, {sector}")
+    if l2.private and l2.slices % l2.partitions:
+        raise InputError(
+            f"hw.l2.slices: {l2.slices}; allowed: a multiple of the {l2.partitions} private partitions"
+        )
+    block = max(hw.hbm.interleave_bytes, l2.line_bytes)
+    v[Param.BLOCK], v[Param.SECTOR], v[Param.LINE] = block, sector, l2.line_bytes
+    exact = sector if hw.hbm.grain == "exact" else block
+    v[Param.CUT] = min(block, std.row_bytes, MAX_CHUNK_LINES * l2.line_bytes, exact)
+    v[Param.PARTITIONS], v[Param.PRIVATE] = l2.partitions, int(l2.private)
+    v[Param.SLICES], v[Param.WAYS] = l2.slices, l2.ways
+    usable = l2.capacity_mib * 2**20 * l2.effective_fraction
+    v[Param.SETS] = max(1, int(usable // (l2.slices * l2.ways * l2.line_bytes)))
+    v[Param.SLICE_Q16] = q16(1000 * l2.slices / l2.bandwidth_gb_s)
+    v[Param.L2_LATENCY] = ps(l2.latency_ns)
+    v[Param.MSHRS] = l2.mshrs_per_slice
+    v[Param.RANDOM] = int(l2.replacement == "random")
+
+
+def _dram(v: dict[Param, int], hw: Hardware) -> None:
+    hbm, std = hw.hbm, standard(hw.hbm)
+    count = channels(hbm)
+    burst = std.access_bytes * count / peak_gb_s(hbm)
+    v[Param.HASH], v[Param.CHANNELS] = int(hbm.hash), count
+    v[Param.BANKS], v[Param.BANK_GROUPS] = std.banks, std.bank_groups
+    v[Param.ROW_BYTES], v[Param.ACCESS] = std.row_bytes, std.access_bytes
+    v[Param.DEPTH] = hbm.queue_depth
+    v[Param.DRAIN_HIGH], v[Param.DRAIN_LOW] = max(1, 3 * hbm.queue_depth // 4), hbm.queue_depth // 4
+    v[Param.CTRL_IN] = ps(hbm.controller_ns / 2)
+    v[Param.CTRL_OUT] = ps(hbm.controller_ns) - v[Param.CTRL_IN]
+    v[Param.BURST] = max(1, ps(burst))
+    v[Param.CCD_L] = max(v[Param.BURST], ps(burst * std.tccd_l_ck / std.tccd_s_ck))
+    for key, ns in (
+        (Param.RCD, std.trcd_ns),
+        (Param.RCD_WR, std.trcd_wr_ns),
+        (Param.RP, std.trp_ns),
+        (Param.RAS, std.tras_ns),
+        (Param.RC, std.trc_ns),
+        (Param.CL, std.tcl_ns),
+        (Param.CWL, std.tcwl_ns),
+        (Param.WR, std.twr_ns),
+        (Param.RTP, std.trtp_ns),
+        (Param.RRD_S, std.trrd_s_ns),
+        (Param.RRD_L, std.trrd_l_ns),
+        (Param.FAW, std.tfaw_ns),
+        (Param.WTR, std.twtr_l_ns),
+        (Param.RTW, std.trtw_ns),
+    ):
+        v[key] = ps(ns)
+    v[Param.CLOSED] = int(hbm.page_policy == "closed")
+    v[Param.REFRESH] = REFRESH_CODE[hbm.refresh]
+    v[Param.REFI] = ps(std.trefi_ns)
+    v[Param.RFC] = ps(std.trfc_ns if hbm.refresh == "all_bank" else std.trfc_pb_ns)
+
+
+def _layout(v: dict[Param, int]) -> None:
+    """Offsets inside one channel's row of state: header, bank groups, banks, visible reads, visible writes."""
+    v[Param.OFF_GROUP] = CHAN_HEADER
+    v[Param.OFF_BANK] = CHAN_HEADER + v[Param.BANK_GROUPS]
+    v[Param.OFF_READS] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]
+    v[Param.OFF_WRITES] = v[Param.OFF_READS] + v[Param.DEPTH]
+    v[Param.CHAN_COLS] = v[Param.OFF_WRITES] + v[Param.DEPTH]

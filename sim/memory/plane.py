@@ -1,0 +1,151 @@
+"""The memory plane of a device run: SimPy submits fetches, compiled code times their bytes.
+
+Coupling. No request that an SM submits at time t can touch anything shared (L2, memory) before t plus the way there,
+and nothing comes back before another way. So when the driver wakes at T it may process every shared event before
+T + way there, and knows for good each completion before T + W, W being the way there and back; later ones stay open, since
+later requests may overtake them. The driver sleeps until the next completion can be due and never turns an empty
+window.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from sim.config.hardware import Hardware
+from sim.errors import StuckError
+from sim.memory import build, kernel, warming
+from sim.memory.counters import as_dict
+from sim.memory.fetches import FetchTable
+from sim.memory.layout import (
+    AT_FETCHES,
+    AT_OUT,
+    AT_PORTS,
+    F_STAMPS,
+    FETCH_COLS,
+    P_HEAD,
+    PORT_COLS,
+    Q_OUT,
+    Memory,
+)
+from sim.memory.params import Param
+from sim.memory.stamps import Stamp
+
+
+class Completion(simpy.Event):
+    """Succeeds when a fetch is complete at its SM; the value is the fetch's index."""
+
+    def due(self, fetch: int, delay: int) -> None:
+        """Let the event occur `delay` ps from now."""
+        self._ok = True
+        self._value = fetch
+        self.env.schedule(self, delay=delay)
+
+
+class MemoryPlane:
+    """Ports, network, L2 and device memory of one device for one launch's fetches. Times are int picoseconds.
+
+    `window_scale` in (0, 1] shortens the windows; it changes how often the driver runs and nothing else.
+    """
+
+    def __init__(self, env: simpy.Environment, hw: Hardware, table: FetchTable, *, window_scale: float = 1.0):
+        if not 0 < window_scale <= 1:
+            raise ValueError(f"window_scale: {window_scale}; allowed: above 0, up to 1")
+        self.env = env
+        self.table = table
+        self._memory: Memory = build.new_memory(hw, table)
+        self.min_window_ps = 2 * int(self._memory[Param.NEAR])
+        self._back = int(self._memory[Param.NEAR])
+        self._window = max(1, round(self.min_window_ps * window_scale))
+        self._stamps = self._stamp_view()
+        self._waiting: dict[int, Completion] = {}
+        self._sms: list[int] = []
+        self._fetches: list[int] = []
+        self._times: list[int] = []
+        self._wake_at: int | None = None
+        self.windows = 0
+
+    @property
+    def stamps(self) -> NDArray[np.int64]:
+        """[F, N_STAMPS] ps, columns of `Stamp`; a row is valid once its fetch is complete."""
+        return self._stamps
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Counters by name (`sim.memory.counters`), and the number of windows."""
+        return as_dict(self._memory) | {"windows": self.windows}
+
+    def submit(self, sm: int, fetch: int) -> Completion:
+        """Queue a fetch at an SM's port now. Each fetch may be submitted once."""
+        if fetch in self._waiting or self._stamps[fetch, Stamp.SM_ARRIVE]:
+            raise ValueError(f"fetch {fetch} submitted twice")
+        event = Completion(self.env)
+        self._waiting[fetch] = event
+        self._sms.append(sm)
+        self._fetches.append(fetch)
+        self._times.append(self.env.now)
+        self._wake(self.env.now + self._window)
+        return event
+
+    def warm(self, addresses: Iterable[tuple[int, int]], sm: int = 0) -> None:
+        """Make (address, bytes) ranges present in L2, in order, as reads by `sm` would have left them."""
+        warming.warm_ranges(self._memory, addresses, sm)
+
+    def warm_fetches(self, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
+        """Leave in L2 what an identical launch that ran `fetches` in this order on `sms` would have left."""
+        warming.warm_fetches(self._memory, np.asarray(fetches, np.int64), np.asarray(sms, np.int64))
+
+    def _stamp_view(self) -> NDArray[np.int64]:
+        return build.section(self._memory, AT_FETCHES, self.table.fetches, FETCH_COLS)[:, F_STAMPS:]
+
+    def _wake(self, at: int) -> None:
+        if self._wake_at is not None and self._wake_at <= at:
+            return
+        self._wake_at = at
+        timeout = self.env.timeout(at - self.env.now)
+        timeout.callbacks.append(self._on_wake)
+
+    def _on_wake(self, _: simpy.Event) -> None:
+        if self._wake_at == self.env.now:
+            self._wake_at = None
+            self._advance()
+
+    def _advance(self) -> None:
+        """Process one window from now on and set the next wake-up."""
+        self.windows += 1
+        self._hand_in()
+        following = kernel.advance(self._memory, self.env.now + self._window - self._back)
+        while following == kernel.GROW:
+            self._memory = build.grown(self._memory, build.pool_rows(self._memory))
+            self._stamps = self._stamp_view()
+            kernel.resume(self._memory)
+            following = kernel.advance(self._memory, self.env.now + self._window - self._back)
+        self._hand_out()
+        if following >= 0:
+            self._wake(max(following + self._back, self.env.now + 1))
+        elif self._waiting:
+            raise StuckError(self._stuck())
+
+    def _hand_in(self) -> None:
+        if self._fetches:
+            arrays = (np.array(part, np.int64) for part in (self._sms, self._fetches, self._times))
+            kernel.submit_all(self._memory, *arrays)
+            self._sms, self._fetches, self._times = [], [], []
+
+    def _hand_out(self) -> None:
+        count = int(self._memory[Q_OUT])
+        if count:
+            self._memory[Q_OUT] = 0
+            start = int(self._memory[AT_OUT])
+            done = self._memory[start : start + count]
+            delays = self._stamps[done, Stamp.SM_ARRIVE] - self.env.now
+            for fetch, delay in zip(done.tolist(), delays.tolist(), strict=True):
+                self._waiting.pop(fetch).due(fetch, delay)
+
+    def _stuck(self) -> str:
+        ports = build.section(self._memory, AT_PORTS, int(self._memory[Param.SMS]), PORT_COLS)
+        return (
+            f"memory plane: {len(self._waiting)} fetches incomplete at {self.env.now} ps and no event left; "
+            f"SM ports with work: {np.flatnonzero(ports[:, P_HEAD] >= 0)[:16].tolist()}, fetches: {sorted(self._waiting)[:16]}"
+        )

@@ -1,0 +1,45 @@
+"""Rows of `chunk` as a pool with a free list, so that memory follows requests in flight, not lines."""
+
+from sim.memory.jit import compiled
+from sim.memory.layout import (
+    FETCH,
+    HBMQ,
+    L2Q,
+    LINK,
+    NOCQ,
+    OWN,
+    PAGE,
+    Q_FREE_COUNT,
+    Q_FREE_HEAD,
+    ROWMISS,
+    TLBW,
+    WAIT,
+    Memory,
+)
+
+
+@compiled
+def take(m: Memory) -> int:
+    """A cleared row. The caller has made sure that one is free."""
+    node = m[Q_FREE_HEAD]
+    m[Q_FREE_HEAD] = m[node + LINK]
+    m[Q_FREE_COUNT] -= 1
+    m[node + LINK] = -1
+    m[node + FETCH] = -1
+    m[node + OWN] = 0
+    m[node + WAIT] = 0
+    m[node + ROWMISS] = 0
+    m[node + TLBW] = 0
+    m[node + NOCQ] = 0
+    m[node + L2Q] = 0
+    m[node + HBMQ] = 0
+    m[node + PAGE] = -1
+    return int(node)
+
+
+@compiled
+def give(m: Memory, node: int) -> None:
+    """Return a row."""
+    m[node + LINK] = m[Q_FREE_HEAD]
+    m[Q_FREE_HEAD] = node
+    m[Q_FREE_COUNT] += 1

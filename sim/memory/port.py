@@ -1,0 +1,226 @@
+"""The memory port of an SM: fetches in order, address generation, the cap on bytes outstanding, completions.
+
+A port is FIFO and touches nothing shared, so it may run ahead of the event order: given the credits that came back it
+issues until the cap stops it. Credits carry the instant at which they came back and are taken in that order, so the
+result does not depend on when, in the course of the run, the port was looked at.
+"""
+
+from sim.memory import events, noc, pool
+from sim.memory.counters import INDEX
+from sim.memory.jit import compiled
+from sim.memory.layout import (
+    ADDR,
+    ARRIVE,
+    BYTES,
+    CREDIT_AT,
+    ELIGIBLE,
+    F_BLOCKED,
+    F_CLASS,
+    F_ISSUED,
+    F_KIND,
+    F_LEFT,
+    F_NEXT,
+    F_RUN,
+    F_RUN_END,
+    F_SUBMIT,
+    FETCH,
+    INFLIGHT,
+    ISSUE,
+    LINK,
+    P_BLOCK_TOTAL,
+    P_BLOCKED,
+    P_CRED_HEAD,
+    P_CRED_TAIL,
+    P_EGRESS,
+    P_FREE,
+    P_HEAD,
+    P_INFLIGHT,
+    P_NUMBER,
+    P_OFF,
+    P_PART,
+    P_RING,
+    P_RING_POS,
+    P_RUN,
+    P_SEQ,
+    P_TAIL,
+    Q_FREE_COUNT,
+    Q_GROW,
+    R_ADDR,
+    R_BYTES,
+    RING,
+    RUN_COLS,
+    SLICE,
+    SM,
+    STAGE,
+    TIE,
+    WRITE,
+    Memory,
+)
+from sim.memory.mapping import slice_of
+from sim.memory.params import Param
+
+CUT, SECTOR, CAP, RUN_PS = int(Param.CUT), int(Param.SECTOR), int(Param.CAP), int(Param.RUN_PS)
+GEN_Q16, EGRESS_Q16 = int(Param.GEN_Q16), int(Param.EGRESS_Q16)
+MARGIN = 128
+"""Free rows that must remain, so that one event never runs out of them (a request pushes out at most 32 lines)."""
+N_WANTED, N_REQUESTED, N_CHUNKS = INDEX["wanted"], INDEX["requested"], INDEX["chunks"]
+N_CLASS = INDEX["requested_kv"]
+
+
+@compiled
+def submit(m: Memory, sm: int, f: int, now: int) -> None:
+    """Fetch f joins the queue of SM m's port."""
+    m[f + F_SUBMIT] = now
+    m[f + F_NEXT] = -1
+    if m[sm + P_HEAD] < 0:
+        m[sm + P_HEAD] = f
+        m[sm + P_RUN] = m[f + F_RUN]
+        m[sm + P_OFF] = 0
+    else:
+        m[m[sm + P_TAIL] + F_NEXT] = f
+    m[sm + P_TAIL] = f
+    issue(m, sm)
+
+
+@compiled
+def issue(m: Memory, sm: int) -> None:
+    """Issue until the cap, the queue or the pool stops the port."""
+    m[sm + P_BLOCKED] = 0
+    while m[sm + P_HEAD] >= 0:
+        if m[Q_FREE_COUNT] <= MARGIN:
+            m[Q_GROW] = 1
+            m[sm + P_BLOCKED] = 1
+            return
+        if not issue_one(m, sm):
+            m[sm + P_BLOCKED] = 1
+            return
+
+
+@compiled
+def issue_one(m: Memory, sm: int) -> bool:
+    """Issue the next chunk of the port's first fetch, or say that the cap forbids it for now."""
+    f = m[sm + P_HEAD]
+    run = m[sm + P_RUN]
+    offset = m[sm + P_OFF]
+    addr = m[run + R_ADDR] + offset
+    count = min(m[run + R_BYTES] - offset, m[CUT] - addr % m[CUT])
+    low = addr // m[SECTOR] * m[SECTOR]
+    moved = (addr + count + m[SECTOR] - 1) // m[SECTOR] * m[SECTOR] - low
+    ready = max(m[sm + P_FREE], m[f + F_SUBMIT])
+    if offset == 0:
+        ready += m[RUN_PS]
+        if run == m[f + F_RUN]:
+            m[f + F_BLOCKED] = blocked_before(m, sm, m[f + F_SUBMIT])
+    ready += (count * m[GEN_Q16]) >> 16
+    start = take_credit(m, sm, ready, moved)
+    if start < 0:
+        return False
+    if start > ready:
+        note_block(m, sm, ready, start)
+    m[sm + P_FREE] = start
+    m[sm + P_INFLIGHT] += moved
+    send(m, sm, f, low, moved, ready, start)
+    m[N_WANTED] += count
+    m[N_REQUESTED] += moved
+    m[N_CLASS + m[f + F_CLASS]] += moved
+    m[N_CHUNKS] += 1
+    advance(m, sm, f, run, offset + count)
+    return True
+
+
+@compiled
+def advance(m: Memory, sm: int, f: int, run: int, offset: int) -> None:
+    """Step the port's position behind an issued chunk."""
+    if offset < m[run + R_BYTES]:
+        m[sm + P_OFF] = offset
+        return
+    m[sm + P_OFF] = 0
+    m[sm + P_RUN] = run + RUN_COLS
+    if run + RUN_COLS == m[f + F_RUN_END]:
+        m[f + F_ISSUED] = 1
+        following = m[f + F_NEXT]
+        m[sm + P_HEAD] = following
+        if following >= 0:
+            m[sm + P_RUN] = m[following + F_RUN]
+
+
+@compiled
+def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
+    """First instant from `ready` on at which `moved` bytes fit under the cap, -1 when not yet known."""
+    start = ready
+    while m[sm + P_CRED_HEAD] >= 0:
+        node = m[sm + P_CRED_HEAD]
+        fits = m[sm + P_INFLIGHT] + moved <= m[CAP] or m[sm + P_INFLIGHT] == 0
+        if m[node + CREDIT_AT] > start:
+            if fits:
+                return int(start)
+            start = m[node + CREDIT_AT]
+        m[sm + P_INFLIGHT] -= m[node + BYTES]
+        m[sm + P_CRED_HEAD] = m[node + LINK]
+        pool.give(m, node)
+    if m[sm + P_INFLIGHT] + moved <= m[CAP] or m[sm + P_INFLIGHT] == 0:
+        return int(start)
+    return -1
+
+
+@compiled
+def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: int) -> None:
+    """Put a chunk on its way to its slice."""
+    node = pool.take(m)
+    at = slice_of(m, low, m[sm + P_PART])
+    m[sm + P_SEQ] += 1
+    m[node + TIE] = (m[sm + P_NUMBER] << 40) | m[sm + P_SEQ]
+    m[node + FETCH] = f
+    m[node + SM] = sm
+    m[node + ADDR] = low
+    m[node + BYTES] = moved
+    m[node + WRITE] = m[f + F_KIND]
+    m[node + SLICE] = at
+    m[node + ELIGIBLE] = ready
+    m[node + ISSUE] = start
+    m[node + INFLIGHT] = m[sm + P_BLOCK_TOTAL] - m[f + F_BLOCKED]
+    m[node + STAGE] = ARRIVE
+    m[f + F_LEFT] += 1
+    if m[f + F_KIND]:
+        start = max(start, m[sm + P_EGRESS]) + ((moved * m[EGRESS_Q16]) >> 16)
+        m[sm + P_EGRESS] = start
+    events.push(m, node, start + noc.latency(m, sm, at))
+
+
+@compiled
+def note_block(m: Memory, sm: int, begin: int, end: int) -> None:
+    """Remember that the cap held the port from `begin` to `end`."""
+    m[sm + P_BLOCK_TOTAL] += end - begin
+    at = m[sm + P_RING_POS] % RING
+    m[sm + P_RING + 2 * at] = end
+    m[sm + P_RING + 2 * at + 1] = end - begin
+    m[sm + P_RING_POS] += 1
+
+
+@compiled
+def blocked_before(m: Memory, sm: int, time: int) -> int:
+    """How long the cap had held the port in all up to `time` (as far back as the port remembers)."""
+    total = m[sm + P_BLOCK_TOTAL]
+    position = m[sm + P_RING_POS]
+    for back in range(1, min(position, RING) + 1):
+        at = (position - back) % RING
+        end = m[sm + P_RING + 2 * at]
+        if end <= time:
+            break
+        total -= min(m[sm + P_RING + 2 * at + 1], end - time)
+    return int(total)
+
+
+@compiled
+def credit(m: Memory, node: int, done: int) -> None:
+    """A chunk is complete at `done`; its credit waits for the port, which then goes on if it was held."""
+    sm = m[node + SM]
+    m[node + CREDIT_AT] = done
+    m[node + LINK] = -1
+    if m[sm + P_CRED_HEAD] < 0:
+        m[sm + P_CRED_HEAD] = node
+    else:
+        m[m[sm + P_CRED_TAIL] + LINK] = node
+    m[sm + P_CRED_TAIL] = node
+    if m[sm + P_BLOCKED]:
+        issue(m, sm)

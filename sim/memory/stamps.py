@@ -1,0 +1,40 @@
+"""Time stamps of a fetch: those of its chunk that arrived last, in picoseconds.
+
+Instants are in causal order SUBMIT <= ELIGIBLE <= ISSUE <= L2_ARRIVE <= L2_DONE <= HBM_ENQUEUE <= HBM_START <= HBM_DONE
+<= SM_ARRIVE; on an L2 hit the HBM instants equal L2_DONE. Durations separate queueing from the uncontended part:
+
+- SUBMIT..ISSUE = INFLIGHT_WAIT (outstanding cap, of this fetch's earlier chunks too) + TRANSLATION (block-table entries)
+  + address generation and run set-up of this and earlier requests of the port
+- ISSUE..L2_ARRIVE = request network (+ TLB_WAIT, + write-data serialisation)
+- L2_ARRIVE..L2_DONE = L2_QUEUE (slice busy, MSHRs full) + look-up
+- HBM_ENQUEUE..HBM_START = HBM_QUEUE; HBM_START..HBM_DONE = uncontended row, column and burst time
+- HBM_DONE..SM_ARRIVE = NOC_QUEUE (partition link, SM ingress port) + return network
+"""
+
+from enum import IntEnum
+
+from sim.memory.layout import STAMP_COLS
+
+
+class Stamp(IntEnum):
+    """Columns of `MemoryPlane.stamps`."""
+
+    SUBMIT = 0
+    ELIGIBLE = 1
+    INFLIGHT_WAIT = 2
+    ISSUE = 3
+    TLB_WAIT = 4
+    L2_ARRIVE = 5
+    L2_DONE = 6
+    HBM_ENQUEUE = 7
+    HBM_START = 8
+    HBM_DONE = 9
+    SM_ARRIVE = 10
+    NOC_QUEUE = 11
+    L2_QUEUE = 12
+    HBM_QUEUE = 13
+    TRANSLATION_WAIT = 14
+
+
+N_STAMPS = len(Stamp)
+assert N_STAMPS == STAMP_COLS

@@ -1,0 +1,55 @@
+"""Functional warming of L2: tags as an earlier, identical launch left them, without spending simulated time."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.memory import tags
+from sim.memory.jit import compiled
+from sim.memory.layout import (
+    AT_FETCHES,
+    AT_PORTS,
+    F_RUN,
+    F_RUN_END,
+    FETCH_COLS,
+    P_PART,
+    PORT_COLS,
+    R_ADDR,
+    R_BYTES,
+    RUN_COLS,
+    Memory,
+)
+from sim.memory.mapping import slice_of
+from sim.memory.params import Param
+
+BLOCK, LINE = int(Param.BLOCK), int(Param.LINE)
+
+
+@compiled
+def warm_range(m: Memory, addr: int, count: int, part: int) -> None:
+    """Walk the lines of [addr, addr + count) in order."""
+    line = m[LINE]
+    at = addr // line * line
+    end = (addr + count + line - 1) // line * line
+    while at < end:
+        stop = min(end, (at // m[BLOCK] + 1) * m[BLOCK])
+        tags.warm(m, (stop - at) // line, at, part, slice_of(m, at, part))
+        at = stop
+
+
+@compiled
+def warm_fetches(m: Memory, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
+    """Walk the runs of `fetches`, in order, each on behalf of its SM."""
+    for i in range(len(fetches)):
+        part = m[m[AT_PORTS] + sms[i] * PORT_COLS + P_PART]
+        f = m[AT_FETCHES] + fetches[i] * FETCH_COLS
+        for run in range(m[f + F_RUN], m[f + F_RUN_END], RUN_COLS):
+            warm_range(m, m[run + R_ADDR], m[run + R_BYTES], part)
+
+
+def warm_ranges(m: Memory, ranges: Iterable[tuple[int, int]], sm: int) -> None:
+    """Walk (address, bytes) ranges in order."""
+    part = int(m[m[AT_PORTS] + sm * PORT_COLS + P_PART])
+    for addr, count in ranges:
+        warm_range(m, addr, count, part)
