@@ -194,9 +194,7 @@ def damaged(folder):
 
 
 def no_meta(folder):
-    return small_case(folder, meta=None) if False else archive(
-        folder, {"q.npy": npy(META)}
-    ), "array meta is missing"
+    return archive(folder, {"q.npy": npy(META)}), "array meta is missing"
 
 
 def meta_without_json(folder):
@@ -250,7 +248,7 @@ def wrong_option(folder):
 
 
 def no_scale(folder):
-    return small_case(folder, meta={"scale": None}), "scale"
+    return small_case(folder, meta={"scale": None}), "meta: scale: 'None'; allowed: a number"
 
 
 BAD = [
