@@ -1,0 +1,127 @@
+"""Bring the tables of docs/hardware.md up to date with the shipped configs.
+
+python docs/make_hardware.py
+"""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+from sim.config.catalog import shipped
+from sim.config.hardware import Hardware
+from sim.config.load import load_hardware
+from sim.config.provenance import numbers
+from sim.memory.dram.standards import STANDARDS
+
+PAGE = Path(__file__).parent / "hardware.md"
+ESTIMATED = ("estimate", "calibrated")
+KINDS = ("datasheet", "measured", "calibrated", "estimate", "proposal")
+
+
+def peak_gb_s(spec: Hardware) -> float:
+    if spec.hbm.peak_gb_s is not None:
+        return spec.hbm.peak_gb_s
+    standard = STANDARDS[spec.hbm.standard]
+    channels = standard.channels_per_stack or 32 // standard.channel_bits
+    pin = spec.hbm.pin_gbit_s or standard.pin_gb_s
+    return spec.hbm.stacks * channels * standard.channel_bits * pin / 8
+
+
+def miss_ns(spec: Hardware) -> float:
+    standard = STANDARDS[spec.hbm.standard]
+    pin = spec.hbm.pin_gbit_s or standard.pin_gb_s
+    burst = standard.access_bytes * 8 / (standard.channel_bits * pin)
+    return hit_ns(spec) + spec.hbm.controller_ns + standard.trcd_ns + standard.tcl_ns + burst
+
+
+def hit_ns(spec: Hardware) -> float:
+    return 2 * spec.noc.latency_ns + spec.l2.latency_ns
+
+
+def marked(spec: Hardware, text: str, *keys: str) -> str:
+    """The text, with a mark when one of the numbers behind it is not from a datasheet or a measurement."""
+    sources = [spec.sources[key] for key in keys if key in spec.sources]
+    return f"{text} ~" if any(source.kind in ESTIMATED for source in sources) else text
+
+
+def row(spec: Hardware) -> list[str]:
+    sm, l2, hbm = spec.sm, spec.l2, spec.hbm
+    tensor = sm.count * sm.clock_ghz * sm.tensor_flop_per_clk["fp16"] / 1e3
+    fraction = f"{l2.effective_fraction:g} ({l2.partitions})"
+    return [
+        f"`{spec.name}`",
+        marked(spec, str(sm.count), "sm.count"),
+        marked(spec, f"{sm.clock_ghz:g}", "sm.clock_ghz"),
+        marked(spec, f"{tensor:.0f}", "sm.tensor_flop_per_clk.fp16", "sm.clock_ghz"),
+        marked(spec, str(sm.sram_kib), "sm.sram_kib"),
+        marked(spec, f"{sm.max_inflight_kib:g}", "sm.max_inflight_kib"),
+        marked(spec, f"{l2.capacity_mib:g}", "l2.capacity_mib"),
+        marked(spec, fraction, "l2.effective_fraction"),
+        marked(spec, f"{l2.bandwidth_gb_s / 1e3:.2f}", "l2.bandwidth_gb_s"),
+        f"{hbm.standard} x {hbm.stacks}",
+        marked(spec, f"{peak_gb_s(spec):.0f}", "hbm.pin_gbit_s"),
+        marked(spec, f"{hbm.capacity_gib:g}", "hbm.capacity_gib"),
+        f"{hit_ns(spec):.0f} / {miss_ns(spec):.0f}",
+        marked(spec, f"{spec.launch.graph_ns / 1e3:.2f}", "launch.graph_ns"),
+        marked(spec, f"{spec.area.die_mm2:g}", "area.die_mm2"),
+    ]
+
+
+HEAD = [
+    "config",
+    "SMs",
+    "GHz",
+    "FP16 TFLOP/s",
+    "SRAM KiB/SM",
+    "in flight KiB/SM",
+    "L2 MiB",
+    "usable share (partitions)",
+    "L2 TB/s",
+    "memory",
+    "GB/s",
+    "GiB",
+    "hit / miss ns",
+    "graph launch us",
+    "die mm2",
+]
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
+def provenance_row(spec: Hardware) -> list[str]:
+    values = numbers(spec)
+    kinds = Counter(source.kind for key, source in spec.sources.items() if key in values)
+    return [
+        f"`{spec.name}`",
+        *(str(kinds[kind]) for kind in KINDS),
+    ]
+
+
+def tables() -> dict[str, str]:
+    specs = [load_hardware(name).spec for name in shipped("hardware")]
+    parts = [spec for spec in specs if not is_proposal(spec)]
+    proposals = [[f"`{spec.name}`", spec.description] for spec in specs if is_proposal(spec)]
+    return {
+        "parts": table(HEAD, [row(spec) for spec in parts]),
+        "proposals": table(["config", "what it is"], proposals),
+        "sources": table(["config", *KINDS], [provenance_row(spec) for spec in parts]),
+    }
+
+
+def page(text: str) -> str:
+    """The page with its tables brought up to date; its words stay."""
+    for name, content in tables().items():
+        pattern = f"(<!-- {name} -->\n).*?(<!-- end -->)"
+        text = re.sub(pattern, lambda found, new=content: found[1] + new + found[2], text, flags=re.DOTALL)
+    return text
+
+
+def is_proposal(spec: Hardware) -> bool:
+    return spec.name.startswith("ideal") or (spec.name.startswith("h200") and spec.name != "h200_sxm")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text()))
