@@ -3,19 +3,18 @@
 python docs/make_hardware.py
 """
 
-import re
 from collections import Counter
 from pathlib import Path
 
 from sim.config.catalog import shipped
-from sim.config.hardware import Hardware
+from sim.config.hardware import Hardware, SourceKind
 from sim.config.load import load_hardware
 from sim.config.provenance import numbers
 from sim.memory.dram.standards import STANDARDS
 
 PAGE = Path(__file__).parent / "hardware.md"
 ESTIMATED = ("estimate", "calibrated")
-KINDS = ("datasheet", "measured", "calibrated", "estimate", "proposal")
+KINDS: tuple[SourceKind, ...] = ("datasheet", "measured", "calibrated", "estimate", "proposal")
 
 
 def peak_gb_s(spec: Hardware) -> float:
@@ -114,8 +113,8 @@ def tables() -> dict[str, str]:
 def page(text: str) -> str:
     """The page with its tables brought up to date; its words stay."""
     for name, content in tables().items():
-        pattern = f"(<!-- {name} -->\n).*?(<!-- end -->)"
-        text = re.sub(pattern, lambda found, new=content: found[1] + new + found[2], text, flags=re.DOTALL)
+        head, rest = text.split(f"<!-- {name} -->\n")
+        text = f"{head}<!-- {name} -->\n{content}<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
     return text
 
 
