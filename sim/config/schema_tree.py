@@ -140,10 +140,15 @@ class SchemaTree:
         near = did_you_mean(key, keys)
         if near:
             return near
-        elsewhere = [path for path, _ in self.leaves() if path[-1] == key and path[:-1] != section]
+        elsewhere = [
+            path
+            for path, _ in self.leaves()
+            if path[-1] == key and path[:-1] != section and not {"NAME", "FORMAT"} & set(path)
+        ]
         if elsewhere:
             return f"; did you mean {path_text(elsewhere[0])}?"
-        return did_you_mean(path_text((*section, key)), [path_text(path) for path, _ in self.leaves()])
+        known = [path_text(path) for path, _ in self.leaves() if not {"NAME", "FORMAT"} & set(path)]
+        return did_you_mean(path_text((*section, key)), known)
 
     def leaves(
         self, path: KeyPath = (), fragment: Fragment | None = None
