@@ -1,7 +1,7 @@
 """What a sound run must look like: bounds per row, and shapes that rows must have together.
 
-A flag does not say that a value is wrong, it says that somebody must look before the value is used. Bounds are
-physics where there is some (peak bandwidth, bank width), published ranges of Ampere and Hopper parts otherwise.
+A flag does not say that a value is wrong, it says that somebody must look before the value is used. Bounds
+are physics where there is some (peak bandwidth, banks), published ranges of Ampere and Hopper otherwise.
 """
 
 from collections.abc import Callable, Iterable

@@ -1,7 +1,7 @@
 """The tidy table: one row a measurement, the same columns for all, written and flushed row by row.
 
-A section prints JSON lines; `tidy` turns one into a row. A parameter without a column is an error, not a silent
-loss.
+A section prints JSON lines; `tidy` turns one into a row. A parameter without a column is an error, not
+a silent loss.
 """
 
 import csv

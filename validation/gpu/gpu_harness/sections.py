@@ -1,7 +1,7 @@
 """The plan: what is measured, in which order, how long it should take and when it is given up.
 
-Every section is a process of its own, so that a hang or a crash costs that section only. Cheap ones come first:
-a run that is cut short still has them. Estimates are for an H200 and were set before the first run there.
+Every section is a process of its own, so that a hang or a crash costs that section only. Cheap ones come
+first: a run that is cut short still has them. Estimates are for an H200, set before the first run there.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,1 @@
+"""Sections that need PyTorch (and Triton): paged decode, library decode, prefill, matrix products."""
