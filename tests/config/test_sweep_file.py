@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sim.config.axes import axis_loaders
 from sim.config.sweep import Sweep, load_sweep
 from sim.errors import InputError
 
@@ -138,3 +139,19 @@ def test_what_is_missing_is_named(write: Write) -> None:
 
 def test_hardware_is_required_but_axes_are_not() -> None:
     assert Sweep.model_validate({"hardware": ["a"], "workload": "b"}).workload == ["b"]
+
+
+def test_a_bad_axis_value_is_reported_at_its_line_of_the_sweep_file(write: Write) -> None:
+    write(
+        "hardware: h100_sxm\nworkload: decode_64x8k\naxes:\n"
+        "  sm.sram_kib: [228,\n    -5]\n  workload.batch: [1, 0]\n"
+    )
+    load_hw, load_wl = axis_loaders(load_sweep("s.yaml"))
+    assert load_hw("h100_sxm", ["sm.sram_kib=228"]).spec.sm.sram_kib == 228
+    for load, name, setting, message in (
+        (load_hw, "h100_sxm", "sm.sram_kib=-5", "s.yaml:5:5: sm.sram_kib: found -5; allowed: a whole number"),
+        (load_wl, "decode_64x8k", "workload.batch=0", "s.yaml:6:23: batch: found 0; allowed: a whole number"),
+    ):
+        with pytest.raises(InputError) as caught:
+            load(name, [setting])
+        assert str(caught.value).startswith(message)
