@@ -17,6 +17,7 @@ from sim.memory.dram.layout import (
     A_STRIDE,
     A_TAG,
     A_WR,
+    ALL_BANK,
     B_ACTIVE,
     B_HEAD,
     B_OPEN,
@@ -54,7 +55,6 @@ from sim.memory.dram.layout import (
     H_WQ_TAIL,
     INF,
     LB_COL,
-    LB_ROW,
     LIST0,
     MAX_BANK,
     MAX_PC,
@@ -73,7 +73,6 @@ from sim.memory.dram.layout import (
     R_STRIDE,
     R_TAKEN,
     R_UNTAKEN,
-    ALL_BANK,
     IntArray,
 )
 from sim.memory.dram.mapping import AddressMapping

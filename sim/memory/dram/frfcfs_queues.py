@@ -8,7 +8,6 @@ never late, because shared constraints only move later. Whatever changes a bank 
 from numba import njit
 
 from sim.memory.dram.layout import (
-    A_BANK,
     A_STRIDE,
     A_WR,
     B_ACTIVE,
@@ -214,9 +213,7 @@ def settle(S: IntArray, P: IntArray, base: int, t: int) -> None:
 
 
 @njit(cache=True)
-def hand_over(
-    S: IntArray, P: IntArray, A: IntArray, R: IntArray, G: IntArray, base: int, t: int
-) -> bool:
+def hand_over(S: IntArray, P: IntArray, A: IntArray, R: IntArray, G: IntArray, base: int, t: int) -> bool:
     """Move accesses from the source FIFO into the buffers until one is refused; True if any moved."""
     first = S[base + H_FIFO]
     k = first

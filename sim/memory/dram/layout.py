@@ -94,13 +94,7 @@ RING0, RING = 32, 512  # completions per tick, a ring
 G_SIZE = RING0 + RING
 
 # --- parameters, in ticks -------------------------------------------------------------------------
-_PARAMETERS = (
-    "rcd_rd rcd_wr rp ras rc rtp rd_to_wr wr_to_rd_s wr_to_rd_l ccd_s ccd_l ccd_r rrd_s rrd_l faw rfc refi "
-    "wr_to_pre read_latency ppd act_bus col_bus ref_to_preab act_to_ref pre_to_ref ref_to_ref act_to_refpb_pc "
-    "act_to_refpb_bank pre_to_refpb refpb_to_act refpb_to_refpb rfcpb refipb refresh rda_to_act wra_to_act "
-    "rda_to_ref wra_to_ref closed half_clock read_queue write_queue bank_queue hit_cap drain_min write_high "
-    "write_low row_hit_first pcs sids banks banks_per_pc pc_shift sid_shift bg_shift banks_per_sid"
-).split()
+_PARAMETERS = ["rcd_rd", "rcd_wr", "rp", "ras", "rc", "rtp", "rd_to_wr", "wr_to_rd_s", "wr_to_rd_l", "ccd_s", "ccd_l", "ccd_r", "rrd_s", "rrd_l", "faw", "rfc", "refi", "wr_to_pre", "read_latency", "ppd", "act_bus", "col_bus", "ref_to_preab", "act_to_ref", "pre_to_ref", "ref_to_ref", "act_to_refpb_pc", "act_to_refpb_bank", "pre_to_refpb", "refpb_to_act", "refpb_to_refpb", "rfcpb", "refipb", "refresh", "rda_to_act", "wra_to_act", "rda_to_ref", "wra_to_ref", "closed", "half_clock", "read_queue", "write_queue", "bank_queue", "hit_cap", "drain_min", "write_high", "write_low", "row_hit_first", "pcs", "sids", "banks", "banks_per_pc", "pc_shift", "sid_shift", "bg_shift", "banks_per_sid"]
 PARAMETERS: dict[str, int] = {name: i for i, name in enumerate(_PARAMETERS)}
 (
     P_RCD_RD,

@@ -10,7 +10,6 @@ served. Writes drain in batches. All-bank refresh stops the channel until it has
 from numba import njit
 
 from sim.memory.dram.layout import (
-    A_BANK,
     A_LINK,
     A_STRIDE,
     A_WR,
@@ -42,6 +41,7 @@ from sim.memory.dram.layout import (
     H_REFRESH_AT,
     H_RQ_HEAD,
     H_RQ_TAIL,
+    H_SEQ,
     H_STUCK,
     H_TURN,
     H_WQ_HEAD,
@@ -153,9 +153,7 @@ def _candidate(S: IntArray, P: IntArray, base: int, bank: int, t: int) -> tuple[
     read_hit = S[b + B_HIT]
     write_hit = S[b + B_HIT + 1]
     when = INF
-    if S[head + E_ROW] != row and (
-        (read_hit < 0 and write_hit < 0) or S[b + B_HITS] >= P[P_HIT_CAP]
-    ):
+    if S[head + E_ROW] != row and ((read_hit < 0 and write_hit < 0) or S[b + B_HITS] >= P[P_HIT_CAP]):
         when = precharge_at(S, P, base, bank)
         if when <= t:
             return when, PRE, head
@@ -312,6 +310,8 @@ def _enqueue(S: IntArray, base: int, e: int, t: int) -> None:
     bank = S[e + E_BANK]
     b = base + BANK0 + BANK_STRIDE * bank
     append(S, b + B_HEAD, b + B_TAIL, e)
+    S[e + E_SEQ] = S[base + H_SEQ]  # order within the bank queue, which writes enter late
+    S[base + H_SEQ] += 1
     S[b + B_COUNT] += 1
     S[base + H_QUEUED] += 1
     wr = S[e + E_WR]

@@ -12,7 +12,6 @@ from numba import njit
 
 from sim.memory.dram.frfcfs_queues import (
     column_at,
-    hand_over,
     peek_mode,
     release,
     remove,
@@ -25,16 +24,12 @@ from sim.memory.dram.frfcfs_queues import (
 )
 from sim.memory.dram.frfcfs_refresh import due_refreshes, next_refresh_due, priority_at, try_priority
 from sim.memory.dram.layout import (
-    A_BANK,
     ALIST0,
     B_ACTIVE,
     B_HIT,
     B_OPEN,
     BANK0,
     BANK_STRIDE,
-    C_ACT,
-    C_RD,
-    C_WR,
     E_ACC,
     E_ARRIVE,
     E_BANK,
@@ -159,8 +154,7 @@ def _buffer_row(
         if S[bound] > t:
             continue
         if falling and (
-            S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0
-            or not _falling_edge_allows(S, P, base, bank, t)
+            S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0 or not _falling_edge_allows(S, P, base, bank, t)
         ):
             continue
         e = row_entry(S, P, base, d, bank)
@@ -229,9 +223,7 @@ def step_frfcfs(
     S[base + H_LAST] = t
     due_refreshes(S, P, base, t)
     falling = P[P_HALF_CLOCK] != 0 and t & 1 == 0
-    if not falling and not (
-        S[base + H_ACTIVE] > 0 and _active_column(S, P, A, R, G, L, base, t)
-    ):
+    if not falling and not (S[base + H_ACTIVE] > 0 and _active_column(S, P, A, R, G, L, base, t)):
         if S[base + H_PRIO] == S[base + H_PRIO_END]:
             _buffer_column(S, P, A, R, G, L, base, t)
     if S[base + H_PRIO] != S[base + H_PRIO_END]:

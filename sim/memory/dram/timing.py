@@ -175,9 +175,7 @@ def _close(S: IntArray, base: int, pc: int, b: int) -> None:
 
 
 @njit(cache=True)
-def issue_precharge(
-    S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, bank: int, t: int
-) -> None:
+def issue_precharge(S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     pc = base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT])
     _close(S, base, pc, b)

@@ -1,0 +1,112 @@
+"""`pagewalk validate dram`: the exact DRAM controller beside the truth of DRAM simulators."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from sim.memory.dram.validate import Validation
+
+PANELS = ("bw_GBps", "lat_avg_ns", "lat_p99_ns", "act_per_request")
+
+
+@click.command(epilog="Example: pagewalk validate dram truth/runs.csv --out parity --max-error 0.01")
+@click.argument("truth", metavar="TRUTH.csv", type=click.Path(path_type=Path))
+@click.option(
+    "--out", metavar="DIR", type=click.Path(path_type=Path), help="Write predictions and plots here."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
+@click.option(
+    "--max-error",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="End with 1 if the mean absolute relative error of the bandwidth exceeds X (a fraction).",
+)
+def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None) -> None:
+    """Run every row of TRUTH.csv through the model and compare.
+
+    The file has the columns of `runs.csv` or `probes.csv`; `configs.csv` beside it holds the timings. Streams
+    are regenerated from their rows, the model is configured from the row's configuration, nothing is fitted.
+    """
+    from sim.memory.dram.validate import as_json as to_json
+    from sim.memory.dram.validate import summary, validate_dram
+
+    result = validate_dram(truth, _progress)
+    if out is not None:
+        _write(result, out)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(to_json(result), allow_nan=False))
+    else:
+        _print(result)
+    overall = summary(p for p in result.predictions if p.metric == PANELS[0])
+    if max_error is not None and (overall["n"] == 0 or overall["mape"] > max_error):
+        click.echo(f"mean absolute error {overall['mape']:.4%} exceeds {max_error:.4%}", err=True)
+        raise SystemExit(1)
+
+
+def _progress(done: int, rows: int) -> None:
+    if done % 50 == 0:
+        click.echo(f"{done} of {rows} rows", err=True)
+
+
+def _print(result: "Validation") -> None:
+    from sim.memory.dram.validate import groups, summary
+
+    click.echo(f"{'row':<10} {'metric':<16} {'truth':>12} {'predicted':>12} {'error':>9}  unit")
+    for p in result.predictions:
+        mark = "" if p.counted else "  (not stable: not counted)"
+        click.echo(
+            f"{p.id:<10} {p.metric:<16} {p.truth:>12.6g} {p.predicted:>12.6g} {p.error:>9.3%}  {p.unit}{mark}"
+        )
+    for name, reason in result.skipped:
+        click.echo(f"{name:<10} skipped: {reason}")
+    click.echo(f"\n{'group':<44} {'n':>6} {'mean':>9} {'bias':>9} {'largest':>9}")
+    for dimension, values in groups(result).items():
+        for value, error in values.items():
+            _print_errors(f"{dimension} {value}", error)
+    _print_errors("overall (bw_GBps)", summary(p for p in result.predictions if p.metric == PANELS[0]))
+    for name, mape in result.baselines.items():
+        click.echo(f"{'baseline ' + name:<44} {len(result.rows):>6} {mape:>9.3%}")
+
+
+def _print_errors(name: str, error: dict[str, Any]) -> None:
+    click.echo(
+        f"{name:<44} {error['n']:>6} {error['mape']:>9.3%} {error['bias']:>9.3%} {error['max_ape']:>9.3%}"
+    )
+
+
+def _write(result: "Validation", out: Path) -> None:
+    from sim.errors import InputError
+    from sim.memory.dram.validate import write_predictions
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        write_predictions(result, out / "predictions.csv")
+        _draw(result, out)
+    except OSError as error:
+        raise InputError(f"{out}: --out: cannot be written: {error.strerror}") from None
+
+
+def _draw(result: "Validation", out: Path) -> None:
+    """parity.png and parity.svg: predicted against truth, one panel a metric."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 8), layout="constrained")
+    for place, metric in enumerate(PANELS, 1):
+        axes = figure.add_subplot(2, 2, place)
+        points = [p for p in result.predictions if p.metric == metric and p.counted]
+        if not points:
+            axes.set_axis_off()
+            continue
+        truth, predicted = [p.truth for p in points], [p.predicted for p in points]
+        low, high = min(truth + predicted) * 0.9, max(truth + predicted) * 1.1
+        axes.plot([low, high], [low, high], color="0.6", linewidth=1, label="equal")
+        axes.plot(truth, predicted, ".", markersize=4, label=f"{len(points)} rows")
+        axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+        axes.set(xlabel=f"truth, {points[0].unit}", ylabel=f"predicted, {points[0].unit}", title=metric)
+        axes.legend(loc="upper left")
+    figure.savefig(out / "parity.png", dpi=150, metadata={"Software": None})
+    figure.savefig(out / "parity.svg", metadata={"Date": None})

@@ -1,0 +1,182 @@
+"""Predicted against truth for a file of DRAM simulations: every row, every group, overall.
+
+The overall error is that of the bandwidth; the `metric` dimension of the groups holds every figure. Latency of
+a row whose queue grows without limit (`stable` 0) only reflects the run length and is left out of the errors.
+"""
+
+import csv
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.errors import InputError
+from sim.memory.dram.config import ControllerConfig
+from sim.memory.dram.controller import ExactDram
+from sim.memory.dram.mapping import AddressMapping
+from sim.memory.dram.metrics import figures
+from sim.memory.dram.truth import CONFIG, ID, TAIL_TICKS, Row, config_of, read_truth, stream_of
+
+HEADLINE = "bw_GBps"
+REPORTED = {
+    "bw_GBps": "GB/s",
+    "bw_total_GBps": "GB/s",
+    "lat_avg_ns": "ns",
+    "lat_p50_ns": "ns",
+    "lat_p95_ns": "ns",
+    "lat_p99_ns": "ns",
+    "ctl_lat_avg_ns": "ns",
+    "ctl_lat_p99_ns": "ns",
+    "act_per_request": "ACT/request",
+}
+DIMENSIONS = ("simulator", CONFIG, "group", "mapping_name", "arrival", "probe")
+SCHEMA = "pagewalk.validation/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One figure of one row."""
+
+    id: str
+    metric: str
+    truth: float
+    predicted: float
+    unit: str
+    counted: bool  # enters the errors
+
+    @property
+    def error(self) -> float:
+        """Signed relative error."""
+        return (self.predicted - self.truth) / self.truth
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """All predictions of a truth file, in file order."""
+
+    rows: tuple[Row, ...]
+    predictions: tuple[Prediction, ...]
+    skipped: tuple[tuple[str, str], ...]
+    baselines: dict[str, float]
+
+
+def validate_dram(path: Path, progress: Callable[[int, int], None] | None = None) -> Validation:
+    """Run every row of `path` through the exact controller.
+
+    Raises InputError for unusable files or cells. Rows whose stream cannot be regenerated are skipped.
+    """
+    rows, config_rows = read_truth(path)
+    configs = {name: config_of(config_rows[name]) for name in dict.fromkeys(r.text(CONFIG) for r in rows)}
+    mappings = {r.text("mapping"): AddressMapping.parse(r.text("mapping"), r.where) for r in rows}
+    predictions: list[Prediction] = []
+    skipped: list[tuple[str, str]] = []
+    used: list[Row] = []
+    for done, row in enumerate(rows):
+        if progress is not None:
+            progress(done, len(rows))
+        try:
+            seen = predict(row, configs[row.text(CONFIG)], mappings[row.text("mapping")])
+        except InputError as error:
+            if "stream_digest" not in str(error):
+                raise
+            skipped.append((row.text(ID), str(error)))
+            continue
+        predictions += seen
+        used.append(row)
+    return Validation(tuple(used), tuple(predictions), tuple(skipped), _baselines(used, configs))
+
+
+def predict(row: Row, config: ControllerConfig, mapping: AddressMapping) -> list[Prediction]:
+    """The reported figures of one row that its truth also has."""
+    stream = stream_of(row, mapping)
+    dram = ExactDram(config, mapping, stream, row.integer("window"))
+    dram.run_to_end(TAIL_TICKS[config.policy])
+    seen = figures(dram, stream, row.number("peak_GBps"))
+    out = []
+    for metric, unit in REPORTED.items():
+        if metric in seen and row.has(metric) and row.number(metric) > 0:
+            counted = not (metric.startswith("lat") and row.cells.get("stable") == "0")
+            out.append(Prediction(row.text(ID), metric, row.number(metric), seen[metric], unit, counted))
+    return out
+
+
+def _baselines(rows: list[Row], configs: dict[str, ControllerConfig]) -> dict[str, float]:
+    """Bandwidth error of two models that know no banks: peak, and peak less refresh, capped by the offer."""
+    peak, refreshed = [], []
+    for row in rows:
+        c = configs[row.text(CONFIG)]
+        offered = row.number("offered_GBps") if row.has("offered_GBps") else float("inf")
+        top = row.number("peak_GBps")
+        share = 1 - c.rfc / c.refi if c.refresh == "all_bank" else 1.0
+        truth = row.number(HEADLINE)
+        peak.append(abs(min(top, offered) / truth - 1))
+        refreshed.append(abs(min(top * share, offered) / truth - 1))
+    return {
+        "peak_bandwidth": float(np.mean(peak)) if peak else 0.0,
+        "peak_less_refresh": float(np.mean(refreshed)) if refreshed else 0.0,
+    }
+
+
+def summary(predictions: Iterable[Prediction]) -> dict[str, float | int]:
+    """n, mean, median and largest absolute relative error, and mean signed error."""
+    errors = np.array([p.error for p in predictions if p.counted])
+    if errors.size == 0:
+        return {"n": 0, "mape": 0.0, "median_ape": 0.0, "bias": 0.0, "max_ape": 0.0}
+    ape = np.abs(errors)
+    return {
+        "n": int(errors.size),
+        "mape": float(ape.mean()),
+        "median_ape": float(np.median(ape)),
+        "bias": float(errors.mean()),
+        "max_ape": float(ape.max()),
+    }
+
+
+def groups(result: Validation) -> dict[str, dict[str, dict[str, float | int]]]:
+    """Errors by dimension and value: bandwidth by row property, and every metric under `metric`."""
+    headline = {p.id: p for p in result.predictions if p.metric == HEADLINE}
+    out: dict[str, dict[str, dict[str, float | int]]] = {}
+    metrics = dict.fromkeys(p.metric for p in result.predictions)
+    out["metric"] = {m: summary(p for p in result.predictions if p.metric == m) for m in metrics}
+    for dimension in DIMENSIONS:
+        values = dict.fromkeys(r.text(dimension) for r in result.rows if r.has(dimension))
+        if values:
+            out[dimension] = {
+                value: summary(
+                    headline[r.text(ID)]
+                    for r in result.rows
+                    if r.cells.get(dimension) == value and r.text(ID) in headline
+                )
+                for value in values
+            }
+    return out
+
+
+def as_json(result: Validation) -> dict[str, Any]:
+    """The object of `--json`."""
+    return {
+        "schema": SCHEMA,
+        "kind": "dram",
+        "rows": len(result.rows) + len(result.skipped),
+        "skipped": [{"id": name, "reason": reason} for name, reason in result.skipped],
+        "overall": summary(p for p in result.predictions if p.metric == HEADLINE),
+        "groups": groups(result),
+        "baselines": {name: {"mape": mape} for name, mape in result.baselines.items()},
+        "predictions": [
+            {"id": p.id, "metric": p.metric, "truth": p.truth, "predicted": p.predicted, "unit": p.unit}
+            for p in result.predictions
+        ],
+    }
+
+
+def write_predictions(result: Validation, path: Path) -> None:
+    """One tidy CSV line per prediction."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("run_id", "metric", "truth", "predicted", "unit", "relative_error", "counted"))
+        for p in result.predictions:
+            writer.writerow(
+                (p.id, p.metric, p.truth, f"{p.predicted:.9g}", p.unit, f"{p.error:.6g}", int(p.counted))
+            )
