@@ -243,13 +243,13 @@ class CopyEngine(Section):
 class Energy(Section):
     """Energy per event; pJ per bit moved or per operation."""
 
-    hbm_pj_per_bit: Rate
-    l2_pj_per_bit: Rate
-    noc_pj_per_bit: Rate
-    sram_pj_per_bit: Rate
-    tensor_pj_per_flop: Rate
-    exp_pj: Rate
-    unpack_pj_per_value: Rate
+    hbm_pj_per_bit: Rate = Field(description="device memory, read or write, pJ per bit")
+    l2_pj_per_bit: Rate = Field(description="L2 access, pJ per bit")
+    noc_pj_per_bit: Rate = Field(description="between SM and L2, pJ per bit")
+    sram_pj_per_bit: Rate = Field(description="shared memory access, pJ per bit")
+    tensor_pj_per_flop: Rate = Field(description="tensor unit, pJ per FP16 FLOP")
+    exp_pj: Rate = Field(description="one exponential, pJ")
+    unpack_pj_per_value: Rate = Field(description="expansion of one packed value, pJ")
     tier_pj_per_bit: dict[Literal["host", "cxl", "ssd"], Rate] = Field(default_factory=dict)
     idle_w: Float = Field(ge=0, le=1e5, description="leakage and clocks of the whole device")
 
@@ -270,9 +270,11 @@ TierName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]{0,31}$")]
 class Source(Section):
     """Where a number comes from."""
 
-    kind: SourceKind
-    ref: str = Field(min_length=1)
-    range: Annotated[tuple[Float, Float], PAIR] | None = None
+    kind: SourceKind = Field(description="how the number is known")
+    ref: str = Field(min_length=1, description="document, table or argument")
+    range: Annotated[tuple[Float, Float], PAIR] | None = Field(
+        default=None, description="where the true value may lie, [lowest, highest]"
+    )
 
     @model_validator(mode="after")
     def ordered(self) -> Self:
@@ -284,8 +286,8 @@ class Source(Section):
 class Hardware(Section):
     """One accelerator."""
 
-    name: str = Field(min_length=1, max_length=80)
-    description: str = ""
+    name: str = Field(min_length=1, max_length=80, description="shown in results")
+    description: str = Field(default="", description="one line for `pagewalk hw list`")
     sm: Sm
     noc: Noc
     l2: L2

@@ -65,8 +65,8 @@ class SchemaTree:
     def values(self, option: Fragment) -> Fragment:
         """What a mapping with free keys holds."""
         pattern = option.get("patternProperties")
-        found: Fragment = next(iter(pattern.values())) if pattern else option["additionalProperties"]
-        return found
+        found: Fragment | bool = next(iter(pattern.values())) if pattern else option["additionalProperties"]
+        return found if isinstance(found, dict) else {}
 
     def open_key(self, option: Fragment) -> bool:
         free = isinstance(option.get("additionalProperties"), dict) or "patternProperties" in option
@@ -140,35 +140,30 @@ class SchemaTree:
         near = did_you_mean(key, keys)
         if near:
             return near
-        elsewhere = [
-            path
-            for path, _ in self.leaves()
-            if path[-1] == key and path[:-1] != section and not {"NAME", "FORMAT"} & set(path)
-        ]
+        known = [path for path, _ in self.leaves() if not {"NAME", "FORMAT"} & set(path)]
+        elsewhere = [path for path in known if path[-1] == key and path[:-1] != section]
         if elsewhere:
             return f"; did you mean {path_text(elsewhere[0])}?"
-        known = [path_text(path) for path, _ in self.leaves() if not {"NAME", "FORMAT"} & set(path)]
-        return did_you_mean(path_text((*section, key)), known)
+        return did_you_mean(path_text((*section, key)), map(path_text, known))
 
-    def leaves(
-        self, path: KeyPath = (), fragment: Fragment | None = None
-    ) -> Iterator[tuple[KeyPath, Fragment]]:
-        """All key paths with what they hold; keys of free mappings appear as NAME."""
-        for option in self.alternatives(self.root if fragment is None else fragment):
-            properties = option.get("properties", {})
-            for key, value in properties.items():
-                yield from (
-                    self.leaves((*path, key), value) if self._is_mapping(value) else [((*path, key), value)]
-                )
-            if (
-                not properties and isinstance(option.get("additionalProperties"), dict | bool)
-            ) or "patternProperties" in option:
-                value = self.values(option)
-                name = (*path, "FORMAT" if self.named_keys(option) else "NAME")
-                yield from self.leaves(name, value) if self._is_mapping(value) else [(name, value)]
+    def leaves(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Fragment]]:
+        """All key paths that hold a value; keys of free mappings appear as NAME, closed ones as FORMAT."""
+        yield from self._below(path, self.root)
 
-    def _is_mapping(self, fragment: Fragment) -> bool:
-        return any(option.get("type") == "object" for option in self.alternatives(fragment))
+    def _below(self, path: KeyPath, section: Fragment) -> Iterator[tuple[KeyPath, Fragment]]:
+        for option in self.alternatives(section):
+            for key, value in option.get("properties", {}).items():
+                yield from self._leaf_or_below((*path, key), value)
+            if option.get("additionalProperties") or "patternProperties" in option:
+                name = "FORMAT" if self.named_keys(option) else "NAME"
+                yield from self._leaf_or_below((*path, name), self.values(option))
+
+    def _leaf_or_below(self, path: KeyPath, value: Fragment) -> Iterator[tuple[KeyPath, Fragment]]:
+        sections = [option for option in self.alternatives(value) if option.get("type") == "object"]
+        if not sections or len(sections) < len(self.alternatives(value)):
+            yield path, value
+        for section in sections:
+            yield from self._below(path, section)
 
 
 def _bounds(option: Fragment) -> str:

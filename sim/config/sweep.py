@@ -70,8 +70,8 @@ class Limit(Section):
 class Sweep(Section):
     """Every combination of machines, workloads and axis values is one point."""
 
-    name: str = ""
-    description: str = ""
+    name: str = Field(default="", description="names the sweep folder; none: the file's name")
+    description: str = Field(default="", description="the question that the sweep answers")
     hardware: Names = Field(description="names or paths (relative to this file) of machines, one or a list")
     workload: Names = Field(description="names or paths (relative to this file) of workloads, one or a list")
     axes: dict[str, Annotated[list[Any], Field(min_length=1, max_length=10_000)]] = Field(

@@ -23,19 +23,19 @@ AttentionKind = Literal["gqa", "mla", "window", "ssm", "hybrid"]
 class Model(Section):
     """Shape of a transformer (or of a comparison model with bounded state)."""
 
-    layers: Int = Field(ge=1, le=1024)
-    q_heads: Int = Field(ge=1, le=1024)
-    kv_heads: Int = Field(ge=1, le=1024)
+    layers: Int = Field(ge=1, le=1024, description="transformer layers")
+    q_heads: Int = Field(ge=1, le=1024, description="query heads")
+    kv_heads: Int = Field(ge=1, le=1024, description="KV heads; divides q_heads")
     head_dim: Int = Field(ge=8, le=1024, description="per head; for MLA latent plus rope")
     value_dim: Int | None = Field(
         default=None, ge=8, le=1024, description="V per head where it differs; for MLA the latent"
     )
-    hidden: Int = Field(ge=8, le=262144)
+    hidden: Int = Field(ge=8, le=262144, description="width of the residual stream")
     ffn: Int = Field(
         ge=8, le=1048576, description="inner width of the feed-forward block (of the active experts together)"
     )
-    vocab: Int = Field(ge=1, le=10_000_000)
-    attention: AttentionKind = "gqa"
+    vocab: Int = Field(ge=1, le=10_000_000, description="vocabulary, for the output head")
+    attention: AttentionKind = Field(default="gqa", description="kind of attention")
     window: Tokens | None = Field(default=None, description="sliding window in tokens; none: full attention")
     state_dim: Int | None = Field(default=None, ge=1, le=4096, description="SSM state per head and channel")
     attention_every: Int = Field(
@@ -45,7 +45,7 @@ class Model(Section):
     weights_g: Float | None = Field(
         default=None, gt=0, le=1e5, description="10^9 weights held (all experts); none: from the shape"
     )
-    source: str = ""
+    source: str = Field(default="", description="where the shape is from")
 
     @model_validator(mode="after")
     def heads_divide(self) -> Self:
@@ -78,7 +78,7 @@ class Model(Section):
 class UniformContext(Section):
     """Contexts drawn evenly between two lengths, with the run's seed."""
 
-    uniform: Annotated[tuple[Tokens, Tokens], PAIR]
+    uniform: Annotated[tuple[Tokens, Tokens], PAIR] = Field(description="[shortest, longest], drawn evenly")
 
     @model_validator(mode="after")
     def ordered(self) -> Self:
@@ -98,25 +98,25 @@ class TraceContext(Section):
 class MixedFormat(Section):
     """KV precision by age: the newest hot_tokens of a sequence in `hot`, older pages in `cold`."""
 
-    hot: KvFormat
-    cold: KvFormat
-    hot_tokens: Int = Field(ge=0, le=16_777_216)
+    hot: KvFormat = Field(description="format of the newest tokens")
+    cold: KvFormat = Field(description="format of older pages")
+    hot_tokens: Int = Field(ge=0, le=16_777_216, description="newest tokens of a sequence that stay hot")
 
 
 class Mapping(Section):
     """How a kernel is cut; what is left out is searched (or follows the profile)."""
 
-    tile_tokens: Int | None = Field(default=None, ge=8, le=65536)
-    stages: Int | None = Field(default=None, ge=1, le=64)
-    splits: Int | None = Field(default=None, ge=1, le=1024)
-    ctas_per_sm: Int | None = Field(default=None, ge=1, le=128)
-    kv_heads_per_cta: Int | None = Field(default=None, ge=1, le=1024)
+    tile_tokens: Int | None = Field(default=None, ge=8, le=65536, description="KV tokens per tile")
+    stages: Int | None = Field(default=None, ge=1, le=64, description="stage buffers per CTA")
+    splits: Int | None = Field(default=None, ge=1, le=1024, description="parts of one context")
+    ctas_per_sm: Int | None = Field(default=None, ge=1, le=128, description="most resident CTAs per SM")
+    kv_heads_per_cta: Int | None = Field(default=None, ge=1, le=1024, description="KV heads of one CTA")
 
 
 class TierPlacement(Section):
     """Where the oldest part of each context lies before the step."""
 
-    name: str
+    name: str = Field(min_length=1, description="a tier of the machine")
     fraction: Float = Field(gt=0, le=1, description="share of each context's pages, oldest first")
     policy: Literal["reactive", "prefetch"] = Field(
         default="reactive", description="fetched when a CTA asks, or from the start of the step"
@@ -143,36 +143,49 @@ Context = Annotated[
 class Workload(Section):
     """One attention launch (kernel) or one step of a model (step)."""
 
-    name: str = ""
-    description: str = ""
-    kind: Literal["kernel", "step"]
-    model: Annotated[Annotated[str, branch("text")] | Annotated[Model, branch("mapping")], TEXT_OR_MAPPING]
-    phase: Literal["decode", "prefill", "verify", "mixed"]
-    batch: Int = Field(ge=1, le=65536)
-    context: Context
+    name: str = Field(default="", description="shown in results; none: the file's name")
+    description: str = Field(default="", description="one line for `pagewalk workload list`")
+    kind: Literal["kernel", "step"] = Field(
+        description="one attention launch, or all layers and GEMMs of a step"
+    )
+    model: Annotated[
+        Annotated[str, branch("text")] | Annotated[Model, branch("mapping")], TEXT_OR_MAPPING
+    ] = Field(description="a shipped model, a path, or its keys in place (base: inherits)")
+    phase: Literal["decode", "prefill", "verify", "mixed"] = Field(description="what the step does")
+    batch: Int = Field(ge=1, le=65536, description="sequences")
+    context: Context = Field(description="tokens per sequence, new ones included")
     q_len: Tokens = Field(
         default=1,
         description="new tokens per sequence; prefill: the whole context when left at 1 and no cache",
     )
     kv_format: Annotated[
         Annotated[KvFormat, branch("text")] | Annotated[MixedFormat, branch("mapping")], TEXT_OR_MAPPING
-    ] = "fp16"
-    page_tokens: Int = Field(default=16, ge=1, le=65536)
-    layout: Literal["HND", "NHD"] = "HND"
-    page_order: Literal["sequential", "shuffled", "trace"] = "trace"
-    table_layout: Literal["flat", "two_level"] = "flat"
-    table_entry_bytes: Annotated[Literal[4, 8], WHOLE] = 4
+    ] = Field(default="fp16", description="format of the cache, one or by age")
+    page_tokens: Int = Field(default=16, ge=1, le=65536, description="tokens per KV page")
+    layout: Literal["HND", "NHD"] = Field(default="HND", description="order in a page: heads or tokens first")
+    page_order: Literal["sequential", "shuffled", "trace"] = Field(
+        default="trace",
+        description="physical order of a sequence's pages; trace: as the allocator placed them",
+    )
+    table_layout: Literal["flat", "two_level"] = Field(default="flat", description="shape of the block table")
+    table_entry_bytes: Annotated[Literal[4, 8], WHOLE] = Field(
+        default=4, description="bytes of a block-table entry"
+    )
     shared_prefix: Int = Field(
         default=0, ge=0, le=16_777_216, description="leading tokens that all sequences share"
     )
-    kernel: str = "auto"
+    kernel: str = Field(default="auto", description="a kernel profile, or auto: the best one that can run")
     mapping: Annotated[
         Annotated[Literal["auto"], branch("text")] | Annotated[Mapping, branch("mapping")], TEXT_OR_MAPPING
-    ] = "auto"
-    l2_state: Literal["cold", "warm"] = "cold"
-    launch: Literal["graph", "stream", "none"] = "graph"
-    tensor_parallel: Int = Field(default=1, ge=1, le=1024)
-    tier: TierPlacement | None = None
+    ] = Field(default="auto", description="how the kernel is cut, or auto: searched")
+    l2_state: Literal["cold", "warm"] = Field(
+        default="cold", description="warm: the state after one identical launch, as benchmarks replay"
+    )
+    launch: Literal["graph", "stream", "none"] = Field(
+        default="graph", description="who launches the kernels"
+    )
+    tensor_parallel: Int = Field(default=1, ge=1, le=1024, description="devices that share each layer")
+    tier: TierPlacement | None = Field(default=None, description="pages that start outside device memory")
 
     @model_validator(mode="after")
     def batch_has_contexts(self) -> Self:
@@ -206,9 +219,9 @@ def shortest_context(context: Any) -> int | None:
 class KernelProfile(Section):
     """How an implementation of attention behaves, apart from the chip it runs on."""
 
-    name: str
-    description: str = ""
-    phase: list[Literal["decode", "prefill", "verify", "mixed"]]
+    name: str = Field(min_length=1, description="shown in results")
+    description: str = Field(default="", description="what it imitates")
+    phase: list[Literal["decode", "prefill", "verify", "mixed"]] = Field(description="phases that it runs")
     attention: list[AttentionKind] = Field(default=["gqa", "window"], description="kinds that it computes")
     formats: list[KvFormat] = Field(min_length=1, description="KV formats that the kernel reads")
     auto: bool = Field(default=True, description="considered by `kernel: auto`")
@@ -224,11 +237,11 @@ class KernelProfile(Section):
         min_length=1, description="stage buffers, in order of preference"
     )
     max_splits: Int = Field(default=1, ge=1, le=1024, description="KV splits")
-    min_split_tokens: Int = Field(default=256, ge=1, le=1_048_576)
-    warps: Int = Field(default=4, ge=1, le=64)
-    registers_per_thread: Int = Field(default=168, ge=16, le=255)
+    min_split_tokens: Int = Field(default=256, ge=1, le=1_048_576, description="least KV tokens per split")
+    warps: Int = Field(default=4, ge=1, le=64, description="warps per CTA")
+    registers_per_thread: Int = Field(default=168, ge=16, le=255, description="32-bit registers per thread")
     pack_gqa: bool = Field(default=True, description="query heads of one KV head share a CTA")
-    kv_heads_per_cta: Int = Field(default=1, ge=1, le=1024)
+    kv_heads_per_cta: Int = Field(default=1, ge=1, le=1024, description="KV heads of one CTA")
     overlap: Literal["none", "pingpong"] = Field(
         default="none", description="softmax of one tile under the MMA of the next"
     )
@@ -253,4 +266,4 @@ class KernelProfile(Section):
     combine: Literal["kernel", "last_cta"] = Field(
         default="kernel", description="split reduction: a second kernel, or by the last CTA"
     )
-    sources: dict[str, str] = Field(default_factory=dict)
+    sources: dict[str, str] = Field(default_factory=dict, description="where the numbers come from")
