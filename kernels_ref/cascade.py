@@ -32,11 +32,9 @@ def range_attention(
 def cascade_attention(
     q: Floats, source: KVSource, batch: RaggedBatch, options: AttentionOptions, prefix_len: int
 ) -> tuple[AttentionResult, AttentionResult, AttentionResult]:
-    """Prefix part, suffix part and their merge. Raises InputError if the prefix is not whole blocks."""
-    if prefix_len < 0 or prefix_len % source.block_size:
-        raise InputError(
-            f"prefix_len {prefix_len}; allowed: a multiple of the block size {source.block_size}"
-        )
+    """Prefix part, suffix part and their merge. Raises InputError for a negative prefix."""
+    if prefix_len < 0:
+        raise InputError(f"prefix_len {prefix_len}; allowed: 0 and more")
     prefix = range_attention(q, source, batch, options, 0, prefix_len)
     suffix = range_attention(q, source, batch, options, prefix_len)
     merged = merge_results(np.stack([prefix.out, suffix.out]), np.stack([prefix.lse, suffix.lse]))

@@ -15,7 +15,7 @@ from kernels_ref.codecs.packing import unpack
 from kernels_ref.codecs.rules import affine_codes, affine_parameters, float_codes, int8_codes
 from kernels_ref.errors import InputError
 
-Checked = tuple[KVSource, KVSource | None, Iterator[Check]]
+Checked = tuple[KVSource, KVSource, Iterator[Check]]
 
 
 def check_quantised(case: Case) -> Checked:
@@ -30,9 +30,17 @@ def check_quantised(case: Case) -> Checked:
     )
 
 
-def _unquantised(case: Case) -> KVSource | None:
-    if not (case.has("k_source") and case.has("v_source")):
-        return None
+def stored_bits(case: Case) -> float:
+    """Bits per quantised value, scales and zero points included; a residual window is left out."""
+    if case.has("quantised_tokens"):
+        parameters = case.array("v_scale").itemsize + case.array("v_zero").itemsize
+        return case.required_number("bits") + 8 * parameters / case.required_number("group")
+    codes = case.array("k_codes")
+    parameters = sum(case.array(key).nbytes for key in ("k_scale", "k_zero") if case.has(key))
+    return 8 * (codes.nbytes + parameters) / codes.size
+
+
+def _unquantised(case: Case) -> KVSource:
     return PagedKV(case.floats("k_source", 4), case.floats("v_source", 4), case.integers("block_tables", 2))
 
 
@@ -67,8 +75,6 @@ def _broadcastable(case: Case, key: str) -> NDArray[Any]:
 
 def _scaled_codes(case: Case, kind: str, caches: dict[str, ScaledCache]) -> Iterator[Check]:
     for name, cache in caches.items():
-        if not case.has(f"{name}_source"):
-            continue
         values = case.floats(f"{name}_source", 4)
         if kind == "int8":
             codes: NDArray[Any] = int8_codes(values, cache.scale, cache.zero)
@@ -102,8 +108,6 @@ def _groupwise(case: Case) -> Checked:
 
 
 def _groupwise_checks(case: Case, source: GroupwiseKV) -> Iterator[Check]:
-    if not (case.has("k_source") and case.has("v_source")):
-        return
     k_source, v_source = case.floats("k_source", 4), case.floats("v_source", 4)
     wrong: dict[str, int] = dict.fromkeys(("k codes", "v codes", "k scale", "v scale", "residual"), 0)
     for index, tokens, block, slot in _cached_tokens(case, source.block_size, source.k.codes.shape[0]):

@@ -15,8 +15,9 @@ from kernels_ref.attention_options import AttentionOptions, AttentionResult, Flo
 from kernels_ref.attention_sources import KVSource, PagedKV
 from kernels_ref.attention_state import merge_results, merge_sink, normalise
 from kernels_ref.cascade import cascade_attention
-from kernels_ref.case_codecs import check_quantised, check_rounding
+from kernels_ref.case_codecs import check_quantised, check_rounding, stored_bits
 from kernels_ref.cases import TOLERANCE, Case, Check, close, exact
+from kernels_ref.codecs.quality import ErrorStatistics
 from kernels_ref.errors import InputError
 from kernels_ref.oracle import dense_attention
 
@@ -42,7 +43,23 @@ def case_options(case: Case) -> AttentionOptions:
 
 
 def case_batch(case: Case) -> RaggedBatch:
-    return RaggedBatch(case.integers("q_lens", 1), case.integers("kv_lens", 1))
+    """Lengths of the case. Raises InputError if its tables or its block size do not fit them."""
+    batch = RaggedBatch(case.integers("q_lens", 1), case.integers("kv_lens", 1))
+    tables = case.integers("block_tables", 2)
+    cache = next((case.arrays[key] for key in ("k_cache", "k_codes", "latent_cache") if case.has(key)), None)
+    size = int(case.required_number("block_size")) if cache is None else int(cache.shape[1])
+    if case.number("block_size", size) != size:
+        raise InputError(f"{case.file}: meta: block_size: {case.meta['block_size']}; the cache has {size}")
+    if len(tables) != len(batch.kv_lens):
+        raise InputError(
+            f"{case.file}: block_tables has {len(tables)} rows; kv_lens has {len(batch.kv_lens)}"
+        )
+    if int(batch.kv_lens.max(initial=0)) > tables.shape[1] * size:
+        longest = int(batch.kv_lens.max())
+        raise InputError(
+            f"{case.file}: kv_lens: {longest}; block_tables hold {tables.shape[1] * size} tokens"
+        )
+    return batch
 
 
 def case_cache(case: Case) -> PagedKV:
@@ -67,8 +84,7 @@ def check_outputs(case: Case, source: KVSource, dtype: DTypeLike) -> Checks:
     q = case.floats("q", 3)
     for way, result in ways(q, source, case_batch(case), case_options(case), dtype):
         yield close(case, f"out, {way}", result.out, "expected_out")
-        if case.has("expected_lse"):
-            yield close(case, f"lse, {way}", result.lse, "expected_lse")
+        yield close(case, f"lse, {way}", result.lse, "expected_lse")
 
 
 def check_fork(case: Case, dtype: DTypeLike) -> Checks:
@@ -130,6 +146,7 @@ def check_mla(case: Case, dtype: DTypeLike) -> Checks:
 
 
 def check_cache_ops(case: Case, dtype: DTypeLike) -> Checks:
+    case_batch(case)
     slots = case.integers("slot_mapping", 1)
     for name in ("k", "v"):
         cache = case.array(f"{name}_cache")
@@ -162,10 +179,17 @@ def check_attention_quantised(case: Case, dtype: DTypeLike) -> Checks:
     source, unquantised, codec_checks = check_quantised(case)
     yield from codec_checks
     yield from check_outputs(case, source, dtype)
-    if case.has("unquantised_out") and unquantised is not None:
-        q = case.floats("q", 3)
-        result = dense_attention(q, unquantised, case_batch(case), case_options(case))
-        yield close(case, "out, unquantised", result.out, "unquantised_out")
+    q = case.floats("q", 3)
+    exact_out = dense_attention(q, unquantised, case_batch(case), case_options(case)).out
+    yield close(case, "out, unquantised", exact_out, "unquantised_out")
+    coded_out = dense_attention(q, source, case_batch(case), case_options(case)).out
+    found = ErrorStatistics.between(exact_out, coded_out)
+    for key, value in (("max_abs", found.max_abs), ("rms", found.rms)):
+        key = f"{key}_error_vs_unquantised"
+        expected = case.number(key, value)
+        yield Check(key, abs(value - expected))
+    note = f"output rms error {found.rms:.2e} against unquantised, {stored_bits(case):.2f} bits per value"
+    yield Check("precision", 0.0, note=note)
 
 
 OPS: Mapping[str, Callable[[Case, DTypeLike], Checks]] = {

@@ -24,11 +24,15 @@ TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 
 @dataclass(frozen=True)
 class Check:
-    """One comparison: its largest error, relative to 1 + |expected|; `exact` ones must be zero."""
+    """One comparison: its largest error, relative to 1 + |expected|; `exact` ones must be zero.
+
+    `note` is something worth knowing that was measured on the way.
+    """
 
     what: str
     error: float
     exact: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,10 +74,9 @@ class Case:
         return values.astype(np.int64)
 
     def floats(self, key: str, ndim: int | None = None) -> NDArray[Any]:
-        """A floating array in its stored type; bfloat16 is recognised as a 2-byte void or by `meta.dtype`."""
+        """A floating array in its stored type; bfloat16, which NumPy files do not know, is uint16 or void."""
         values = self.array(key, ndim)
-        raw_bfloat16 = values.dtype == np.uint16 and self.meta.get("dtype") == "bfloat16"
-        if raw_bfloat16 or (values.dtype.kind == "V" and values.dtype.itemsize == 2):
+        if values.dtype == np.uint16 or (values.dtype.kind == "V" and values.dtype.itemsize == 2):
             values = values.view(ml_dtypes.bfloat16)
         if values.dtype != ml_dtypes.bfloat16 and values.dtype.kind != "f":
             raise InputError(f"{self.file}: array {key} has type {values.dtype}; allowed: floating numbers")

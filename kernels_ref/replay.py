@@ -110,7 +110,7 @@ class _Machine:
         frames = _touched_frames(schedule, step, contents, sequences)
         migrated = schedule.page_first[schedule.kind == EventKind.MIGRATE_IN].astype(np.int64)
         self.store = FrameStore(step, contents, self.history, frames, np.unique(migrated), self.faults)
-        self.sram: dict[tuple[int, int, int], tuple[Ids, NDArray[np.float64]]] = {}
+        self.sram: dict[tuple[int, int, int, int], tuple[Ids, NDArray[np.float64]]] = {}
         self.outputs: dict[OutputKey, _Output] = {}
         self.rows_done = dict.fromkeys(((s, h) for s in sequences for h in range(step.geometry.kv_heads)), 0)
         self.worst = 0.0
@@ -146,10 +146,10 @@ class _Machine:
         data = self.store.read(
             event["seq"], event["kv_head"], event["token_first"], event["token_count"], event["frame"]
         )
-        self.sram[event["cta"], event["tile"], event["kv_head"]] = (tokens, data)
+        self.sram[_tile(event)] = (tokens, data)
 
     def tile_consumed(self, event: dict[str, int]) -> None:
-        tile = self.sram.pop((event["cta"], event["tile"], event["kv_head"]), None)
+        tile = self.sram.pop(_tile(event), None)
         if tile is None:
             self.faults.append(f"{_named(event)}: tile {event['tile']} is consumed before it was fetched")
             return
@@ -189,7 +189,7 @@ class _Machine:
         for sequence, head in missing[:FAULTS_KEPT]:
             rows = f"{self.rows_done[sequence, head]} of {int(self.step.q_len[sequence])}"
             self.faults.append(f"sequence {sequence} head {head}: {rows} query rows were computed")
-        for cta, tile, _ in list(self.sram)[:FAULTS_KEPT]:
+        for cta, tile, *_ in list(self.sram)[:FAULTS_KEPT]:
             self.faults.append(f"tile {tile} of CTA {cta} was fetched and never consumed")
         if self.fault_count:
             self.faults.append(f"and {self.fault_count} more faults")
@@ -253,6 +253,11 @@ class _Machine:
             rows = event["q_count"] if event["q_count"] >= 0 else q_len - event["q_first"]
             self.rows_done[event["seq"], head] += rows
             self.checked += 1
+
+
+def _tile(event: dict[str, int]) -> tuple[int, int, int, int]:
+    """A tile in SRAM: a CTA may hold tiles of several KV heads, and of several sequences (cascade)."""
+    return event["cta"], event["tile"], event["seq"], event["kv_head"]
 
 
 def _named(event: dict[str, int]) -> str:

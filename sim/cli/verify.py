@@ -55,9 +55,9 @@ def _run_all(cases: tuple[Path, ...], precision: str) -> list[dict[str, Any]]:
             problems += error.problems
             continue
         ok = passed(checks, precision)
-        rows.append(
-            {"file": str(path), "name": case.name, "op": case.op, "ok": ok, "worst": _worst(checks, ok)}
-        )
+        notes = [check.note for check in checks if check.note]
+        row = {"file": str(path), "name": case.name, "op": case.op, "ok": ok}
+        rows.append(row | {"worst": _worst(checks, ok), "notes": notes})
     if problems:
         raise InputError(*problems)
     return rows
@@ -95,8 +95,12 @@ def _print_table(rows: list[dict[str, Any]], failed: int) -> None:
     for row in rows:
         worst = row["worst"]
         verdict = "ok" if row["ok"] else "FAILED"
-        where = "" if row["ok"] else f"  in {worst.what}"
-        click.echo(
-            f"{verdict:<6}  {row['name']:<{name_width}}  {row['op']:<{op_width}}  {worst.error:.2e}{where}"
-        )
+        parts = [
+            f"{verdict:<6}",
+            f"{row['name']:<{name_width}}",
+            f"{row['op']:<{op_width}}",
+            f"{worst.error:.2e}",
+        ]
+        parts += [] if row["ok"] else [f"in {worst.what}"]
+        click.echo("  ".join(parts + row["notes"]))
     click.echo(f"{len(rows) - failed} passed, {failed} failed")

@@ -247,6 +247,18 @@ def wrong_option(folder):
     return small_case(folder, meta={"window": "wide"}), "meta: window: 'wide'; allowed: a number"
 
 
+def wrong_block_size(folder):
+    return small_case(folder, meta={"block_size": 8}), "meta: block_size: 8; the cache has 16"
+
+
+def too_long(folder):
+    return small_case(folder, kv_lens=np.array([10**9, 0, 7], np.int32)), "block_tables hold 48 tokens"
+
+
+def missing_table_row(folder):
+    return small_case(folder, block_tables=np.zeros((1, 3), np.int32)), "block_tables has 1 rows"
+
+
 def no_scale(folder):
     return small_case(folder, meta={"scale": None}), "meta: scale: 'None'; allowed: a number"
 
@@ -274,6 +286,9 @@ BAD = [
     wrong_block,
     negative_length,
     wrong_option,
+    wrong_block_size,
+    too_long,
+    missing_table_row,
     no_scale,
 ]
 
