@@ -1,6 +1,8 @@
 """What the schemas say, for editors (JSON Schema) and for readers (the table of keys in docs/configs.md)."""
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -48,12 +50,8 @@ def key_rows(kind: str) -> Iterator[tuple[str, str, str, str]]:
     """(key path, what is allowed, default, meaning) of every key of a kind of file."""
     tree = schema_tree(MODELS[kind])
     for path, fragment in tree.leaves():
-        yield (
-            path_text(path),
-            tree.describe(fragment),
-            _default(tree, path, fragment),
-            _meaning(tree, fragment),
-        )
+        meaning = _meaning(tree, fragment) or _meaning(tree, tree.at(path[:-1]) or {})
+        yield path_text(path), tree.describe(fragment), _default(tree, path, fragment), meaning
 
 
 def keys_table(kind: str) -> str:
@@ -79,3 +77,18 @@ def _default(tree: SchemaTree, path: tuple[str | int, ...], fragment: dict[str, 
 def _meaning(tree: SchemaTree, fragment: dict[str, Any]) -> str:
     options = [fragment, *tree.alternatives(fragment)]
     return next((str(option["description"]) for option in options if "description" in option), "")
+
+
+def with_current_tables(text: str) -> str:
+    """A page with its tables of keys made anew, each between `<!-- keys: KIND -->` and `<!-- end -->`."""
+    for kind in MODELS:
+        start, end = f"<!-- keys: {kind} -->\n", "\n<!-- end -->"
+        if start in text:
+            before, _, rest = text.partition(start)
+            text = before + start + keys_table(kind) + end + rest.partition(end)[2]
+    return text
+
+
+if __name__ == "__main__":
+    page = Path(sys.argv[1])
+    page.write_text(with_current_tables(page.read_text()))
