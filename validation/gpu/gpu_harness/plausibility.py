@@ -65,6 +65,7 @@ BOUNDS = (
         "16 per clock and SM on all parts since Volta",
     ),
     Bound("exp_rate", lambda r: "f16x2" in str(r["method"]), 12, 34, "16 or 32 halves per clock and SM"),
+    Bound("unpack_rate", lambda r: r["method"] == "fold only", 100, 520, "the loop around the converters"),
     Bound("unpack_rate", lambda r: r["method"] == "convert", 8, 140, "conversions run at 16 to 64 per clock"),
     Bound(
         "unpack_rate", lambda r: r["method"] != "convert", 40, 520, "two or three instructions per two values"

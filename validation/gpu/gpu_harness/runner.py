@@ -1,5 +1,8 @@
 """Run one section as a process, hand on its rows as they come, end it at its time limit."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable
@@ -30,12 +33,14 @@ def run_section(
     """
     rows, reason = 0, ""
     with log.open("w", encoding="utf-8") as log_file:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log_file, text=True, cwd=cwd)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log_file, text=True, cwd=cwd, start_new_session=True
+        )
         timed_out = threading.Event()
 
         def give_up() -> None:
             timed_out.set()
-            process.kill()
+            end_group(process)
 
         timer = threading.Timer(limit_s, give_up)
         timer.start()
@@ -54,12 +59,18 @@ def run_section(
         finally:
             timer.cancel()
             if process.poll() is None:
-                process.kill()
+                end_group(process)
     if timed_out.is_set():
         reason = f"ended at its limit of {limit_s:.0f} s after {rows} rows"
     elif code != 0:
         reason = f"exit code {code} after {rows} rows: {last_line(log)}"
     return Outcome(rows, reason)
+
+
+def end_group(process: "subprocess.Popen[str]") -> None:
+    """Kill the process and the compilers that it started: they hold its output open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def last_line(log: Path) -> str:

@@ -1,8 +1,8 @@
 """A paged KV cache in one of four formats, and the plain reference that reads it.
 
 Layout: keys and values are [pages, kv_heads, page_size, head_dim] each (INT4: head_dim / 2 bytes, the low
-nibble of byte d is dimension d, the high one dimension d + head_dim / 2). INT8 and INT4 carry one float32 scale
-per token and head, FP8 none. Pages are handed out in random order, as an allocator does after some time.
+nibble of byte d is dimension d, the high one dimension d + head_dim / 2). INT8 and INT4 carry one float32
+scale per token and head, FP8 none. Pages come in random order, as an allocator hands them out after some time.
 """
 
 import importlib
