@@ -8,7 +8,6 @@ import numpy as np
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile, Mapping, Workload
-from sim.device.cta import Log
 from sim.errors import InputError
 from sim.lowering.attention import build_attention
 from sim.lowering.candidates import Candidate, candidates
@@ -33,6 +32,8 @@ class Task:
     attention: str
     step: Step
     profiles: Sequence[KernelProfile]
+    ideal: str = ""
+    """Name of the what-if that this run is for, or nothing."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def _one_wave(units: Units, cut: Cut, slots: int) -> Units:
     return Units(**{name: getattr(short, name)[keep] for name in Units.__dataclass_fields__})
 
 
-def run_attention(task: Task, choice: Choice | None = None, log: Log | None = None) -> AttentionRun:
+def run_attention(task: Task, choice: Choice | None = None, record_order: bool = False) -> AttentionRun:
     """Simulate the kernel with its best mapping (or a given one)."""
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
     choice = choice or find_mapping(task, addresses)
@@ -122,6 +123,6 @@ def run_attention(task: Task, choice: Choice | None = None, log: Log | None = No
         task.step.formats,
         how=task.workload.launch,
         warm=task.workload.l2_state == "warm",
-        log=log,
+        record_order=record_order,
     )
     return AttentionRun(choice, units, tuple(launches), outcome)

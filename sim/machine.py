@@ -1,15 +1,16 @@
 """Build the modelled device and run launches on it: the one place that wires components together."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import simpy
 
 from sim.accounting import Phase, account_sms
 from sim.config.hardware import Hardware
-from sim.device.cta import Context, Job, Log
+from sim.device.cta import Context, Job
 from sim.device.dispatch import run_grid
+from sim.device.order import Order
 from sim.device.recorder import Recorder
 from sim.device.sm import Sm
 from sim.device.stage_times import PS_PER_NS, stage_times
@@ -18,6 +19,7 @@ from sim.errors import StuckError
 from sim.lowering.launch import Launch
 from sim.memory.fetches import FetchTable
 from sim.memory.plane import MemoryPlane
+from sim.memory.stamps import Stamp
 
 PageGate = Callable[[int], simpy.Event | None]
 
@@ -31,8 +33,13 @@ class RunOutcome:
     account: dict[str, float]
     """SM-picoseconds by cause."""
     counters: dict[str, int]
-    stamps: np.ndarray
-    windows: int
+    arrivals_ps: np.ndarray
+    """[F] when each fetch was complete at its SM."""
+    orders: tuple[Order, ...] = ()
+    """Per launch, when asked for."""
+    tier_bytes: dict[str, int] = field(default_factory=dict)
+    """`tier.<name>.in` and `.out`."""
+    tier_kind_bytes: dict[str, int] = field(default_factory=dict)
 
 
 def join_tables(launches: Sequence[Launch]) -> tuple[FetchTable, list[int]]:
@@ -92,7 +99,7 @@ def run_launches(
     *,
     how: str = "graph",
     warm: bool = False,
-    log: Log | None = None,
+    record_order: bool = False,
     page_gate: Callable[[simpy.Environment, MemoryPlane], PageGate] | None = None,
     window_scale: float = 1.0,
 ) -> RunOutcome:
@@ -104,19 +111,22 @@ def run_launches(
     table, offsets = join_tables(launches)
     plane = MemoryPlane(env, hw, table, window_scale=window_scale)
     if warm:
-        pass
+        plane.warm_fetches(*_warming_order(launches, offsets, hw))
     recorder = Recorder()
     sms = [Sm(index, recorder) for index in range(hw.sm.count)]
     gate = page_gate(env, plane) if page_gate else _all_resident
-    context = Context(env, plane, recorder, TileWait(plane), gate, log)
+    waits = TileWait(plane)
     gap, cta_ps = launch_gap_ps(hw, how), round(hw.launch.cta_ns * PS_PER_NS)
     ends: list[int] = []
+    orders: list[Order] = []
     phases: list[Phase] = []
     for launch, offset in zip(launches, offsets, strict=True):
         begin = int(env.now)
+        orders.append(Order.of(launch))
+        context = Context(env, plane, recorder, waits, gate, orders[-1] if record_order else None)
         job = make_job(launch, formats, hw, offset)
         grid = env.process(
-            _after(env, gap, lambda j=job, n=launch.ctas_per_sm: run_grid(context, j, sms, n, cta_ps))
+            _after(env, gap, lambda c=context, j=job, n=launch.ctas_per_sm: run_grid(c, j, sms, n, cta_ps))
         )
         _run_until(env, grid, plane)
         cause = "dependency" if ends else "launch"
@@ -127,9 +137,26 @@ def run_launches(
         launch_ends_ps=tuple(ends),
         account=account_sms(recorder.rows(), hw.sm.count, ends[-1], phases),
         counters=plane.counters,
-        stamps=plane.stamps,
-        windows=plane.windows if hasattr(plane, "windows") else 0,
+        arrivals_ps=plane.stamps[:, Stamp.SM_ARRIVE],
+        orders=tuple(orders) if record_order else (),
     )
+
+
+def _warming_order(
+    launches: Sequence[Launch], offsets: list[int], hw: Hardware
+) -> tuple[np.ndarray, np.ndarray]:
+    """(fetch, SM) of one identical run, in grid order: CTAs breadth first over the slots, tiles in turn."""
+    fetches: list[np.ndarray] = []
+    sms: list[np.ndarray] = []
+    for launch, offset in zip(launches, offsets, strict=True):
+        ctas = launch.ctas
+        cta = np.repeat(np.arange(ctas.count), np.diff(ctas.tile_ptr))
+        rank = np.arange(launch.tiles) - ctas.tile_ptr[cta]
+        wave = cta // (hw.sm.count * launch.ctas_per_sm)
+        order = np.lexsort((cta, rank, wave))
+        fetches += [order + offset, ctas.output[ctas.output >= 0].astype(np.int64) + offset]
+        sms += [cta[order] % hw.sm.count, np.flatnonzero(ctas.output >= 0) % hw.sm.count]
+    return np.concatenate(fetches), np.concatenate(sms)
 
 
 def _all_resident(_tile: int) -> None:

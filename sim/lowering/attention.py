@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels_ref.trace import DEVICE, Step
+from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.formats import KV_STORAGE
 from sim.lowering.cut import Cut
@@ -205,6 +205,7 @@ def build_attention(
         epilogue_clk=cut.profile.epilogue_clk,
         tile_issue_clk=cut.profile.tile_issue_clk,
         barrier_clk=cut.profile.barrier_clk,
+        scale_bytes=scale_bytes(step, tiles, cut),
         streams=2 if cut.profile.overlap == "pingpong" else 1,
     )
 
@@ -239,5 +240,10 @@ def fetch_table(
     return replace(table, entry_ptr=np.concatenate([entries.ptr, pad]), entry_addr=entries.address)
 
 
-def resident(step: Step) -> bool:
-    return bool((step.frame_residency == DEVICE).all())
+def scale_bytes(step: Step, tiles: Tiles, cut: Cut) -> int:
+    """Scale metadata among the bytes that the tiles fetch."""
+    g = step.geometry
+    dims = (g.head_dim,) if g.latent else (g.head_dim, g.value_dim)
+    per_token = np.array([sum(KV_STORAGE[f].scale_bytes_for(d) for d in dims) for f in step.formats])
+    pieces = tiles.pieces
+    return int((pieces.tokens * per_token[step.frame_format[pieces.frame]]).sum()) * cut.kv_heads_per_cta

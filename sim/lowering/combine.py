@@ -5,6 +5,7 @@ One CTA takes up to COMBINE_ROWS output rows of one group; it reads one FP32 row
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.lowering.attention import OUTPUT_BYTES, PARTIAL_BYTES, fetch_table
@@ -19,6 +20,14 @@ COMBINE_ROWS = 8
 COMBINE_CTAS_PER_SM = 8
 OPS_PER_VALUE = 2
 """FP32 multiply and add for each partial value."""
+
+
+def combine_starts(units: Units, cut: Cut) -> NDArray[np.int64]:
+    """First combine CTA of each split group, in the order of the groups' first splits."""
+    first = np.flatnonzero((units.split == 0) & (units.splits > 1))
+    blocks = -(-units.rows[first] * cut.kv_heads_per_cta // COMBINE_ROWS)
+    starts: NDArray[np.int64] = np.cumsum(blocks) - blocks
+    return starts
 
 
 def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> Launch | None:

@@ -66,7 +66,7 @@ def gemm_time(gemm: Gemm, model: Model, hw: Hardware) -> GemmTime:
     tile_ns = 2 * min(TILE, max(16, gemm.m)) * TILE * gemm.k / rate / hw.sm.clock_ghz
     size = round(gemm.n * gemm.k * model.weight_bytes) + VALUE_BYTES * gemm.m * (gemm.k + gemm.n)
     compute = waves * tile_ns
-    memory = size / peak_gb_s(hw.hbm)
+    memory = size / min(peak_gb_s(hw.hbm), hw.l2.bandwidth_gb_s)
     tensor = tiles * tile_ns
     return GemmTime(
         time_ns=max(compute, memory),

@@ -73,6 +73,8 @@ class Launch:
     epilogue_clk: float
     tile_issue_clk: float
     barrier_clk: float
+    scale_bytes: int = 0
+    """Scale metadata among the bytes that its tiles fetch."""
     streams: int = 1
     """Independent instruction streams of a CTA that share its tiles (2: ping-pong)."""
 

@@ -25,6 +25,11 @@ class Units:
     """First KV head."""
     rows: Int64
     """Query rows per KV head in this CTA."""
+    head_group: Int64
+    """Which of the grid's divisions over heads."""
+    q_first: Int64
+    """First new token of the query block, and how many."""
+    q_count: Int64
     output_row: Int64
     """Index of the first output row in [sum(q_len) x q_heads]."""
     lo: Int64
@@ -72,6 +77,9 @@ def attention_units(step: Step, cut: Cut) -> Units:
         sequence=sequence[split_owner],
         head=head[split_owner],
         rows=rows[split_owner],
+        head_group=head_block[split_owner],
+        q_first=q_first[split_owner],
+        q_count=(q_last - q_first)[split_owner],
         output_row=output_row[split_owner],
         lo=chunk_lo,
         hi=chunk_hi,

@@ -1,0 +1,155 @@
+"""One simulated kernel as plain sums: time, account, bytes, operations, bounds, mapping. Steps add these up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sim.attention_run import AttentionRun, Task
+from sim.bounds import attention_bounds_ns
+from sim.causes import CAUSES
+from sim.lowering.launch import Launch
+from sim.lowering.occupancy import KIB
+from sim.work import step_work
+
+PS_PER_NS = 1000
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What the SMs executed, padding included."""
+
+    tensor_flops: int = 0
+    exps: int = 0
+    unpack_values: int = 0
+    sram_bytes: int = 0
+
+    def __add__(self, other: "Operations") -> "Operations":
+        return Operations(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
+
+    def times(self, count: int) -> "Operations":
+        return Operations(*(count * value for value in _values(self)))
+
+
+def _values(operations: Operations) -> tuple[int, int, int, int]:
+    return operations.tensor_flops, operations.exps, operations.unpack_values, operations.sram_bytes
+
+
+@dataclass(frozen=True)
+class KernelReport:
+    """Sums of one kernel (or of several in a row)."""
+
+    time_ns: float
+    account: Mapping[str, float]
+    """SM-ns by cause, all causes."""
+    bytes: Mapping[str, int]
+    operations: Operations
+    bounds_ns: Mapping[str, float]
+    counters: Mapping[str, float]
+    mapping: Mapping[str, Any] = field(default_factory=dict)
+    tier_bytes: Mapping[str, int] = field(default_factory=dict)
+    """Bytes moved by kind of tier."""
+
+
+def operations(launches: Sequence[Launch]) -> Operations:
+    total = Operations()
+    for launch in launches:
+        w = launch.work
+        total += Operations(
+            tensor_flops=int(w.qk_flops.sum() + w.pv_flops.sum()),
+            exps=int(w.exps.sum()),
+            unpack_values=int(w.unpack_values.sum()),
+            sram_bytes=int(w.sram_bytes.sum() + w.packed_bytes.sum()),
+        )
+    return total
+
+
+def moved_bytes(task: Task, run: AttentionRun) -> dict[str, int]:
+    """The `bytes` section of a result for one attention kernel."""
+    c = run.outcome.counters
+    return {
+        "hbm_read": c["hbm_read"],
+        "hbm_write": c["hbm_write"],
+        "l2_read": c["l2_read"],
+        "l2_write": c["l2_write"],
+        "l2_hit": c["l2_hit"],
+        "l2_miss": c["l2_miss"],
+        "wanted": c["wanted"],
+        "sram_fill": c["l2_read"],
+        "block_table": c["requested_metadata"] + c["assist_walks"] * task.hw.l2.sector_bytes,
+        "scales": run.launches[0].scale_bytes,
+    } | dict(run.outcome.tier_bytes)
+
+
+def attention_mapping(run: AttentionRun) -> dict[str, Any]:
+    """The `mapping` section: the cut, its storage arithmetic, what else was tried."""
+    candidate = run.choice.candidate
+    fits = candidate.footprint
+    cut = candidate.cut
+    return cut.summary() | {
+        "ctas": sum(launch.ctas.count for launch in run.launches),
+        "tiles": sum(launch.tiles for launch in run.launches),
+        "sram_kib_per_cta": fits.sram_bytes / KIB,
+        "sram_kib_used_per_sm": fits.sram_bytes * cut.ctas_per_sm / KIB,
+        "sram_occupancy": fits.sram_bytes * cut.ctas_per_sm / fits.sram_limit_bytes,
+        "registers_kib_per_cta": fits.register_bytes / KIB,
+        "arithmetic": fits.arithmetic(),
+        "mma": run.launches[0].mma,
+        "expand_in": cut.profile.expand_in,
+        "candidates_considered": run.choice.considered,
+        "probed": [tried.summary() | {"estimate_ns": time} for tried, time in run.choice.tried],
+    }
+
+
+def report_attention(task: Task, run: AttentionRun) -> KernelReport:
+    work = step_work(task.step)
+    outcome = run.outcome
+    bounds = attention_bounds_ns(work, task.step.formats, task.hw, warm=task.workload.l2_state == "warm")
+    counters: dict[str, float] = dict(outcome.counters)
+    counters |= {"ctas": run.launches[0].ctas.count, "tiles": run.launches[0].tiles}
+    return KernelReport(
+        time_ns=outcome.time_ps / PS_PER_NS,
+        account={cause: value / PS_PER_NS for cause, value in outcome.account.items()},
+        bytes=moved_bytes(task, run),
+        operations=operations(run.launches),
+        bounds_ns=bounds,
+        counters=counters,
+        mapping=attention_mapping(run),
+        tier_bytes=outcome.tier_kind_bytes,
+    )
+
+
+def scaled(report: KernelReport, count: int) -> KernelReport:
+    """`count` equal kernels, one after the other."""
+    return replace(
+        report,
+        time_ns=report.time_ns * count,
+        account={cause: value * count for cause, value in report.account.items()},
+        bytes={name: value * count for name, value in report.bytes.items()},
+        operations=report.operations.times(count),
+        bounds_ns={name: value * count for name, value in report.bounds_ns.items()},
+        counters={name: value * count for name, value in report.counters.items()},
+        tier_bytes={name: value * count for name, value in report.tier_bytes.items()},
+    )
+
+
+def _sum(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    names = list(dict.fromkeys(name for part in parts for name in part))
+    return {name: sum(part.get(name, 0) for part in parts) for name in names}
+
+
+def joined(reports: Sequence[KernelReport], mapping: Mapping[str, Any]) -> KernelReport:
+    """Kernels in a row: everything adds up."""
+    total = Operations()
+    for report in reports:
+        total += report.operations
+    account = _sum([r.account for r in reports])
+    return KernelReport(
+        time_ns=sum(r.time_ns for r in reports),
+        account={cause: account.get(cause, 0.0) for cause in CAUSES},
+        bytes=_sum([r.bytes for r in reports]),
+        operations=total,
+        bounds_ns=_sum([r.bounds_ns for r in reports]),
+        counters=_sum([r.counters for r in reports]),
+        mapping=mapping,
+        tier_bytes=_sum([r.tier_bytes for r in reports]),
+    )

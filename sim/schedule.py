@@ -1,0 +1,134 @@
+"""The simulated order of an attention run as event columns, for the functional replay.
+
+Event numbers are those of the replay's contract: what a machine did, without time units other than ps and
+without values. Each CTA group over heads counts as one head of the replay.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels_ref.trace import Step
+from sim.attention_run import AttentionRun
+from sim.lowering.combine import combine_starts
+
+FETCH_DONE, TILE_CONSUMED, PARTIAL_DONE, MERGED, APPEND, MIGRATE_IN = 0, 1, 2, 3, 4, 7
+Columns = dict[str, NDArray[np.int64]]
+NAMES = (
+    "time_ps",
+    "kind",
+    "cta",
+    "tile",
+    "seq",
+    "kv_head",
+    "split",
+    "page_first",
+    "page_count",
+    "token_first",
+    "token_count",
+    "frame",
+    "q_first",
+    "q_count",
+)
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A page that was brought in: the frame, and when it was there."""
+
+    frame: NDArray[np.int64]
+    time_ps: NDArray[np.int64]
+
+
+def _rows(count: int, **values: NDArray[np.int64] | int) -> Columns:
+    blank = {name: np.full(count, 0 if name == "q_first" else -1, np.int64) for name in NAMES}
+    return blank | {name: np.broadcast_to(np.asarray(v, np.int64), (count,)) for name, v in values.items()}
+
+
+def replay_step(step: Step, run: AttentionRun) -> Step:
+    """The step as the replay sees it: one KV head and one query head per CTA group."""
+    groups = int(run.units.head_group.max()) + 1
+    return replace(step, geometry=replace(step.geometry, q_heads=groups, kv_heads=groups))
+
+
+def _tile_events(step: Step, run: AttentionRun) -> list[Columns]:
+    launch, units, order = run.launches[0], run.units, run.outcome.orders[0]
+    ctas = np.repeat(np.arange(launch.ctas.count), np.diff(launch.ctas.tile_ptr))
+    lo = launch.work.token_first.astype(np.int64)
+    hi = lo + launch.work.tokens
+    page = lo // step.page_tokens
+    common = {
+        "cta": ctas,
+        "tile": np.arange(launch.tiles),
+        "seq": units.sequence[ctas],
+        "kv_head": units.head_group[ctas],
+        "page_first": page,
+        "page_count": -(-hi // step.page_tokens) - page,
+        "token_first": lo,
+        "token_count": hi - lo,
+    }
+    query = {"split": units.split[ctas], "q_first": units.q_first[ctas], "q_count": units.q_count[ctas]}
+    arrived = run.outcome.arrivals_ps[: launch.tiles]
+    return [
+        _rows(launch.tiles, time_ps=arrived, kind=FETCH_DONE, **common),
+        _rows(launch.tiles, time_ps=order.consumed_ps, kind=TILE_CONSUMED, **common, **query),
+    ]
+
+
+def _output_events(run: AttentionRun) -> list[Columns]:
+    units, outcome = run.units, run.outcome
+    finished = outcome.orders[0].finished_ps
+    output = {
+        "seq": units.sequence,
+        "kv_head": units.head_group,
+        "q_first": units.q_first,
+        "q_count": units.q_count,
+    }
+    partial = _rows(
+        len(finished),
+        time_ps=finished,
+        kind=PARTIAL_DONE,
+        cta=np.arange(len(finished)),
+        split=units.split,
+        **output,
+    )
+    leader = np.flatnonzero(units.split == 0)
+    merged = finished[leader].copy()
+    if len(run.launches) > 1:
+        split = np.flatnonzero(units.splits[leader] > 1)
+        merged[split] = np.maximum.reduceat(
+            outcome.orders[1].finished_ps, combine_starts(units, run.choice.candidate.cut)
+        )
+    done = {name: values[leader] for name, values in output.items()}
+    return [partial, _rows(len(leader), time_ps=merged, kind=MERGED, **done)]
+
+
+def schedule_columns(step: Step, run: AttentionRun, migrations: Migration | None = None) -> Columns:
+    """All events in time order (ties: fetch, consume, partial, merge)."""
+    appends = step.appends.astype(np.int64)
+    parts = [
+        _rows(
+            len(appends),
+            time_ps=0,
+            kind=APPEND,
+            seq=appends[:, 0],
+            token_first=appends[:, 1],
+            token_count=1,
+            frame=appends[:, 2],
+        )
+    ]
+    if migrations is not None:
+        parts.append(
+            _rows(
+                len(migrations.frame),
+                time_ps=migrations.time_ps,
+                kind=MIGRATE_IN,
+                page_first=migrations.frame,
+                frame=migrations.frame,
+            )
+        )
+    parts += _tile_events(step, run) + _output_events(run)
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+    order = np.argsort(joined["time_ps"], kind="stable")
+    return {name: column[order] for name, column in joined.items()}

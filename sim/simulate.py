@@ -1,0 +1,243 @@
+"""One simulation: a step of the engine on a machine, as a Result.
+
+A kernel workload is one launch (with its split reduction). A step workload simulates the attention of one layer in
+full and counts it once per layer, since layers differ in data only; GEMMs and collectives come beside it.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+from kernels_ref.trace import Step
+from sim.attention_run import AttentionRun, Task, run_attention
+from sim.bounds import attention_bounds_ns, check_not_beaten
+from sim.config.hardware import Hardware
+from sim.config.workload import KernelProfile, Model, Workload
+from sim.cost.area import area_mm2
+from sim.cost.energy import Events, energy_j
+from sim.errors import InputError
+from sim.kernel_report import KernelReport, joined, report_attention, scaled
+from sim.kv_report import kv_report
+from sim.layer import report_around
+from sim.memory.params import peak_gb_s
+from sim.result import Result
+from sim.state_run import report_state
+from sim.whatif import WHAT_IF, ideal_profiles, idealise
+from sim.work import step_work
+
+FIDELITIES = ("full", "bound")
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that decides a result. `step` is None for models without attention."""
+
+    hw: Hardware
+    workload: Workload
+    model: Model
+    profiles: list[KernelProfile]
+    step: Step | None
+    seed: int = 0
+    ideal: str = ""
+
+
+Verify = Callable[[AttentionRun], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """The sums of a run, and the attention run behind them where there was one."""
+
+    report: KernelReport
+    attention: AttentionRun | None
+
+
+def attention_layers(model: Model) -> int:
+    return 0 if model.attention == "ssm" else model.layers // model.attention_every
+
+
+def run_case(case: Case, record_order: bool = False) -> Simulated:
+    """Simulate at full fidelity."""
+    attention, parts = None, []
+    whole_step = case.workload.kind == "step"
+    if case.step is not None:
+        kind = "gqa" if case.model.attention == "hybrid" else case.model.attention
+        task = Task(case.hw, case.workload, kind, case.step, case.profiles, case.ideal)
+        attention = run_attention(task, record_order=record_order)
+        report = report_attention(task, attention)
+        check_not_beaten(report.time_ns, dict(report.bounds_ns))
+        parts.append(scaled(report, attention_layers(case.model) if whole_step else 1))
+    if case.step is None or (whole_step and case.model.attention == "hybrid"):
+        state = report_state(case.model, case.workload, case.profiles, case.hw)
+        check_not_beaten(state.time_ns, dict(state.bounds_ns))
+        parts.append(scaled(state, case.model.layers - attention_layers(case.model) if whole_step else 1))
+    if whole_step:
+        tokens = new_tokens(case)
+        parts += report_around(tokens, case.workload.batch, case.model, case.workload, case.hw)
+    return Simulated(joined(parts, parts[0].mapping), attention)
+
+
+def new_tokens(case: Case) -> int:
+    return int(case.step.q_len.sum()) if case.step is not None else case.workload.batch * case.workload.q_len
+
+
+def simulate_case(
+    case: Case, *, fidelity: str = "full", what_if: bool = False, verify: Verify | None = None
+) -> Result:
+    """Run a case. Raises InputError for what cannot run, StuckError and SelfCheckError as their names say."""
+    started = time.perf_counter()
+    kv = kv_report(case.step, case.model, case.workload, case.hw) if case.step is not None else {}
+    if fidelity == "bound":
+        return _bound_result(case, kv, started)
+    simulated = run_case(case, record_order=verify is not None)
+    gains = what_if_gains(case, simulated.report.time_ns) if what_if else None
+    checked = verify(simulated.attention) if verify and simulated.attention else None
+    report = simulated.report
+    bound = max(report.bounds_ns.values())
+    area = sum(report.account.values())
+    return Result(
+        **_echo(case, "full"),
+        mapping=dict(report.mapping),
+        time_ns=report.time_ns,
+        steps=1,
+        tokens=_tokens(case),
+        bounds_ns=dict(report.bounds_ns),
+        bound_ns=bound,
+        speed_of_light=bound / report.time_ns,
+        bytes={name: int(value) for name, value in report.bytes.items()},
+        bandwidth_gb_s=_bandwidths(report),
+        utilisation=_utilisation(report, case.hw),
+        stalls={cause: value / area for cause, value in report.account.items()},
+        counters=dict(report.counters),
+        kv=kv,
+        energy_j=energy_j(_events(report), case.hw),
+        area_mm2=area_mm2(case.hw),
+        sampling={"mode": "full", "relative_ci95": 0.0},
+        what_if=gains,
+        verify=checked,
+        wall_s=time.perf_counter() - started,
+    )
+
+
+def what_if_gains(case: Case, time_ns: float) -> dict[str, float]:
+    """Speed-up of each ideal resource, the mapping searched again for each."""
+    gains: dict[str, float] = {}
+    for name in WHAT_IF:
+        hw = idealise(name, case.hw, _whole_context_kib(case))
+        ideal = replace(case, hw=hw, profiles=ideal_profiles(name, case.profiles), ideal=name)
+        gains[name] = time_ns / run_case(ideal).report.time_ns
+    return gains
+
+
+def _whole_context_kib(case: Case) -> int:
+    """SRAM that holds the longest context's tiles of one KV head on every SM: more could not be used."""
+    if case.step is None:
+        return case.hw.sm.sram_kib
+    g = case.step.geometry
+    return int(case.step.context.max()) * (g.head_dim + g.value_dim) * 2 // 1024 + case.hw.sm.sram_kib
+
+
+def _echo(case: Case, fidelity: str) -> dict[str, Any]:
+    workload = case.workload.model_dump(mode="json") | {"model": case.model.model_dump(mode="json")}
+    if case.step is not None:
+        lengths = case.step.context
+        workload["contexts"] = {
+            "min": int(lengths.min()),
+            "mean": float(lengths.mean()),
+            "max": int(lengths.max()),
+        }
+    return {
+        "pagewalk_version": version("pagewalk"),
+        "seed": case.seed,
+        "fidelity": fidelity,
+        "hardware": case.hw.model_dump(mode="json"),
+        "workload": workload,
+    }
+
+
+def _tokens(case: Case) -> int | None:
+    return new_tokens(case) if case.workload.kind == "step" else None
+
+
+def _bandwidths(report: KernelReport) -> dict[str, float]:
+    moved, time_ns = report.bytes, report.time_ns
+    rates = {
+        "hbm": (moved.get("hbm_read", 0) + moved.get("hbm_write", 0)) / time_ns,
+        "l2": (moved.get("l2_read", 0) + moved.get("l2_write", 0)) / time_ns,
+        "sram_fill": moved.get("sram_fill", 0) / time_ns,
+    }
+    tiers = {name: value / time_ns for name, value in moved.items() if name.startswith("tier.")}
+    return rates | tiers
+
+
+def _utilisation(report: KernelReport, hw: Hardware) -> dict[str, float]:
+    clocks = report.time_ns * hw.sm.clock_ghz * hw.sm.count
+    rates = _bandwidths(report)
+    tensor = hw.sm.tensor_flop_per_clk.get(report.mapping.get("mma", "fp16")) or max(
+        hw.sm.tensor_flop_per_clk.values()
+    )
+    ops = report.operations
+    return {
+        "hbm": rates["hbm"] / peak_gb_s(hw.hbm),
+        "l2": rates["l2"] / hw.l2.bandwidth_gb_s,
+        "noc": report.bytes.get("sram_fill", 0) / (clocks * hw.noc.port_bytes_per_clk),
+        "tensor": ops.tensor_flops / (clocks * tensor),
+        "exp": ops.exps / (clocks * hw.sm.exp_per_clk),
+        "unpack": report.account["unpack"] / (report.time_ns * hw.sm.count),
+        "sram": ops.sram_bytes / (clocks * hw.sm.sram_bytes_per_clk),
+    }
+
+
+def _events(report: KernelReport) -> Events:
+    moved = report.bytes
+    l2 = moved.get("l2_read", 0) + moved.get("l2_write", 0)
+    return Events(
+        hbm_bytes=moved.get("hbm_read", 0) + moved.get("hbm_write", 0),
+        l2_bytes=l2,
+        noc_bytes=l2,
+        sram_bytes=report.operations.sram_bytes,
+        tensor_flops=report.operations.tensor_flops,
+        exps=report.operations.exps,
+        unpack_values=report.operations.unpack_values,
+        tier_bytes=report.tier_bytes,
+        time_ns=report.time_ns,
+    )
+
+
+def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result:
+    """`--fidelity bound`: the analytic floor as the answer, without a simulation."""
+    if case.step is None:
+        raise InputError("--fidelity bound: models without attention are simulated only; allowed: full")
+    warm = case.workload.l2_state == "warm"
+    bounds = attention_bounds_ns(step_work(case.step), case.step.formats, case.hw, warm=warm)
+    if case.workload.kind == "step":
+        bounds = {name: value * attention_layers(case.model) for name, value in bounds.items()}
+        for part in report_around(new_tokens(case), case.workload.batch, case.model, case.workload, case.hw):
+            for name, value in part.bounds_ns.items():
+                bounds[name] = bounds.get(name, 0.0) + value
+    bound = max(bounds.values())
+    work = step_work(case.step)
+    return Result(
+        **_echo(case, "bound"),
+        mapping={},
+        time_ns=bound,
+        steps=1,
+        tokens=_tokens(case),
+        bounds_ns=bounds,
+        bound_ns=bound,
+        speed_of_light=1.0,
+        bytes={"hbm_read": work.kv_bytes + work.query_bytes},
+        bandwidth_gb_s={},
+        utilisation={},
+        stalls=None,
+        counters={},
+        kv=dict(kv),
+        energy_j=None,
+        area_mm2=area_mm2(case.hw),
+        sampling={"mode": "bound", "relative_ci95": None},
+        what_if=None,
+        verify=None,
+        wall_s=time.perf_counter() - started,
+    )

@@ -1,0 +1,37 @@
+"""The state update of one SSM layer on one machine, as a kernel report."""
+
+from sim.config.hardware import Hardware
+from sim.config.workload import KernelProfile, Model, Workload
+from sim.errors import InputError
+from sim.kernel_report import PS_PER_NS, KernelReport, operations
+from sim.lowering.ssm import build_state_update, state_bytes
+from sim.machine import run_launches
+from sim.memory.params import peak_gb_s
+
+
+def report_state(
+    model: Model, workload: Workload, profiles: list[KernelProfile], hw: Hardware
+) -> KernelReport:
+    """Simulate the update of all sequences' states. Raises InputError when no profile knows SSM layers."""
+    profile = next((p for p in profiles if "ssm" in p.attention), None)
+    if profile is None:
+        raise InputError("workload.kernel: no kernel profile for ssm layers")
+    launch = build_state_update(model, workload.batch, workload.tensor_parallel, profile, hw)
+    outcome = run_launches(hw, [launch], ("fp16",), how=workload.launch, warm=workload.l2_state == "warm")
+    size = state_bytes(model, workload.batch, workload.tensor_parallel)
+    cached = hw.l2.capacity_mib * 2**20 if workload.l2_state == "warm" else 0
+    c = outcome.counters
+    names = ("hbm_read", "hbm_write", "l2_read", "l2_write", "l2_hit", "l2_miss", "wanted")
+    return KernelReport(
+        time_ns=outcome.time_ps / PS_PER_NS,
+        account={cause: value / PS_PER_NS for cause, value in outcome.account.items()},
+        bytes={name: c[name] for name in names} | {"sram_fill": c["l2_read"], "block_table": 0, "scales": 0},
+        operations=operations([launch]),
+        bounds_ns={
+            "hbm": max(0.0, size - cached) / peak_gb_s(hw.hbm),
+            "l2": size / hw.l2.bandwidth_gb_s,
+            "noc": size / (hw.sm.count * hw.sm.clock_ghz * hw.noc.port_bytes_per_clk),
+        },
+        counters=dict(c) | {"ctas": launch.ctas.count, "tiles": launch.tiles},
+        mapping={"kernel": profile.name, "ctas_per_sm": launch.ctas_per_sm, "ctas": launch.ctas.count},
+    )
