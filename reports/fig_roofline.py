@@ -1,11 +1,12 @@
 """Roofline: useful work per byte against work per second, with each ceiling named (Williams et al., 2009)."""
 
+from math import atan, degrees
 from typing import Any
 
 from reports.canvas import finish, legend_right
 from reports.layout import layout, panels, text_of
 from reports.palette import SERIES_COLOURS, SERIES_MARKERS
-from reports.quantities import hbm_peak_gb_s, intensity, tensor_peak_flop_per_ns, useful_flops
+from reports.quantities import hbm_peak_gb_s, intensity, tensor_ceiling, useful_flops
 from reports.study import Study
 from reports.units import axis_name
 from sim.result import Result
@@ -71,36 +72,34 @@ def draw(study: Study) -> Any:
 
 def _span(results: list[Result]) -> tuple[float, float]:
     """From a fifth of the lowest intensity to past the ridge."""
-    lowest = min(x for r in results if (x := intensity(r)) is not None)
-    ridge = max(1e3 * (tensor_peak_flop_per_ns(r) or 1) / (1e3 * (hbm_peak_gb_s(r) or 1)) for r in results)
-    highest = max(x for r in results if (x := intensity(r)) is not None)
-    return lowest / 5, 4 * max(ridge, highest)
+    placed = [x for r in results if (x := intensity(r)) is not None]
+    ridges = [c[1] / p for r in results if (c := tensor_ceiling(r)) and (p := hbm_peak_gb_s(r))]
+    return min(placed) / 5, 4 * max(ridges + placed)
 
 
 def _ceilings(axes: Any, results: list[Result], span: tuple[float, float]) -> None:
+    """Sloped: device memory; flat: tensor cores in the formats used. 1 FLOP/ns is 1e-3 TFLOP/s."""
     bandwidths = sorted({round(peak, 1) for r in results if (peak := hbm_peak_gb_s(r)) is not None})
-    flops = sorted({round(peak, 3) for r in results if (peak := tensor_peak_flop_per_ns(r)) is not None})
-    top = max(flops) / 1e3 if flops else float("inf")
+    ceilings = dict(c for r in results if (c := tensor_ceiling(r)) is not None)
+    highest = max(ceilings.values(), default=float("inf"))
     for bandwidth in bandwidths:
-        end = min(span[1], 1e3 * top / bandwidth)
+        end = min(span[1], highest / bandwidth)
         axes.plot([span[0], end], [bandwidth * span[0] / 1e3, bandwidth * end / 1e3], color="#333333", lw=1.2)
+        x = span[0] * (end / span[0]) ** 0.55
         axes.annotate(
             f"device memory {bandwidth:.0f} GB/s",
-            (span[0] * 1.3, bandwidth * span[0] * 1.3 / 1e3),
-            (0, 5),
-            textcoords="offset points",
-            rotation=38,
-            rotation_mode="anchor",
-            fontsize=8,
-        )
-    for peak in flops:
-        start = 1e3 * (peak / 1e3) / max(bandwidths)
-        axes.plot([start, span[1]], [peak / 1e3] * 2, color="#333333", lw=1.2)
-        axes.annotate(
-            f"tensor {peak / 1e3:.0f} TFLOP/s",
-            (span[1], peak / 1e3),
+            (x, bandwidth * x / 1e3),
             (-4, 4),
             textcoords="offset points",
-            ha="right",
+            rotation=degrees(atan(bandwidth / 1e3)),
+            rotation_mode="anchor",
+            transform_rotates_text=True,
+            ha="left",
             fontsize=8,
+        )
+    for name, peak in sorted(ceilings.items(), key=lambda item: item[1]):
+        axes.plot([peak / max(bandwidths), span[1]], [peak / 1e3] * 2, color="#333333", lw=1.2)
+        text = f"tensor {name.upper()} {peak / 1e3:.0f} TFLOP/s"
+        axes.annotate(
+            text, (span[1], peak / 1e3), (-4, 4), textcoords="offset points", ha="right", fontsize=8
         )

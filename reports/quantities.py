@@ -5,9 +5,8 @@ from typing import Any
 
 from sim.result import Result
 
-KIB = 1024
-MMA_OF_FORMAT = {"fp8_e4m3": "fp8", "fp8_e5m2": "fp8", "int8": "int8", "mxfp4": "fp4", "nvfp4": "fp4"}
-"""Tensor-core format that a KV format could feed directly; the others multiply as FP16."""
+KNOWN_16_BIT = ("fp16", "bf16")
+FOUR_BIT = ("int4", "mxfp4", "nvfp4")
 
 
 def hbm_peak_gb_s(result: Result) -> float | None:
@@ -17,19 +16,56 @@ def hbm_peak_gb_s(result: Result) -> float | None:
 
 
 def useful_flops(result: Result) -> float | None:
-    """Useful FLOPs of the run: what the tensor bound takes at the tensor peak."""
-    bound, peak = result.bounds_ns.get("tensor"), tensor_peak_flop_per_ns(result)
-    return bound * peak if bound and peak else None
+    """Useful FLOPs of a kernel: the tensor bound times the rate that it divides by.
 
-
-def tensor_peak_flop_per_ns(result: Result) -> float | None:
-    """Dense tensor peak of the format that the kernel multiplies in (FP16 unless the mapping names it)."""
-    sm = result.hardware.get("sm")
-    if not sm:
+    That rate is the fastest at which the stored KV formats could be multiplied: 16 bit always, 8 bit when
+    they are narrower than 16 bit, 4 bit when they are stored in 4. None for steps, whose bound has several.
+    """
+    bound, per_clk = result.bounds_ns.get("tensor"), _fastest_rate(result)
+    if not bound or per_clk is None or result.workload.get("kind") != "kernel":
         return None
-    rates: dict[str, float] = sm["tensor_flop_per_clk"]
-    rate = rates.get(str(result.mapping.get("mma", "fp16")), rates.get("fp16"))
-    return rate * sm["clock_ghz"] * sm["count"] if rate else None
+    return bound * per_clk * _clocks_per_ns(result)
+
+
+def _fastest_rate(result: Result) -> float | None:
+    formats = _kv_formats(result)
+    usable = {"fp16", "bf16"}
+    if any(name not in KNOWN_16_BIT for name in formats):
+        usable |= {"fp8", "int8"}
+    if any(name in FOUR_BIT for name in formats):
+        usable |= {"fp4"}
+    rates = [rate for name, rate in _tensor_rates(result).items() if name in usable]
+    return max(rates, default=None)
+
+
+def _kv_formats(result: Result) -> list[str]:
+    stored = result.workload.get("kv_format", "fp16")
+    return [stored["hot"], stored["cold"]] if isinstance(stored, dict) else [str(stored)]
+
+
+def _tensor_rates(result: Result) -> dict[str, float]:
+    rates: dict[str, float] = result.hardware.get("sm", {}).get("tensor_flop_per_clk", {})
+    return rates
+
+
+def _clocks_per_ns(result: Result) -> float:
+    sm = result.hardware["sm"]
+    return float(sm["clock_ghz"] * sm["count"])
+
+
+def tensor_ceiling(result: Result) -> tuple[str, float] | None:
+    """(format, dense FLOP per ns) of the tensor cores in the format that the kernel multiplies in."""
+    mma = str(mapping_of(result).get("mma", "fp16"))
+    rate = _tensor_rates(result).get(mma)
+    return (mma, rate * _clocks_per_ns(result)) if rate else None
+
+
+def mapping_of(result: Result) -> dict[str, Any]:
+    """The mapping of the attention kernel; a step keeps it one level down."""
+    if "ctas_per_sm" in result.mapping:
+        return result.mapping
+    inner = [part for part in result.mapping.values() if isinstance(part, dict) and "ctas_per_sm" in part]
+    return inner[0] if inner else result.mapping
 
 
 def hbm_bytes(result: Result) -> int:
@@ -47,14 +83,10 @@ def sram_capacity_kib(result: Result) -> float | None:
     return float(sm["sram_kib"]) if sm else None
 
 
-def sram_parts_kib(result: Result) -> dict[str, float]:
-    """SRAM that the chosen mapping uses on one SM, by what it holds; empty when the mapping does not say."""
-    ctas = result.mapping.get("ctas_per_sm")
-    detail = result.mapping.get("sram_bytes")
-    if not ctas or detail is None:
-        return {}
-    parts: dict[str, Any] = detail if isinstance(detail, dict) else {"in use": detail}
-    return {name: ctas * size / KIB for name, size in parts.items() if size}
+def sram_used_kib(result: Result) -> float | None:
+    """SRAM that the resident CTAs of the chosen mapping hold on one SM."""
+    used = mapping_of(result).get("sram_kib_used_per_sm")
+    return float(used) if used is not None else None
 
 
 def sampling_error(result: Result) -> float:

@@ -6,7 +6,7 @@ from html import escape
 from reports.conclusion import Conclusion, Effect, Line, Step
 from reports.layout import layout
 from reports.palette import CAUSE_TEXT
-from reports.quantities import intensity, largest_stalls
+from reports.quantities import intensity, largest_stalls, mapping_of
 from reports.study import Study
 from reports.units import axis_name, percent, signed_percent, time_scale, value_text, value_with_unit
 
@@ -102,7 +102,9 @@ def points(study: Study) -> str:
         cells += [f"{r.time_ns / scale:.4g}", f"{r.bound_ns / scale:.4g}", percent(r.speed_of_light)]
         cells += [f"{r.bandwidth_gb_s.get('hbm', 0):.0f}", f"{r.bytes.get('hbm_read', 0) / 1e9:.4g}"]
         cells += [f"{work:.3g}" if work else "-"]
-        cells += [str(r.mapping.get(key, "-")) for key in ("tile_tokens", "stages", "splits", "ctas_per_sm")]
+        cells += [
+            str(mapping_of(r).get(key, "-")) for key in ("tile_tokens", "stages", "splits", "ctas_per_sm")
+        ]
         cells += [f"{CAUSE_TEXT.get(top[0][0], top[0][0])} {percent(top[0][1], 0)}" if top else "-"]
         rows.append(cells)
     return table(header, rows, len(axes))

@@ -6,7 +6,7 @@ from statistics import median
 from reports.conclusion import Conclusion, Effect, Line
 from reports.layout import row_label
 from reports.palette import CAUSE_TEXT
-from reports.quantities import largest_stalls
+from reports.quantities import largest_stalls, mapping_of
 from reports.study import Axis, Study
 from reports.units import (
     axis_name,
@@ -41,10 +41,12 @@ def _along(study: Study, found: Conclusion, x: Axis) -> Verdict:
     name = axis_name(x.path)
     call = _call(found)
     paying = [line.label for line in found.lines if line.pays]
+    tied = all(line.whole.call == "tie" for line in found.lines)
+    ties = "; every difference is a tie" if tied else ""
     headlines = {
         "yes": f"Yes: more {name} pays off in every combination.",
         "partly": f"It depends: more {name} pays off for {listed(paying)}, not for the rest.",
-        "no": f"No: more {name} does not pay off here.",
+        "no": f"No: more {name} does not pay off here{ties}.",
         "worse": f"No: more {name} makes this slower.",
     }
     sentences = [_range(found, x), *_enough(found, x), *_area(found, x), *_reason(study, found, x)]
@@ -158,18 +160,21 @@ def _effect(effect: Effect) -> str:
 
 
 def _mappings(study: Study) -> list[str]:
-    """Which kernel mapping the search chose."""
-    kernels = [r.mapping.get("kernel") for _, r in study.done]
-    heads = [r.mapping.get("kv_heads_per_cta") for _, r in study.done]
-    if not all(kernels) or not all(heads):
+    """Which kernel the mapping search chose, and where it expands packed KV."""
+    chosen = [mapping_of(result) for _, result in study.done]
+    if not all("kernel" in mapping and "kv_heads_per_cta" in mapping for mapping in chosen):
         return []
-    names = {str(k): kernels.count(k) for k in dict.fromkeys(kernels)}
-    chosen = listed([f"{name} ({count} of {len(kernels)})" for name, count in names.items()])
-    text = f"Kernel profiles that the mapping search chose: {chosen}."
-    if set(heads) == {1}:
-        return [f"{text} One KV head per CTA won at every point; expanding all KV heads of a tile never did."]
-    wide = sum(h > 1 for h in heads if h is not None)
-    return [f"{text} Mappings with several KV heads per CTA won at {wide} of {len(heads)} points."]
+    kernels = [str(mapping["kernel"]) for mapping in chosen]
+    named = [f"{name} ({kernels.count(name)} of {len(kernels)} points)" for name in dict.fromkeys(kernels)]
+    text = f"Kernel that the mapping search chose: {listed(named)}."
+    wide = sum(mapping["kv_heads_per_cta"] > 1 for mapping in chosen)
+    in_sram = sum(mapping.get("expand_in") == "sram" for mapping in chosen)
+    if not wide and not in_sram:
+        return [f"{text} One KV head per CTA, expanded in registers, won at every point."]
+    return [
+        f"{text} Mappings with several KV heads per CTA won at {wide}, and kernels that expand KV in SRAM "
+        f"at {in_sram} of {counted(len(chosen), 'point')}."
+    ]
 
 
 def _failures(study: Study) -> list[str]:

@@ -39,9 +39,11 @@ FIRST: dict[str, tuple[str, ...]] = {
 
 
 def flatten(prefix: str, data: Any) -> dict[str, Any]:
-    """Nested mappings as dotted names; lists become JSON text."""
+    """Nested mappings as dotted names; lists of values become JSON text, lists of records are left out."""
+    if isinstance(data, (list, tuple)):
+        return {} if any(isinstance(item, dict) for item in data) else {prefix: json.dumps(data)}
     if not isinstance(data, dict):
-        return {prefix: json.dumps(data) if isinstance(data, (list, tuple)) else data}
+        return {prefix: data}
     return {
         name: leaf for key, value in data.items() for name, leaf in flatten(f"{prefix}.{key}", value).items()
     }

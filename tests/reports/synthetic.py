@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,18 @@ def flat(sram: int, fmt: str, assist: bool) -> float:
     return 1.0 - 0.004 * SRAM.index(sram) - 0.01 * assist
 
 
+@cache
+def hardware_json(sram: int) -> str:
+    return load_hardware("h200_sxm", [f"sm.sram_kib={sram}"]).spec.model_dump_json()
+
+
 def make_result(sram: int, fmt: str, assist: bool, factor: float) -> Result:
-    hardware = load_hardware("h200_sxm", [f"sm.sram_kib={sram}"]).spec.model_dump(mode="json")
+    hardware = json.loads(hardware_json(sram))
     hardware["translation"]["assist"] = assist
     read = int(1.2e9 * FORMATS[fmt])
     bound = read / PEAK_GB_S
     time = (bound / 0.85 + 6000) * factor
-    tensor = 1.2e9 * 8 / (4096 * 132 * 1.83)
+    tensor = 1.2e9 * 8 / ((4096 if fmt == "fp16" else 8192) * 132 * 1.83)
     stalls = dict.fromkeys(CAUSES, 0.0)
     stalls |= {"tensor": 0.08, "softmax": 0.07, "unpack": 0.04, "issue": 0.02, "noc": 0.03, "l2": 0.04}
     stalls |= {"hbm_queue": 0.3, "inflight_limit": 0.1, "translation": 0.02, "barrier": 0.03, "launch": 0.03}
@@ -56,11 +62,8 @@ def make_result(sram: int, fmt: str, assist: bool, factor: float) -> Result:
             "splits": 4,
             "ctas_per_sm": 2,
             "kv_heads_per_cta": 1,
-            "sram_bytes": {
-                "stage_buffers": tile * min(8, SRAM.index(sram) * 2 + 2),
-                "query": 2048,
-                "table": 256,
-            },
+            "sram_kib_used_per_sm": 2 * (tile * min(8, SRAM.index(sram) * 2 + 2) + 2304) / 1024,
+            "mma": "fp16",
         },
         time_ns=time,
         steps=1,

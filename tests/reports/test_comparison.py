@@ -1,0 +1,43 @@
+"""Side by side: direction decides between better and worse, the sampling error what is equal."""
+
+from dataclasses import replace
+
+from synthetic import make_result
+
+from reports.comparison import compare, differing_inputs
+
+
+def calls(name: str, *results) -> tuple[str, ...]:
+    found = compare([str(i) for i in range(len(results))], list(results))
+    return next(metric.calls for metric in found.metrics if metric.name == name)
+
+
+def test_less_time_is_better_and_less_bandwidth_is_worse():
+    slow, fast = make_result(228, "fp16", False, 1.0), make_result(228, "fp16", False, 0.5)
+    assert calls("time", slow, fast) == ("=", "better")
+    assert calls("time", fast, slow) == ("=", "worse")
+    assert calls("device memory bandwidth", fast, slow) == ("=", "worse")
+
+
+def test_a_difference_below_the_sampling_errors_is_equal():
+    first = replace(make_result(228, "fp16", False, 1.0), sampling={"mode": "s", "relative_ci95": 0.02})
+    second = replace(make_result(228, "fp16", False, 1.03), sampling={"mode": "s", "relative_ci95": 0.02})
+    third = replace(second, time_ns=first.time_ns * 1.05)
+    assert calls("time", first, second, third) == ("=", "=", "worse")
+
+
+def test_only_inputs_that_differ_are_listed_with_their_path():
+    first, second = make_result(228, "fp16", False, 1.0), make_result(512, "int4", False, 1.0)
+    assert differing_inputs([first, second]) == {
+        "hw.sm.sram_kib": (228, 512),
+        "workload.kv_format": ("fp16", "int4"),
+    }
+
+
+def test_relative_is_over_the_first_and_absent_without_a_value():
+    first, second = make_result(228, "fp16", False, 1.0), make_result(228, "fp16", False, 2.0)
+    found = compare(["a", "b"], [first, replace(second, bandwidth_gb_s={})])
+    by_name = {metric.name: metric for metric in found.metrics}
+    assert by_name["time"].relative == (1.0, 2.0)
+    assert by_name["device memory bandwidth"].relative == (1.0, None)
+    assert by_name["device memory bandwidth"].calls == ("=", "-")
