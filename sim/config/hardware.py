@@ -250,7 +250,9 @@ class Energy(Section):
     tensor_pj_per_flop: Rate = Field(description="tensor unit, pJ per FP16 FLOP")
     exp_pj: Rate = Field(description="one exponential, pJ")
     unpack_pj_per_value: Rate = Field(description="expansion of one packed value, pJ")
-    tier_pj_per_bit: dict[Literal["host", "cxl", "ssd"], Rate] = Field(default_factory=dict)
+    tier_pj_per_bit: dict[Literal["host", "cxl", "ssd"], Rate] = Field(
+        default_factory=dict, description="link and medium of a tier, by its kind, pJ per bit"
+    )
     idle_w: Float = Field(ge=0, le=1e5, description="leakage and clocks of the whole device")
 
 

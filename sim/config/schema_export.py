@@ -51,7 +51,10 @@ def key_rows(kind: str) -> Iterator[tuple[str, str, str, str]]:
     tree = schema_tree(MODELS[kind])
     for path, fragment in tree.leaves():
         meaning = _meaning(tree, fragment) or _meaning(tree, tree.at(path[:-1]) or {})
-        yield path_text(path), tree.describe(fragment), _default(tree, path, fragment), meaning
+        allowed = tree.describe(fragment)
+        if path[-1] == "KEY":
+            allowed += f"; KEY: {', '.join(tree.keys(path[:-1]))}"
+        yield path_text(path), allowed, _default(tree, path, fragment), meaning
 
 
 def keys_table(kind: str) -> str:

@@ -140,14 +140,14 @@ class SchemaTree:
         near = did_you_mean(key, keys)
         if near:
             return near
-        known = [path for path, _ in self.leaves() if not {"NAME", "FORMAT"} & set(path)]
+        known = [path for path, _ in self.leaves() if not {"NAME", "KEY"} & set(path)]
         elsewhere = [path for path in known if path[-1] == key and path[:-1] != section]
         if elsewhere:
             return f"; did you mean {path_text(elsewhere[0])}?"
         return did_you_mean(path_text((*section, key)), map(path_text, known))
 
     def leaves(self, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Fragment]]:
-        """All key paths that hold a value; keys of free mappings appear as NAME, closed ones as FORMAT."""
+        """All key paths that hold a value; keys of free mappings appear as NAME, closed ones as KEY."""
         yield from self._below(path, self.root)
 
     def _below(self, path: KeyPath, section: Fragment) -> Iterator[tuple[KeyPath, Fragment]]:
@@ -155,7 +155,7 @@ class SchemaTree:
             for key, value in option.get("properties", {}).items():
                 yield from self._leaf_or_below((*path, key), value)
             if option.get("additionalProperties") or "patternProperties" in option:
-                name = "FORMAT" if self.named_keys(option) else "NAME"
+                name = "KEY" if self.named_keys(option) else "NAME"
                 yield from self._leaf_or_below((*path, name), self.values(option))
 
     def _leaf_or_below(self, path: KeyPath, value: Fragment) -> Iterator[tuple[KeyPath, Fragment]]:
