@@ -77,7 +77,7 @@ def _run(
     """Names and results in the order given. A machine that fails ends the comparison with its error."""
     from sim.cli.sweep import cores
     from sim.config.load import load_hardware, load_workload
-    from sim.simulate import simulate
+    from sim.cli.job import simulate
     from sim.sweep.facts import facts_of, version
     from sim.sweep.points import Plan, expand
     from sim.sweep.sweep import Request, run_sweep

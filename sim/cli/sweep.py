@@ -42,7 +42,7 @@ def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path |
         raise click.UsageError("--jobs and --scheduler exclude each other: processes here, or a cluster.")
     from sim.config.load import load_hardware, load_workload
     from sim.config.sweep import load_sweep
-    from sim.simulate import simulate
+    from sim.cli.job import simulate
     from sim.sweep.facts import facts_of, version
     from sim.sweep.points import expand
     from sim.sweep.sweep import Request, run_sweep
