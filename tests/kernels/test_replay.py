@@ -168,3 +168,52 @@ def test_unknown_kinds_and_frames_are_bad_input():
     schedule = Schedule.from_rows([*rows, beyond])
     with pytest.raises(InputError, match="frames"):
         replay(schedule, step, seed=1)
+
+
+def test_pages_that_slid_out_of_the_window_need_no_frame():
+    step = make_step([100], window=20)
+    table = step.table.copy()
+    table[:5] = -1
+    step = replace(step, table=table)
+    assert replay(make_schedule(step), step, seed=1).ok
+
+
+def test_one_cta_may_serve_a_shared_prefix_to_several_sequences():
+    step = make_step([48, 48], kv_heads=1)
+    table = step.table.copy()
+    table[3:5] = table[0:2]
+    step = replace(step, table=table)
+    rows = [r for r in make_rows(step, splits=1) if r["kind"] == EventKind.APPEND]
+    for seq in (0, 1):
+        for cta, first, count in ((0, 0, 32), (1 + seq, 32, 16)):
+            base = {"cta": cta, "tile": 0, "seq": seq, "kv_head": 0, "split": int(cta > 0)}
+            tokens = {"token_first": first, "token_count": count, "page_first": first // 16, "page_count": 1}
+            rows.append(base | tokens | {"time_ps": 10, "kind": EventKind.FETCH_DONE})
+            rows.append(base | {"time_ps": 11, "kind": EventKind.TILE_CONSUMED})
+            rows.append(base | {"time_ps": 12, "kind": EventKind.PARTIAL_DONE})
+        rows.append({"time_ps": 13, "kind": EventKind.MERGED, "seq": seq, "kv_head": 0})
+    assert replay(Schedule.from_rows(rows), step, seed=1).ok
+
+
+def test_a_sample_of_sequences_ignores_the_events_of_the_others():
+    step, rows, _ = forked()
+    schedule = Schedule.from_rows(rows)
+    whole, sample = replay(schedule, step, seed=1), replay(schedule, step, seed=1, max_outputs=2)
+    assert (whole.checked, sample.checked) == (4, 2)
+    assert sample.ok
+
+
+def test_long_prefills_check_the_last_row_of_a_tile():
+    step = make_step([200], q_len=200, appends=False)
+    rows = make_rows(step, tile_tokens=16)
+    assert replay(Schedule.from_rows(rows), step, seed=1).ok
+    # only the last rows see the last page
+    last = next(r for r in rows if r["kind"] == EventKind.FETCH_DONE and r["token_first"] == 192)
+    last["frame"] = int(step.table[0])
+    assert not replay(Schedule.from_rows(rows), step, seed=1).ok
+
+
+def test_columns_of_unequal_length_are_bad_input():
+    schedule = make_schedule(make_step([20]))
+    with pytest.raises(InputError, match="column frame has 1 rows"):
+        replace(schedule, frame=schedule.frame[:1])
