@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from gpu_harness.rows import MalformedRow, parse_line
 
@@ -31,7 +32,6 @@ def run_section(
 
     A process that outlives `limit_s` is killed (its GPU work ends with it); the rows it printed before count.
     """
-    rows, reason = 0, ""
     with log.open("w", encoding="utf-8") as log_file:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log_file, text=True, cwd=cwd, start_new_session=True
@@ -44,27 +44,38 @@ def run_section(
 
         timer = threading.Timer(limit_s, give_up)
         timer.start()
-        assert process.stdout is not None
         try:
-            for line in process.stdout:
-                if not line.lstrip().startswith("{"):
-                    log_file.write(line)
-                    continue
-                try:
-                    on_row(parse_line(line))
-                    rows += 1
-                except MalformedRow as error:
-                    reason = f"malformed row: {error}"
+            rows, reason = read_rows(process, log_file, on_row)
             code = process.wait()
         finally:
             timer.cancel()
             if process.poll() is None:
                 end_group(process)
+                process.wait()
     if timed_out.is_set():
         reason = f"ended at its limit of {limit_s:.0f} s after {rows} rows"
     elif code != 0:
         reason = f"exit code {code} after {rows} rows: {last_line(log)}"
     return Outcome(rows, reason)
+
+
+def read_rows(
+    process: "subprocess.Popen[str]", log_file: TextIO, on_row: Callable[[dict[str, object]], None]
+) -> tuple[int, str]:
+    """Rows handed on until the output ends, and what was wrong with the last line that was none."""
+    rows, reason = 0, ""
+    assert process.stdout is not None
+    with process.stdout as output:
+        for line in output:
+            if not line.lstrip().startswith("{"):
+                log_file.write(line)
+                continue
+            try:
+                on_row(parse_line(line))
+                rows += 1
+            except MalformedRow as error:
+                reason = f"malformed row: {error}"
+    return rows, reason
 
 
 def end_group(process: "subprocess.Popen[str]") -> None:

@@ -2,7 +2,7 @@
 
 Layout: keys and values are [pages, kv_heads, page_size, head_dim] each (INT4: head_dim / 2 bytes, the low
 nibble of byte d is dimension d, the high one dimension d + head_dim / 2). INT8 and INT4 carry one float32
-scale per token and head, FP8 none. Pages come in random order, as an allocator hands them out after some time.
+scale per token and head, FP8 none. Pages come in random order, as an allocator hands them out after a while.
 """
 
 import importlib
