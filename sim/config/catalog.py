@@ -6,7 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from sim.config.problems import did_you_mean, refuse, shown
+from sim.config.problems import did_you_mean, printable, refuse, shown
 
 Kind = Literal["hardware", "workload", "model", "kernel profile"]
 
@@ -71,5 +71,5 @@ def shown_path(path: Path) -> str:
             return str(Path(*home.relative_to(Path(str(files(_FOLDERS[kind][0]))).parent).parts, path.name))
     absolute = Path(os.path.abspath(path))
     if absolute.is_relative_to(Path.cwd()):
-        return str(absolute.relative_to(Path.cwd()))
-    return str(path if path.is_absolute() else os.path.normpath(path))
+        return printable(str(absolute.relative_to(Path.cwd())))
+    return printable(str(path if path.is_absolute() else os.path.normpath(path)))

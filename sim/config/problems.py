@@ -35,7 +35,13 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.key}: {self.text}" if self.key else f"{self.place}: {self.text}"
+        key = f" {self.key}:" if self.key else ""
+        return printable(f"{self.place}:{key} {self.text}")
+
+
+def printable(text: str) -> str:
+    """Text in which control characters are spelt out: a message must not steer the terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def path_text(path: Sequence[str | int]) -> str:
@@ -51,9 +57,7 @@ def shown(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        text = json.dumps(value[: MAX_VALUE_CHARS + 1], ensure_ascii=False)
-        if not text.isprintable():
-            text = json.dumps(value[: MAX_VALUE_CHARS + 1])
+        text = printable(json.dumps(value[: MAX_VALUE_CHARS + 1], ensure_ascii=False))
     elif isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 512:
         text = f"{'-' if value < 0 else ''}a number of about {value.bit_length() * 3 // 10} digits"
     else:
@@ -83,4 +87,4 @@ def raise_problems(problems: Iterable[Problem]) -> None:
 
 def refuse(file: str, text: str) -> InputError:
     """A problem of a whole file."""
-    return InputError(f"{file}: {text}")
+    return InputError(printable(f"{file}: {text}"))

@@ -1,0 +1,210 @@
+"""Bad input gives one clear message on standard error and exit code 2, and leaves nothing half-written.
+
+A corpus of broken inputs, each with the message that it must give; no traceback may ever be seen.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sim.cli.endings import exit_code_of
+from sim.cli.main import pagewalk
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """Run a command that must be refused; return what it says. No file may have appeared."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        code = exit_code_of(pagewalk, arguments)
+        captured = capsys.readouterr()
+        assert code == 2, captured.err
+        assert captured.out == ""
+        assert "Traceback" not in captured.err
+        assert all(len(line) < 1000 for line in captured.err.splitlines())
+        assert sorted(tmp_path.rglob("*")) == before
+        return captured.err
+
+    return run
+
+
+FILES = {
+    "missing.yaml": (None, "missing.yaml: no such file"),
+    "folder.yaml": ("folder", "folder.yaml: is a directory; expected a YAML file"),
+    "binary.yaml": (b"\x89PNG\r\n\x1a\n\x00\x00", "binary.yaml: is a binary file; expected YAML text"),
+    "gzip.yaml": (
+        b"\x1f\x8b\x08\x08\xff\xfe",
+        "gzip.yaml:1:1: is not UTF-8 text; expected YAML text in UTF-8",
+    ),
+    "empty.yaml": (b"", "empty.yaml: the file is empty; expected a mapping with "),
+    "spaces.yaml": (b"\n  \n# nothing\n", "spaces.yaml: the file is empty; expected a mapping with "),
+    "list.yaml": (b"- a\n- b\n", "list.yaml:1:1: found a list; expected a mapping with "),
+    "text.yaml": (b"once upon a time\n", 'text.yaml:1:1: found text "once upon a time"; expected a mapping'),
+    "syntax.yaml": (b"a: [1,\nb: }\n", "syntax.yaml:2:4: not valid YAML: "),
+    "deep.yaml": (b"a: " + b"[" * 5000, "deep.yaml:1:1: nested deeper than 32 levels"),
+    "loop.yaml": (
+        b"a: &a {b: *a}\n",
+        "loop.yaml:1:4: aliases expand to more than 200000 values or 32 levels",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize(
+    "command", [("hw", "check"), ("hw", "show"), ("workload", "check"), ("workload", "show"), ("sweep",)]
+)
+def test_a_file_that_cannot_be_a_config(
+    refused: Refused, tmp_path: Path, command: tuple[str, ...], name: str
+) -> None:
+    content, message = FILES[name]
+    if isinstance(content, bytes):
+        (tmp_path / name).write_bytes(content)
+    elif content == "folder":
+        (tmp_path / name).mkdir()
+    text = refused(*command, name)
+    assert text.startswith(message)
+    assert text.count("\n") == 1
+
+
+HARDWARE = {
+    "unknown key": ("smm: {}", "c.yaml:2:1: smm: unknown key; allowed: name, "),
+    "misspelt key": ("hbm: {stakcs: 5}", "did you mean stacks?"),
+    "wrong unit": ("sm: {sram_kb: 228}", "did you mean sram_kib?"),
+    "unit in the value": ("sm: {sram_kib: 228 KiB}", 'c.yaml:2:6: sm.sram_kib: found "228 KiB"; allowed: '),
+    "negative size": (
+        "l2: {capacity_mib: -50}",
+        "c.yaml:2:6: l2.capacity_mib: found -50; allowed: a number above 0",
+    ),
+    "zero size": (
+        "hbm: {stacks: 0}",
+        "c.yaml:2:7: hbm.stacks: found 0; allowed: a whole number from 1 to 64",
+    ),
+    "infinite size": ("hbm: {capacity_gib: .inf}", "c.yaml:2:7: hbm.capacity_gib: found Infinity; allowed: "),
+    "no number": ("hbm: {capacity_gib: .nan}", "c.yaml:2:7: hbm.capacity_gib: found NaN; allowed: "),
+    "absurd size": ("sm: {count: 1e18}", "c.yaml:2:6: sm.count: found "),
+    "absurd digits": (
+        "sm: {count: " + "9" * 4000 + "}",
+        "c.yaml:2:6: sm.count: found a number of about 3986 digits",
+    ),
+    "more digits than Python reads": ("sm: {count: " + "9" * 6000 + "}", "c.yaml:2:13: sm.count: found "),
+    "off for a number": (
+        "sm: {count: off}",
+        "c.yaml:2:13: sm.count: found off, which YAML 1.1 reads as false",
+    ),
+    "base 60": ("sm: {count: 12:30}", "c.yaml:2:13: sm.count: found 12:30, which YAML 1.1 reads in base 60"),
+    "key twice": ("name: a\nname: b", "c.yaml:3:1: name: the key appears twice; first in line 2"),
+    "python object": (
+        "name: !!python/object/apply:os.getcwd []",
+        "tag:yaml.org,2002:python/object/apply:os.getcwd",
+    ),
+    "source of nothing": (
+        "sources: {sm.sram: {kind: estimate, ref: x}}",
+        "c.yaml:2:11: sources.sm.sram: unknown",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HARDWARE)
+def test_a_machine_that_cannot_be(refused: Refused, tmp_path: Path, what: str) -> None:
+    text, message = HARDWARE[what]
+    (tmp_path / "c.yaml").write_text(f"base: h100_sxm\n{text}\n")
+    assert message in refused("hw", "check", "c.yaml")
+
+
+WORKLOADS = {
+    "no sequences": ("batch: 0", "c.yaml:2:1: batch: found 0; allowed: a whole number from 1 to 65536"),
+    "no context": ("context: 0", "c.yaml:2:1: context: found 0; allowed: "),
+    "query heads": (
+        "model: {layers: 1, q_heads: 10, kv_heads: 4, head_dim: 128, hidden: 64, ffn: 64, vocab: 9}",
+        "model.q_heads: found 10 query heads for 4 KV heads; allowed: q_heads a multiple of kv_heads",
+    ),
+    "query heads after merging": (
+        "model: {base: llama3_70b, kv_heads: 7}",
+        "c.yaml:2:27: model.kv_heads: found 64 query heads for 7 KV heads; allowed: q_heads a multiple",
+    ),
+    "unknown model": ("model: llama3_70c", "did you mean llama3_70b?"),
+    "unknown kernel": ("kernel: fa4", "c.yaml:2:1: kernel: fa4: no such kernel profile; shipped: "),
+    "later kind": ("kind: serving", 'c.yaml:2:1: kind: found "serving"; allowed: one of kernel, step'),
+}
+
+
+@pytest.mark.parametrize("what", WORKLOADS)
+def test_a_workload_that_cannot_be(refused: Refused, tmp_path: Path, what: str) -> None:
+    text, message = WORKLOADS[what]
+    (tmp_path / "c.yaml").write_text(f"base: decode_64x8k\n{text}\n")
+    assert message in refused("workload", "check", "c.yaml")
+
+
+BASES = {
+    "does not exist": ("base: ./none.yaml", "a.yaml:1:1: base: none.yaml: no such file"),
+    "no such name": ("base: h100_smx", "did you mean h100_sxm?"),
+    "circle": ("base: a.yaml", "a.yaml:1:1: base: a.yaml inherits from itself"),
+    "long circle": ("base: b.yaml", "b.yaml:1:1: base: a.yaml inherits from itself"),
+    "leaves the folders": (
+        "base: ../../../../etc/passwd",
+        'a.yaml:1:1: base: found "../../../../etc/passwd", which is not a YAML file; allowed: a path',
+    ),
+    "a folder": ("base: ../", 'a.yaml:1:1: base: found "../", which is not a YAML file'),
+    "binary": ("base: x.yaml", "a.yaml:1:1: base: x.yaml: is a binary file; expected YAML text"),
+}
+
+
+@pytest.mark.parametrize("what", BASES)
+def test_a_base_that_cannot_be(refused: Refused, tmp_path: Path, what: str) -> None:
+    text, message = BASES[what]
+    (tmp_path / "a.yaml").write_text(text + "\n")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\n")
+    (tmp_path / "x.yaml").write_bytes(b"\x00\x01")
+    assert message in refused("hw", "check", "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("sm.sram_kb=3", "command line: --set sm.sram_kb=3: hw.sm.sram_kb: unknown key; allowed: "),
+        ("sm.sram_kib=-3", "command line: --set sm.sram_kib=-3: sm.sram_kib: found -3; allowed: "),
+        ("sm.sram_kib", "command line: --set sm.sram_kib: expected PATH=VALUE"),
+        ("sm.sram_kib=228,512", "a list of values belongs in the axes of a sweep"),
+        (
+            "l2.private=true",
+            "command line: --set l2.private=true: l2.private: found true; allowed: only with",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be(refused: Refused, setting: str, message: str) -> None:
+    assert message in refused("hw", "show", "h100_sxm", "--set", setting)
+
+
+def test_a_sweep_with_a_bad_value_at_its_end_starts_nothing(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "hardware: h100_sxm\nworkload: decode_64x8k\naxes: {sm.sram_kib: [228, 512, 0]}\n"
+    )
+    text = refused("sweep", "s.yaml", "--out", "out")
+    assert "sm.sram_kib: found 0; allowed: a whole number from 1 to 65536" in text
+    assert not (tmp_path / "out").exists()
+
+
+def test_all_problems_come_at_once(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("base: h100_sxm\nsm: {count: 0}\nhbm: {stacks: 0, hash: no}\nnoc: 3\n")
+    assert refused("hw", "check", "c.yaml").count("\n") == 4
+
+
+def test_a_real_process_shows_no_traceback_either(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("sm: off\n")
+    done = subprocess.run(
+        [sys.executable, "-c", "from sim.cli.main import main; main()", "hw", "check", "c.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "c.yaml:1:5: sm: found off, which YAML 1.1 reads as false" in done.stderr
+    assert "Traceback" not in done.stderr
