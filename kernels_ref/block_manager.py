@@ -165,9 +165,7 @@ class BlockManager:
         taken."""
         seq = self._known(seq_id)
         del self.sequences[seq_id]
-        for block in reversed(seq.blocks):
-            if block != self.pool.null_block:
-                self.pool.release(block, never_hit=self.window_tokens is not None)
+        self.pool.release_row(seq.blocks, never_hit=self.window_tokens is not None)
 
     def block_table(self, seq_id: int) -> npt.NDArray[np.int32]:
         """Block of every `block_tokens` tokens, in order; shape (ceil(tokens / block_tokens),)."""

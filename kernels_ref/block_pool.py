@@ -57,6 +57,7 @@ class BlockPool:
         self.cached: dict[BlockKey, int] = {}
         self.duplicates: dict[BlockKey, list[int]] = {}
         self.children: dict[BlockKey, int] = {}
+        self.draining: list[tuple[list[int], bool]] = []
         self.stats = CacheStats()
         self.free: FreeOrder = FreeQueue(num_blocks) if order is None else order
         self._events: list[BlockEvent] | None = [] if record_events else None
@@ -90,6 +91,18 @@ class BlockPool:
         self.ref_count[block] -= 1
         self._free_if_idle(block, at_head=never_hit and self.key_of[block] is None)
 
+    def release_row(self, blocks: list[int], *, never_hit: bool = False) -> None:
+        """Release a whole table, last block first. A held block keeps itself and all before it until its
+        transfer ends: otherwise they could be taken first and leave it cached without its parents."""
+        rest = list(blocks)
+        while rest:
+            if self.holds[rest[-1]]:
+                self.draining.append((rest, never_hit))
+                return
+            block = rest.pop()
+            if block != self.null_block:
+                self.release(block, never_hit=never_hit)
+
     def hold(self, block: int) -> None:
         """Pin a block that a transfer reads or writes: it is neither freed nor evicted until `unhold`."""
         if block in self.free:
@@ -101,6 +114,10 @@ class BlockPool:
             raise ValueError(f"block {block} is not held")
         self.holds[block] -= 1
         self._free_if_idle(block, at_head=False)
+        if not self.holds[block]:
+            rows, self.draining = self.draining, []
+            for row, never_hit in rows:
+                self.release_row(row, never_hit=never_hit)
 
     def _free_if_idle(self, block: int, at_head: bool) -> None:
         if self.ref_count[block] or self.holds[block]:
@@ -123,6 +140,19 @@ class BlockPool:
             self.children[parent] = self.children.get(parent, 0) + 1
         self.log(BlockStored(block, key, parent))
 
+    def transfer_identity(self, source: int, target: int) -> None:
+        """The content of `source` now is in `target`: what finds the one finds the other."""
+        key, parent = self.key_of[source], self.parent_of[source]
+        if key is None or self.key_of[target] is not None:
+            return
+        self.key_of[source] = self.parent_of[source] = None
+        self.key_of[target], self.parent_of[target] = key, parent
+        if self.cached[key] == source:
+            self.cached[key] = target
+        else:
+            others = self.duplicates[key]
+            others[others.index(source)] = target
+
     def lookup(self, key: BlockKey) -> int | None:
         return self.cached.get(key)
 
@@ -131,10 +161,14 @@ class BlockPool:
         key = self.key_of[block]
         return key is None or not self.children.get(key)
 
-    def clear_cache(self) -> None:
-        """Forget all content, as after a weight update; references stay."""
+    def clear_cache(self) -> bool:
+        """Forget all content, as after a weight update. Refused (False) while any block is in use: what a
+        running sequence registers later would have no cached parent."""
+        if len(self.free) < self.usable_blocks:
+            return False
         for block in range(self.num_blocks):
             self._forget(block, "clear")
+        return True
 
     def _forget(self, block: int, reason: str) -> None:
         key, parent = self.key_of[block], self.parent_of[block]
