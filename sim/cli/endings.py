@@ -56,7 +56,10 @@ def _is_bad_input(error: Exception) -> bool:
 
 
 def _say(text: str, code: int) -> int:
-    click.echo(text, err=True)
+    from sim.config.problems import printable
+
+    for line in text.splitlines():
+        click.echo(printable(line), err=True)
     return code
 
 

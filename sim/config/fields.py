@@ -45,7 +45,8 @@ PAIR = BeforeValidator(pair)
 def broken_rule(text: str, *paths: tuple[str | int, ...]) -> PydanticCustomError:
     """The error of a rule between fields; `paths` (from the section that checks) are the keys that take part.
 
-    The one that was set last gets the blame: a file that overrides one of them broke what its base had right.
+    The one that was set last gets the blame: a file that overrides one of them broke what its base had
+    right. Of several in one file it is the last one given here.
     """
     return PydanticCustomError(RULE, "{text}", {"text": text, "paths": paths})
 

@@ -19,6 +19,7 @@ from sim.config.references import anchor_paths, open_model, parallel_problems, u
 from sim.config.schema_tree import schema_tree
 from sim.config.translate import translated
 from sim.config.workload import KernelProfile, Model, Workload
+from sim.config.yaml_source import Document
 
 Spec = TypeVar("Spec", bound=BaseModel)
 AnySpec = TypeVar("AnySpec", bound=BaseModel)
@@ -46,7 +47,9 @@ def load_hardware(name_or_path: str, sets: Sequence[str | Override] = ()) -> Res
     overrides = [item for item in parse_overrides(sets) if item.target == "hw"]
     found = find("hardware", name_or_path)
     tree, ledger = Tree(found.shown, {}), Ledger()
-    for layer in read_layers("hardware", found):
+    layers = read_layers("hardware", found)
+    _name_after_file(layers, found)
+    for layer in layers:
         entries, problems = take_sources(layer)
         set_here = {path for path, _ in leaves(layer.data)}
         overlay(tree, layer)
@@ -69,7 +72,9 @@ def load_workload(name_or_path: str, sets: Sequence[str | Override] = ()) -> Res
     overrides = [item for item in parse_overrides(sets) if item.target == "workload"]
     found = find("workload", name_or_path)
     tree = Tree(found.shown, {})
-    for layer in read_layers("workload", found):
+    layers = read_layers("workload", found)
+    _name_after_file(layers, found)
+    for layer in layers:
         anchor_paths(layer)
         overlay(tree, layer)
     known = _known(overrides, tree, Workload)
@@ -78,7 +83,6 @@ def load_workload(name_or_path: str, sets: Sequence[str | Override] = ()) -> Res
     for override in known:
         apply_override(tree, override)
     write_out_model(tree)
-    tree.data.setdefault("name", found.path.stem)
     spec = _validated(Workload, tree, unknown_names(tree))
     raise_problems(parallel_problems(tree, spec.tensor_parallel, model_of(spec)))
     return _resolved(spec, tree, found)
@@ -97,6 +101,11 @@ def load_profile(name_or_path: str) -> KernelProfile:
 def model_of(workload: Workload) -> Model:
     """The shape that a workload names or writes out."""
     return load_model(workload.model) if isinstance(workload.model, str) else workload.model
+
+
+def _name_after_file(layers: list[Document], found: Found) -> None:
+    """A name is not inherited: results of a file must not look like those of its base."""
+    layers[-1].data.setdefault("name", found.path.stem[:80] or "unnamed")
 
 
 def _plain(kind: Kind, name_or_path: str, model: type[AnySpec]) -> Resolved[AnySpec]:

@@ -38,7 +38,8 @@ def json_schema(kind: str) -> dict[str, Any]:
         "description": "config that this file inherits from: a shipped name or a .yaml path",
     }
     schema["properties"] = {"base": base, **schema["properties"]}
-    needed = schema.pop("required", [])
+    # The loader names a nameless file after itself.
+    needed = [key for key in schema.pop("required", []) if key != "name"]
     schema["anyOf"] = [{"required": ["base"]}, {"required": needed}]
     for definition in schema.get("$defs", {}).values():
         # An inheriting file may give part of a section; `hw check` finds what is missing in the end.

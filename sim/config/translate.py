@@ -19,7 +19,8 @@ def translated(error: ValidationError, tree: Tree, schema: SchemaTree) -> Iterat
         if any(path[:length] in tree.trapped for length in range(1, len(path) + 1)):
             continue
         if detail["type"] == RULE:
-            path = max(((*path, *key) for key in detail["ctx"]["paths"]), key=tree.rank)
+            taking_part = [(*path, *key) for key in detail["ctx"]["paths"]]
+            path = max(reversed(taking_part), key=tree.rank)
         yield Problem(tree.place_of(path), path_text(path), _text(detail, path, schema))
 
 

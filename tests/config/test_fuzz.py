@@ -62,9 +62,9 @@ def test_any_values_at_hardware_keys_are_refused_or_accepted(tmp_path: Path, val
             inner[key] = inner[key] if isinstance(inner.get(key), dict) else {}
             inner = inner[key]
         inner[last] = value
-    path = tmp_path / "c.yaml"
-    path.write_text(json.dumps(data))
-    check(lambda: load_hardware(str(path)))
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps(data))
+    check(lambda: load_hardware(str(file)))
 
 
 @QUICK

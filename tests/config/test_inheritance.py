@@ -38,6 +38,13 @@ def test_overriding_one_leaf_leaves_its_siblings(write: Write) -> None:
     assert (mine.name, base.name) == ("mine", "h100_sxm")
 
 
+def test_a_file_without_a_name_is_called_after_itself_not_after_its_base(write: Write) -> None:
+    write("mine.yaml", "base: h100_sxm\n")
+    write("work.yaml", "base: decode_64x8k\n")
+    assert load_hardware("mine.yaml").spec.name == "mine"
+    assert load_workload("work.yaml").spec.name == "work"
+
+
 def test_lists_replace_and_mappings_by_name_merge(write: Write) -> None:
     write(
         "a.yaml",
