@@ -3,24 +3,15 @@
 from html import escape
 from typing import Any
 
+from reports.config_keys import ECHO, leaves
 from reports.study import Study
 from reports.tables import table
 from reports.units import counted
 
-ECHO = ("name", "description", "sources")
 GUESSED = ("estimate", "proposal")
 """Kinds of sources that are not facts: highlighted."""
 
 LONGEST_VALUE = 120
-
-
-def leaves(prefix: str, data: Any) -> list[tuple[str, Any]]:
-    """(key path, value) of nested mappings, in file order."""
-    if not isinstance(data, dict) or not data:
-        return [(prefix, data)]
-    return [
-        leaf for key, value in data.items() for leaf in leaves(f"{prefix}.{key}" if prefix else key, value)
-    ]
 
 
 def source_of(path: str, sources: dict[str, Any]) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.assumptions import ECHO, leaves
+from reports.config_keys import ECHO, leaves
 from reports.palette import CAUSE_TEXT
 from reports.quantities import sampling_error
 from sim.causes import CAUSES

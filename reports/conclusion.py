@@ -38,7 +38,7 @@ class Line:
     times_ns: tuple[float, ...]
     steps: tuple[Step, ...]
     whole: Step
-    """From the first value to the fastest one; to the last one when none is faster than the first."""
+    """From the base value to the fastest one; to the last other one when none is faster."""
     best: Any
     enough: Any
     """Smallest x (first in order) within 1% of the best time."""
@@ -53,7 +53,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Effect:
-    """One value of an axis against the first value of that axis, everything else equal."""
+    """One value of an axis against the base value of that axis, everything else equal."""
 
     axis: Axis
     value: Any
@@ -90,15 +90,17 @@ def _line(label: str, x: Axis, rows: list[Done], model: ModelError) -> Line:
     values = tuple(row.axes[x.path] for row, _ in rows)
     times = tuple(result.time_ns for _, result in rows)
     best = min(range(len(times)), key=lambda i: (times[i], i))
-    target = best if best else len(rows) - 1
+    base = values.index(x.base) if x.base in values else 0
+    others = [i for i in range(len(rows)) if i != base]
+    target = best if best != base else others[-1]
     enough = next(i for i, t in enumerate(times) if t <= times[best] * (1 + ENOUGH))
-    error = max(error_of(rows[0][1], result, model) for _, result in rows[1:])
+    error = max(error_of(rows[base][1], rows[i][1], model) for i in others)
     return Line(
         label=label,
         values=values,
         times_ns=times,
         steps=tuple(_step(x, rows[i], rows[i + 1], model) for i in range(len(rows) - 1)),
-        whole=_step(x, rows[0], rows[target], model),
+        whole=_step(x, rows[base], rows[target], model),
         best=values[best],
         enough=values[enough],
         error=error,
@@ -113,12 +115,12 @@ def _step(x: Axis, low: Done, high: Done, model: ModelError) -> Step:
 
 
 def _effects(study: Study, axis: Axis, model: ModelError) -> list[Effect]:
-    """Speed-ups of each later value of `axis` over its first, over all pairs that differ in nothing else."""
-    base = {
-        _rest(study, done, axis): done for done in study.done if done[0].axes[axis.path] == axis.values[0]
-    }
+    """Speed-ups of each other value of `axis` over its base, over all pairs that differ in nothing else."""
+    base = {_rest(study, done, axis): done for done in study.done if done[0].axes[axis.path] == axis.base}
     out = []
-    for value in axis.values[1:]:
+    for value in axis.values:
+        if value == axis.base:
+            continue
         pairs = [
             (base[rest], done)
             for done in study.done

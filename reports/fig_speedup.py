@@ -9,7 +9,7 @@ from reports.units import axis_title
 
 NAME = "speedup"
 CAPTION = (
-    "Speed-up over the first column of the same row. White is no change; blue is faster, orange is slower."
+    "Speed-up over the base column (1.000x) of the same row. White: no change, blue: faster, orange: slower."
 )
 SMALLEST_SPAN = 0.1
 """The colour scale covers at least 10% each way, so that differences of noise size stay pale."""
@@ -48,14 +48,15 @@ def draw(study: Study) -> Any:
 
 
 def _cells(study: Study) -> tuple[list[str], list[list[float]]]:
-    """Row names, and time of the first x over time at each x; nan where a point is missing."""
+    """Row names, and time of the base x over time at each x; nan where a point is missing."""
     plan = layout(study)
     width = len(plan.x.values) if plan.x is not None else 1
+    base = plan.x.values.index(plan.x.base) if plan.x is not None else 0
     names, cells = [], []
     for title, rows in panels(study, plan):
         for _, label, line in lines(rows, plan):
             times = {x_position(plan, row): result.time_ns for row, result in line}
-            if 0 in times:
+            if base in times:
                 names.append(", ".join(filter(None, (label, title))))
-                cells.append([times[0] / times[x] if x in times else float("nan") for x in range(width)])
+                cells.append([times[base] / times[x] if x in times else float("nan") for x in range(width)])
     return names, cells

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from importlib import resources
 
-from reports import assumptions, tables
+from reports import assumptions, goals, tables
 from reports.conclusion import Conclusion
 from reports.study import Study
 from reports.units import counted, percent
@@ -27,8 +27,10 @@ def page(study: Study, found: Conclusion, said: Verdict, pictures: list[Picture]
     sections = [
         _head(study),
         _verdict(said),
+        _section("Side by side", tables.side_by_side(study) if study.kind == "compare" else ""),
         _section("What each step buys and costs", _gains(found)),
         _section("What the other choices do", tables.effects(found)),
+        _section("Goals", goals.table_of(study)),
         _section("Figures", "\n".join(map(_figure, pictures))),
         _section("All points", tables.points(study)),
         _section("How far to trust this", _trust(study, found)),
@@ -54,6 +56,8 @@ def _head(study: Study) -> str:
     hardware = sorted({result.hardware["name"] for _, result in study.done})
     workload = sorted({result.workload["name"] for _, result in study.done})
     lines = [f"Hardware: {', '.join(hardware)}. Workload: {', '.join(workload)}.", *tables.line_titles(study)]
+    if study.facts.get("description"):
+        lines.insert(0, str(study.facts["description"]))
     about = dict.fromkeys(str(result.workload.get("description", "")) for _, result in study.done)
     lines += [text for text in about if text]
     first = study.first

@@ -4,7 +4,7 @@ Reads three kinds of folders: a sweep, a comparison (same shape), one result (`r
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ class Axis:
 
     path: str
     values: tuple[Any, ...]
+    baseline: Any = None
+    """The value to compare with; none: the first."""
+
+    @property
+    def base(self) -> Any:
+        return self.values[0] if self.baseline is None else self.baseline
 
     @property
     def numeric(self) -> bool:
@@ -93,7 +99,8 @@ def _load_sweep(folder: Path) -> Study:
     if not isinstance(facts, dict) or facts.get("schema") != SCHEMA:
         raise ReportError(f"{folder / MANIFEST}: not a manifest of schema {SCHEMA}")
     rows = tuple(_load_row(folder, point) for point in facts["points"])
-    return Study(facts["kind"], facts["name"], rows, vary(rows), facts)
+    axes = vary(rows, facts.get("baseline") or {})
+    return Study(facts["kind"], facts["name"], rows, axes, facts)
 
 
 def _load_row(folder: Path, point: dict[str, Any]) -> Row:
@@ -113,7 +120,7 @@ def _read_result(path: Path) -> Result:
         raise ReportError(f"{path}: {error}") from None
 
 
-def vary(rows: Sequence[Row]) -> tuple[Axis, ...]:
+def vary(rows: Sequence[Row], baseline: Mapping[str, Any]) -> tuple[Axis, ...]:
     """Axes with more than one value over the rows: those of the sweep file first, then the two configs."""
     paths = list(dict.fromkeys(path for row in rows for path in row.axes))
     paths.sort(key=lambda path: path in ("hardware", "workload"))
@@ -124,7 +131,7 @@ def vary(rows: Sequence[Row]) -> tuple[Axis, ...]:
             if path in row.axes and row.axes[path] not in values:
                 values.append(row.axes[path])
         if len(values) > 1:
-            axes.append(Axis(path, tuple(values)))
+            axes.append(Axis(path, tuple(values), baseline.get(path)))
     return tuple(axes)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
+from reports.comparison import Metric, compare
 from reports.conclusion import Conclusion, Effect, Line, Step
 from reports.layout import layout
 from reports.palette import CAUSE_TEXT
@@ -77,7 +78,7 @@ def effects(found: Conclusion) -> str:
 
 def _against(effect: Effect) -> str:
     path = effect.axis.path
-    return f"{value_text(path, effect.value)} against {value_text(path, effect.axis.values[0])}"
+    return f"{value_text(path, effect.value)} against {value_text(path, effect.axis.base)}"
 
 
 def points(study: Study) -> str:
@@ -92,9 +93,8 @@ def points(study: Study) -> str:
     for row in study.rows[:MAX_POINT_ROWS]:
         cells = [escape(value_with_unit(a.path, row.axes[a.path])) for a in axes]
         if row.result is None:
-            rows.append(
-                [*cells, f'<span class="tag loss">failed</span> {escape(row.error or "")}', *[""] * 10]
-            )
+            failed = f'<span class="tag loss">failed</span> {escape(row.error or "")}'
+            rows.append([*cells, failed, *[""] * 10])
             continue
         r = row.result
         work = intensity(r)
@@ -108,6 +108,40 @@ def points(study: Study) -> str:
         cells += [f"{CAUSE_TEXT.get(top[0][0], top[0][0])} {percent(top[0][1], 0)}" if top else "-"]
         rows.append(cells)
     return table(header, rows, len(axes))
+
+
+def side_by_side(study: Study) -> str:
+    """Inputs that differ, then every metric absolute and relative to the first design."""
+    names = [str(row.axes["hardware"]) for row, _ in study.done]
+    found = compare(names, [result for _, result in study.done])
+    heads = [escape(name) for name in found.names]
+    differ = [
+        [f"<code>{escape(path)}</code>", *(escape(number_text(value)) for value in values)]
+        for path, values in found.differ.items()
+    ]
+    rows = [
+        [escape(m.name), escape(m.unit), *(_relative(m, i) for i in range(len(names)))] for m in found.metrics
+    ]
+    metrics = table(["metric", "unit", *heads], rows, 2)
+    return metrics + "<p>Inputs that differ:</p>" + table(["key", *heads], differ, 1)
+
+
+def _relative(metric: Metric, place: int) -> str:
+    value, ratio, call = metric.values[place], metric.relative[place], metric.calls[place]
+    text = number_text(value)
+    if place == 0 or ratio is None:
+        return text
+    colours = {"better": "gain", "worse": "loss"}
+    return f'{text} <span class="tag {colours.get(call, "")}">{ratio:.3f}x {call}</span>'
+
+
+def number_text(value: object) -> str:
+    """Four digits, thousands grouped; None as a dash."""
+    if value is None:
+        return "-"
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return str(value)
 
 
 def line_titles(study: Study) -> list[str]:

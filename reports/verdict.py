@@ -70,7 +70,7 @@ def _range(found: Conclusion, x: Axis) -> str:
     low, high = signed_percent(min(gains)), signed_percent(max(gains))
     span = low if low == high else f"between {low} and {high}"
     ties = sum(line.whole.call == "tie" for line in found.lines)
-    start = value_with_unit(x.path, x.values[0])
+    start = value_with_unit(x.path, x.base)
     text = (
         f"Over {counted(len(found.lines), 'combination')}, going from {start} to the best value of each "
         f"changes the speed by {span}."
@@ -128,14 +128,14 @@ def _area(found: Conclusion, x: Axis) -> list[str]:
 
 def _reason(study: Study, found: Conclusion, x: Axis) -> list[str]:
     """Where SM-time goes at the first value of x, by the median over the combinations."""
-    base = [r for row, r in study.done if row.axes[x.path] == x.values[0] and r.stalls is not None]
+    base = [r for row, r in study.done if row.axes[x.path] == x.base and r.stalls is not None]
     if not base:
         return []
     shares = {cause: median((r.stalls or {}).get(cause, 0.0) for r in base) for cause in CAUSE_TEXT}
     top = sorted(shares, key=lambda cause: -shares[cause])[:3]
     parts = [f"{CAUSE_TEXT[cause]} ({percent(shares[cause], 0)})" for cause in top if shares[cause] > 0.005]
     light = median(r.speed_of_light for r in base)
-    text = f"At {value_with_unit(x.path, x.values[0])} SM-time goes mostly to {listed(parts)}"
+    text = f"At {value_with_unit(x.path, x.base)} SM-time goes mostly to {listed(parts)}"
     text += f"; the runs reach {percent(light, 0)} of their tightest bound."
     full = shares["sram_full"]
     if x.path.endswith("sm.sram_kib"):
@@ -145,7 +145,7 @@ def _reason(study: Study, found: Conclusion, x: Axis) -> list[str]:
 
 def _effect(effect: Effect) -> str:
     value = value_text(effect.axis.path, effect.value)
-    base = value_text(effect.axis.path, effect.axis.values[0])
+    base = value_text(effect.axis.path, effect.axis.base)
     name = axis_name(effect.axis.path)
     low, high = signed_percent(effect.low), signed_percent(effect.high)
     span = low if low == high else f"{low} to {high}"

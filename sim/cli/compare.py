@@ -75,10 +75,10 @@ def _run(
     out: Path | None,
 ) -> tuple[list[str], list["Result"]]:
     """Names and results in the order given. A machine that fails ends the comparison with its error."""
+    from sim.cli.job import simulate
     from sim.cli.sweep import cores
     from sim.config.load import load_hardware, load_workload
-    from sim.cli.job import simulate
-    from sim.sweep.facts import facts_of, version
+    from sim.sweep.facts import engine, facts_of
     from sim.sweep.points import Plan, expand
     from sim.sweep.sweep import Request, run_sweep
 
@@ -87,7 +87,7 @@ def _run(
         plan,
         lambda name, more: load_hardware(name, [*sets, *more]),
         lambda name, more: load_workload(name, [*sets, *more]),
-        version(),
+        engine(),
     )
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagewalk-")))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sim.sweep.sweep import Outcome
 
 MOST_FAILURES_SHOWN = 20
+NAMED = ("hardware", "workload")
 
 
 def cores() -> int:
@@ -40,22 +41,20 @@ def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path |
     """
     if jobs is not None and scheduler is not None:
         raise click.UsageError("--jobs and --scheduler exclude each other: processes here, or a cluster.")
+    from sim.cli.job import simulate
     from sim.config.load import load_hardware, load_workload
     from sim.config.sweep import load_sweep
-    from sim.cli.job import simulate
-    from sim.sweep.facts import facts_of, version
+    from sim.sweep.facts import engine, facts_of
     from sim.sweep.points import expand
     from sim.sweep.sweep import Request, run_sweep
 
     loaded = load_sweep(str(sweep_file))
     plan = plan_of(loaded.spec)
-    points = expand(plan, load_hardware, load_workload, version())
+    points = expand(plan, load_hardware, load_workload, engine())
     name = loaded.spec.name or sweep_file.stem
     folder = out or Path("out") / name
     facts = facts_of(sys.argv[1:], folder, points)
-    facts |= {
-        key: loaded.raw[key] for key in ("description", "objectives", "constraints") if loaded.raw.get(key)
-    }
+    facts |= goals_of(loaded.spec)
     request = Request(folder, jobs or min(cores(), len(points)), scheduler, restart)
     try:
         outcome = run_sweep("sweep", name, plan, points, facts, simulate, request)
@@ -70,6 +69,20 @@ def plan_of(spec: Any) -> "Plan":
 
     axes = {path: tuple(values) for path, values in spec.axes.items()}
     return Plan(tuple(spec.hardware), tuple(spec.workload), axes, spec.fidelity, spec.seed)
+
+
+def goals_of(spec: Any) -> dict[str, Any]:
+    """What the sweep is for, in the words of its file; the report reads it."""
+    baseline = {key: Path(value).stem if key in NAMED else value for key, value in spec.baseline.items()}
+    goals = {
+        "description": spec.description,
+        "objectives": spec.objectives,
+        "constraints": {
+            name: limit.model_dump(exclude_none=True) for name, limit in spec.constraints.items()
+        },
+        "baseline": baseline,
+    }
+    return {key: value for key, value in goals.items() if value}
 
 
 def show(folder: Path, outcome: "Outcome") -> None:

@@ -5,17 +5,30 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Sequence
+from functools import cache
+from importlib import resources
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
 
-from sim.sweep.points import Point, canonical, code_digest, config_inputs
+from sim.sweep.points import Point, canonical, config_inputs
 
+CODE_PACKAGES = ("sim", "kernels_ref", "workloads", "hwconfigs")
+DATA_SUFFIXES = (".py", ".yaml", ".csv", ".gz", ".json", ".jsonl", ".npz")
+NOT_PHYSICS = ("cli", "sweep")
+"""Parts of `sim` that decide how points are run and shown, not what comes out."""
+JOINT = ("cli", "job.py")
+"""The one file of those where the engine and the simulator meet."""
 LIBRARIES = ("numpy", "numba", "simpy", "matplotlib")
 
 
 def version() -> str:
     return installed_version("pagewalk")
+
+
+def engine() -> str:
+    """Version and digest of the sources: a result of yesterday's simulator must not be taken for today's."""
+    return f"{version()}+{code_digest()}"
 
 
 def facts_of(arguments: Sequence[str], folder: Path, points: Sequence[Point]) -> dict[str, Any]:
@@ -31,6 +44,20 @@ def facts_of(arguments: Sequence[str], folder: Path, points: Sequence[Point]) ->
         "python": platform.python_version(),
         "libraries": {name: installed_version(name) for name in LIBRARIES},
     }
+
+
+@cache
+def code_digest() -> str:
+    """Hash of the simulator's own sources and shipped data."""
+    digest = hashlib.sha256()
+    for package in CODE_PACKAGES:
+        root = Path(str(resources.files(package)))
+        for path in sorted(root.rglob("*")):
+            inside = path.relative_to(root).parts
+            decides = inside[0] not in NOT_PHYSICS or inside == JOINT
+            if decides and path.suffix in DATA_SUFFIXES and path.is_file():
+                digest.update("/".join((package, *inside)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def git_hash() -> str | None:

@@ -5,8 +5,6 @@ import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,20 +13,12 @@ from sim.errors import InputError
 MAX_POINTS = 100_000
 """A sweep with more points is refused: at one second each it would take more than a day."""
 
-CODE_PACKAGES = ("sim", "kernels_ref", "workloads", "hwconfigs")
-DATA_SUFFIXES = (".py", ".yaml", ".csv", ".gz", ".json", ".jsonl", ".npz")
-NOT_PHYSICS = ("cli", "sweep")
-"""Parts of `sim` that decide how points are run and shown, not what comes out."""
-
 
 class ResolvedConfig(Protocol):
-    """What the config loader returns: the checked spec, and the file it came from."""
+    """What the config loader returns, as far as sweeps need it."""
 
     @property
     def spec(self) -> Any: ...
-
-    @property
-    def path(self) -> Path | str | None: ...
 
 
 Loader = Callable[[str, Sequence[str]], ResolvedConfig]
@@ -36,10 +26,11 @@ Loader = Callable[[str, Sequence[str]], ResolvedConfig]
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker needs to run one point."""
+    """What one worker needs to run one point: checked specs, and digests of the files that they name."""
 
     hardware: Any
     workload: Any
+    files: dict[str, str]
     fidelity: str
     seed: int
 
@@ -71,7 +62,7 @@ def expand(plan: Plan, load_hardware: Loader, load_workload: Loader, version: st
     """Every combination of hardware, workload and axis values, in file order, the last axis fastest.
 
     All points are resolved before any runs, so that a bad value at the end of an axis is an InputError now,
-    not after an hour; equal problems are reported once.
+    not after an hour; equal problems are reported once. `version` names the simulator that will run.
     """
     combinations = _combinations(plan)
     labels = short_names(plan.hardware) | short_names(plan.workload)
@@ -80,12 +71,11 @@ def expand(plan: Plan, load_hardware: Loader, load_workload: Loader, version: st
     for hardware, workload, axes in combinations:
         hw_sets, wl_sets = _overrides(axes)
         try:
-            job = Job(
-                load_hardware(hardware, hw_sets), load_workload(workload, wl_sets), plan.fidelity, plan.seed
-            )
+            hw, wl = load_hardware(hardware, hw_sets), load_workload(workload, wl_sets)
         except InputError as error:
             problems.update(dict.fromkeys(error.problems))
             continue
+        job = Job(hw.spec, wl.spec, named_files(wl.spec), plan.fidelity, plan.seed)
         digest = point_hash(job, version)
         points.append(Point(len(points), digest, labels[hardware], labels[workload], axes, job))
     if problems:
@@ -123,20 +113,17 @@ def short_names(given: Sequence[str]) -> dict[str, str]:
 
 
 def point_hash(job: Job, version: str) -> str:
-    """16 hex digits over the resolved inputs, the files they name, the version and the code that will run.
-
-    The code is in it because a result of yesterday's simulator must not be taken for today's.
-    """
-    inputs = config_inputs(job) | {"version": version, "code": code_digest()}
+    """16 hex digits over the resolved inputs, the files they name, and the version of the simulator."""
+    inputs = config_inputs(job) | {"version": version}
     return hashlib.sha256(canonical(inputs).encode()).hexdigest()[:16]
 
 
 def config_inputs(job: Job) -> dict[str, Any]:
     """What the user decides of a job: both resolved configs, the files they name, fidelity, seed."""
     return {
-        "hardware": job.hardware.spec.model_dump(mode="json"),
-        "workload": job.workload.spec.model_dump(mode="json"),
-        "files": _named_files(job.workload),
+        "hardware": job.hardware.model_dump(mode="json"),
+        "workload": job.workload.model_dump(mode="json"),
+        "files": job.files,
         "fidelity": job.fidelity,
         "seed": job.seed,
     }
@@ -146,30 +133,11 @@ def canonical(data: Any) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-@cache
-def code_digest() -> str:
-    """Hash of the simulator's own sources and shipped data."""
-    digest = hashlib.sha256()
-    for package in CODE_PACKAGES:
-        root = Path(str(resources.files(package)))
-        for path in sorted(root.rglob("*")):
-            inside = path.relative_to(root).parts
-            if path.suffix in DATA_SUFFIXES and path.is_file() and inside[0] not in NOT_PHYSICS:
-                digest.update("/".join((package, *inside)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _named_files(workload: ResolvedConfig) -> dict[str, str]:
-    """Digests of the user's own files that a workload names (model, kernel profile, trace)."""
-    spec = workload.spec
-    names = [spec.model, spec.kernel, getattr(spec.context, "trace", None)]
-    folders = [Path.cwd()] + ([Path(workload.path).parent] if workload.path else [])
-    found = {}
-    for name in names:
-        path = next((f / name for f in folders if isinstance(name, str) and (f / name).is_file()), None)
-        if path is not None:
-            found[name] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    return found
+def named_files(workload: Any) -> dict[str, str]:
+    """Digests of the user's own files that a workload names (kernel, trace); the loader made them paths."""
+    names = [workload.model, workload.kernel, getattr(workload.context, "trace", None)]
+    paths = [Path(name) for name in names if isinstance(name, str)]
+    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in paths if p.is_file()}
 
 
 def _refuse_twins(points: Sequence[Point]) -> None:

@@ -19,7 +19,6 @@ class Spec(SimpleNamespace):
 @dataclass(frozen=True)
 class Loaded:
     spec: Spec
-    path: Path | None = None
 
 
 def load_hardware(name: str, sets: Any = ()) -> Loaded:
@@ -64,14 +63,14 @@ def result(time_ns: float, hardware: str = "hw", workload: str = "wl") -> Result
     )
 
 
-def simulate(hardware: Loaded, workload: Loaded, *, fidelity: str, seed: int) -> Result:
+def simulate(hardware: Spec, workload: Spec, *, fidelity: str, seed: int) -> Result:
     """time_ns = 1000 x `hw.x`; leaves a line in $FAKE_LOG for each run; `hw.x` 13 fails, 66 dies."""
-    x = float(hardware.spec.hw_x)
+    x = float(hardware.hw_x)
     with Path(os.environ["FAKE_LOG"]).open("a") as log:
-        log.write(f"{hardware.spec.hw_x}\n")
+        log.write(f"{hardware.hw_x}\n")
     time.sleep(float(os.environ.get("FAKE_SLEEP", "0")))
     if x == 13:
         raise InputError("SRAM too small: 13 KiB < 16 KiB")
     if x == 66:
         os._exit(9)
-    return result(1000 * x, hardware.spec.name, workload.spec.name)
+    return result(1000 * x, hardware.name, workload.name)

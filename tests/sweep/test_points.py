@@ -20,8 +20,8 @@ def test_the_last_axis_runs_fastest_and_hardware_slowest():
 
 def test_an_axis_of_the_workload_reaches_the_workload_and_a_bare_path_the_hardware():
     point = points(Plan(("a",), ("w",), {"sm.count": (7,), "workload.batch": (9,)}))[0]
-    assert point.job.hardware.spec.sm_count == "7"
-    assert point.job.workload.spec.workload_batch == "9"
+    assert point.job.hardware.sm_count == "7"
+    assert point.job.workload.workload_batch == "9"
 
 
 def test_the_hash_is_stable_and_moves_with_every_input():
