@@ -1,10 +1,19 @@
 """Rows of the PyTorch sections: the same JSON lines as the CUDA binaries print."""
 
+import importlib
 import json
 import statistics
 from collections.abc import Sequence
 
 Parameter = str | int | bool
+
+
+def sm_clock_mhz() -> float:
+    """The SM clock right now, 0 where NVML cannot be asked (then the driver's sample before the section stands)."""
+    try:
+        return float(importlib.import_module("torch").cuda.clock_rate())
+    except (ImportError, RuntimeError, AttributeError):
+        return 0.0
 
 
 def emit(
@@ -26,6 +35,7 @@ def emit(
         "max": max(samples),
         "check": "ok" if ok else "failed",
         "note": note,
+        "sm_clock_mhz": sm_clock_mhz(),
     }
     print(json.dumps(row), flush=True)
 
