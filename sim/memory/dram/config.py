@@ -13,7 +13,6 @@ import numpy as np
 
 from sim.memory.dram.layout import (
     ALL_BANK,
-    INF,
     NO_REFRESH,
     PARAMETERS,
     PER_BANK,
@@ -156,22 +155,22 @@ def _distances(c: ControllerConfig) -> dict[str, int]:
         "ras": c.ras + act,
         "rc": c.rc,
         "rtp": c.rtp + col,
-        "rd_to_wr": c.rd_to_wr,
-        "wr_to_rd_s": c.wr_to_rd_s,
-        "wr_to_rd_l": c.wr_to_rd_l,
+        "rtw": c.rd_to_wr,
+        "wtr_s": c.wr_to_rd_s,
+        "wtr_l": c.wr_to_rd_l,
         "ccd_s": max(c.ccd_s, c.burst),
         "ccd_l": max(c.ccd_l, c.burst),
         "ccd_r": c.ccd_r,
         "rrd_s": c.rrd_s,
         "rrd_l": c.rrd_l,
         "faw": c.faw,
-        "wr_to_pre": write_recovery + col,
-        "read_latency": c.read_latency,
+        "wr_pre": write_recovery + col,
+        "latency": c.read_latency,
         "ppd": c.ppd,
         "act_bus": c.act_ticks if c.policy == "frfcfs" else 0,
         "col_bus": 2 if c.half_clock else 0,
-        "rda_to_act": c.burst + c.rtp + c.rp,
-        "wra_to_act": write_recovery + c.rp,
+        "rda_act": c.burst + c.rtp + c.rp,
+        "wra_act": write_recovery + c.rp,
     }
 
 
@@ -184,20 +183,17 @@ def _refresh_distances(c: ControllerConfig) -> dict[str, int]:
         "refipb": c.refipb,
         "rfc": c.rfc - act,
         "rfcpb": c.rfcpb - act,
-        "ref_to_preab": c.rfc,
+        "ref_preab": c.rfc,
         # The bank-queue controller keeps a full interval between two refreshes and relies on the precharge
         # for the distance from an activate; the other one states ACT to REF explicitly.
-        "ref_to_ref": 0,
-        "act_to_ref": 0 if ranked else c.rc + act,
-        "pre_to_ref": c.rp,
-        "act_to_refpb_pc": c.rrd_s + act,
-        "act_to_refpb_bank": c.rc + act,
-        "pre_to_refpb": c.rp,
-        "refpb_to_act": max(c.rrefd - act, 0),
-        "refpb_to_refpb": c.rrefd if c.refresh == "per_bank_sets" else 0,
-        "rda_to_ref": c.rtp + c.rp,
-        "wra_to_ref": c.cwl + c.burst + c.wr + c.rp,
+        "ref_ref": 0,
+        "act_ref": 0 if ranked else c.rc + act,
+        "pre_ref": c.rp,
+        "act_refpb_pc": c.rrd_s + act,
+        "act_refpb_bank": c.rc + act,
+        "pre_refpb": c.rp,
+        "refpb_act": max(c.rrefd - act, 0),
+        "refpb_refpb": c.rrefd if c.refresh == "per_bank_sets" else 0,
+        "rda_ref": c.rtp + c.rp,
+        "wra_ref": c.cwl + c.burst + c.wr + c.rp,
     }
-
-
-UNLIMITED = INF

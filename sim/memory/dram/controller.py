@@ -17,25 +17,30 @@ from sim.memory.dram.layout import (
     A_STRIDE,
     A_TAG,
     A_WR,
-    ALL_BANK,
-    B_ACTIVE,
-    B_HEAD,
-    B_OPEN,
     BANK0,
     BANK_STRIDE,
+    B_ACTIVE,
+    B_COUNT,
+    B_HEAD,
+    B_OPEN,
+    CHANNEL0,
     C_FAW,
     E_ACC,
     E_NEXT,
     E_STRIDE,
     G_ADMITTED_AT,
-    G_CHANNELS,
+    G_CHANNELS_END,
     G_COUNT,
+    G_END,
     G_FINISHED,
     G_LAST_DONE,
-    G_LOG,
+    G_LOG_AT,
+    G_LOG_END,
+    G_NEXT,
+    G_NEXT_CHANNEL,
     G_RETIRED,
-    G_SIZE,
     G_SPLIT,
+    G_STEPS,
     G_TO_END,
     G_WIDTH,
     G_WINDOW,
@@ -51,28 +56,30 @@ from sim.memory.dram.layout import (
     H_REFRESH_AT,
     H_RQ_HEAD,
     H_RQ_TAIL,
+    H_WAKE,
     H_WQ_HEAD,
     H_WQ_TAIL,
     INF,
     LB_COL,
-    LIST0,
+    LB_ROW,
+    LOG_STRIDE,
     MAX_BANK,
     MAX_PC,
     NO_REFRESH,
-    P_REFI,
-    P_REFIPB,
-    P_REFRESH,
+    PARAMETERS,
     PC0,
     PC_STRIDE,
     PER_BANK,
     POOL0,
+    P_REFI,
+    P_REFIPB,
+    P_REFRESH,
     R_ADMIT,
     R_ARRIVE,
     R_DONE,
     R_LEFT,
     R_STRIDE,
     R_TAKEN,
-    R_UNTAKEN,
     IntArray,
 )
 from sim.memory.dram.mapping import AddressMapping
@@ -108,86 +115,102 @@ class ExactDram:
         log_commands: int = 0,
     ) -> None:
         self.config = config
-        channels = 1 << _channel_bits(config, mapping)
-        self.params = parameters(config)
-        self.state = _initial_state(config, channels, self.params)
-        self.requests = _requests(stream, config)
-        self.accesses, self.channel_of = _accesses(stream, config, mapping, channels, self.state)
-        self.wake = np.full(channels, INF, dtype=np.int64)
-        refresh = self.params[P_REFRESH]
-        if refresh != NO_REFRESH:
-            self.wake[:] = self.params[P_REFI] if refresh == ALL_BANK else self.params[P_REFIPB]
-        self.log = np.zeros(5 * log_commands, dtype=np.int64)
-        self.shared = np.zeros(G_SIZE, dtype=np.int64)
-        self.shared[G_COUNT] = stream.addr.size
-        self.shared[G_WINDOW] = window
-        self.shared[G_RETIRED] = -1
-        self.shared[G_ADMITTED_AT] = -1
-        self.shared[G_CHANNELS] = channels
-        self.shared[G_WIDTH] = self.state.shape[1]
-        self.shared[G_SPLIT] = REQUEST_BYTES // config.access_bytes
+        self.memory = _build(config, mapping, stream, log_commands)
+        self.memory[G_WINDOW] = window
 
     def run(self, horizon: int) -> None:
         """Simulate every event before tick `horizon`."""
         step = run_bank_queues if self.config.policy == "bank_queues" else run_frfcfs
-        step(
-            self.state.reshape(-1),
-            self.params,
-            self.accesses,
-            self.requests.reshape(-1),
-            self.channel_of,
-            self.wake,
-            self.shared,
-            self.log,
-            horizon,
-        )
+        step(self.memory, horizon)
 
     def run_to_end(self, tail: int = 0) -> None:
         """Until every request has completed, and `tail` ticks more (posted writes, refreshes)."""
-        self.shared[G_TO_END] = 1
+        self.memory[G_TO_END] = 1
         self.run(NEVER)
-        self.shared[G_TO_END] = 0
+        self.memory[G_TO_END] = 0
         self.run(self.last_done + tail + 1)
+
+    def _requests(self, field: int) -> IntArray:
+        end = int(self.memory[G_END])
+        start = end - R_STRIDE * int(self.memory[G_COUNT])
+        return self.memory[start + field : end : R_STRIDE]
 
     @property
     def finished(self) -> int:
-        return int(self.shared[G_FINISHED])
+        return int(self.memory[G_FINISHED])
 
     @property
     def last_done(self) -> int:
         """Tick of the last completion known so far."""
-        return int(self.shared[G_LAST_DONE])
+        return int(self.memory[G_LAST_DONE])
 
     @property
     def arrival(self) -> IntArray:
         """Arrival tick of each request: the first tick at or after its arrival time."""
-        return self.requests[:, R_ARRIVE]
+        return self._requests(R_ARRIVE)
 
     @property
     def admitted(self) -> IntArray:
-        return self.requests[:, R_ADMIT]
+        return self._requests(R_ADMIT)
 
     @property
     def taken(self) -> IntArray:
         """Tick at which the controller took the last access of each request."""
-        return self.requests[:, R_TAKEN]
+        return self._requests(R_TAKEN)
 
     @property
     def done(self) -> IntArray:
         """Completion tick of each request."""
-        return self.requests[:, R_DONE]
+        return self._requests(R_DONE)
 
     @property
     def counts(self) -> Counts:
-        total = self.state.sum(axis=0)
+        channels = _channels(self.memory)
+        total = channels.sum(axis=0)
         return Counts(*(int(total[h]) for h in (H_N_ACT, H_N_PRE, H_N_REF, H_N_RD, H_N_WR)))
+
+    @property
+    def steps(self) -> int:
+        """Channel steps taken by the event loop."""
+        return int(self.memory[G_STEPS])
 
     def commands(self) -> IntArray:
         """The command log: rows of (tick, channel, command, bank or pseudo-channel, row)."""
-        n = int(self.shared[G_LOG])
-        log = self.log[: 5 * n].reshape(n, 5).copy()
-        log[:, 1] //= self.state.shape[1]
+        if self.memory[G_LOG_END] == 0:
+            return np.zeros((0, LOG_STRIDE), dtype=np.int64)
+        start = int(self.memory[G_END] + self.memory[G_COUNT] * self.memory[G_SPLIT] * (A_STRIDE + 1))
+        log = self.memory[start : int(self.memory[G_LOG_AT])].reshape(-1, LOG_STRIDE).copy()
+        log[:, 1] = (log[:, 1] - CHANNEL0) // self.memory[G_WIDTH]
         return log
+
+
+def _channels(memory: IntArray) -> IntArray:
+    return memory[CHANNEL0 : int(memory[G_CHANNELS_END])].reshape(-1, int(memory[G_WIDTH]))
+
+
+def _build(config: ControllerConfig, mapping: AddressMapping, stream: Stream, log_commands: int) -> IntArray:
+    """The array S: parameters, shared words, channels, requests, accesses, their channels, command log."""
+    n = stream.addr.size
+    split = REQUEST_BYTES // config.access_bytes
+    channels = 1 << _channel_bits(config, mapping)
+    width = -(-(POOL0 + E_STRIDE * config.entries) // 8) * 8
+    requests = CHANNEL0 + channels * width
+    accesses = requests + R_STRIDE * n
+    channel_list = accesses + A_STRIDE * n * split
+    log = channel_list + n * split
+    s = np.zeros(log + LOG_STRIDE * log_commands, dtype=np.int64)
+    s[: len(PARAMETERS)] = parameters(config)
+    s[G_NEXT], s[G_END], s[G_COUNT], s[G_SPLIT] = requests, accesses, n, split
+    s[G_CHANNELS_END], s[G_WIDTH], s[G_NEXT_CHANNEL] = requests, width, channel_list
+    s[G_RETIRED] = s[G_ADMITTED_AT] = -1
+    s[G_LOG_AT], s[G_LOG_END] = log, (s.size if log_commands else 0)
+    _fill_channels(s, config)
+    table = s[requests:accesses].reshape(n, R_STRIDE)
+    table[:, R_ARRIVE] = -(-stream.t_ps // config.tick_ps)
+    table[:, R_LEFT] = split
+    table[:, R_DONE] = -1
+    _fill_accesses(s, stream, config, mapping, accesses)
+    return s
 
 
 def _channel_bits(config: ControllerConfig, mapping: AddressMapping) -> int:
@@ -195,61 +218,50 @@ def _channel_bits(config: ControllerConfig, mapping: AddressMapping) -> int:
     return mapping.width("ch") + (mapping.width("pc") if config.pcs == 1 else 0)
 
 
-def _initial_state(config: ControllerConfig, channels: int, params: IntArray) -> IntArray:
-    width = POOL0 + E_STRIDE * config.entries
-    width = -(-width // 8) * 8
-    row = np.zeros(width, dtype=np.int64)
+def _fill_channels(s: IntArray, config: ControllerConfig) -> None:
+    channels = _channels(s)
     for h in (H_RQ_HEAD, H_RQ_TAIL, H_WQ_HEAD, H_WQ_TAIL, H_PAIR_AT):
-        row[h] = -1
-    row[H_REFRESH_AT] = params[P_REFIPB] if params[P_REFRESH] >= PER_BANK else params[P_REFI]
-    row[LB_COL:LIST0] = INF
+        channels[:, h] = -1
+    channels[:, H_REFRESH_AT] = s[P_REFIPB] if s[P_REFRESH] >= PER_BANK else s[P_REFI]
+    channels[:, H_WAKE] = INF if s[P_REFRESH] == NO_REFRESH else channels[:, H_REFRESH_AT]
+    channels[:, LB_COL:LB_ROW] = INF
     for p in range(MAX_PC):
-        row[PC0 + PC_STRIDE * p + C_FAW :][:4] = -INF
-    banks = row[BANK0 : BANK0 + BANK_STRIDE * MAX_BANK].reshape(MAX_BANK, BANK_STRIDE)
-    banks[:, B_OPEN] = -1
-    banks[:, B_ACTIVE] = -1
-    banks[:, B_HEAD : B_HEAD + 6] = -1
-    entries = row[POOL0 : POOL0 + E_STRIDE * config.entries].reshape(config.entries, E_STRIDE)
-    entries[:, E_ACC] = -1
-    state = np.tile(row, (channels, 1))
-    for c in range(channels):
-        first = c * width + POOL0
-        pool = state[c, POOL0 : POOL0 + E_STRIDE * config.entries].reshape(config.entries, E_STRIDE)
+        first = PC0 + PC_STRIDE * p + C_FAW
+        channels[:, first : first + 4] = -INF
+    banks = channels[:, BANK0 : BANK0 + BANK_STRIDE * MAX_BANK].reshape(-1, MAX_BANK, BANK_STRIDE)
+    banks[:, :, [B_OPEN, B_ACTIVE, *range(B_HEAD, B_COUNT)]] = -1
+    channels[:, BANK0 : BANK0 + BANK_STRIDE * MAX_BANK] = banks.reshape(channels.shape[0], -1)
+    for c in range(channels.shape[0]):
+        first = CHANNEL0 + c * channels.shape[1] + POOL0
+        pool = s[first : first + E_STRIDE * config.entries].reshape(config.entries, E_STRIDE)
+        pool[:, E_ACC] = -1
         pool[:, E_NEXT] = first + E_STRIDE * np.arange(1, config.entries + 1)
         pool[-1, E_NEXT] = -1
-        state[c, H_FREE] = first
-    return state
+        channels[c, H_FREE] = first
 
 
-def _requests(stream: Stream, config: ControllerConfig) -> IntArray:
-    out = np.zeros((stream.addr.size, R_STRIDE), dtype=np.int64)
-    out[:, R_ARRIVE] = -(-stream.t_ps // config.tick_ps)
-    out[:, R_LEFT] = REQUEST_BYTES // config.access_bytes
-    out[:, R_UNTAKEN] = out[:, R_LEFT]
-    out[:, R_DONE] = -1
-    return out
-
-
-def _accesses(
-    stream: Stream, config: ControllerConfig, mapping: AddressMapping, channels: int, state: IntArray
-) -> tuple[IntArray, IntArray]:
-    """Accesses grouped by channel, each channel's in stream order; and the channel of every access."""
-    split = REQUEST_BYTES // config.access_bytes
-    request = np.repeat(np.arange(stream.addr.size, dtype=np.int64), split)
-    addr = stream.addr[request] + config.access_bytes * np.tile(np.arange(split), stream.addr.size)
+def _fill_accesses(
+    s: IntArray, stream: Stream, config: ControllerConfig, mapping: AddressMapping, start: int
+) -> None:
+    """Accesses grouped by channel, each channel's in stream order; then the channel of each in stream order."""
+    n, split = stream.addr.size, int(s[G_SPLIT])
+    request = np.repeat(np.arange(n, dtype=np.int64), split)
+    addr = stream.addr[request] + config.access_bytes * np.tile(np.arange(split), n)
     f = mapping.decode(addr)
     pc = f["pc"] if config.pcs > 1 else np.zeros_like(addr)
     channel = f["ch"] if config.pcs > 1 else f["ch"] << mapping.width("pc") | f["pc"]
     bank = ((pc * config.sids + f["si"]) * config.bank_groups + f["bg"]) * config.banks_per_group + f["ba"]
     order = np.argsort(channel, kind="stable")
-    out = np.zeros((addr.size, A_STRIDE), dtype=np.int64)
-    out[:, A_BANK] = bank[order]
-    out[:, A_ROW] = f["ro"][order]
-    out[:, A_REQ] = request[order]
-    out[:, A_WR] = stream.wr[request][order]
-    out[:, A_TAG] = addr[order] // config.access_bytes
-    out[:, A_LINK] = -1
-    start = np.searchsorted(channel[order], np.arange(channels))
-    state[:, H_FIFO] = start
-    state[:, H_FIFO_END] = start
-    return out.reshape(-1), channel
+    end = start + A_STRIDE * addr.size
+    table = s[start:end].reshape(addr.size, A_STRIDE)
+    table[:, A_BANK] = bank[order]
+    table[:, A_ROW] = f["ro"][order]
+    table[:, A_REQ] = s[G_NEXT] + R_STRIDE * request[order]
+    table[:, A_WR] = stream.wr[request][order]
+    table[:, A_TAG] = addr[order] // config.access_bytes
+    table[:, A_LINK] = -1
+    s[end : end + addr.size] = CHANNEL0 + channel * s[G_WIDTH]
+    channels = _channels(s)
+    first = start + A_STRIDE * np.searchsorted(channel[order], np.arange(channels.shape[0]))
+    channels[:, H_FIFO] = first
+    channels[:, H_FIFO_END] = first

@@ -5,25 +5,27 @@ direction. `LB_COL` and `LB_ROW` keep a tick before which that command cannot is
 never late, because shared constraints only move later. Whatever changes a bank refreshes its bounds.
 """
 
+# mypy: disable-error-code="no-any-return"
+# (numpy types an element of an array as Any)
+
 from numba import njit
 
 from sim.memory.dram.layout import (
     A_STRIDE,
     A_WR,
+    BANK0,
+    BANK_STRIDE,
     B_ACTIVE,
     B_HEAD,
     B_HIT,
     B_OPEN,
     B_TAIL,
-    BANK0,
-    BANK_STRIDE,
     E_ACC,
     E_ARRIVE,
     E_BANK,
     E_NEXT,
     E_ROW,
     E_WR,
-    G_WIDTH,
     H_FIFO,
     H_FIFO_END,
     H_LAST,
@@ -38,12 +40,12 @@ from sim.memory.dram.layout import (
     LIST0,
     LIST_LEN,
     MAX_BANK,
+    POS0,
     P_READ_QUEUE,
     P_ROW_HIT_FIRST,
     P_WRITE_HIGH,
     P_WRITE_LOW,
     P_WRITE_QUEUE,
-    POS0,
     IntArray,
 )
 from sim.memory.dram.pool import (
@@ -74,15 +76,15 @@ def _next_miss(S: IntArray, e: int, row: int) -> int:
 
 
 @njit(cache=True)
-def column_at(S: IntArray, P: IntArray, base: int, d: int, bank: int) -> int:
+def column_at(S: IntArray, base: int, d: int, bank: int) -> int:
     """Earliest column command of `bank` in direction `d`; INF without a queued row hit."""
     if S[base + BANK0 + BANK_STRIDE * bank + B_HIT + d] < 0:
         return INF
-    return write_at(S, P, base, bank) if d else read_at(S, P, base, bank)
+    return write_at(S, base, bank) if d else read_at(S, base, bank)
 
 
 @njit(cache=True)
-def row_entry(S: IntArray, P: IntArray, base: int, d: int, bank: int) -> int:
+def row_entry(S: IntArray, base: int, d: int, bank: int) -> int:
     """Access for which `bank` would issue a row command (activate or precharge), or -1.
 
     An open row is closed for an older access only: not while a queued hit is as old (row-hit protection),
@@ -95,7 +97,7 @@ def row_entry(S: IntArray, P: IntArray, base: int, d: int, bank: int) -> int:
         return head
     if S[b + B_ACTIVE] >= 0:
         return -1
-    if not P[P_ROW_HIT_FIRST]:
+    if not S[P_ROW_HIT_FIRST]:
         return _next_miss(S, head, row)
     if S[head + E_ROW] == row:
         return -1
@@ -104,20 +106,20 @@ def row_entry(S: IntArray, P: IntArray, base: int, d: int, bank: int) -> int:
 
 
 @njit(cache=True)
-def row_at(S: IntArray, P: IntArray, base: int, d: int, bank: int) -> int:
-    if row_entry(S, P, base, d, bank) < 0:
+def row_at(S: IntArray, base: int, d: int, bank: int) -> int:
+    if row_entry(S, base, d, bank) < 0:
         return INF
     if S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0:
-        return activate_at(S, P, base, bank)
-    return precharge_at(S, P, base, bank)
+        return activate_at(S, base, bank)
+    return precharge_at(S, base, bank)
 
 
 @njit(cache=True)
-def update_bounds(S: IntArray, P: IntArray, base: int, bank: int) -> None:
+def update_bounds(S: IntArray, base: int, bank: int) -> None:
     for d in range(2):
         if S[base + BANK0 + BANK_STRIDE * bank + B_HEAD + d] >= 0:
-            S[base + LB_COL + d * MAX_BANK + bank] = column_at(S, P, base, d, bank)
-            S[base + LB_ROW + d * MAX_BANK + bank] = row_at(S, P, base, d, bank)
+            S[base + LB_COL + d * MAX_BANK + bank] = column_at(S, base, d, bank)
+            S[base + LB_ROW + d * MAX_BANK + bank] = row_at(S, base, d, bank)
 
 
 @njit(cache=True)
@@ -148,9 +150,9 @@ def _unlist_bank(S: IntArray, base: int, d: int, bank: int) -> None:
 
 
 @njit(cache=True)
-def push(S: IntArray, P: IntArray, A: IntArray, base: int, k: int, t: int) -> None:
+def push(S: IntArray, base: int, k: int, t: int) -> None:
     """Queue access `k` in the read or write buffer."""
-    e = new_entry(S, A, base, k, t)
+    e = new_entry(S, base, k, t)
     d = S[e + E_WR]
     bank = S[e + E_BANK]
     b = base + BANK0 + BANK_STRIDE * bank
@@ -159,17 +161,17 @@ def push(S: IntArray, P: IntArray, A: IntArray, base: int, k: int, t: int) -> No
     append(S, b + B_HEAD + d, b + B_TAIL + d, e)
     if S[e + E_ROW] == S[b + B_OPEN] and S[b + B_HIT + d] < 0:
         S[b + B_HIT + d] = e
-    S[base + LB_COL + d * MAX_BANK + bank] = column_at(S, P, base, d, bank)
-    S[base + LB_ROW + d * MAX_BANK + bank] = row_at(S, P, base, d, bank)
+    S[base + LB_COL + d * MAX_BANK + bank] = column_at(S, base, d, bank)
+    S[base + LB_ROW + d * MAX_BANK + bank] = row_at(S, base, d, bank)
     if d:
         S[base + H_WRITES] += 1
-        S[filter_slot(A, base, k, 1)] += 1
+        S[filter_slot(S, base, k, 1)] += 1
     else:
         S[base + H_READS] += 1
 
 
 @njit(cache=True)
-def remove(S: IntArray, A: IntArray, base: int, e: int) -> None:
+def remove(S: IntArray, base: int, e: int) -> None:
     """Take `e` out of its buffer; the entry itself stays allocated."""
     d = S[e + E_WR]
     bank = S[e + E_BANK]
@@ -181,61 +183,61 @@ def remove(S: IntArray, A: IntArray, base: int, e: int) -> None:
         _unlist_bank(S, base, d, bank)
     if d:
         S[base + H_WRITES] -= 1
-        S[filter_slot(A, base, S[e + E_ACC], 1)] -= 1
+        S[filter_slot(S, base, S[e + E_ACC], 1)] -= 1
     else:
         S[base + H_READS] -= 1
 
 
 @njit(cache=True)
-def set_mode(S: IntArray, P: IntArray, base: int) -> int:
+def set_mode(S: IntArray, base: int) -> int:
     """Serve writes above the high watermark or without reads, until below the low one with reads."""
-    mode = peek_mode(S, P, base)
+    mode = peek_mode(S, base)
     S[base + H_MODE] = mode
     return mode
 
 
 @njit(cache=True)
-def peek_mode(S: IntArray, P: IntArray, base: int) -> int:
+def peek_mode(S: IntArray, base: int) -> int:
     writes = S[base + H_WRITES]
     reads = S[base + H_READS]
     if S[base + H_MODE] == 0:
-        return 1 if writes > P[P_WRITE_HIGH] or reads == 0 else 0
-    return 0 if writes < P[P_WRITE_LOW] and reads != 0 else 1
+        return 1 if writes > S[P_WRITE_HIGH] or reads == 0 else 0
+    return 0 if writes < S[P_WRITE_LOW] and reads != 0 else 1
 
 
 @njit(cache=True)
-def settle(S: IntArray, P: IntArray, base: int, t: int) -> None:
+def settle(S: IntArray, base: int, t: int) -> None:
     """Decide the mode as the idle ticks up to `t` would have done, before the queues change."""
     if t > S[base + H_LAST]:
         if S[base + H_PRIO] == S[base + H_PRIO_END]:
-            set_mode(S, P, base)
+            set_mode(S, base)
         S[base + H_LAST] = t
 
 
 @njit(cache=True)
-def hand_over(S: IntArray, P: IntArray, A: IntArray, R: IntArray, G: IntArray, base: int, t: int) -> bool:
+def hand_over(S: IntArray, base: int, t: int) -> bool:
     """Move accesses from the source FIFO into the buffers until one is refused; True if any moved."""
     first = S[base + H_FIFO]
     k = first
     end = S[base + H_FIFO_END]
-    settle(S, P, base, t)
+    settle(S, base, t)
     while k < end:
-        wr = A[A_STRIDE * k + A_WR]
-        if find_queued(S, A, base, G[G_WIDTH], k, 1) >= 0:
-            take_access(A, R, k, t)
-            finish_access(A, R, G, k, t if wr else t + 1)  # coalesced or forwarded
+        wr = S[k + A_WR]
+        if find_queued(S, base, k, 1) >= 0:
+            take_access(S, k, t)
+            finish_access(S, k, t if wr else t + 1)  # coalesced or forwarded
         elif wr:
-            if S[base + H_WRITES] >= P[P_WRITE_QUEUE]:
+            if S[base + H_WRITES] >= S[P_WRITE_QUEUE]:
                 break
-            take_access(A, R, k, t)
-            finish_access(A, R, G, k, t)
-            push(S, P, A, base, k, t)
+            take_access(S, k, t)
+            finish_access(S, k, t)
+            push(S, base, k, t)
         else:
-            if S[base + H_READS] >= P[P_READ_QUEUE]:
+            if S[base + H_READS] >= S[P_READ_QUEUE]:
                 break
-            take_access(A, R, k, t)
-            push(S, P, A, base, k, t)
-        k += 1
+            take_access(S, k, t)
+            push(S, base, k, t)
+        k += A_STRIDE
     S[base + H_FIFO] = k
     return k > first
 

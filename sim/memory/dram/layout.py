@@ -1,8 +1,10 @@
 """Where everything lies in the controller's integer arrays, and what its parameters are called.
 
-One channel is one contiguous run of int64 in `S` (all of it fits the host's L1 cache); `P` holds the
-parameters in ticks, `G` what the channels share. Offsets are module constants, so compiled code folds them.
-Blocks: header, one block per pseudo-channel, stack id, bank group and bank, lists, then the entry pool.
+A whole memory is one array `S`: parameters, what the channels share, one contiguous block per channel (it
+fits the host's L1 cache), then requests and accesses. One array because every further array argument costs a
+call several registers; offsets are module constants, which compiled code folds. Places are absolute offsets
+into S: of a channel (`base`), a queue entry (`e`), an access (`k`), a request (`r`). A channel block holds a header,
+one block per pseudo-channel, stack id, bank group and bank, lists, then the entry pool.
 """
 
 import numpy as np
@@ -16,6 +18,7 @@ INF = 1 << 60
 ACT, PRE, RD, WR, REF, REFPB, PREAB = 1, 2, 3, 4, 5, 6, 7
 
 # --- channel header -------------------------------------------------------------------------------
+H_WAKE = 23  # nothing happens before this tick without an arrival
 H_SEQ = 0  # next sequence number of a queued access
 H_FREE = 1  # head of the list of free pool entries
 H_FIFO = 2  # next access of the source FIFO to hand over
@@ -42,6 +45,7 @@ H_SET_AT = 22  # next set of per-bank refreshes may not start before
 H_RQ_HEAD, H_RQ_TAIL, H_WQ_HEAD, H_WQ_TAIL = 24, 25, 26, 27  # transaction queues (bank queues)
 H_N_ACT, H_N_PRE, H_N_REF, H_N_RD, H_N_WR = 28, 29, 30, 31, 32
 H_STUCK = 33  # 1: the last scan of the transaction queue found no bank queue with room
+FLOOR0 = 34  # [command] bound of the whole channel (bank queues)
 
 PC0, PC_STRIDE, MAX_PC = 40, 16, 4
 C_RD, C_WR, C_ACT, C_PRE, C_PREAB, C_REFAB, C_REFPB, C_OPEN, C_FAW_AT, C_FAW = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
@@ -49,7 +53,7 @@ C_RD, C_WR, C_ACT, C_PRE, C_PREAB, C_REFAB, C_REFPB, C_OPEN, C_FAW_AT, C_FAW = 0
 SID0, MAX_SID = PC0 + PC_STRIDE * MAX_PC, 32  # reads of this stack id not before
 
 BG0, BG_STRIDE, MAX_BG = SID0 + MAX_SID, 4, 64
-G_RD, G_WR, G_ACT = 0, 1, 2
+BG_RD, BG_WR, BG_ACT = 0, 1, 2
 
 BANK0, BANK_STRIDE, MAX_BANK = BG0 + BG_STRIDE * MAX_BG, 16, 128
 B_OPEN, B_HITS, B_ACT, B_RD, B_WR, B_PRE, B_REFPB, B_ACTIVE = 0, 1, 2, 3, 4, 5, 6, 7
@@ -71,31 +75,34 @@ E_NEXT, E_PREV, E_ROW, E_ACC, E_SEQ, E_ARRIVE, E_WR, E_BANK = 0, 1, 2, 3, 4, 5, 
 A_STRIDE = 8
 A_BANK, A_ROW, A_REQ, A_WR, A_TAG, A_LINK = 0, 1, 2, 3, 4, 5
 
-# --- requests -------------------------------------------------------------------------------------
+# --- requests, in stream order --------------------------------------------------------------------
 R_STRIDE = 8
-R_ARRIVE, R_LEFT, R_UNTAKEN, R_ADMIT, R_TAKEN, R_DONE, R_FIRST = 0, 1, 2, 3, 4, 5, 6
+R_ARRIVE, R_LEFT, R_ADMIT, R_TAKEN, R_DONE = 0, 1, 2, 3, 4
+
+LOG_STRIDE = 5  # tick, channel base, command, bank or pseudo-channel, row
 
 # --- shared by all channels -----------------------------------------------------------------------
-G_NEXT = 0  # next request to admit
-G_COUNT = 1  # requests in the stream
-G_INFLIGHT = 2
-G_WINDOW = 3  # 0: unlimited
-G_RETIRED = 4  # completions up to this tick have left the window
-G_FINISHED = 5  # requests whose completion tick is known
-G_LAST_DONE = 6
-G_CHANNELS = 7
-G_WIDTH = 8  # int64 per channel in S
-G_SPLIT = 9  # accesses per request
-G_ADMITTED_AT = 10  # tick of the last admission
-G_LOG = 11  # commands in the log
-G_TO_END = 12  # 1: stop once every completion is known
-G_STEPS = 13  # channel steps taken
-RING0, RING = 32, 512  # completions per tick, a ring
-G_SIZE = RING0 + RING
+G_NEXT = 64  # next request to admit, ...
+G_END = 65  # ... and one past the last
+G_COUNT = 66  # requests in the stream
+G_INFLIGHT = 67
+G_WINDOW = 68  # 0: unlimited
+G_RETIRED = 69  # completions up to this tick have left the window
+G_FINISHED = 70  # requests whose completion tick is known
+G_LAST_DONE = 71
+G_CHANNELS_END = 72  # one past the last channel
+G_WIDTH = 73  # of a channel
+G_SPLIT = 74  # accesses per request
+G_NEXT_CHANNEL = 75  # place in the list of the channels of all accesses, in stream order
+G_ADMITTED_AT = 76  # tick of the last admission
+G_LOG_AT = 77  # next free place in the command log ...
+G_LOG_END = 78  # ... and its end; 0: no log
+G_TO_END = 79  # 1: stop once every completion is known
+G_STEPS = 80  # channel steps taken
+RING0, RING = 96, 512  # completions per tick, a ring
+CHANNEL0 = RING0 + RING  # the first channel
 
-# --- parameters, in ticks -------------------------------------------------------------------------
-_PARAMETERS = ["rcd_rd", "rcd_wr", "rp", "ras", "rc", "rtp", "rd_to_wr", "wr_to_rd_s", "wr_to_rd_l", "ccd_s", "ccd_l", "ccd_r", "rrd_s", "rrd_l", "faw", "rfc", "refi", "wr_to_pre", "read_latency", "ppd", "act_bus", "col_bus", "ref_to_preab", "act_to_ref", "pre_to_ref", "ref_to_ref", "act_to_refpb_pc", "act_to_refpb_bank", "pre_to_refpb", "refpb_to_act", "refpb_to_refpb", "rfcpb", "refipb", "refresh", "rda_to_act", "wra_to_act", "rda_to_ref", "wra_to_ref", "closed", "half_clock", "read_queue", "write_queue", "bank_queue", "hit_cap", "drain_min", "write_high", "write_low", "row_hit_first", "pcs", "sids", "banks", "banks_per_pc", "pc_shift", "sid_shift", "bg_shift", "banks_per_sid"]
-PARAMETERS: dict[str, int] = {name: i for i, name in enumerate(_PARAMETERS)}
+# --- parameters, in ticks, at the start of S -------------------------------------------------------------------------
 (
     P_RCD_RD,
     P_RCD_WR,
@@ -153,7 +160,8 @@ PARAMETERS: dict[str, int] = {name: i for i, name in enumerate(_PARAMETERS)}
     P_SID_SHIFT,
     P_BG_SHIFT,
     P_BANKS_PER_SID,
-) = range(len(_PARAMETERS))
+) = range(56)
+PARAMETERS = {name[2:].lower(): i for name, i in list(globals().items()) if name.startswith("P_")}
 
 # Refresh kinds (P_REFRESH).
 NO_REFRESH, ALL_BANK, PER_BANK, PER_BANK_SETS = 0, 1, 2, 3

@@ -8,6 +8,9 @@ precharge issue on rising (odd) edges only, and a precharge may not follow on th
 to the same bank.
 """
 
+# mypy: disable-error-code="no-any-return"
+# (numpy types an element of an array as Any)
+
 from numba import njit
 
 from sim.memory.dram.frfcfs_queues import (
@@ -25,11 +28,11 @@ from sim.memory.dram.frfcfs_queues import (
 from sim.memory.dram.frfcfs_refresh import due_refreshes, next_refresh_due, priority_at, try_priority
 from sim.memory.dram.layout import (
     ALIST0,
+    BANK0,
+    BANK_STRIDE,
     B_ACTIVE,
     B_HIT,
     B_OPEN,
-    BANK0,
-    BANK_STRIDE,
     E_ACC,
     E_ARRIVE,
     E_BANK,
@@ -68,29 +71,25 @@ from sim.memory.dram.timing import (
 
 
 @njit(cache=True)
-def _issue_column(
-    S: IntArray, P: IntArray, A: IntArray, R: IntArray, G: IntArray, L: IntArray, base: int, e: int, t: int
-) -> None:
+def _issue_column(S: IntArray, base: int, e: int, t: int) -> None:
     bank = S[e + E_BANK]
     if S[e + E_WR]:
-        issue_write(S, P, G, L, base, bank, t)
+        issue_write(S, base, bank, t)
     else:
-        issue_read(S, P, G, L, base, bank, t)
-        finish_access(A, R, G, S[e + E_ACC], t + P[P_LATENCY])
+        issue_read(S, base, bank, t)
+        finish_access(S, S[e + E_ACC], t + S[P_LATENCY])
     release(S, base, e)
 
 
 @njit(cache=True)
-def _active_column(
-    S: IntArray, P: IntArray, A: IntArray, R: IntArray, G: IntArray, L: IntArray, base: int, t: int
-) -> bool:
+def _active_column(S: IntArray, base: int, t: int) -> bool:
     """Issue the oldest ready access of the active list."""
     best = -1
     n = S[base + H_ACTIVE]
     for i in range(n):
         e = S[base + ALIST0 + i]
         bank = S[e + E_BANK]
-        ready = write_at(S, P, base, bank) if S[e + E_WR] else read_at(S, P, base, bank)
+        ready = write_at(S, base, bank) if S[e + E_WR] else read_at(S, base, bank)
         if ready <= t and (best < 0 or S[e + E_ARRIVE] < S[S[base + ALIST0 + best] + E_ARRIVE]):
             best = i
     if best < 0:
@@ -101,133 +100,125 @@ def _active_column(
     S[base + H_ACTIVE] = n - 1
     bank = S[e + E_BANK]
     S[base + BANK0 + BANK_STRIDE * bank + B_ACTIVE] = -1
-    _issue_column(S, P, A, R, G, L, base, e, t)
-    update_bounds(S, P, base, bank)
+    _issue_column(S, base, e, t)
+    update_bounds(S, base, bank)
     return True
 
 
 @njit(cache=True)
-def _buffer_column(
-    S: IntArray, P: IntArray, A: IntArray, R: IntArray, G: IntArray, L: IntArray, base: int, t: int
-) -> None:
+def _buffer_column(S: IntArray, base: int, t: int) -> None:
     """Issue the oldest ready row hit of the buffer in turn."""
-    d = set_mode(S, P, base)
+    d = set_mode(S, base)
     best = -1
     for i in range(S[base + LIST_LEN + d]):
         bank = S[base + LIST0 + d * MAX_BANK + i]
         bound = base + LB_COL + d * MAX_BANK + bank
         if S[bound] <= t:
-            S[bound] = column_at(S, P, base, d, bank)
+            S[bound] = column_at(S, base, d, bank)
             if S[bound] <= t:
                 e = S[base + BANK0 + BANK_STRIDE * bank + B_HIT + d]
                 if best < 0 or S[e + E_SEQ] < S[best + E_SEQ]:
                     best = e
     if best >= 0:
         bank = S[best + E_BANK]
-        remove(S, A, base, best)
-        _issue_column(S, P, A, R, G, L, base, best, t)
-        update_bounds(S, P, base, bank)
+        remove(S, base, best)
+        _issue_column(S, base, best, t)
+        update_bounds(S, base, bank)
 
 
 @njit(cache=True)
-def _falling_edge_allows(S: IntArray, P: IntArray, base: int, bank: int, t: int) -> bool:
+def _falling_edge_allows(S: IntArray, base: int, bank: int, t: int) -> bool:
     """May a precharge of `bank` issue on the falling edge `t`?"""
-    if S[base + H_PAIR_AT] != t or S[base + H_PAIR_PC] != bank >> P[P_PC_SHIFT]:
+    if S[base + H_PAIR_AT] != t or S[base + H_PAIR_PC] != bank >> S[P_PC_SHIFT]:
         return True
     other = S[base + H_PAIR_BANK]
     return other >= 0 and other != bank
 
 
 @njit(cache=True)
-def _buffer_row(
-    S: IntArray, P: IntArray, A: IntArray, G: IntArray, L: IntArray, base: int, t: int, falling: bool
-) -> None:
+def _buffer_row(S: IntArray, base: int, t: int, falling: bool) -> None:
     """Issue the oldest ready activate or precharge of the buffer in turn."""
-    d = set_mode(S, P, base)
+    d = set_mode(S, base)
     best = -1
     for i in range(S[base + LIST_LEN + d]):
         bank = S[base + LIST0 + d * MAX_BANK + i]
         bound = base + LB_ROW + d * MAX_BANK + bank
         if S[bound] > t:
             continue
-        S[bound] = row_at(S, P, base, d, bank)
+        S[bound] = row_at(S, base, d, bank)
         if S[bound] > t:
             continue
         if falling and (
-            S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0 or not _falling_edge_allows(S, P, base, bank, t)
+            S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0 or not _falling_edge_allows(S, base, bank, t)
         ):
             continue
-        e = row_entry(S, P, base, d, bank)
+        e = row_entry(S, base, d, bank)
         if best < 0 or S[e + E_SEQ] < S[best + E_SEQ]:
             best = e
     if best >= 0:
-        _issue_row(S, P, A, G, L, base, best, t, falling)
+        _issue_row(S, base, best, t, falling)
 
 
 @njit(cache=True)
-def _issue_row(
-    S: IntArray, P: IntArray, A: IntArray, G: IntArray, L: IntArray, base: int, e: int, t: int, falling: bool
-) -> None:
+def _issue_row(S: IntArray, base: int, e: int, t: int, falling: bool) -> None:
     bank = S[e + E_BANK]
     b = base + BANK0 + BANK_STRIDE * bank
     opening = S[b + B_OPEN] < 0
     if opening:
-        issue_activate(S, P, G, L, base, bank, S[e + E_ROW], t)
-        remove(S, A, base, e)
+        issue_activate(S, base, bank, S[e + E_ROW], t)
+        remove(S, base, e)
         S[b + B_ACTIVE] = e
         S[base + ALIST0 + S[base + H_ACTIVE]] = e
         S[base + H_ACTIVE] += 1
     else:
-        issue_precharge(S, P, G, L, base, bank, t)
+        issue_precharge(S, base, bank, t)
     set_hits(S, base, bank)
-    update_bounds(S, P, base, bank)
-    if P[P_HALF_CLOCK] and not falling:
+    update_bounds(S, base, bank)
+    if S[P_HALF_CLOCK] and not falling:
         S[base + H_PAIR_AT] = t + (3 if opening else 1)
-        S[base + H_PAIR_PC] = bank >> P[P_PC_SHIFT]
+        S[base + H_PAIR_PC] = bank >> S[P_PC_SHIFT]
         S[base + H_PAIR_BANK] = bank
 
 
 @njit(cache=True)
-def _rising(P: IntArray, t: int) -> int:
+def _rising(S: IntArray, t: int) -> int:
     """First tick from `t` on at which column commands and activates may issue."""
-    return t | 1 if P[P_HALF_CLOCK] else t
+    return t | 1 if S[P_HALF_CLOCK] else t
 
 
 @njit(cache=True)
-def _next_wake(S: IntArray, P: IntArray, base: int, t: int) -> int:
+def _next_wake(S: IntArray, base: int, t: int) -> int:
     wake = INF
     for i in range(S[base + H_ACTIVE]):
         e = S[base + ALIST0 + i]
         bank = S[e + E_BANK]
-        ready = write_at(S, P, base, bank) if S[e + E_WR] else read_at(S, P, base, bank)
+        ready = write_at(S, base, bank) if S[e + E_WR] else read_at(S, base, bank)
         wake = min(wake, ready)
     if S[base + H_PRIO] != S[base + H_PRIO_END]:
-        wake = _rising(P, max(wake, t + 1))
-        return min(wake, max(priority_at(S, P, base), t + 1))
-    d = peek_mode(S, P, base)
+        wake = _rising(S, max(wake, t + 1))
+        return min(wake, max(priority_at(S, base), t + 1))
+    d = peek_mode(S, base)
     row = INF
     for i in range(S[base + LIST_LEN + d]):
         bank = S[base + LIST0 + d * MAX_BANK + i]
         wake = min(wake, S[base + LB_COL + d * MAX_BANK + bank])
         row = min(row, S[base + LB_ROW + d * MAX_BANK + bank])
-    wake = _rising(P, max(wake, S[base + H_COL_BUS], t + 1))
+    wake = _rising(S, max(wake, S[base + H_COL_BUS], t + 1))
     return min(wake, max(row, S[base + H_ROW_BUS], t + 1))
 
 
 @njit(cache=True)
-def step_frfcfs(
-    S: IntArray, P: IntArray, A: IntArray, R: IntArray, G: IntArray, L: IntArray, base: int, t: int
-) -> int:
+def step_frfcfs(S: IntArray, base: int, t: int) -> int:
     """One tick of one channel, before the hand-over of this tick; returns the next tick to look again."""
-    settle(S, P, base, t - 1)
+    settle(S, base, t - 1)
     S[base + H_LAST] = t
-    due_refreshes(S, P, base, t)
-    falling = P[P_HALF_CLOCK] != 0 and t & 1 == 0
-    if not falling and not (S[base + H_ACTIVE] > 0 and _active_column(S, P, A, R, G, L, base, t)):
+    due_refreshes(S, base, t)
+    falling = S[P_HALF_CLOCK] != 0 and t & 1 == 0
+    if not falling and not (S[base + H_ACTIVE] > 0 and _active_column(S, base, t)):
         if S[base + H_PRIO] == S[base + H_PRIO_END]:
-            _buffer_column(S, P, A, R, G, L, base, t)
+            _buffer_column(S, base, t)
     if S[base + H_PRIO] != S[base + H_PRIO_END]:
-        try_priority(S, P, G, L, base, t, falling)
+        try_priority(S, base, t, falling)
     else:
-        _buffer_row(S, P, A, G, L, base, t, falling)
-    return min(_next_wake(S, P, base, t), next_refresh_due(S, P, base, t))
+        _buffer_row(S, base, t, falling)
+    return min(_next_wake(S, base, t), next_refresh_due(S, base, t))

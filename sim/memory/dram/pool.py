@@ -4,6 +4,9 @@ An address filter counts queued accesses per hash of their address, so that merg
 cost one load when nothing matches.
 """
 
+# mypy: disable-error-code="no-any-return"
+# (numpy types an element of an array as Any)
+
 from numba import njit
 
 from sim.memory.dram.layout import (
@@ -11,7 +14,6 @@ from sim.memory.dram.layout import (
     A_LINK,
     A_REQ,
     A_ROW,
-    A_STRIDE,
     A_TAG,
     A_WR,
     E_ACC,
@@ -28,34 +30,30 @@ from sim.memory.dram.layout import (
     G_FINISHED,
     G_LAST_DONE,
     G_RETIRED,
+    G_WIDTH,
     H_FREE,
     H_SEQ,
     POOL0,
-    R_DONE,
-    R_LEFT,
-    R_STRIDE,
-    R_TAKEN,
-    R_UNTAKEN,
     RING,
     RING0,
+    R_DONE,
+    R_LEFT,
+    R_TAKEN,
     IntArray,
 )
 
 
 @njit(cache=True)
-def new_entry(S: IntArray, A: IntArray, base: int, k: int, t: int) -> int:
-    """Take a free entry for access `k`, arrived at `t`; returns its absolute offset in S."""
+def new_entry(S: IntArray, base: int, k: int, t: int) -> int:
+    """Take a free entry for the access at offset `k`, arrived at `t`; returns its offset."""
     e = S[base + H_FREE]
     S[base + H_FREE] = S[e + E_NEXT]
-    a = A_STRIDE * k
-    S[e + E_NEXT] = -1
-    S[e + E_PREV] = -1
-    S[e + E_ROW] = A[a + A_ROW]
+    S[e + E_ROW] = S[k + A_ROW]
     S[e + E_ACC] = k
     S[e + E_SEQ] = S[base + H_SEQ]
     S[e + E_ARRIVE] = t
-    S[e + E_WR] = A[a + A_WR]
-    S[e + E_BANK] = A[a + A_BANK]
+    S[e + E_WR] = S[k + A_WR]
+    S[e + E_BANK] = S[k + A_BANK]
     S[base + H_SEQ] += 1
     return e
 
@@ -95,52 +93,48 @@ def unlink(S: IntArray, head: int, tail: int, e: int) -> None:
 
 
 @njit(cache=True)
-def filter_slot(A: IntArray, base: int, k: int, wr: int) -> int:
-    tag = A[A_STRIDE * k + A_TAG]
+def filter_slot(S: IntArray, base: int, k: int, wr: int) -> int:
+    tag = S[k + A_TAG]
     mixed = tag ^ (tag >> 8) ^ (tag >> 16)
     return base + FILTER0 + wr * FILTER_SIZE + (mixed & (FILTER_SIZE - 1))
 
 
 @njit(cache=True)
-def find_queued(S: IntArray, A: IntArray, base: int, width: int, k: int, wr: int) -> int:
+def find_queued(S: IntArray, base: int, k: int, wr: int) -> int:
     """Entry of the queued access with the address of `k` and direction `wr`, or -1."""
-    if S[filter_slot(A, base, k, wr)] == 0:
+    if S[filter_slot(S, base, k, wr)] == 0:
         return -1
-    tag = A[A_STRIDE * k + A_TAG]
-    for e in range(base + POOL0, base + width, E_STRIDE):
+    for e in range(base + POOL0, base + S[G_WIDTH], E_STRIDE):
         other = S[e + E_ACC]
-        if other >= 0 and S[e + E_WR] == wr and A[A_STRIDE * other + A_TAG] == tag:
+        if other >= 0 and S[e + E_WR] == wr and S[other + A_TAG] == S[k + A_TAG]:
             return e
     return -1
 
 
 @njit(cache=True)
-def finish_access(A: IntArray, R: IntArray, G: IntArray, k: int, t: int) -> None:
+def finish_access(S: IntArray, k: int, t: int) -> None:
     """Access `k` is done at tick `t`; its request completes with its last access."""
-    i = A[A_STRIDE * k + A_REQ]
-    r = R_STRIDE * i
-    R[r + R_DONE] = max(R[r + R_DONE], t)
-    R[r + R_LEFT] -= 1
-    if R[r + R_LEFT] == 0:
-        done = R[r + R_DONE]
-        G[G_FINISHED] += 1
-        G[G_LAST_DONE] = max(G[G_LAST_DONE], done)
+    r = S[k + A_REQ]
+    done = max(S[r + R_DONE], t)
+    S[r + R_DONE] = done
+    S[r + R_LEFT] -= 1
+    if S[r + R_LEFT] == 0:
+        S[G_FINISHED] += 1
+        S[G_LAST_DONE] = max(S[G_LAST_DONE], done)
         # A posted write may finish in a tick whose completions have already been counted: it counts next.
-        G[RING0 + (max(done, G[G_RETIRED] + 1) & (RING - 1))] += 1
+        S[RING0 + (max(done, S[G_RETIRED] + 1) & (RING - 1))] += 1
 
 
 @njit(cache=True)
-def finish_chain(A: IntArray, R: IntArray, G: IntArray, k: int, t: int) -> None:
+def finish_chain(S: IntArray, k: int, t: int) -> None:
     """Finish access `k` and every read that was merged into it."""
     while k >= 0:
-        following = A[A_STRIDE * k + A_LINK]
-        finish_access(A, R, G, k, t)
+        following = S[k + A_LINK]
+        finish_access(S, k, t)
         k = following
 
 
 @njit(cache=True)
-def take_access(A: IntArray, R: IntArray, k: int, t: int) -> None:
+def take_access(S: IntArray, k: int, t: int) -> None:
     """The controller has taken access `k` at tick `t`."""
-    r = R_STRIDE * A[A_STRIDE * k + A_REQ]
-    R[r + R_UNTAKEN] -= 1
-    R[r + R_TAKEN] = t
+    S[S[k + A_REQ] + R_TAKEN] = t

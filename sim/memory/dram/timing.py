@@ -5,10 +5,20 @@ stack id, pseudo-channel, command bus). Each level keeps the earliest tick per c
 later: a bound computed earlier stays a valid lower bound.
 """
 
+# mypy: disable-error-code="no-any-return"
+# (numpy types an element of an array as Any)
+
 from numba import njit
 
 from sim.memory.dram.layout import (
     ACT,
+    BANK0,
+    BANK_STRIDE,
+    BG0,
+    BG_ACT,
+    BG_RD,
+    BG_STRIDE,
+    BG_WR,
     B_ACT,
     B_HITS,
     B_OPEN,
@@ -16,10 +26,6 @@ from sim.memory.dram.layout import (
     B_RD,
     B_REFPB,
     B_WR,
-    BANK0,
-    BANK_STRIDE,
-    BG0,
-    BG_STRIDE,
     C_ACT,
     C_FAW,
     C_FAW_AT,
@@ -30,10 +36,8 @@ from sim.memory.dram.layout import (
     C_REFAB,
     C_REFPB,
     C_WR,
-    G_ACT,
-    G_LOG,
-    G_RD,
-    G_WR,
+    G_LOG_AT,
+    G_LOG_END,
     H_COL_BUS,
     H_N_ACT,
     H_N_PRE,
@@ -41,6 +45,11 @@ from sim.memory.dram.layout import (
     H_N_REF,
     H_N_WR,
     H_ROW_BUS,
+    LOG_STRIDE,
+    PC0,
+    PC_STRIDE,
+    PRE,
+    PREAB,
     P_ACT_BUS,
     P_ACT_REF,
     P_ACT_REFPB_BANK,
@@ -62,10 +71,10 @@ from sim.memory.dram.layout import (
     P_RCD_WR,
     P_RDA_ACT,
     P_RDA_REF,
-    P_REF_PREAB,
-    P_REF_REF,
     P_REFPB_ACT,
     P_REFPB_REFPB,
+    P_REF_PREAB,
+    P_REF_REF,
     P_RFC,
     P_RFCPB,
     P_RP,
@@ -73,17 +82,13 @@ from sim.memory.dram.layout import (
     P_RRD_S,
     P_RTP,
     P_RTW,
-    P_SID_SHIFT,
     P_SIDS,
-    P_WR_PRE,
+    P_SID_SHIFT,
     P_WRA_ACT,
     P_WRA_REF,
+    P_WR_PRE,
     P_WTR_L,
     P_WTR_S,
-    PC0,
-    PC_STRIDE,
-    PRE,
-    PREAB,
     RD,
     REF,
     REFPB,
@@ -94,77 +99,75 @@ from sim.memory.dram.layout import (
 
 
 @njit(cache=True)
-def log_command(L: IntArray, G: IntArray, t: int, base: int, command: int, target: int, row: int) -> None:
+def log_command(S: IntArray, t: int, base: int, command: int, target: int, row: int) -> None:
     """Append (tick, channel base, command, bank or pseudo-channel, row) if the log has room."""
-    n = G[G_LOG]
-    if 5 * n + 5 <= L.size:
-        L[5 * n] = t
-        L[5 * n + 1] = base
-        L[5 * n + 2] = command
-        L[5 * n + 3] = target
-        L[5 * n + 4] = row
-        G[G_LOG] = n + 1
+    at = S[G_LOG_AT]
+    if at + LOG_STRIDE <= S[G_LOG_END]:
+        S[at] = t
+        S[at + 1] = base
+        S[at + 2] = command
+        S[at + 3] = target
+        S[at + 4] = row
+        S[G_LOG_AT] = at + LOG_STRIDE
 
 
 @njit(cache=True)
-def activate_at(S: IntArray, P: IntArray, base: int, bank: int) -> int:
+def activate_at(S: IntArray, base: int, bank: int) -> int:
     """Earliest tick at which `bank` may be activated."""
-    pc = base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT])
+    pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
     t = max(S[base + BANK0 + BANK_STRIDE * bank + B_ACT], S[pc + C_ACT])
-    t = max(t, S[base + BG0 + BG_STRIDE * (bank >> P[P_BG_SHIFT]) + G_ACT])
-    t = max(t, S[pc + C_FAW + (S[pc + C_FAW_AT] & 3)] + P[P_FAW])
+    t = max(t, S[base + BG0 + BG_STRIDE * (bank >> S[P_BG_SHIFT]) + BG_ACT])
+    t = max(t, S[pc + C_FAW + (S[pc + C_FAW_AT] & 3)] + S[P_FAW])
     return max(t, S[base + H_ROW_BUS])
 
 
 @njit(cache=True)
-def precharge_at(S: IntArray, P: IntArray, base: int, bank: int) -> int:
-    pc = base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT])
+def precharge_at(S: IntArray, base: int, bank: int) -> int:
+    pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
     t = max(S[base + BANK0 + BANK_STRIDE * bank + B_PRE], S[pc + C_PRE])
     return max(t, S[base + H_ROW_BUS])
 
 
 @njit(cache=True)
-def read_at(S: IntArray, P: IntArray, base: int, bank: int) -> int:
+def read_at(S: IntArray, base: int, bank: int) -> int:
     t = max(S[base + BANK0 + BANK_STRIDE * bank + B_RD], S[base + H_COL_BUS])
-    t = max(t, S[base + BG0 + BG_STRIDE * (bank >> P[P_BG_SHIFT]) + G_RD])
-    t = max(t, S[base + SID0 + (bank >> P[P_SID_SHIFT])])
-    return max(t, S[base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT]) + C_RD])
+    t = max(t, S[base + BG0 + BG_STRIDE * (bank >> S[P_BG_SHIFT]) + BG_RD])
+    t = max(t, S[base + SID0 + (bank >> S[P_SID_SHIFT])])
+    return max(t, S[base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT]) + C_RD])
 
 
 @njit(cache=True)
-def write_at(S: IntArray, P: IntArray, base: int, bank: int) -> int:
+def write_at(S: IntArray, base: int, bank: int) -> int:
     t = max(S[base + BANK0 + BANK_STRIDE * bank + B_WR], S[base + H_COL_BUS])
-    t = max(t, S[base + BG0 + BG_STRIDE * (bank >> P[P_BG_SHIFT]) + G_WR])
-    return max(t, S[base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT]) + C_WR])
+    t = max(t, S[base + BG0 + BG_STRIDE * (bank >> S[P_BG_SHIFT]) + BG_WR])
+    return max(t, S[base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT]) + C_WR])
 
 
 @njit(cache=True)
-def issue_activate(
-    S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, bank: int, row: int, t: int
-) -> None:
+def issue_activate(S: IntArray, base: int, bank: int, row: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     S[b + B_OPEN] = row
     S[b + B_HITS] = 0
-    S[b + B_ACT] = max(S[b + B_ACT], t + P[P_RC])
-    S[b + B_RD] = t + P[P_RCD_RD]
-    S[b + B_WR] = t + P[P_RCD_WR]
-    S[b + B_PRE] = max(S[b + B_PRE], t + P[P_RAS])
-    S[b + B_REFPB] = max(S[b + B_REFPB], t + P[P_ACT_REFPB_BANK])
-    g = base + BG0 + BG_STRIDE * (bank >> P[P_BG_SHIFT])
-    S[g + G_ACT] = max(S[g + G_ACT], t + P[P_RRD_L])
-    pc = base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT])
-    S[pc + C_ACT] = max(S[pc + C_ACT], t + P[P_RRD_S])
+    S[b + B_ACT] = max(S[b + B_ACT], t + S[P_RC])
+    S[b + B_RD] = t + S[P_RCD_RD]
+    S[b + B_WR] = t + S[P_RCD_WR]
+    S[b + B_PRE] = max(S[b + B_PRE], t + S[P_RAS])
+    S[b + B_REFPB] = max(S[b + B_REFPB], t + S[P_ACT_REFPB_BANK])
+    g = base + BG0 + BG_STRIDE * (bank >> S[P_BG_SHIFT])
+    S[g + BG_ACT] = max(S[g + BG_ACT], t + S[P_RRD_L])
+    pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
+    S[pc + C_ACT] = max(S[pc + C_ACT], t + S[P_RRD_S])
     oldest = S[pc + C_FAW_AT] & 3
     S[pc + C_FAW + oldest] = t
     S[pc + C_FAW_AT] = oldest + 1
-    S[pc + C_PREAB] = max(S[pc + C_PREAB], t + P[P_RAS])
-    S[pc + C_REFAB] = max(S[pc + C_REFAB], t + P[P_ACT_REF])
-    S[pc + C_REFPB] = max(S[pc + C_REFPB], t + P[P_ACT_REFPB_PC])
+    S[pc + C_PREAB] = max(S[pc + C_PREAB], t + S[P_RAS])
+    S[pc + C_REFAB] = max(S[pc + C_REFAB], t + S[P_ACT_REF])
+    S[pc + C_REFPB] = max(S[pc + C_REFPB], t + S[P_ACT_REFPB_PC])
     S[pc + C_OPEN] += 1
-    S[base + H_ROW_BUS] = t + P[P_ACT_BUS]
+    S[base + H_ROW_BUS] = t + S[P_ACT_BUS]
     S[base + H_N_ACT] += 1
-    if L.size > 0:
-        log_command(L, G, t, base, ACT, bank, row)
+    if S[G_LOG_END] > 0:
+        log_command(S, t, base, ACT, bank, row)
 
 
 @njit(cache=True)
@@ -175,111 +178,107 @@ def _close(S: IntArray, base: int, pc: int, b: int) -> None:
 
 
 @njit(cache=True)
-def issue_precharge(S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, bank: int, t: int) -> None:
+def issue_precharge(S: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
-    pc = base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT])
+    pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
     _close(S, base, pc, b)
-    S[b + B_ACT] = max(S[b + B_ACT], t + P[P_RP])
-    S[b + B_REFPB] = max(S[b + B_REFPB], t + P[P_PRE_REFPB])
-    S[pc + C_PRE] = t + P[P_PPD]
-    S[pc + C_REFAB] = max(S[pc + C_REFAB], t + P[P_PRE_REF])
+    S[b + B_ACT] = max(S[b + B_ACT], t + S[P_RP])
+    S[b + B_REFPB] = max(S[b + B_REFPB], t + S[P_PRE_REFPB])
+    S[pc + C_PRE] = t + S[P_PPD]
+    S[pc + C_REFAB] = max(S[pc + C_REFAB], t + S[P_PRE_REF])
     S[base + H_N_PRE] += 1
-    if L.size > 0:
-        log_command(L, G, t, base, PRE, bank, -1)
+    if S[G_LOG_END] > 0:
+        log_command(S, t, base, PRE, bank, -1)
 
 
 @njit(cache=True)
-def issue_read(S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, bank: int, t: int) -> None:
+def issue_read(S: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     S[b + B_HITS] += 1
-    S[b + B_PRE] = max(S[b + B_PRE], t + P[P_RTP])
-    g = base + BG0 + BG_STRIDE * (bank >> P[P_BG_SHIFT])
-    S[g + G_RD] = max(S[g + G_RD], t + P[P_CCD_L])
-    p = bank >> P[P_PC_SHIFT]
+    S[b + B_PRE] = max(S[b + B_PRE], t + S[P_RTP])
+    g = base + BG0 + BG_STRIDE * (bank >> S[P_BG_SHIFT])
+    S[g + BG_RD] = max(S[g + BG_RD], t + S[P_CCD_L])
+    p = bank >> S[P_PC_SHIFT]
     pc = base + PC0 + PC_STRIDE * p
-    S[pc + C_RD] = max(S[pc + C_RD], t + P[P_CCD_S])
-    S[pc + C_WR] = max(S[pc + C_WR], t + P[P_RTW])
-    S[pc + C_PREAB] = max(S[pc + C_PREAB], t + P[P_RTP])
-    if P[P_SIDS] > 1:
-        sid = bank >> P[P_SID_SHIFT]
-        for i in range(p * P[P_SIDS], (p + 1) * P[P_SIDS]):
+    S[pc + C_RD] = max(S[pc + C_RD], t + S[P_CCD_S])
+    S[pc + C_WR] = max(S[pc + C_WR], t + S[P_RTW])
+    S[pc + C_PREAB] = max(S[pc + C_PREAB], t + S[P_RTP])
+    if S[P_SIDS] > 1:
+        sid = bank >> S[P_SID_SHIFT]
+        for i in range(p * S[P_SIDS], (p + 1) * S[P_SIDS]):
             if i != sid:
-                S[base + SID0 + i] = t + P[P_CCD_R]
-    S[base + H_COL_BUS] = t + P[P_COL_BUS]
+                S[base + SID0 + i] = t + S[P_CCD_R]
+    S[base + H_COL_BUS] = t + S[P_COL_BUS]
     S[base + H_N_RD] += 1
-    if L.size > 0:
-        log_command(L, G, t, base, RD, bank, S[b + B_OPEN])
+    if S[G_LOG_END] > 0:
+        log_command(S, t, base, RD, bank, S[b + B_OPEN])
 
 
 @njit(cache=True)
-def issue_write(S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, bank: int, t: int) -> None:
+def issue_write(S: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     S[b + B_HITS] += 1
-    S[b + B_PRE] = max(S[b + B_PRE], t + P[P_WR_PRE])
-    g = base + BG0 + BG_STRIDE * (bank >> P[P_BG_SHIFT])
-    S[g + G_WR] = max(S[g + G_WR], t + P[P_CCD_L])
-    S[g + G_RD] = max(S[g + G_RD], t + P[P_WTR_L])
-    pc = base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT])
-    S[pc + C_WR] = max(S[pc + C_WR], t + P[P_CCD_S])
-    S[pc + C_RD] = max(S[pc + C_RD], t + P[P_WTR_S])
-    S[pc + C_PREAB] = max(S[pc + C_PREAB], t + P[P_WR_PRE])
-    S[base + H_COL_BUS] = t + P[P_COL_BUS]
+    S[b + B_PRE] = max(S[b + B_PRE], t + S[P_WR_PRE])
+    g = base + BG0 + BG_STRIDE * (bank >> S[P_BG_SHIFT])
+    S[g + BG_WR] = max(S[g + BG_WR], t + S[P_CCD_L])
+    S[g + BG_RD] = max(S[g + BG_RD], t + S[P_WTR_L])
+    pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
+    S[pc + C_WR] = max(S[pc + C_WR], t + S[P_CCD_S])
+    S[pc + C_RD] = max(S[pc + C_RD], t + S[P_WTR_S])
+    S[pc + C_PREAB] = max(S[pc + C_PREAB], t + S[P_WR_PRE])
+    S[base + H_COL_BUS] = t + S[P_COL_BUS]
     S[base + H_N_WR] += 1
-    if L.size > 0:
-        log_command(L, G, t, base, WR, bank, S[b + B_OPEN])
+    if S[G_LOG_END] > 0:
+        log_command(S, t, base, WR, bank, S[b + B_OPEN])
 
 
 @njit(cache=True)
-def auto_precharge(S: IntArray, P: IntArray, base: int, bank: int, wrote: int, t: int) -> None:
+def auto_precharge(S: IntArray, base: int, bank: int, wrote: int, t: int) -> None:
     """Close `bank` as part of the column command at `t` (closed page)."""
     b = base + BANK0 + BANK_STRIDE * bank
-    pc = base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT])
+    pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
     _close(S, base, pc, b)
-    to_act = P[P_WRA_ACT] if wrote else P[P_RDA_ACT]
-    to_ref = P[P_WRA_REF] if wrote else P[P_RDA_REF]
+    to_act = S[P_WRA_ACT] if wrote else S[P_RDA_ACT]
+    to_ref = S[P_WRA_REF] if wrote else S[P_RDA_REF]
     S[b + B_ACT] = max(S[b + B_ACT], t + to_act)
     S[b + B_REFPB] = max(S[b + B_REFPB], t + to_ref)
     S[pc + C_REFAB] = max(S[pc + C_REFAB], t + to_ref)
 
 
 @njit(cache=True)
-def issue_precharge_all(
-    S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, p: int, t: int
-) -> None:
+def issue_precharge_all(S: IntArray, base: int, p: int, t: int) -> None:
     pc = base + PC0 + PC_STRIDE * p
-    for bank in range(p * P[P_BANKS_PER_PC], (p + 1) * P[P_BANKS_PER_PC]):
+    for bank in range(p * S[P_BANKS_PER_PC], (p + 1) * S[P_BANKS_PER_PC]):
         b = base + BANK0 + BANK_STRIDE * bank
         S[b + B_OPEN] = -1
         S[b + B_HITS] = 0
     S[pc + C_OPEN] = 0
-    S[pc + C_ACT] = max(S[pc + C_ACT], t + P[P_RP])
-    S[pc + C_PRE] = t + P[P_PPD]
-    S[pc + C_REFAB] = max(S[pc + C_REFAB], t + P[P_PRE_REF])
+    S[pc + C_ACT] = max(S[pc + C_ACT], t + S[P_RP])
+    S[pc + C_PRE] = t + S[P_PPD]
+    S[pc + C_REFAB] = max(S[pc + C_REFAB], t + S[P_PRE_REF])
     S[base + H_N_PRE] += 1
-    if L.size > 0:
-        log_command(L, G, t, base, PREAB, p, -1)
+    if S[G_LOG_END] > 0:
+        log_command(S, t, base, PREAB, p, -1)
 
 
 @njit(cache=True)
-def issue_refresh(S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, p: int, t: int) -> None:
+def issue_refresh(S: IntArray, base: int, p: int, t: int) -> None:
     pc = base + PC0 + PC_STRIDE * p
-    S[pc + C_ACT] = max(S[pc + C_ACT], t + P[P_RFC])
-    S[pc + C_PREAB] = max(S[pc + C_PREAB], t + P[P_REF_PREAB])
-    S[pc + C_REFAB] = max(S[pc + C_REFAB], t + P[P_REF_REF])
+    S[pc + C_ACT] = max(S[pc + C_ACT], t + S[P_RFC])
+    S[pc + C_PREAB] = max(S[pc + C_PREAB], t + S[P_REF_PREAB])
+    S[pc + C_REFAB] = max(S[pc + C_REFAB], t + S[P_REF_REF])
     S[base + H_N_REF] += 1
-    if L.size > 0:
-        log_command(L, G, t, base, REF, p, -1)
+    if S[G_LOG_END] > 0:
+        log_command(S, t, base, REF, p, -1)
 
 
 @njit(cache=True)
-def issue_refresh_bank(
-    S: IntArray, P: IntArray, G: IntArray, L: IntArray, base: int, bank: int, t: int
-) -> None:
+def issue_refresh_bank(S: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
-    pc = base + PC0 + PC_STRIDE * (bank >> P[P_PC_SHIFT])
-    S[pc + C_ACT] = max(S[pc + C_ACT], t + P[P_REFPB_ACT])
-    S[pc + C_REFPB] = max(S[pc + C_REFPB], t + P[P_REFPB_REFPB])
-    S[b + B_ACT] = max(S[b + B_ACT], t + P[P_RFCPB])
+    pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
+    S[pc + C_ACT] = max(S[pc + C_ACT], t + S[P_REFPB_ACT])
+    S[pc + C_REFPB] = max(S[pc + C_REFPB], t + S[P_REFPB_REFPB])
+    S[b + B_ACT] = max(S[b + B_ACT], t + S[P_RFCPB])
     S[base + H_N_REF] += 1
-    if L.size > 0:
-        log_command(L, G, t, base, REFPB, bank, -1)
+    if S[G_LOG_END] > 0:
+        log_command(S, t, base, REFPB, bank, -1)
