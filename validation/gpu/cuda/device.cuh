@@ -61,7 +61,10 @@ class DeviceArray {
         CUDA_OK(cudaMemcpy(host.data(), data_, count_ * sizeof(T), cudaMemcpyDeviceToHost));
         return host;
     }
-    void zero() { CUDA_OK(cudaMemset(data_, 0, count_ * sizeof(T))); }
+    void zero() {
+        CUDA_OK(cudaMemset(data_, 0, count_ * sizeof(T)));
+        CUDA_OK(cudaDeviceSynchronize());  // a non-blocking stream would not wait for the memset
+    }
 
   private:
     T* data_ = nullptr;

@@ -34,6 +34,7 @@ class Inflight {
              [=, this] { gather_async<STAGES><<<gpu_.sms * ctas, 256, shared>>>(runs_, total); });
     }
 
+    // `tile` divides 64 KiB (a tile holds whole runs or lies in one), stages is at most BULK_STAGES
     void bulk(int ctas, uint32_t tile, uint32_t stages) {
         const size_t shared = static_cast<size_t>(tile) * stages;
         allow_shared(gather_bulk, shared);
@@ -89,13 +90,14 @@ int main() {
         emit_skip("inflight", "bulk copies need compute capability 9.0");
         return 0;
     }
-    for (const uint32_t kib : {2, 4, 8, 16, 24})
-        for (const uint32_t stages : {1, 2, 4, 8})
-            inflight.bulk(1, kib * KIB, stages);
+    for (const uint32_t kib : {2, 4, 8, 16})
+        for (const uint32_t stages : {1, 2, 4, 8}) inflight.bulk(1, kib * KIB, stages);
+    for (const uint32_t stages : {1, 2, 4}) inflight.bulk(1, 32 * KIB, stages);
     for (const int ctas : {2, 4}) {
         inflight.bulk(ctas, 8 * KIB, 2);
         inflight.bulk(ctas, 8 * KIB, 4);
         inflight.bulk(ctas, 16 * KIB, 2);
     }
+    inflight.bulk(3, 16 * KIB, 4);
     return 0;
 }

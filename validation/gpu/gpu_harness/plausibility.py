@@ -21,7 +21,7 @@ class Peaks:
 
 # Datasheets (SXM parts where there are several).
 PEAKS = (
-    ("H200", Peaks(4800, 989.4, 50)),
+    ("H200", Peaks(4800, 989.4, 60)),
     ("H100 PCIe", Peaks(2039, 756.5, 50)),
     ("H100", Peaks(3350, 989.4, 50)),
     ("A100-SXM4-80GB", Peaks(2039, 312, 40)),

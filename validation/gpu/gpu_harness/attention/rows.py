@@ -9,7 +9,7 @@ Parameter = str | int | bool
 
 
 def sm_clock_mhz() -> float:
-    """The SM clock right now, 0 where NVML cannot be asked (then the driver's sample before the section stands)."""
+    """The SM clock right now; 0 where NVML cannot be asked (the sample before the section stands then)."""
     try:
         return float(importlib.import_module("torch").cuda.clock_rate())
     except (ImportError, RuntimeError, AttributeError):
