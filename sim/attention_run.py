@@ -9,14 +9,15 @@ from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile, Mapping, Workload
 from sim.errors import InputError
-from sim.lowering.attention import build_attention
+from sim.lowering.attention import LookUp, build_attention
 from sim.lowering.candidates import Candidate, candidates
 from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.units import Units, attention_units
-from sim.machine import RunOutcome, run_launches
+from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap, build_address_map
+from sim.tiers.placement import TierPlan, plan_tiers
 from sim.search import PROBE_TILES, Choice, choose
 
 CAPABILITY = {"load": 0, "cp_async": 1, "tma": 2}
@@ -44,6 +45,7 @@ class AttentionRun:
     units: Units
     launches: tuple[Launch, ...]
     outcome: RunOutcome
+    tiers: TierPlan | None = None
 
 
 def usable_profiles(task: Task) -> list[KernelProfile]:
@@ -80,8 +82,13 @@ def _why_not(profile: KernelProfile, task: Task) -> str | None:
 
 def _lower(task: Task, units: Units, cut: Cut, addresses: AddressMap) -> Launch:
     w = task.workload
-    two_level = w.table_layout == "two_level"
-    return build_attention(task.step, units, cut, task.hw, addresses, w.table_entry_bytes, two_level)
+    look_up = LookUp(
+        software=not task.hw.translation.assist and task.ideal != "free_translation",
+        assist=task.hw.translation.assist and task.ideal != "free_translation",
+        entry_bytes=w.table_entry_bytes,
+        two_level=w.table_layout == "two_level",
+    )
+    return build_attention(task.step, units, cut, task.hw, addresses, look_up)
 
 
 def find_mapping(task: Task, addresses: AddressMap) -> Choice:
@@ -93,7 +100,7 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     def probe(cut: Cut) -> tuple[float, float]:
         units = _one_wave(attention_units(task.step, cut), cut, task.hw.sm.count * cut.ctas_per_sm)
         launch = _lower(task, units, cut, addresses)
-        outcome = run_launches(task.hw, [launch], task.step.formats, how="none")
+        outcome = Machine(task.hw, [launch], RunOptions(how="none")).run(task.step.formats)
         return outcome.time_ps / 1000, launch.tiles / launch.ctas.count
 
     return choose(task.step, found, task.hw, probe)
@@ -117,12 +124,10 @@ def run_attention(task: Task, choice: Choice | None = None, record_order: bool =
     launches = [_lower(task, units, candidate.cut, addresses)]
     if (combine := build_combine(task.step, units, candidate.cut, addresses)) is not None:
         launches.append(combine)
-    outcome = run_launches(
-        task.hw,
-        launches,
-        task.step.formats,
-        how=task.workload.launch,
-        warm=task.workload.l2_state == "warm",
-        record_order=record_order,
-    )
-    return AttentionRun(choice, units, tuple(launches), outcome)
+    options = RunOptions(task.workload.launch, task.workload.l2_state == "warm", record_order)
+    placement = task.workload.tier
+    tiers = None
+    if placement is not None:
+        tiers = plan_tiers(task.step, addresses, launches[0], prefetch=placement.policy == "prefetch")
+    outcome = Machine(task.hw, launches, options, tiers).run(task.step.formats)
+    return AttentionRun(choice, units, tuple(launches), outcome, tiers)

@@ -7,6 +7,7 @@ from typing import Any
 from sim.attention_run import AttentionRun, Task
 from sim.bounds import attention_bounds_ns
 from sim.causes import CAUSES
+from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
 from sim.lowering.occupancy import KIB
 from sim.work import step_work
@@ -77,7 +78,7 @@ def moved_bytes(task: Task, run: AttentionRun) -> dict[str, int]:
         "sram_fill": c["l2_read"],
         "block_table": c["requested_metadata"] + c["assist_walks"] * task.hw.l2.sector_bytes,
         "scales": run.launches[0].scale_bytes,
-    } | dict(run.outcome.tier_bytes)
+    } | {f"tier.{name}.in": size for name, size in run.outcome.tier_bytes.items()}
 
 
 def attention_mapping(run: AttentionRun) -> dict[str, Any]:
@@ -100,6 +101,14 @@ def attention_mapping(run: AttentionRun) -> dict[str, Any]:
     }
 
 
+def _by_kind(hw: Hardware, by_name: Mapping[str, int]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for name, size in by_name.items():
+        kind = hw.tiers[name].kind
+        total[kind] = total.get(kind, 0) + size
+    return total
+
+
 def report_attention(task: Task, run: AttentionRun) -> KernelReport:
     work = step_work(task.step)
     outcome = run.outcome
@@ -114,7 +123,7 @@ def report_attention(task: Task, run: AttentionRun) -> KernelReport:
         bounds_ns=bounds,
         counters=counters,
         mapping=attention_mapping(run),
-        tier_bytes=outcome.tier_kind_bytes,
+        tier_bytes=_by_kind(task.hw, outcome.tier_bytes),
     )
 
 

@@ -1,7 +1,8 @@
 """Build the modelled device and run launches on it: the one place that wires components together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import simpy
@@ -20,8 +21,8 @@ from sim.lowering.launch import Launch
 from sim.memory.fetches import FetchTable
 from sim.memory.plane import MemoryPlane
 from sim.memory.stamps import Stamp
-
-PageGate = Callable[[int], simpy.Event | None]
+from sim.tiers.copy_engine import CopyEngines
+from sim.tiers.placement import TierPlan, make_gate
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ class RunOutcome:
     """[F] when each fetch was complete at its SM."""
     orders: tuple[Order, ...] = ()
     """Per launch, when asked for."""
+    pages_arrived_ps: np.ndarray | None = None
+    """[pages copied] when each was in device memory."""
     tier_bytes: dict[str, int] = field(default_factory=dict)
-    """`tier.<name>.in` and `.out`."""
-    tier_kind_bytes: dict[str, int] = field(default_factory=dict)
+    """Bytes brought in, by name of the tier."""
 
 
-def join_tables(launches: Sequence[Launch]) -> tuple[FetchTable, list[int]]:
-    """One fetch table for all launches of a run, and the number of each launch's first fetch."""
-    tables = [launch.fetches for launch in launches]
+def join_tables(tables: Sequence[FetchTable]) -> tuple[FetchTable, list[int]]:
+    """One table for a whole run, and the number of the first fetch of each part."""
     fetches = np.cumsum([0] + [t.fetches for t in tables])
     runs = np.cumsum([0] + [len(t.run_addr) for t in tables])
     entries = np.cumsum([0] + [len(t.entry_addr) for t in tables])
@@ -92,53 +93,99 @@ def launch_gap_ps(hw: Hardware, how: str) -> int:
     return round(gap * PS_PER_NS)
 
 
-def run_launches(
-    hw: Hardware,
-    launches: Sequence[Launch],
-    formats: tuple[str, ...],
-    *,
-    how: str = "graph",
-    warm: bool = False,
-    record_order: bool = False,
-    page_gate: Callable[[simpy.Environment, MemoryPlane], PageGate] | None = None,
-    window_scale: float = 1.0,
-) -> RunOutcome:
-    """Run `launches` one after the other on a fresh device; the account covers [0, end of the last).
+@dataclass(frozen=True)
+class RunOptions:
+    """How a run is made. how: launch from a `graph`, a `stream`, or not counted (`none`); warm: the L2 holds what one
+    identical run leaves; record_order: keep the order of work for the replay; window_scale: see MemoryPlane."""
 
-    warm: the L2 holds what one identical run leaves. Raises StuckError when work remains but nothing can happen.
-    """
-    env = simpy.Environment(initial_time=0)
-    table, offsets = join_tables(launches)
-    plane = MemoryPlane(env, hw, table, window_scale=window_scale)
-    if warm:
-        plane.warm_fetches(*_warming_order(launches, offsets, hw))
-    recorder = Recorder()
-    sms = [Sm(index, recorder) for index in range(hw.sm.count)]
-    gate = page_gate(env, plane) if page_gate else _all_resident
-    waits = TileWait(plane)
-    gap, cta_ps = launch_gap_ps(hw, how), round(hw.launch.cta_ns * PS_PER_NS)
-    ends: list[int] = []
-    orders: list[Order] = []
-    phases: list[Phase] = []
-    for launch, offset in zip(launches, offsets, strict=True):
-        begin = int(env.now)
-        orders.append(Order.of(launch))
-        context = Context(env, plane, recorder, waits, gate, orders[-1] if record_order else None)
-        job = make_job(launch, formats, hw, offset)
-        grid = env.process(
-            _after(env, gap, lambda c=context, j=job, n=launch.ctas_per_sm: run_grid(c, j, sms, n, cta_ps))
+    how: str = "graph"
+    warm: bool = False
+    record_order: bool = False
+    window_scale: float = 1.0
+
+
+class Machine:
+    """A fresh device with launches to run on it, one after the other; pages in tiers come in on the way."""
+
+    def __init__(
+        self, hw: Hardware, launches: Sequence[Launch], options: RunOptions, tiers: TierPlan | None = None
+    ) -> None:
+        self._hw, self._launches, self._options = hw, launches, options
+        self._env = simpy.Environment(initial_time=0)
+        tables = [launch.fetches for launch in launches] + ([tiers.writes] if tiers else [])
+        table, self._offsets = join_tables(tables)
+        ports = hw if tiers is None else _with_copy_ports(hw)
+        self._plane = MemoryPlane(self._env, ports, table, window_scale=options.window_scale)
+        self._recorder = Recorder()
+        self._sms = [Sm(index, self._recorder) for index in range(hw.sm.count)]
+        self._engines = self._copy_engines(tiers) if tiers else None
+        self._gate = make_gate(self._env, tiers, self._engines) if tiers and self._engines else None
+        self._prefetch = tiers is not None and tiers.prefetch
+
+    def _copy_engines(self, tiers: TierPlan) -> CopyEngines:
+        """Engines write through ports of their own, behind those of the SMs, in turn."""
+        first = self._offsets[len(self._launches)]
+        count, engines = self._hw.sm.count, self._hw.copy_engine.engines
+
+        def write(rank: int) -> simpy.Event:
+            return self._plane.submit(count + rank % engines, first + rank)
+
+        return CopyEngines(self._env, self._hw, tiers.step, tiers.copies, write)
+
+    def run(self, formats: tuple[str, ...]) -> RunOutcome:
+        """Run to the end; the account covers [0, end of the last launch).
+
+        Raises StuckError when work remains but nothing can happen, SelfCheckError when the account does not close.
+        """
+        if self._options.warm:
+            self._plane.warm_fetches(*_warming_order(self._launches, self._offsets, self._hw))
+        if self._engines is not None and self._prefetch:
+            self._engines.request_all()
+        gap, cta_ps = launch_gap_ps(self._hw, self._options.how), round(self._hw.launch.cta_ns * PS_PER_NS)
+        orders = [Order.of(launch) for launch in self._launches]
+        ends: list[int] = []
+        phases: list[Phase] = []
+        for index, launch in enumerate(self._launches):
+            phases.append(
+                Phase(
+                    "dependency" if index else "launch", int(self._env.now), int(self._env.now) + gap + cta_ps
+                )
+            )
+            job = make_job(launch, formats, self._hw, self._offsets[index])
+            self._run_grid(launch, job, orders[index], index, gap, cta_ps)
+            ends.append(int(self._env.now))
+        links = self._engines.links if self._engines else {}
+        return RunOutcome(
+            time_ps=ends[-1],
+            launch_ends_ps=tuple(ends),
+            account=account_sms(self._recorder.rows(), self._hw.sm.count, ends[-1], phases),
+            counters=self._plane.counters,
+            arrivals_ps=self._plane.stamps[:, Stamp.SM_ARRIVE],
+            orders=tuple(orders) if self._options.record_order else (),
+            pages_arrived_ps=self._engines.arrived_ps if self._engines else None,
+            tier_bytes={name: link.moved_bytes for name, link in links.items()},
         )
-        _run_until(env, grid, plane)
-        cause = "dependency" if ends else "launch"
-        phases.append(Phase(cause, begin, begin + gap + cta_ps))
-        ends.append(int(env.now))
-    return RunOutcome(
-        time_ps=ends[-1],
-        launch_ends_ps=tuple(ends),
-        account=account_sms(recorder.rows(), hw.sm.count, ends[-1], phases),
-        counters=plane.counters,
-        arrivals_ps=plane.stamps[:, Stamp.SM_ARRIVE],
-        orders=tuple(orders) if record_order else (),
+
+    def _run_grid(self, launch: Launch, job: Job, order: Order, index: int, gap: int, cta_ps: int) -> None:
+        env = self._env
+        gate = self._gate if index == 0 and self._gate else _all_resident
+        log = order if self._options.record_order else None
+        context = Context(env, self._plane, self._recorder, TileWait(self._plane), gate, log)
+
+        def start() -> Generator[simpy.Event, Any, None]:
+            yield env.timeout(gap)
+            yield run_grid(context, job, self._sms, launch.ctas_per_sm, cta_ps)
+
+        try:
+            env.run(until=env.process(start()))
+        except RuntimeError as error:
+            raise StuckError(f"{launch.name}: nothing can happen after {env.now} ps: {error}") from error
+
+
+def _with_copy_ports(hw: Hardware) -> Hardware:
+    """The machine as the memory plane sees it: one more port for each copy engine."""
+    return hw.model_copy(
+        update={"sm": hw.sm.model_copy(update={"count": hw.sm.count + hw.copy_engine.engines})}
     )
 
 
@@ -161,17 +208,3 @@ def _warming_order(
 
 def _all_resident(_tile: int) -> None:
     return None
-
-
-def _after(env: simpy.Environment, delay: int, start: Callable[[], simpy.Event]):  # type: ignore[no-untyped-def]
-    yield env.timeout(delay)
-    yield start()
-
-
-def _run_until(env: simpy.Environment, done: simpy.Event, plane: MemoryPlane) -> None:
-    try:
-        env.run(until=done)
-    except RuntimeError as error:
-        raise StuckError(
-            f"nothing can happen any more at {env.now} ps; {plane.describe_pending()}"
-        ) from error

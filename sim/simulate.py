@@ -24,7 +24,7 @@ from sim.layer import report_around
 from sim.memory.params import peak_gb_s
 from sim.result import Result
 from sim.state_run import report_state
-from sim.whatif import WHAT_IF, ideal_profiles, idealise
+from sim.whatif import IDEALS, ideal_profiles
 from sim.work import step_work
 
 FIDELITIES = ("full", "bound")
@@ -124,8 +124,8 @@ def simulate_case(
 def what_if_gains(case: Case, time_ns: float) -> dict[str, float]:
     """Speed-up of each ideal resource, the mapping searched again for each."""
     gains: dict[str, float] = {}
-    for name in WHAT_IF:
-        hw = idealise(name, case.hw, _whole_context_kib(case))
+    for name, idealise in IDEALS.items():
+        hw = idealise(case.hw, _whole_context_kib(case))
         ideal = replace(case, hw=hw, profiles=ideal_profiles(name, case.profiles), ideal=name)
         gains[name] = time_ns / run_case(ideal).report.time_ns
     return gains

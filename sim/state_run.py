@@ -5,7 +5,7 @@ from sim.config.workload import KernelProfile, Model, Workload
 from sim.errors import InputError
 from sim.kernel_report import PS_PER_NS, KernelReport, operations
 from sim.lowering.ssm import build_state_update, state_bytes
-from sim.machine import run_launches
+from sim.machine import Machine, RunOptions
 from sim.memory.params import peak_gb_s
 
 
@@ -17,7 +17,8 @@ def report_state(
     if profile is None:
         raise InputError("workload.kernel: no kernel profile for ssm layers")
     launch = build_state_update(model, workload.batch, workload.tensor_parallel, profile, hw)
-    outcome = run_launches(hw, [launch], ("fp16",), how=workload.launch, warm=workload.l2_state == "warm")
+    options = RunOptions(workload.launch, workload.l2_state == "warm")
+    outcome = Machine(hw, [launch], options).run(("fp16",))
     size = state_bytes(model, workload.batch, workload.tensor_parallel)
     cached = hw.l2.capacity_mib * 2**20 if workload.l2_state == "warm" else 0
     c = outcome.counters

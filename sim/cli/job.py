@@ -158,3 +158,26 @@ def _replayer(step: "Step", seed: int) -> "Callable[[AttentionRun], dict[str, An
         }
 
     return check
+
+
+def run_named(
+    workload: str,
+    hardware: str,
+    sets: tuple[str, ...],
+    *,
+    fidelity: str,
+    seed: int,
+    what_if: bool,
+    verify: bool,
+) -> "Result":
+    """Load by name or path and simulate; a workload that ends in .npz is a stored engine trace."""
+    from sim.config.load import load_hardware, load_workload
+
+    hw = load_hardware(hardware, sets).spec
+    if workload.endswith(".npz"):
+        from sim.cli.stored_trace import load_stored
+
+        spec, step = load_stored(Path(workload), sets)
+    else:
+        spec, step = load_workload(workload, sets).spec, None
+    return simulate(hw, spec, fidelity=fidelity, seed=seed, what_if=what_if, verify=verify, step=step)

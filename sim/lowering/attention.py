@@ -151,37 +151,66 @@ def table_lines(step: Step, tiles: Tiles, cut: Cut, addresses: AddressMap, entry
     return TableLines(runs, start, start + lines - 1, start[tiles.cta] + local // per_line)
 
 
+@dataclass(frozen=True)
+class LookUp:
+    """How block-table entries are found: by software loads, by the hardware assist, or (ideal) by neither."""
+
+    software: bool
+    assist: bool
+    entry_bytes: int
+    two_level: bool
+
+
+@dataclass(frozen=True)
+class FetchParts:
+    """Fetches of a launch in order: tiles, block-table lines, directory lines, outputs; what points at them."""
+
+    runs: list[Runs]
+    classes: list[NDArray[np.int64]]
+    first_line: Int64
+    last_line: Int64
+    tile_line: Int64
+    root: Int64
+    output: Int64
+
+
+def _fetch_parts(
+    step: Step, units: Units, tiles: Tiles, tile_part: Runs, cut: Cut, addresses: AddressMap, look_up: LookUp
+) -> FetchParts:
+    count, n_tiles = len(units.sequence), len(tiles.cta)
+    first = last = root = np.full(count, -1, np.int64)
+    tile_line = np.full(n_tiles, -1, np.int64)
+    runs, classes, fetches = [tile_part], [np.full(n_tiles, TrafficClass.KV)], n_tiles
+    if look_up.software:
+        lines = table_lines(step, tiles, cut, addresses, look_up.entry_bytes)
+        first, last, tile_line = (n_tiles + a for a in (lines.first, lines.last, lines.tile_line))
+        n_lines = len(lines.runs.address)
+        runs.append(lines.runs)
+        classes.append(np.full(n_lines, TrafficClass.METADATA))
+        fetches += n_lines
+        if look_up.two_level:
+            root = fetches + np.arange(count)
+            runs.append(single_runs(addresses.directory_base + units.sequence * 128, np.full(count, 8)))
+            classes.append(np.full(count, TrafficClass.METADATA))
+            fetches += count
+    runs.append(output_runs(step, units, addresses, cut.kv_heads_per_cta))
+    classes.append(np.where(units.splits > 1, TrafficClass.PARTIAL, TrafficClass.OUTPUT))
+    return FetchParts(runs, classes, first, last, tile_line, root, fetches + np.arange(count))
+
+
 def build_attention(
-    step: Step, units: Units, cut: Cut, hw: Hardware, addresses: AddressMap, entry_bytes: int, two_level: bool
+    step: Step, units: Units, cut: Cut, hw: Hardware, addresses: AddressMap, look_up: LookUp
 ) -> Launch:
-    """The whole launch. Fetches: one per tile, then table lines, directory lines, outputs."""
+    """The whole launch: one fetch per tile (the first one of a CTA with its query rows), then table lines, outputs."""
     tiles = cut_tiles(step, units, cut)
-    runs = tile_runs(step, addresses, tiles.span)
-    packed = np.add.reduceat(np.append(runs.size, 0), runs.ptr[:-1]) * (np.diff(runs.ptr) > 0)
+    kv_runs = tile_runs(step, addresses, tiles.span)
+    packed = np.add.reduceat(kv_runs.size, kv_runs.ptr[:-1])
     mma = mma_format(step, cut, hw)
     work = tile_work(step, units, tiles, cut, mma, packed)
-    heads = cut.kv_heads_per_cta
-    q_address, q_bytes = query_runs(step, units, addresses, heads)
-    runs = prepend_runs(runs, tiles.ptr[:-1], q_address, q_bytes)
-    count, n_tiles = len(units.sequence), len(tiles.cta)
-    none = np.full(count, -1, np.int64)
-    first, last, root, tile_line = none, none, none, np.full(n_tiles, -1, np.int64)
-    parts, classes = [runs], [np.full(n_tiles, TrafficClass.KV)]
-    software = not hw.translation.assist
-    if software:
-        lines = table_lines(step, tiles, cut, addresses, entry_bytes)
-        first, last, tile_line = (n_tiles + a for a in (lines.first, lines.last, lines.tile_line))
-        parts.append(lines.runs)
-        classes.append(np.full(len(lines.runs.address), TrafficClass.METADATA))
-        if two_level:
-            root = sum(len(p.ptr) - 1 for p in parts) + np.arange(count)
-            directory = single_runs(addresses.directory_base + units.sequence * 128, np.full(count, 8))
-            parts.append(directory)
-            classes.append(np.full(count, TrafficClass.METADATA))
-    output = sum(len(p.ptr) - 1 for p in parts) + np.arange(count)
-    parts.append(output_runs(step, units, addresses, heads))
-    classes.append(np.where(units.splits > 1, TrafficClass.PARTIAL, TrafficClass.OUTPUT))
-    entries = _assist_entries(tiles, step, addresses, entry_bytes) if not software else None
+    q_address, q_bytes = query_runs(step, units, addresses, cut.kv_heads_per_cta)
+    tile_part = prepend_runs(kv_runs, tiles.ptr[:-1], q_address, q_bytes)
+    parts = _fetch_parts(step, units, tiles, tile_part, cut, addresses, look_up)
+    entries = _assist_entries(tiles, step, addresses, look_up.entry_bytes) if look_up.assist else None
     return Launch(
         name="attention",
         ctas=CtaTable(
@@ -190,14 +219,14 @@ def build_attention(
             head=units.head.astype(np.int32),
             split=units.split.astype(np.int32),
             rows=units.rows.astype(np.int32),
-            first_line=first.astype(np.int32),
-            last_line=last.astype(np.int32),
-            root=root.astype(np.int32),
-            output=output.astype(np.int32),
+            first_line=parts.first_line.astype(np.int32),
+            last_line=parts.last_line.astype(np.int32),
+            root=parts.root.astype(np.int32),
+            output=parts.output.astype(np.int32),
         ),
         work=work,
-        tile_line=tile_line.astype(np.int32),
-        fetches=fetch_table(parts, classes, writes_from=int(output[0]), entries=entries),
+        tile_line=parts.tile_line.astype(np.int32),
+        fetches=fetch_table(parts.runs, parts.classes, writes_from=int(parts.output[0]), entries=entries),
         buffer_bytes=cut.stages * int(work.packed_bytes.max(initial=0)),
         ctas_per_sm=cut.ctas_per_sm,
         mma=mma,

@@ -1,0 +1,131 @@
+"""The first screen of `run`: verdict, time, achieved against peak, where the time went, what would help."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sim.cli.columns import columns
+
+if TYPE_CHECKING:
+    from sim.result import Result
+
+BAR = 30
+STALLS_SHOWN = 12
+TOP_GAINS = 3
+RESOURCES = {
+    "hbm": "memory",
+    "tensor": "tensor cores",
+    "exp": "exponential units",
+    "l2": "L2",
+    "sram": "shared memory",
+    "noc": "network to the SMs",
+    "tier": "memory tier",
+    "link": "GPU link",
+}
+
+
+def time_text(ns: float) -> str:
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if ns >= size:
+            return f"{ns / size:.4g} {unit}"
+    return f"{ns:.4g} ns"
+
+
+def screen(result: "Result", out: Path | None) -> str:
+    """Plain text; complete without colour. GB/s are 10^9 B/s."""
+    parts = [_verdict(result), _headline(result)]
+    if result.fidelity == "full":
+        parts += [_mapping(result), _resources(result), _stalls(result)]
+    parts += [_bounds(result), _gains(result), _verified(result), _files(out)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _verdict(result: "Result") -> str:
+    name = result.tightest_bound()
+    what = RESOURCES.get(name, name)
+    where = f"{result.workload['name']} on {result.hardware['name']}"
+    if result.fidelity == "bound":
+        return f"{where}: at least {time_text(result.bound_ns)}, bound by {what} (analytic floor, not a simulation)"
+    return (
+        f"{where}: {result.speed_of_light:.1%} of the tightest bound, {what} ({time_text(result.bound_ns)})"
+    )
+
+
+def _headline(result: "Result") -> str:
+    rows = [["time", time_text(result.time_ns)]]
+    rate = result.tokens_per_s()
+    if rate is not None:
+        rows.append(["tokens/s", f"{rate:,.0f}"])
+    if result.bytes.get("hbm_read"):
+        rows.append(["memory read", f"{result.bytes['hbm_read'] / 1e9:.4g} GB (10^9 B)"])
+    kv = result.kv
+    if kv:
+        rows.append(["KV blocks", f"{kv['used_bytes'] / 2**30:.4g} GiB, {kv['waste_fraction']:.2%} unfilled"])
+    if result.energy_j:
+        rows.append(["energy", f"{sum(result.energy_j.values()):.4g} J"])
+    return columns(rows)
+
+
+def _mapping(result: "Result") -> str:
+    m = result.mapping
+    if "tile_tokens" not in m:
+        return f"kernel      {m['kernel']}"
+    return (
+        f"kernel      {m['kernel']}: tiles of {m['tile_tokens']} tokens, {m['stages']} stage(s), {m['splits']} split(s),"
+        f" {m['ctas_per_sm']} CTA(s) per SM\nSRAM        {m['sram_kib_used_per_sm']:.0f} KiB per SM"
+        f" ({m['sram_occupancy']:.0%}) = {m['ctas_per_sm']} x ({m['arithmetic']})"
+    )
+
+
+def _resources(result: "Result") -> str:
+    rows = []
+    for name, share in result.utilisation.items():
+        rate = result.bandwidth_gb_s.get(name)
+        achieved = f"{rate:,.0f} GB/s" if rate is not None else ""
+        rows.append([RESOURCES.get(name, name), achieved, f"{share:.1%} of peak"])
+    return columns(rows, ["resource", "achieved", "of peak"])
+
+
+def _stalls(result: "Result") -> str:
+    assert result.stalls is not None
+    ranked = sorted(result.stalls.items(), key=lambda item: -item[1])
+    shown = [(cause, share) for cause, share in ranked if share >= 0.0005][:STALLS_SHOWN]
+    rows = [[cause, f"{share:6.1%}", "#" * round(share * BAR)] for cause, share in shown]
+    rest = 1 - sum(share for _, share in shown)
+    if rest >= 0.0005:
+        rows.append(["(others)", f"{rest:6.1%}", ""])
+    return columns(rows, ["SM time", "share", ""])
+
+
+def _bounds(result: "Result") -> str:
+    rows = [
+        [RESOURCES.get(name, name), time_text(value)]
+        for name, value in sorted(result.bounds_ns.items(), key=lambda item: -item[1])
+    ]
+    return columns(rows, ["bound", "at least"])
+
+
+def _gains(result: "Result") -> str:
+    if result.what_if is None:
+        return ""
+    ranked = sorted(result.what_if.items(), key=lambda item: -item[1])
+    rows = [[name, f"{gain:.3f}x"] for name, gain in ranked]
+    best = ", ".join(f"{name} {gain:.2f}x" for name, gain in ranked[:TOP_GAINS])
+    return f"worth most: {best}\n" + columns(rows, ["what if", "speed-up"])
+
+
+def _verified(result: "Result") -> str:
+    v = result.verify
+    if v is None:
+        return ""
+    if v["ok"]:
+        return f"verified: {v['checked']} outputs agree with the dense oracle, largest error {v['max_abs_error']:.1e}"
+    faults = "\n".join(f"  {fault}" for fault in v["faults"][:10])
+    return f"NOT VERIFIED: largest error {v['max_abs_error']:.1e}\n{faults}"
+
+
+def _files(out: Path | None) -> str:
+    return (
+        f"files       {out / 'result.json'}, {out / 'config.resolved.yaml'}; pagewalk report {out}"
+        if out
+        else ""
+    )
