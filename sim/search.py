@@ -61,8 +61,9 @@ def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
     rate, native = unpack_rate(step.formats, hw)
     if KV_STORAGE[step.formats[0]].bits < 16 and not native:
         vector += cut.tile_tokens * heads * (g.head_dim + g.value_dim) / rate
+    issue = cut.profile.tile_issue_clk * cut.tile_tokens / cut.profile.tile_tokens[0]
     compute = (
-        (tensor + vector + cut.profile.tile_issue_clk + cut.profile.barrier_clk) * ps_per_clk(hw) / PS_PER_NS
+        (tensor + vector + issue + cut.profile.barrier_clk) * ps_per_clk(hw) / PS_PER_NS
     )
     latency = (2 * hw.noc.latency_ns + hw.l2.latency_ns + hw.hbm.controller_ns) / cut.stages
     return max(memory, compute * cut.ctas_per_sm, latency + compute)

@@ -190,7 +190,7 @@ class Cta:
     def _compute(self, tile: int, ready: int) -> int:
         """Take one stream's share of a tile through the units; when it is done."""
         times, sm = self.job.times, self.sm
-        at = sm.work(sm.issue, ISSUE, ready, times.issue)
+        at = sm.work(sm.issue, ISSUE, ready, times.issue[tile])
         at = sm.expand(times, tile, at)
         at = sm.work(sm.tensor, TENSOR, at, times.qk[tile])
         at = self._delay(SRAM_BANDWIDTH, at, times.qk_stall[tile])

@@ -28,7 +28,7 @@ class StageTimes:
     alu: list[int]
     pv: list[int]
     pv_stall: list[int]
-    issue: int
+    issue: list[int]
     barrier: int
     prologue: int
     epilogue: int
@@ -77,7 +77,7 @@ def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Stage
         alu=np.maximum(0, alu - exp).tolist(),
         pv=pv.tolist(),
         pv_stall=np.maximum(0, operand - pv).tolist(),
-        issue=round(launch.tile_issue_clk * clk / streams),
+        issue=np.rint(work.tokens * (launch.token_issue_clk * clk / streams)).astype(np.int64).tolist(),
         barrier=round(launch.barrier_clk * clk),
         prologue=round(launch.prologue_clk * clk),
         epilogue=round(launch.epilogue_clk * clk),

@@ -232,7 +232,7 @@ def build_attention(
         mma=mma,
         prologue_clk=cut.profile.prologue_clk,
         epilogue_clk=cut.profile.epilogue_clk,
-        tile_issue_clk=cut.profile.tile_issue_clk,
+        token_issue_clk=cut.profile.tile_issue_clk / cut.profile.tile_tokens[0],
         barrier_clk=cut.profile.barrier_clk,
         scale_bytes=scale_bytes(step, tiles, cut),
         streams=2 if cut.profile.overlap == "pingpong" else 1,

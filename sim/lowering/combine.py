@@ -89,6 +89,6 @@ def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> 
         mma="fp16",
         prologue_clk=0,
         epilogue_clk=0,
-        tile_issue_clk=0,
+        token_issue_clk=0,
         barrier_clk=0,
     )

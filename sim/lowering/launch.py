@@ -71,7 +71,8 @@ class Launch:
     """Tensor-core format of both products."""
     prologue_clk: float
     epilogue_clk: float
-    tile_issue_clk: float
+    token_issue_clk: float
+    """Issue slots per KV token of a tile, beside MMA and softmax."""
     barrier_clk: float
     scale_bytes: int = 0
     """Scale metadata among the bytes that its tiles fetch."""

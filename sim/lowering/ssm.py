@@ -75,6 +75,6 @@ def build_state_update(
         mma="fp16",
         prologue_clk=profile.prologue_clk,
         epilogue_clk=profile.epilogue_clk,
-        tile_issue_clk=profile.tile_issue_clk,
+        token_issue_clk=profile.tile_issue_clk,
         barrier_clk=profile.barrier_clk,
     )
