@@ -86,6 +86,14 @@ def test_few_bytes_in_flight_imply_a_latency() -> None:
     assert [(claim.seen, claim.ok) for claim in claims_about(rows, H200)] == [("901 ns", True)]
 
 
+def test_prefetched_entries_are_compared_at_the_same_page_and_blocks() -> None:
+    rows = [
+        row("block_table_gather", value, "GB/s", variant=variant, run_bytes=2048, ctas_per_sm=ctas)
+        for variant, ctas, value in (("exposed", 1, 400), ("prefetched", 1, 600), ("prefetched", 4, 100))
+    ]
+    assert [(claim.seen, claim.ok) for claim in claims_about(rows, H200)] == [("1.50 to 1.50", True)]
+
+
 def test_cold_decode_that_beats_warm_is_pointed_at() -> None:
     pair = [{**decode(120, "warm"), "kernel": "k"}, {**decode(100, "cold"), "kernel": "k"}]
     claims = {claim.claim: claim for claim in claims_about(pair, None)}
