@@ -5,6 +5,7 @@ snapshot, every output is compared with one dense float64 softmax over the dequa
 that reads a frame before it was filled, or after it was reused, gives a wrong answer and fails.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ TOLERANCE = 1e-12
 ROWS_CHECKED = 16
 """Query rows computed of each query tile, first and last included; a decode or verify step has fewer."""
 FAULTS_KEPT = 50
+NOT_A_NUMBER = sys.float_info.max
+"""Error of an output that is NaN (poison was read): finite, since JSON has no infinity."""
 
 Event = tuple[int, ...]
 OutputKey = tuple[int, int, int]
@@ -242,8 +245,9 @@ class _Machine:
             self.step, self.history, event["seq"], event["kv_head"], output.rows, output.queries
         )
         error = np.abs(out - expected)
-        largest = float(error.max(initial=0.0)) if np.all(np.isfinite(error)) else float("inf")
-        relative = float((error / (1 + np.abs(expected))).max(initial=0.0)) if largest < np.inf else largest
+        error = np.where(np.isfinite(error), error, NOT_A_NUMBER)
+        largest = float(error.max(initial=0.0))
+        relative = float((error / (1 + np.abs(expected))).max(initial=0.0))
         if relative > TOLERANCE:
             self.faults.append(f"{_named(event)}: output differs from the oracle by {largest:.3g}")
         self.worst, self.worst_relative = max(self.worst, largest), max(self.worst_relative, relative)
