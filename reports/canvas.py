@@ -12,6 +12,9 @@ from reports.study import Study
 from reports.units import axis_title
 
 PANEL_COLUMNS = 3
+NARROWEST = 6.4
+"""Inches: room for the legend and the footer of a figure with one panel."""
+
 PNG_DPI = 150
 
 Draw = Callable[[Study], Any]
@@ -33,7 +36,8 @@ def panel_grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]
 
     columns = min(count, PANEL_COLUMNS)
     lines = -(-count // columns)
-    figure = Figure(figsize=(width * columns, height * lines + 0.9), layout="constrained")
+    across = max(width * columns, NARROWEST)
+    figure = Figure(figsize=(across, height * lines + 0.9), layout="constrained")
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
     axes = list(grid.flat)
     for unused in axes[count:]:
@@ -48,6 +52,18 @@ def label_x(axes: Any, plan: Layout) -> None:
     axes.set_xlim(-0.4, len(labels) - 0.6)
     if plan.x is not None:
         axes.set_xlabel(axis_title(plan.x.path))
+
+
+def curve(axes: Any, plan: Layout, x: Sequence[int], y: Sequence[float], style: dict[str, str]) -> None:
+    """Markers joined by a line along a numeric axis; names have nothing between them to be joined over."""
+    joined = plan.x is not None and plan.x.numeric
+    axes.plot(x, y, ls="-" if joined else "", **style)
+
+
+def levels(axes: Any, plan: Layout, x: Sequence[int], y: Sequence[float], **style: Any) -> None:
+    """A horizontal line at each x, for limits that belong to one point; neighbours meet along numbers."""
+    half = 0.5 if plan.x is not None and plan.x.numeric else 0.3
+    axes.hlines(y, [v - half for v in x], [v + half for v in x], **style)
 
 
 def line_key(label: str, **style: Any) -> Any:

@@ -51,7 +51,7 @@ METRICS: Sequence[tuple[str, str, str, Callable[[Result], Value]]] = (
     ("share of the bound reached", "fraction", "more", lambda r: r.speed_of_light),
     ("device memory bandwidth", "GB/s", "more", lambda r: r.bandwidth_gb_s.get("hbm")),
     ("device memory reads", "bytes", "less", lambda r: r.bytes.get("hbm_read")),
-    ("KV capacity needed", "bytes", "less", lambda r: r.kv.get("used_bytes")),
+    ("KV cache held", "bytes", "less", lambda r: r.kv.get("used_bytes")),
     ("energy", "J", "less", lambda r: _total(r.energy_j)),
     ("area", "mm2", "less", lambda r: _total(r.area_mm2)),
 )

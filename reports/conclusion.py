@@ -19,7 +19,7 @@ ENOUGH = 0.01
 
 @dataclass(frozen=True)
 class Step:
-    """From one value of x to the next."""
+    """From one value of x to the next (of a numeric axis), or from the base to another (of names)."""
 
     low: Any
     high: Any
@@ -99,12 +99,19 @@ def _line(label: str, x: Axis, rows: list[Done], model: ModelError) -> Line:
         label=label,
         values=values,
         times_ns=times,
-        steps=tuple(_step(x, rows[i], rows[i + 1], model) for i in range(len(rows) - 1)),
+        steps=tuple(_step(x, rows[a], rows[b], model) for a, b in _pairs(x, base, len(rows))),
         whole=_step(x, rows[base], rows[target], model),
         best=values[best],
         enough=values[enough],
         error=error,
     )
+
+
+def _pairs(x: Axis, base: int, count: int) -> list[tuple[int, int]]:
+    """Neighbours along a numeric axis; names have no neighbours, so each is held against the base."""
+    if x.numeric:
+        return [(i, i + 1) for i in range(count - 1)]
+    return [(base, i) for i in range(count) if i != base]
 
 
 def _step(x: Axis, low: Done, high: Done, model: ModelError) -> Step:

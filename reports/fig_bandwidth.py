@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from reports.canvas import finish, label_x, legend_right, line_key, panel_grid
+from reports.canvas import curve, finish, label_x, legend_right, levels, line_key, panel_grid
 from reports.layout import layout, lines, panels, x_position
 from reports.palette import series_style
 from reports.quantities import hbm_peak_gb_s
@@ -27,15 +27,9 @@ def draw(study: Study) -> Any:
         for position, label, line in lines(rows, plan):
             x = [x_position(plan, row) for row, _ in line]
             style = series_style(position)
-            axes.plot(x, [result.bandwidth_gb_s.get("hbm", 0.0) for _, result in line], **style)
+            curve(axes, plan, x, [result.bandwidth_gb_s.get("hbm", 0.0) for _, result in line], style)
             peaks = [hbm_peak_gb_s(result) or float("nan") for _, result in line]
-            axes.plot(
-                [v - 0.4 for v in x[:1]] + x + [v + 0.4 for v in x[-1:]],
-                peaks[:1] + peaks + peaks[-1:],
-                color="#333333",
-                ls="--",
-                lw=1.1,
-            )
+            levels(axes, plan, x, peaks, color="#333333", ls="--", lw=1.2)
             if label:
                 handles[label] = line_key(label, **style)
         axes.set_title(title)

@@ -2,16 +2,14 @@
 
 from typing import Any
 
-from reports.canvas import finish, label_x, legend_right, line_key, panel_grid
+from reports.canvas import curve, finish, label_x, legend_right, levels, line_key, panel_grid
 from reports.layout import layout, lines, panels, x_position
 from reports.palette import series_style
 from reports.study import Study
 from reports.units import axis_name, time_scale
 
 NAME = "latency"
-CAPTION = (
-    "Time of one run (solid) and its largest bound (dotted): the gap between the two is what stalls cost."
-)
+CAPTION = "Time of one run (markers) and its largest bound (dotted): the gap is what stalls cost."
 
 
 def draw(study: Study) -> Any:
@@ -25,17 +23,16 @@ def draw(study: Study) -> Any:
         for position, label, line in lines(rows, plan):
             style = series_style(position)
             x = [x_position(plan, row) for row, _ in line]
-            axes.plot(x, [result.time_ns / scale for _, result in line], **style)
-            axes.plot(
-                x, [result.bound_ns / scale for _, result in line], color=style["color"], ls=":", lw=1.3
-            )
+            curve(axes, plan, x, [result.time_ns / scale for _, result in line], style)
+            bounds = [result.bound_ns / scale for _, result in line]
+            levels(axes, plan, x, bounds, color=style["color"], ls=":", lw=1.5)
             if label:
                 handles[label] = line_key(label, **style)
         axes.set_title(title)
         axes.set_ylim(bottom=0)
         label_x(axes, plan)
     grid[0].set_ylabel(f"time ({unit})")
-    bound = line_key("bound", color="#555555", ls=":", lw=1.3)
+    bound = line_key("bound", color="#555555", ls=":", lw=1.5)
     legend_right(figure, [*handles.values(), bound], axis_name(plan.series.path) if plan.series else None)
     finish(figure, study)
     return figure

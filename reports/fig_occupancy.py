@@ -16,6 +16,9 @@ CAPTION = (
     "search found no use for."
 )
 BAR = 0.84
+LABEL_ROOM = 0.2
+"""Height of a label as a share of the largest capacity: a capacity line in there would cross it."""
+
 MOST_LABELLED = 40
 """With more bars than this in a panel the labels over them would overlap."""
 
@@ -47,6 +50,7 @@ def draw(study: Study) -> Any:
 def _bars(axes: Any, plan: Layout, rows: list[Done]) -> None:
     drawn = lines(rows, plan)
     width = BAR / len(drawn)
+    room = LABEL_ROOM * max(sram_capacity_kib(result) or 0.0 for _, result in rows)
     for place, (position, _, line) in enumerate(drawn):
         for row, result in line:
             x = x_position(plan, row) - BAR / 2 + width * (place + 0.5)
@@ -56,8 +60,8 @@ def _bars(axes: Any, plan: Layout, rows: list[Done]) -> None:
             if capacity:
                 axes.plot([x - width / 2, x + width / 2], [capacity] * 2, color="#222222", lw=1.4)
             if len(rows) <= MOST_LABELLED:
-                top = capacity if capacity and used > 0.6 * capacity else used
-                _label(axes, x, top, mapping_of(result))
+                crossed = capacity is not None and used < capacity < used + room
+                _label(axes, x, capacity if crossed and capacity else used, mapping_of(result))
     axes.margins(y=0.22)
 
 

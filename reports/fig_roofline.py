@@ -85,16 +85,15 @@ def _ceilings(axes: Any, results: list[Result], span: tuple[float, float]) -> No
     for bandwidth in bandwidths:
         end = min(span[1], highest / bandwidth)
         axes.plot([span[0], end], [bandwidth * span[0] / 1e3, bandwidth * end / 1e3], color="#333333", lw=1.2)
-        x = span[0] * (end / span[0]) ** 0.55
-        axes.annotate(
+        x = span[0] * (end / span[0]) ** 0.5
+        y = 1.12 * bandwidth * x / 1e3
+        axes.text(
+            x,
+            y,
             f"device memory {bandwidth:.0f} GB/s",
-            (x, bandwidth * x / 1e3),
-            (-4, 4),
-            textcoords="offset points",
-            rotation=degrees(atan(bandwidth / 1e3)),
+            rotation=degrees(atan(y / x)),
             rotation_mode="anchor",
             transform_rotates_text=True,
-            ha="left",
             fontsize=8,
         )
     for name, peak in sorted(ceilings.items(), key=lambda item: item[1]):

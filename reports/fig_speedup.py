@@ -16,7 +16,7 @@ SMALLEST_SPAN = 0.1
 
 
 def draw(study: Study) -> Any:
-    """None when x does not vary."""
+    """None when x does not vary, or names a single row of designs: the tables say that better."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
@@ -25,6 +25,8 @@ def draw(study: Study) -> Any:
         return None
     names, cells = _cells(study)
     if not cells:
+        return None
+    if len(cells) < 2 and not plan.x.numeric:
         return None
     spread = max([SMALLEST_SPAN] + [abs(v - 1) for line in cells for v in line if v == v])
     figure = Figure(figsize=(2.6 + 1.15 * len(plan.x.values), 1.5 + 0.36 * len(cells)), layout="constrained")

@@ -28,7 +28,7 @@ def page(study: Study, found: Conclusion, said: Verdict, pictures: list[Picture]
         _head(study),
         _verdict(said),
         _section("Side by side", tables.side_by_side(study) if study.kind == "compare" else ""),
-        _section("What each step buys and costs", _gains(found)),
+        _section("What each step buys and costs", "" if study.kind == "compare" else _gains(found)),
         _section("What the other choices do", tables.effects(found)),
         _section("Goals", goals.table_of(study)),
         _section("Figures", "\n".join(map(_figure, pictures))),

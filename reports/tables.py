@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 from reports.comparison import Metric, compare
 from reports.conclusion import Conclusion, Effect, Line, Step
@@ -38,7 +39,7 @@ def gains(found: Conclusion) -> str:
     with_area = any(step.area is not None for line in found.lines for step in line.steps)
     header = ["with", "step", "speed", "within ±error?"]
     header += ["area of the step", "share of die"] if with_area else []
-    header += ["smallest within 1% of best"]
+    header += ["smallest within 1% of best" if x.numeric else "first within 1% of best"]
     rows = []
     for line in found.lines:
         for place, step in enumerate(line.steps):
@@ -88,13 +89,13 @@ def points(study: Study) -> str:
     axes = [a for a in (*plan.others, plan.series, plan.x) if a is not None]
     names = [escape(axis_name(axis.path)) for axis in axes]
     header = [*names, f"time ({unit})", f"bound ({unit})", "of bound", "HBM (GB/s)", "HBM read (GB)"]
-    header += ["FLOP/B", "tile", "stages", "splits", "CTAs/SM", "largest stall"]
+    header += ["FLOP/B", "mapping", "largest stall"]
     rows = []
     for row in study.rows[:MAX_POINT_ROWS]:
         cells = [escape(value_with_unit(a.path, row.axes[a.path])) for a in axes]
         if row.result is None:
             failed = f'<span class="tag loss">failed</span> {escape(row.error or "")}'
-            rows.append([*cells, failed, *[""] * 10])
+            rows.append([*cells, failed, *[""] * 7])
             continue
         r = row.result
         work = intensity(r)
@@ -102,12 +103,18 @@ def points(study: Study) -> str:
         cells += [f"{r.time_ns / scale:.4g}", f"{r.bound_ns / scale:.4g}", percent(r.speed_of_light)]
         cells += [f"{r.bandwidth_gb_s.get('hbm', 0):.0f}", f"{r.bytes.get('hbm_read', 0) / 1e9:.4g}"]
         cells += [f"{work:.3g}" if work else "-"]
-        cells += [
-            str(mapping_of(r).get(key, "-")) for key in ("tile_tokens", "stages", "splits", "ctas_per_sm")
-        ]
+        cells += [escape(mapping_text(mapping_of(r)))]
         cells += [f"{CAUSE_TEXT.get(top[0][0], top[0][0])} {percent(top[0][1], 0)}" if top else "-"]
         rows.append(cells)
     return table(header, rows, len(axes))
+
+
+def mapping_text(mapping: dict[str, Any]) -> str:
+    """'fa3: 64 tokens x 2 stages, 4 splits, 2 CTAs/SM'."""
+    if "ctas_per_sm" not in mapping:
+        return "-"
+    tile = f"{mapping['tile_tokens']} tokens x {mapping['stages']} stages"
+    return f"{mapping['kernel']}: {tile}, {mapping['splits']} splits, {mapping['ctas_per_sm']} CTAs/SM"
 
 
 def side_by_side(study: Study) -> str:
