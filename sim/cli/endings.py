@@ -46,6 +46,9 @@ def _after(error: Exception) -> int:
         return _say(f"the simulated machine is stuck: {error}", STUCK)
     if _is_bad_input(error):
         return _say(str(error), BAD_INPUT)
+    if isinstance(error, OSError) and error.filename:
+        # A path of the user that cannot be read or written, a full disk: nothing that we could mend.
+        return _say(f"{error.filename}: {error.strerror}", BAD_INPUT)
     return _defect(error)
 
 

@@ -182,6 +182,54 @@ def test_a_setting_that_cannot_be(refused: Refused, setting: str, message: str) 
     assert message in refused("hw", "show", "h100_sxm", "--set", setting)
 
 
+RUNS = {
+    "no such workload": (("decode_64x8",), "decode_64x8: no such workload; shipped: "),
+    "SRAM too small for any mapping": (
+        ("decode_64x8k", "--set", "sm.sram_kib=4"),
+        "KiB of 4 KiB SRAM",
+    ),
+    "more KV than capacity": (
+        ("decode_64x8k", "--set", "workload.kind=step", "--set", "workload.batch=1024"),
+        "allowed on h100_sxm: ",
+    ),
+    "a tier that is not there": (
+        ("decode_64x8k", "--set", "workload.tier={name: cxl7, fraction: 0.5}"),
+        "workload.tier.name: 'cxl7'",
+    ),
+    "no such trace": (
+        ("decode_64x8k", "--set", "workload.context={trace: none.csv, at_s: 60}"),
+        "none.csv",
+    ),
+    "zero requests": (
+        ("decode_64x8k", "--set", "workload.context={trace: ./empty.jsonl, at_s: 60}"),
+        "empty.jsonl: no requests; at least one is needed",
+    ),
+    "wrong block size": (
+        ("decode_64x8k", "--set", "workload.context={trace: ./blocks.jsonl, at_s: 60}"),
+        "blocks.jsonl:1: hash_ids: found 2 ids for 100 tokens; ",
+    ),
+    "no trace file": (("none.npz",), "none.npz"),
+    "a broken trace file": (("broken.npz",), "broken.npz"),
+    "a later fidelity": (
+        ("decode_64x8k", "--fidelity", "sampled"),
+        "'sampled' is not one of 'full', 'bound'",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", RUNS)
+def test_a_run_that_cannot_be(refused: Refused, tmp_path: Path, what: str) -> None:
+    (tmp_path / "empty.jsonl").write_text("")
+    # 100 tokens in 2 blocks and 900 in 3 agree on no block size.
+    (tmp_path / "blocks.jsonl").write_text(
+        '{"timestamp": 0, "input_length": 100, "output_length": 1, "hash_ids": [1, 2]}\n'
+        '{"timestamp": 9, "input_length": 900, "output_length": 1, "hash_ids": [1, 2, 3]}\n'
+    )
+    (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 broken")
+    arguments, message = RUNS[what]
+    assert message in refused("run", *arguments, "--hw", "h100_sxm")
+
+
 def test_a_sweep_with_a_bad_value_at_its_end_starts_nothing(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "s.yaml").write_text(
         "hardware: h100_sxm\nworkload: decode_64x8k\naxes: {sm.sram_kib: [228, 512, 0]}\n"

@@ -115,6 +115,8 @@ def raising(error: BaseException) -> click.Command:
     ("error", "code"),
     [
         (InputError("a.yaml:1:1: k: found 1; allowed: 2", "b.yaml: no such file"), 2),
+        (PermissionError(13, "Permission denied", "/out"), 2),
+        (OSError("no file is to blame"), 70),
         (StuckError("sm 3 waits for bytes"), 3),
         (SelfCheckError("stalls sum to 1.1"), 70),
         (ZeroDivisionError("division by zero"), 70),
