@@ -217,3 +217,20 @@ def test_columns_of_unequal_length_are_bad_input():
     schedule = make_schedule(make_step([20]))
     with pytest.raises(InputError, match="column frame has 1 rows"):
         replace(schedule, frame=schedule.frame[:1])
+
+
+def test_hot_and_cold_pages_may_have_different_formats():
+    step = make_step([100, 77], kv_format="fp8_e4m3")
+    cold = np.zeros_like(step.frame_format)
+    cold[step.table[[0, 1, 7]]] = 1
+    step = replace(step, frame_format=cold)
+    assert replay(make_schedule(step), step, seed=1).ok
+
+
+def test_a_page_that_arrives_in_place_is_not_there_before():
+    step = make_step([100, 33])
+    frame = int(step.table[1])
+    step, rows = migrated(step, frame)
+    assert replay(Schedule.from_rows(rows), step, seed=1).ok
+    rows[-1]["time_ps"] = 10**6
+    assert not replay(Schedule.from_rows(rows), step, seed=1).ok
