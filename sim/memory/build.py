@@ -3,26 +3,26 @@
 import numpy as np
 
 from sim.config.hardware import Hardware
-from sim.memory import events, layout
+from sim.memory import events, layout, tags
 from sim.memory.fetches import FetchTable
 from sim.memory.hbm_train import (
-    B_REFRESH,
     B_ROW,
     C_FAW,
     C_LAST_ACT,
     C_LAST_GROUP,
     C_READ_HEAD,
     C_REFRESH,
+    C_REFRESH_BANK,
     C_WAKE,
     C_WRITE_HEAD,
 )
 from sim.memory.layout import Memory
-from sim.memory.params import BANK_COLS, Param, build
+from sim.memory.params import BANK_COLS, REFRESH_CODE, Param, build
 
 FIRST_POOL = 4096
 LONG_AGO = -(1 << 40)
-WAY_CELLS = 3
-"""Tag, state, first waiter."""
+ALIGN = 8
+"""Cells of one cache line."""
 
 
 def section(m: Memory, at: int, count: int, columns: int) -> Memory:
@@ -42,13 +42,14 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
         layout.AT_CHANNELS: int(p[Param.CHANNELS] * p[Param.CHAN_COLS]),
         layout.AT_HEADS: events.BUCKETS,
         layout.AT_GROUPS: events.BUCKETS >> events.GROUP_SHIFT,
-        layout.AT_TAGS: sets * ways * WAY_CELLS,
+        layout.AT_TAGS: sets * ways * tags.ROW_ARRAYS,
         layout.AT_FETCHES: table.fetches * layout.FETCH_COLS,
         layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
         layout.AT_OUT: table.fetches,
         layout.AT_CHUNKS: 0,
     }
-    m = np.zeros(layout.FIRST_SECTION + sum(sizes.values()), np.int64)
+    sizes = {cell: -(-size // ALIGN) * ALIGN for cell, size in sizes.items()}
+    m = aligned(layout.FIRST_SECTION + sum(sizes.values()))
     m[: len(p)] = p
     position = layout.FIRST_SECTION
     for cell, size in sizes.items():
@@ -64,6 +65,13 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
     return grown(m, FIRST_POOL)
 
 
+def aligned(cells: int) -> Memory:
+    """Zeros that begin at a cache line."""
+    raw = np.zeros(cells + ALIGN, np.int64)
+    skip = -(raw.ctypes.data // 8) % ALIGN
+    return raw[skip : skip + cells]
+
+
 def grown(m: Memory, rows: int) -> Memory:
     """The same plane with `rows` more rows for requests."""
     first = len(m)
@@ -71,7 +79,10 @@ def grown(m: Memory, rows: int) -> Memory:
     handles = first + np.arange(rows) * layout.CHUNK_COLS
     more[:-1, layout.LINK] = handles[1:]
     more[-1, layout.LINK] = m[layout.Q_FREE_HEAD]
-    m = np.concatenate([m, more.reshape(-1)])
+    whole = aligned(first + more.size)
+    whole[:first] = m
+    whole[first:] = more.reshape(-1)
+    m = whole
     m[layout.Q_FREE_HEAD] = first
     m[layout.Q_FREE_COUNT] += rows
     return m
@@ -83,9 +94,9 @@ def pool_rows(m: Memory) -> int:
 
 
 def _tags(m: Memory, sets: int, ways: int) -> None:
-    tags = section(m, layout.AT_TAGS, sets, ways * WAY_CELLS)
-    tags[:, :ways] = -1
-    tags[:, 2 * ways :] = -1
+    rows = section(m, layout.AT_TAGS, sets, ways * tags.ROW_ARRAYS)
+    rows[:, :ways] = tags.EMPTY
+    rows[:, 2 * ways :] = -1
 
 
 def _ports(m: Memory, p: Memory) -> None:
@@ -105,7 +116,7 @@ def _slices(m: Memory, p: Memory) -> None:
     slices[:, layout.S_NUMBER] = number
     slices[:, layout.S_PART] = number * partitions // count
     slices[:, layout.S_LINK] = m[layout.AT_LINKS] + slices[:, layout.S_PART]
-    slices[:, layout.S_TAGS] = m[layout.AT_TAGS] + number * p[Param.SETS] * p[Param.WAYS] * WAY_CELLS
+    slices[:, layout.S_TAGS] = m[layout.AT_TAGS] + number * p[Param.SETS] * p[Param.WAYS] * tags.ROW_ARRAYS
 
 
 def _channels(m: Memory, p: Memory) -> None:
@@ -118,12 +129,11 @@ def _channels(m: Memory, p: Memory) -> None:
         chan[:, column] = -1
     for column in (C_LAST_ACT, C_FAW, C_FAW + 1, C_FAW + 2, C_FAW + 3):
         chan[:, column] = LONG_AGO
-    phase = (np.arange(count) * interval) // count
-    chan[:, C_REFRESH] = phase + 1
+    between = interval // banks if p[Param.REFRESH] == REFRESH_CODE["per_bank"] else interval
+    chan[:, C_REFRESH] = 1 + np.arange(count) * between // count
+    chan[:, C_REFRESH_BANK] = np.arange(count) % banks
     for bank in range(banks):
-        at = int(p[Param.OFF_BANK]) + bank * BANK_COLS
-        chan[:, at + B_ROW] = -1
-        chan[:, at + B_REFRESH] = phase // banks + bank * interval // banks + 1
+        chan[:, int(p[Param.OFF_BANK]) + bank * BANK_COLS + B_ROW] = -1
 
 
 def _fetches(m: Memory, table: FetchTable) -> None:

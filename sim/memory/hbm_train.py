@@ -14,12 +14,12 @@ from sim.memory import events
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
 from sim.memory.layout import (
+    AVAIL,
     BANK,
     BURSTS,
     CHAN,
     FILL,
     HBM_DONE,
-    HBM_ENQ,
     HBMQ,
     LINK,
     ROW,
@@ -28,7 +28,7 @@ from sim.memory.layout import (
     WRITE,
     Memory,
 )
-from sim.memory.params import BANK_COLS, Param
+from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 
 # Header of a channel's row of state, behind the event's columns.
 (
@@ -36,27 +36,26 @@ from sim.memory.params import BANK_COLS, Param
     C_WRITE_AT,
     C_LAST_ACT,
     C_LAST_GROUP,
-    C_FAW_POS,
-    C_FAW,
-    _,
-    _,
-    _,
     C_DRAIN,
     C_READS,
     C_READ_ACC,
-    C_WRITES,
-    C_WRITE_ACC,
     C_READ_HEAD,
     C_READ_TAIL,
+    C_WRITES,
+    C_WRITE_ACC,
     C_WRITE_HEAD,
     C_WRITE_TAIL,
-    C_WRITE_ALL,
     C_REFRESH,
+    C_REFRESH_BANK,
     C_WAKE,
     C_LAST_DIR,
-) = range(4, 26)
-# State of a bank.
-B_ROW, B_COLUMN, B_ACT, B_PRE, B_REFRESH = range(5)
+    C_FAW_POS,
+    C_FAW,
+) = range(4, 23)
+# State of a bank: open row, when a column command may follow, when the next ACT and PRE may.
+B_ROW, B_COLUMN, B_ACT, B_PRE = range(4)
+# A train that the scheduler sees: its request, bank and row; when its row is (or will be) open, -1 while it is not.
+E_NODE, E_BANK, E_ROW, E_READY = range(4)
 
 OFF_GROUP, OFF_BANK = int(Param.OFF_GROUP), int(Param.OFF_BANK)
 OFF_READS, OFF_WRITES = int(Param.OFF_READS), int(Param.OFF_WRITES)
@@ -81,42 +80,55 @@ N_REFRESHES, N_TURNS, N_BUSY = INDEX["refreshes"], INDEX["turnarounds"], INDEX["
 
 @compiled
 def enqueue(m: Memory, node: int, now: int) -> None:
-    """A train arrives at its channel."""
+    """A train is on its way to its channel, where it arrives at AVAIL. Behind others it changes nothing yet."""
     c = m[node + CHAN]
     m[node + LINK] = -1
-    m[node + HBM_ENQ] = now
-    head = C_WRITE_HEAD if m[node + WRITE] else C_READ_HEAD
-    if m[node + WRITE]:
-        m[c + C_WRITE_ALL] += m[node + BURSTS]
-    if m[c + head] < 0:
-        m[c + head] = node
-    else:
-        m[m[c + head + 1] + LINK] = node
-    m[c + head + 1] = node
-    run(m, c, now)
+    head = c + (C_WRITE_HEAD if m[node + WRITE] else C_READ_HEAD)
+    if m[head] >= 0:
+        m[m[head + 1] + LINK] = node
+        m[head + 1] = node
+        return
+    m[head] = node
+    m[head + 1] = node
+    time = m[node + AVAIL]
+    if m[c + C_WAKE] < 0 or m[c + C_WAKE] > time:
+        set_wake(m, c, time, now)
 
 
 @compiled
 def run(m: Memory, c: int, now: int) -> None:
-    """Serve what can start now; set the wake-up for what can start later."""
-    if m[REFRESH] == 2:
-        refresh_channel(m, c, now)
+    """Serve what can start now; set the wake-up for what can start or arrive later."""
+    refresh(m, c, now)
     wake = -1
     while True:
-        admit(m, c, OFF_READS, C_READS, C_READ_HEAD)
-        admit(m, c, OFF_WRITES, C_WRITES, C_WRITE_HEAD)
+        admit(m, c, c + m[OFF_READS], c + C_READS, now)
+        if not m[c + C_DRAIN]:
+            admit(m, c, c + m[OFF_WRITES], c + C_WRITES, now)
         writing = direction(m, c)
-        count = m[c + (C_WRITES if writing else C_READS)]
-        if count == 0:
+        counter = c + (C_WRITES if writing else C_READS)
+        if m[counter] == 0:
             break
         base = c + m[OFF_WRITES if writing else OFF_READS]
-        activate(m, c, now, base, count, writing)
-        best, start = pick(m, c, base, count, writing)
+        end = base + m[counter] * ENTRY_COLS
+        activate(m, c, now, base, end, writing)
+        best, start = pick(m, c, base, end, writing)
         if start > now:
             wake = start
             break
-        serve(m, c, base, best, now, writing)
+        serve(m, c, best, now, writing)
+        leave(m, counter, best, end)
+    wake = arrival(m, c + C_READ_HEAD, now, wake)
+    wake = arrival(m, c + C_WRITE_HEAD, now, wake)
     set_wake(m, c, wake, now)
+
+
+@compiled
+def arrival(m: Memory, head: int, now: int, wake: int) -> int:
+    """The earlier of `wake` (-1: none) and the arrival of a FIFO's first train, if that is still to come."""
+    node = m[head]
+    if node >= 0 and m[node + AVAIL] > now and (wake < 0 or m[node + AVAIL] < wake):
+        return int(m[node + AVAIL])
+    return wake
 
 
 @compiled
@@ -133,54 +145,60 @@ def set_wake(m: Memory, c: int, wake: int, now: int) -> None:
 
 
 @compiled
-def admit(m: Memory, c: int, offset: int, counter: int, head: int) -> None:
-    """Move trains from the FIFO into the queue that the scheduler sees; one train always fits."""
-    while m[c + head] >= 0:
-        node = m[c + head]
-        count = m[c + counter]
-        accesses = m[c + counter + 1] + m[node + BURSTS]
+def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
+    """Move trains from the FIFO into the queue that the scheduler sees; one train always fits.
+
+    `counter` is followed by the accesses seen, the FIFO's head and its tail.
+    """
+    while m[counter + 2] >= 0:
+        node = m[counter + 2]
+        if m[node + AVAIL] > now:
+            return
+        count = m[counter]
+        accesses = m[counter + 1] + m[node + BURSTS]
         if count > 0 and accesses > m[DEPTH]:
             return
-        m[c + head] = m[node + LINK]
-        m[c + m[offset] + count] = node
-        m[c + counter] = count + 1
-        m[c + counter + 1] = accesses
+        m[counter + 2] = m[node + LINK]
+        m[counter] = count + 1
+        m[counter + 1] = accesses
+        entry = base + count * ENTRY_COLS
+        bank = m[node + BANK]
+        at = c + m[OFF_BANK] + bank * BANK_COLS
+        m[entry + E_NODE] = node
+        m[entry + E_BANK] = bank
+        m[entry + E_ROW] = m[node + ROW]
+        m[entry + E_READY] = m[at + B_COLUMN] if m[at + B_ROW] == m[node + ROW] else -1
 
 
 @compiled
 def direction(m: Memory, c: int) -> int:
-    """1 to write: while draining, or when nothing is to be read."""
-    waiting = m[c + C_WRITE_ALL]
+    """1 to write: while draining a batch, or when nothing is to be read."""
+    waiting = m[c + C_WRITE_ACC]
     if m[c + C_DRAIN]:
         if waiting <= m[DRAIN_LOW]:
             m[c + C_DRAIN] = 0
     elif waiting >= m[DRAIN_HIGH]:
         m[c + C_DRAIN] = 1
-    return 1 if m[c + C_DRAIN] or m[c + C_READS] == 0 else 0
+    return 1 if m[c + C_DRAIN] or (m[c + C_READS] == 0 and m[c + C_WRITES] > 0) else 0
 
 
 @compiled
-def activate(m: Memory, c: int, now: int, base: int, count: int, writing: int) -> None:
+def activate(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> None:
     """Open rows for waiting trains, oldest first, in banks whose open row nobody waits for."""
     held = 0
-    for i in range(count):
-        node = m[base + i]
-        at = c + m[OFF_BANK] + m[node + BANK] * BANK_COLS
-        if m[REFRESH] == 1:
-            refresh_bank(m, c, at, now)
-        if m[at + B_ROW] == m[node + ROW]:
-            held |= 1 << m[node + BANK]
-    for i in range(count):
-        node = m[base + i]
-        bit = 1 << m[node + BANK]
-        if not held & bit:
-            held |= bit
-            open_row(m, c, node, now, writing)
+    for entry in range(base, end, ENTRY_COLS):
+        if m[entry + E_READY] >= 0:
+            held |= 1 << m[entry + E_BANK]
+    for entry in range(base, end, ENTRY_COLS):
+        bank = m[entry + E_BANK]
+        if m[entry + E_READY] < 0 and not (held >> bank) & 1:
+            held |= 1 << bank
+            open_row(m, c, bank, m[entry + E_ROW], now, writing)
+            m[m[entry + E_NODE] + ROWMISS] = 1
 
 
 @compiled
-def open_row(m: Memory, c: int, node: int, now: int, writing: int) -> None:
-    bank = m[node + BANK]
+def open_row(m: Memory, c: int, bank: int, row: int, now: int, writing: int) -> None:
     at = c + m[OFF_BANK] + bank * BANK_COLS
     act = max(now, m[at + B_ACT])
     if m[at + B_ROW] >= 0:
@@ -188,46 +206,57 @@ def open_row(m: Memory, c: int, node: int, now: int, writing: int) -> None:
     group = bank % m[BANK_GROUPS]
     apart = m[RRD_L] if group == m[c + C_LAST_GROUP] else m[RRD_S]
     act = max(act, m[c + C_LAST_ACT] + apart)
-    position = m[c + C_FAW_POS]
-    act = max(act, m[c + C_FAW + position] + m[FAW])
-    m[c + C_FAW + position] = act
-    m[c + C_FAW_POS] = (position + 1) & 3
+    window = c + C_FAW + m[c + C_FAW_POS]
+    act = max(act, m[window] + m[FAW])
+    m[window] = act
+    m[c + C_FAW_POS] = (m[c + C_FAW_POS] + 1) & 3
     m[c + C_LAST_ACT] = act
     m[c + C_LAST_GROUP] = group
-    m[at + B_ROW] = m[node + ROW]
+    m[at + B_ROW] = row
     m[at + B_COLUMN] = act + (m[RCD_WR] if writing else m[RCD])
     m[at + B_ACT] = act + m[RC]
     m[at + B_PRE] = act + m[RAS]
-    m[node + ROWMISS] = 1
     m[N_ACTIVATES] += 1
+    mark(m, c, bank, row, m[at + B_COLUMN])
 
 
 @compiled
-def pick(m: Memory, c: int, base: int, count: int, writing: int) -> tuple[int, int]:
-    """Position and start of the train whose column commands can start first, the oldest on ties."""
+def mark(m: Memory, c: int, bank: int, row: int, ready: int) -> None:
+    """Tell the trains of a bank that `row` is open from `ready` on (-1: none is)."""
+    base = c + m[OFF_READS]
+    for entry in range(base, base + m[c + C_READS] * ENTRY_COLS, ENTRY_COLS):
+        if m[entry + E_BANK] == bank:
+            m[entry + E_READY] = ready if m[entry + E_ROW] == row else -1
+    base = c + m[OFF_WRITES]
+    for entry in range(base, base + m[c + C_WRITES] * ENTRY_COLS, ENTRY_COLS):
+        if m[entry + E_BANK] == bank:
+            m[entry + E_READY] = ready if m[entry + E_ROW] == row else -1
+
+
+@compiled
+def pick(m: Memory, c: int, base: int, end: int, writing: int) -> tuple[int, int]:
+    """Entry and start of the train whose column commands can start first, the oldest on ties."""
     bus = m[c + (C_WRITE_AT if writing else C_READ_AT)]
     best = -1
     best_start = 0
-    for i in range(count):
-        node = m[base + i]
-        bank = m[node + BANK]
-        at = c + m[OFF_BANK] + bank * BANK_COLS
-        if m[at + B_ROW] != m[node + ROW]:
+    for entry in range(base, end, ENTRY_COLS):
+        ready = m[entry + E_READY]
+        if ready < 0:
             continue
-        start = max(bus, m[at + B_COLUMN])
-        start = max(start, m[c + m[OFF_GROUP] + bank % m[BANK_GROUPS]])
+        start = max(bus, ready)
+        start = max(start, m[c + m[OFF_GROUP] + m[entry + E_BANK] % m[BANK_GROUPS]])
         if best < 0 or start < best_start:
-            best = i
+            best = entry
             best_start = start
     return best, best_start
 
 
 @compiled
-def serve(m: Memory, c: int, base: int, position: int, now: int, writing: int) -> None:
+def serve(m: Memory, c: int, entry: int, now: int, writing: int) -> None:
     """Send the column commands of one train from `now` on and set its fill."""
-    node = m[base + position]
+    node = m[entry + E_NODE]
     n = m[node + BURSTS]
-    bank = m[node + BANK]
+    bank = m[entry + E_BANK]
     at = c + m[OFF_BANK] + bank * BANK_COLS
     span = (n - 1) * m[CCD_L]
     last_slot = now + (n - 1) * m[BURST]
@@ -236,7 +265,6 @@ def serve(m: Memory, c: int, base: int, position: int, now: int, writing: int) -
         m[c + C_WRITE_AT] = last_slot + m[BURST]
         m[c + C_READ_AT] = max(m[c + C_READ_AT], last_slot + m[CWL] + m[BURST] + m[WTR])
         precharge = end + m[WR]
-        m[c + C_WRITE_ALL] -= n
     else:
         end = now + m[CL] + span + m[BURST]
         m[c + C_READ_AT] = last_slot + m[BURST]
@@ -245,11 +273,12 @@ def serve(m: Memory, c: int, base: int, position: int, now: int, writing: int) -
     m[c + m[OFF_GROUP] + bank % m[BANK_GROUPS]] = now + n * m[CCD_L]
     m[at + B_PRE] = max(m[at + B_PRE], precharge)
     if m[CLOSED]:
-        close(m, c, at, m[at + B_PRE])
+        m[at + B_ROW] = -1
+        m[at + B_ACT] = max(m[at + B_ACT], m[at + B_PRE] + m[RP])
+        mark(m, c, bank, -1, -1)
     if m[c + C_LAST_DIR] != writing:
         m[c + C_LAST_DIR] = writing
         m[N_TURNS] += 1
-    leave(m, c, base, position, writing, n)
     finish(m, node, now, end, writing, span)
     m[N_BUSY] += n * m[BURST]
     m[N_TRAINS] += 1
@@ -262,58 +291,48 @@ def finish(m: Memory, node: int, start: int, end: int, writing: int, span: int) 
         alone += m[RCD_WR] if writing else m[RCD]
     else:
         m[N_ROW_HITS] += 1
-    m[node + HBMQ] = end - m[node + HBM_ENQ] - alone
+    m[node + HBMQ] = end - m[node + AVAIL] - alone
     m[node + HBM_DONE] = end
     m[node + STAGE] = FILL
     events.push(m, node, end + m[CTRL_OUT])
 
 
 @compiled
-def leave(m: Memory, c: int, base: int, position: int, writing: int, n: int) -> None:
-    counter = C_WRITES if writing else C_READS
-    m[c + counter] -= 1
-    m[c + counter + 1] -= n
-    for i in range(position, m[c + counter]):
-        m[base + i] = m[base + i + 1]
+def leave(m: Memory, counter: int, entry: int, end: int) -> None:
+    """Take a served train out of the queue."""
+    m[counter] -= 1
+    m[counter + 1] -= m[m[entry + E_NODE] + BURSTS]
+    for at in range(entry, end - ENTRY_COLS):
+        m[at] = m[at + ENTRY_COLS]
 
 
 @compiled
-def close(m: Memory, c: int, at: int, precharge: int) -> None:
-    m[at + B_ROW] = -1
-    m[at + B_ACT] = max(m[at + B_ACT], precharge + m[RP])
+def refresh(m: Memory, c: int, now: int) -> None:
+    """Catch up with refreshes: bank after bank, spread over tREFI, or all banks at once."""
+    if m[REFRESH] == 1:
+        while m[c + C_REFRESH] <= now:
+            bank = m[c + C_REFRESH_BANK]
+            refresh_banks(m, c, bank, bank + 1, m[c + C_REFRESH])
+            m[c + C_REFRESH_BANK] = (bank + 1) % m[BANKS]
+            m[c + C_REFRESH] += m[REFI] // m[BANKS]
+    elif m[REFRESH] == 2:
+        while m[c + C_REFRESH] <= now:
+            refresh_banks(m, c, 0, m[BANKS], m[c + C_REFRESH])
+            m[c + C_REFRESH] += m[REFI]
 
 
 @compiled
-def refresh_bank(m: Memory, c: int, at: int, now: int) -> None:
-    """Catch up with the bank's refreshes: it closes, and opens again tRFC after the last one began."""
-    due = m[at + B_REFRESH]
-    if now < due:
-        return
-    missed = (now - due) // m[REFI]
-    begin = due + missed * m[REFI]
-    if m[at + B_ROW] >= 0:
-        begin = max(begin, m[at + B_PRE] + m[RP])
-    m[at + B_ROW] = -1
-    m[at + B_ACT] = max(m[at + B_ACT], begin + m[RFC])
-    m[at + B_REFRESH] = due + (missed + 1) * m[REFI]
-    m[N_REFRESHES] += missed + 1
-
-
-@compiled
-def refresh_channel(m: Memory, c: int, now: int) -> None:
-    """All banks at once: the channel ends what it serves, closes its rows and is blocked for tRFC."""
-    due = m[c + C_REFRESH]
-    if now < due:
-        return
-    missed = (now - due) // m[REFI]
-    begin = due + missed * m[REFI]
-    for bank in range(m[BANKS]):
+def refresh_banks(m: Memory, c: int, first: int, end: int, due: int) -> None:
+    """Close banks when what they serve is done; they may open again tRFC later."""
+    begin = due
+    for bank in range(first, end):
         at = c + m[OFF_BANK] + bank * BANK_COLS
         if m[at + B_ROW] >= 0:
             begin = max(begin, m[at + B_PRE] + m[RP])
-    for bank in range(m[BANKS]):
+    for bank in range(first, end):
         at = c + m[OFF_BANK] + bank * BANK_COLS
-        m[at + B_ROW] = -1
+        if m[at + B_ROW] >= 0:
+            m[at + B_ROW] = -1
+            mark(m, c, bank, -1, -1)
         m[at + B_ACT] = max(m[at + B_ACT], begin + m[RFC])
-    m[c + C_REFRESH] = due + (missed + 1) * m[REFI]
-    m[N_REFRESHES] += missed + 1
+    m[N_REFRESHES] += 1

@@ -1,10 +1,15 @@
 """One place that says how the kernels of the memory plane are compiled.
 
-Numba stores compiled code beside the source, or, where that folder is read-only, in the user's cache folder.
+Numba stores compiled code beside the source, or, where that folder is read-only, in the user's cache folder. It
+keys the stored code by the one file that holds the function, but compiled code contains its callees and the
+constants of other files: here the key is the content of the whole folder, so that no stale physics survives an edit.
 The plain Python function stays reachable as `.py_func` for the tests that run the plane uncompiled.
 """
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 from numba import njit
@@ -13,6 +18,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+@cache
+def source_digest() -> str:
+    """Digest of every source of this folder."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile for int64 arguments and arrays, cached on disk."""
-    return cast("Callable[P, R]", njit(cache=True, error_model="numpy")(function))
+    """Compile for int64 arguments and arrays, stored on disk."""
+    dispatcher = njit(cache=True, error_model="numpy")(function)
+    dispatcher._cache._cache_file._source_stamp = source_digest()
+    return cast("Callable[P, R]", dispatcher)

@@ -12,48 +12,48 @@ from numpy.typing import NDArray
 Memory = NDArray[np.int64]
 
 # Event stages of a node: what happens at its EV_TIME.
-WAKE, ARRIVE, OUT, ENQUEUE, FILL, RETURN, TRANSLATE = range(7)
+WAKE, ARRIVE, OUT, FILL, RETURN = range(5)
 
 # Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
-# Row of a request (a chunk of a run, or a line written back) on its way.
+# Row of a request (a chunk of a run, or a granule written back) on its way.
 (
     EV_TIME,
     EV_NEXT,
     TIE,
     STAGE,
     LINK,
-    FETCH,
-    SM,
+    SLICE,
+    ENTRY,
+    WANT,
+    OWN,
     ADDR,
     BYTES,
-    OWN,
-    WAIT,
     CHAN,
     BANK,
     ROW,
     BURSTS,
     WRITE,
-    SLICE,
+    SM,
+    AVAIL,
+    MSHR,
+    ROWMISS,
+    HBMQ,
+    HBM_DONE,
+    L2_DONE,
+    L2Q,
+    L2_ARRIVE,
+    FETCH,
     ELIGIBLE,
     INFLIGHT,
     ISSUE,
-    TLBW,
-    L2_ARRIVE,
-    L2_DONE,
-    HBM_ENQ,
-    HBM_DONE,
     NOCQ,
-    L2Q,
-    HBMQ,
+    TLBW,
     PAGE,
     CREDIT_AT,
-    ROWMISS,
     HEAP_SLOT,
-) = range(32)
-CHUNK_COLS = 32
+) = range(34)
+CHUNK_COLS = 40
 
-
-CHUNK_COLS = 32
 # Columns of an SM's port.
 (
     P_HEAD,

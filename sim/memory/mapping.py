@@ -9,14 +9,10 @@ from sim.memory.jit import compiled
 from sim.memory.layout import AT_CHANNELS, AT_SLICES, SLICE_COLS, Memory
 from sim.memory.params import Param
 
-BLOCK, CHANNELS, SLICES, PARTITIONS = (
-    int(Param.BLOCK),
-    int(Param.CHANNELS),
-    int(Param.SLICES),
-    int(Param.PARTITIONS),
-)
-BANKS, ROW_BYTES, HASH, PRIVATE = int(Param.BANKS), int(Param.ROW_BYTES), int(Param.HASH), int(Param.PRIVATE)
-LINE, SETS, CHAN_COLS = int(Param.LINE), int(Param.SETS), int(Param.CHAN_COLS)
+BLOCK_SHIFT, GRANULE_SHIFT = int(Param.BLOCK_SHIFT), int(Param.GRANULE_SHIFT)
+CHANNELS, SLICES_SEEN, SETS = int(Param.CHANNELS), int(Param.SLICES_SEEN), int(Param.SETS)
+BANKS, ROW_SHIFT, CHAN_COLS = int(Param.BANKS), int(Param.ROW_SHIFT), int(Param.CHAN_COLS)
+HASH, PRIVATE = int(Param.HASH), int(Param.PRIVATE)
 GOLDEN = 0x9E3779
 
 
@@ -30,37 +26,33 @@ def mix(value: int) -> int:
 @compiled
 def slice_of(m: Memory, addr: int, part: int) -> int:
     """Handle of the slice of an address for an SM of partition `part` (matters with private L2s only)."""
-    block = addr // m[BLOCK]
-    count = m[SLICES]
-    base = 0
-    if m[PRIVATE]:
-        count //= m[PARTITIONS]
-        base = part * count
+    block = addr >> m[BLOCK_SHIFT]
+    count = m[SLICES_SEEN]
     round_ = block // count
     at = block - round_ * count
     if m[HASH]:
         at = (at + mix(round_)) % count
-    return int(m[AT_SLICES] + (base + at) * SLICE_COLS)
+    if m[PRIVATE]:
+        at += part * count
+    return int(m[AT_SLICES] + at * SLICE_COLS)
 
 
 @compiled
 def set_of(m: Memory, addr: int) -> int:
-    """Set, inside its slice, of the line at `addr`."""
-    block = addr // m[BLOCK]
-    count = m[SLICES]
-    if m[PRIVATE]:
-        count //= m[PARTITIONS]
-    lines = m[BLOCK] // m[LINE]
-    return int(((block // count) * lines + (addr % m[BLOCK]) // m[LINE]) % m[SETS])
+    """Set of an address inside its slice."""
+    round_ = (addr >> m[BLOCK_SHIFT]) // m[SLICES_SEEN]
+    within = (addr & ((1 << m[BLOCK_SHIFT]) - 1)) >> m[GRANULE_SHIFT]
+    return int(((round_ << (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])) + within) % m[SETS])
 
 
 @compiled
 def place(m: Memory, addr: int) -> tuple[int, int, int]:
     """Handle of the channel, bank and row of an address."""
-    block = addr // m[BLOCK]
+    block = addr >> m[BLOCK_SHIFT]
     round_ = block // m[CHANNELS]
     channel = block - round_ * m[CHANNELS]
-    page = (round_ * m[BLOCK] + addr % m[BLOCK]) // m[ROW_BYTES]
+    offset = addr & ((1 << m[BLOCK_SHIFT]) - 1)
+    page = ((round_ << m[BLOCK_SHIFT]) + offset) >> m[ROW_SHIFT]
     row = page // m[BANKS]
     bank = page - row * m[BANKS]
     if m[HASH]:

@@ -16,7 +16,8 @@ from sim.memory.dram.standards import STANDARDS, DramStandard
 MIN_WINDOW_PS = 5_000
 MAX_BANKS = 62
 """Banks of a channel fit the bits of one integer in the scheduler."""
-MAX_CHUNK_LINES = 32
+MAX_GRANULE_SECTORS = 16
+"""Sectors under one tag of L2, as many as its state cell has bits for."""
 PACKAGE_CHANNEL_BITS = {"DDR5": 64, "LPDDR5X": 64}
 """Data width of one package (DIMM for DDR5) where the standard's table gives no channel count; 32 otherwise."""
 
@@ -30,9 +31,14 @@ class Param(IntEnum):
 
     SMS = auto()
     CUT = auto()
-    BLOCK = auto()
     SECTOR = auto()
-    LINE = auto()
+    BLOCK_SHIFT = auto()
+    GRANULE_SHIFT = auto()
+    LINE_SECTORS_SHIFT = auto()
+    ACCESS_SHIFT = auto()
+    SECTOR_SHIFT = auto()
+    ROW_SHIFT = auto()
+    SLICES_SEEN = auto()
     CAP = auto()
     RUN_PS = auto()
     GEN_Q16 = auto()
@@ -54,8 +60,6 @@ class Param(IntEnum):
     CHANNELS = auto()
     BANKS = auto()
     BANK_GROUPS = auto()
-    ROW_BYTES = auto()
-    ACCESS = auto()
     DEPTH = auto()
     DRAIN_HIGH = auto()
     DRAIN_LOW = auto()
@@ -90,7 +94,8 @@ class Param(IntEnum):
 
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 CHAN_HEADER = 28
-BANK_COLS = 6
+BANK_COLS = 4
+ENTRY_COLS = 4
 
 
 def ps(ns: float) -> int:
@@ -99,6 +104,10 @@ def ps(ns: float) -> int:
 
 def q16(ps_per_unit: float) -> int:
     return round(ps_per_unit * 65536)
+
+
+def shift(power_of_two: int) -> int:
+    return power_of_two.bit_length() - 1
 
 
 def channels(hbm: Hbm) -> int:
@@ -167,13 +176,16 @@ def _l2(v: dict[Param, int], hw: Hardware) -> None:
             f"hw.l2.slices: {l2.slices}; allowed: a multiple of the {l2.partitions} private partitions"
         )
     block = max(hw.hbm.interleave_bytes, l2.line_bytes)
-    v[Param.BLOCK], v[Param.SECTOR], v[Param.LINE] = block, sector, l2.line_bytes
-    exact = sector if hw.hbm.grain == "exact" else block
-    v[Param.CUT] = min(block, std.row_bytes, MAX_CHUNK_LINES * l2.line_bytes, exact)
+    granule = min(block, std.row_bytes, MAX_GRANULE_SECTORS * sector)
+    v[Param.SECTOR], v[Param.SECTOR_SHIFT] = sector, shift(sector)
+    v[Param.BLOCK_SHIFT], v[Param.GRANULE_SHIFT] = shift(block), shift(granule)
+    v[Param.LINE_SECTORS_SHIFT] = shift(l2.line_bytes // sector)
+    v[Param.SLICES_SEEN] = l2.slices // l2.partitions if l2.private else l2.slices
+    v[Param.CUT] = sector if hw.hbm.grain == "exact" else granule
     v[Param.PARTITIONS], v[Param.PRIVATE] = l2.partitions, int(l2.private)
     v[Param.SLICES], v[Param.WAYS] = l2.slices, l2.ways
     usable = l2.capacity_mib * 2**20 * l2.effective_fraction
-    v[Param.SETS] = max(1, int(usable // (l2.slices * l2.ways * l2.line_bytes)))
+    v[Param.SETS] = max(1, int(usable // (l2.slices * l2.ways * granule)))
     v[Param.SLICE_Q16] = q16(1000 * l2.slices / l2.bandwidth_gb_s)
     v[Param.L2_LATENCY] = ps(l2.latency_ns)
     v[Param.MSHRS] = l2.mshrs_per_slice
@@ -186,9 +198,10 @@ def _dram(v: dict[Param, int], hw: Hardware) -> None:
     burst = std.access_bytes * count / peak_gb_s(hbm)
     v[Param.HASH], v[Param.CHANNELS] = int(hbm.hash), count
     v[Param.BANKS], v[Param.BANK_GROUPS] = std.banks, std.bank_groups
-    v[Param.ROW_BYTES], v[Param.ACCESS] = std.row_bytes, std.access_bytes
-    v[Param.DEPTH] = hbm.queue_depth
-    v[Param.DRAIN_HIGH], v[Param.DRAIN_LOW] = max(1, 3 * hbm.queue_depth // 4), hbm.queue_depth // 4
+    v[Param.ROW_SHIFT], v[Param.ACCESS_SHIFT] = shift(std.row_bytes), shift(std.access_bytes)
+    depth = hbm.queue_depth * hw.l2.line_bytes // std.access_bytes  # a read of the queue is one L2 line
+    v[Param.DEPTH] = depth
+    v[Param.DRAIN_HIGH], v[Param.DRAIN_LOW] = max(1, 3 * depth // 4), depth // 4
     v[Param.CTRL_IN] = ps(hbm.controller_ns / 2)
     v[Param.CTRL_OUT] = ps(hbm.controller_ns) - v[Param.CTRL_IN]
     v[Param.BURST] = max(1, ps(burst))
@@ -221,5 +234,5 @@ def _layout(v: dict[Param, int]) -> None:
     v[Param.OFF_GROUP] = CHAN_HEADER
     v[Param.OFF_BANK] = CHAN_HEADER + v[Param.BANK_GROUPS]
     v[Param.OFF_READS] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]
-    v[Param.OFF_WRITES] = v[Param.OFF_READS] + v[Param.DEPTH]
-    v[Param.CHAN_COLS] = v[Param.OFF_WRITES] + v[Param.DEPTH]
+    v[Param.OFF_WRITES] = v[Param.OFF_READS] + ENTRY_COLS * v[Param.DEPTH]
+    v[Param.CHAN_COLS] = v[Param.OFF_WRITES] + ENTRY_COLS * v[Param.DEPTH]

@@ -1,4 +1,4 @@
-"""Rows of `chunk` as a pool with a free list, so that memory follows requests in flight, not lines."""
+"""Rows of requests as a pool with a free list, so that memory follows requests in flight, not lines."""
 
 from sim.memory.jit import compiled
 from sim.memory.layout import (
@@ -6,14 +6,13 @@ from sim.memory.layout import (
     HBMQ,
     L2Q,
     LINK,
+    MSHR,
     NOCQ,
-    OWN,
     PAGE,
     Q_FREE_COUNT,
     Q_FREE_HEAD,
     ROWMISS,
     TLBW,
-    WAIT,
     Memory,
 )
 
@@ -26,8 +25,7 @@ def take(m: Memory) -> int:
     m[Q_FREE_COUNT] -= 1
     m[node + LINK] = -1
     m[node + FETCH] = -1
-    m[node + OWN] = 0
-    m[node + WAIT] = 0
+    m[node + MSHR] = 0
     m[node + ROWMISS] = 0
     m[node + TLBW] = 0
     m[node + NOCQ] = 0

@@ -61,8 +61,8 @@ from sim.memory.params import Param
 
 CUT, SECTOR, CAP, RUN_PS = int(Param.CUT), int(Param.SECTOR), int(Param.CAP), int(Param.RUN_PS)
 GEN_Q16, EGRESS_Q16 = int(Param.GEN_Q16), int(Param.EGRESS_Q16)
-MARGIN = 128
-"""Free rows that must remain, so that one event never runs out of them (a request pushes out at most 32 lines)."""
+MARGIN = 16
+"""Free rows that must remain, so that one event never runs out of them (a request pushes out one granule)."""
 N_WANTED, N_REQUESTED, N_CHUNKS = INDEX["wanted"], INDEX["requested"], INDEX["chunks"]
 N_CLASS = INDEX["requested_kv"]
 
@@ -103,9 +103,9 @@ def issue_one(m: Memory, sm: int) -> bool:
     run = m[sm + P_RUN]
     offset = m[sm + P_OFF]
     addr = m[run + R_ADDR] + offset
-    count = min(m[run + R_BYTES] - offset, m[CUT] - addr % m[CUT])
-    low = addr // m[SECTOR] * m[SECTOR]
-    moved = (addr + count + m[SECTOR] - 1) // m[SECTOR] * m[SECTOR] - low
+    count = min(m[run + R_BYTES] - offset, m[CUT] - (addr & (m[CUT] - 1)))
+    low = addr & ~(m[SECTOR] - 1)
+    moved = ((addr + count + m[SECTOR] - 1) & ~(m[SECTOR] - 1)) - low
     ready = max(m[sm + P_FREE], m[f + F_SUBMIT])
     if offset == 0:
         ready += m[RUN_PS]

@@ -1,7 +1,12 @@
-"""Tags of the sectored L2: which sectors of a line are valid, in flight or dirty, and who is replaced.
+"""Tags of the sectored L2: which sectors are valid, in flight or dirty, and who is replaced.
 
-`meta` packs one line's state: bits 0-7 valid sectors, 8-15 sectors in flight, 16-23 dirty sectors, above them the time of
-last use as the slice's counter. Lines in flight are never replaced.
+A tag covers a granule: the lines of one channel-interleave block, up to 16 sectors. When whole blocks are
+accessed its lines would move through their sets in lockstep, so one tag for all of them is exact; a granule
+of which only some lines are used still holds the place of all.
+
+A set is a row of `ways` tag cells, then as many state cells, then as many heads of waiting lists. A tag cell packs the
+granule's number (bits 33 and up), whether anything of it is in flight (bit 32: never replaced), and the slice's
+counter at its last use (bits 0-31). A state cell packs valid (0-15), in-flight (16-31) and dirty (32-47) sectors.
 """
 
 from sim.memory.jit import compiled
@@ -9,91 +14,97 @@ from sim.memory.layout import S_STAMP, S_TAGS, Memory
 from sim.memory.mapping import mix, set_of
 from sim.memory.params import Param
 
-WAYS, SETS, RANDOM, LINE, SECTOR = (
-    int(Param.WAYS),
-    int(Param.SETS),
-    int(Param.RANDOM),
-    int(Param.LINE),
-    int(Param.SECTOR),
-)
-SECTORS = 0xFF
-FLIGHT_SHIFT = 8
-DIRTY_SHIFT = 16
-STAMP_SHIFT = 24
+WAYS, RANDOM, CUT, SECTOR_SHIFT = int(Param.WAYS), int(Param.RANDOM), int(Param.CUT), int(Param.SECTOR_SHIFT)
+GRANULE_SHIFT = int(Param.GRANULE_SHIFT)
+TAG_SHIFT = 33
+BUSY = 1 << 32
+STAMP = BUSY - 1
+EMPTY = -1 << TAG_SHIFT
+SECTORS = 0xFFFF
+FLIGHT_SHIFT = 16
+DIRTY_SHIFT = 32
 FLIGHT = SECTORS << FLIGHT_SHIFT
-STATE_BITS = (1 << STAMP_SHIFT) - 1
+ROW_ARRAYS = 3
+NIBBLE_BITS = 0x4332322132212110
+"""Number of bits of each value of four bits."""
 
 
 @compiled
 def row_of(m: Memory, at: int, addr: int) -> int:
-    """Row of `tags` for an address in slice `at`."""
-    return int(m[at + S_TAGS] + set_of(m, addr) * 3 * m[WAYS])
+    """Position of the row that can hold an address, in slice `at`."""
+    return int(m[at + S_TAGS] + set_of(m, addr) * ROW_ARRAYS * m[WAYS])
 
 
 @compiled
-def find(m: Memory, row: int, line: int) -> int:
-    """Way of a line, -1 when absent."""
-    found = -1
-    for way in range(m[WAYS]):
-        if m[row + way] == line:
-            found = way
-    return found
+def find(m: Memory, row: int, granule: int) -> int:
+    """Tag cell of a granule, -1 when absent."""
+    for cell in range(row, row + m[WAYS]):
+        if m[cell] >> TAG_SHIFT == granule:
+            return cell
+    return -1
 
 
 @compiled
-def wanted(m: Memory, line: int, lo: int, hi: int) -> int:
-    """Mask of the sectors of `line` that [lo, hi) covers; lo and hi are multiples of a sector."""
-    base = line * m[LINE]
-    first = max(lo - base, 0) // m[SECTOR]
-    last = min(hi - base, m[LINE]) // m[SECTOR]
-    return int((1 << last) - (1 << first))
+def wanted(m: Memory, addr: int, count: int) -> int:
+    """Mask of the granule's sectors that `count` bytes from `addr` on cover; both are whole sectors."""
+    first = (addr & ((1 << m[GRANULE_SHIFT]) - 1)) >> m[SECTOR_SHIFT]
+    return int(((1 << (count >> m[SECTOR_SHIFT])) - 1) << first)
 
 
 @compiled
-def touch(m: Memory, at: int, row: int, way: int) -> None:
+def bits(mask: int) -> int:
+    """Number of sectors in a mask."""
+    count = 0
+    while mask:
+        count += (NIBBLE_BITS >> ((mask & 15) << 2)) & 15
+        mask >>= 4
+    return count
+
+
+@compiled
+def touch(m: Memory, at: int, cell: int) -> None:
+    """Note that a granule was used."""
     m[at + S_STAMP] += 1
-    m[row + m[WAYS] + way] = (m[row + m[WAYS] + way] & STATE_BITS) | (m[at + S_STAMP] << STAMP_SHIFT)
+    m[cell] = (m[cell] & ~STAMP) | (m[at + S_STAMP] & STAMP)
 
 
 @compiled
 def victim(m: Memory, at: int, row: int) -> int:
-    """Way to replace: free, else least recently used or random; -1 when all are in flight."""
+    """Tag cell to replace: free, else least recently used or random; -1 when all are in flight."""
     ways = m[WAYS]
     best = -1
-    least = 0
-    for way in range(ways):
-        state = m[row + m[WAYS] + way]
-        if not state & FLIGHT and (best < 0 or state < least):
-            best = way
-            least = state
-    if m[RANDOM] and best >= 0 and m[row + best] >= 0:
+    least = BUSY
+    for cell in range(row, row + ways):
+        tag = m[cell]
+        if not tag & BUSY and (tag & STAMP) < least:
+            best = cell
+            least = tag & STAMP
+    if m[RANDOM] and best >= 0 and m[best] != EMPTY:
         start = mix(m[at + S_STAMP] * 31 + row) % ways
         for i in range(ways):
-            way = (start + i) % ways
-            if not m[row + m[WAYS] + way] & FLIGHT:
-                return int(way)
+            cell = row + (start + i) % ways
+            if not m[cell] & BUSY:
+                return int(cell)
     return best
 
 
 @compiled
-def replace(m: Memory, at: int, row: int, way: int, line: int) -> None:
-    """Put a line, all sectors invalid, in place of what `way` held."""
-    m[row + way] = line
-    m[row + m[WAYS] + way] = 0
-    touch(m, at, row, way)
+def replace(m: Memory, at: int, cell: int, granule: int) -> None:
+    """Put a granule, all sectors invalid, in place of what `cell` held."""
+    m[cell] = granule << TAG_SHIFT
+    m[cell + m[WAYS]] = 0
+    touch(m, at, cell)
 
 
 @compiled
-def warm(m: Memory, lines: int, addr: int, part: int, at: int) -> None:
-    """Make `lines` lines from `addr` on (all in one block of slice `at`) present, as after a read of them."""
-    full = (1 << (m[LINE] // m[SECTOR])) - 1
-    for i in range(lines):
-        here = addr + i * m[LINE]
-        row = row_of(m, at, here)
-        line = here // m[LINE]
-        way = find(m, row, line)
-        if way < 0:
-            way = victim(m, at, row)
-            replace(m, at, row, way, line)
-        touch(m, at, row, way)
-        m[row + m[WAYS] + way] |= full
+def warm(m: Memory, addr: int, count: int, at: int) -> None:
+    """Make the sectors of `count` bytes from `addr` on, all in one granule, present, as after a read of them."""
+    row = row_of(m, at, addr)
+    granule = addr >> m[GRANULE_SHIFT]
+    cell = find(m, row, granule)
+    if cell < 0:
+        cell = victim(m, at, row)
+        replace(m, at, cell, granule)
+    else:
+        touch(m, at, cell)
+    m[cell + m[WAYS]] |= wanted(m, addr, count)

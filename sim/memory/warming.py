@@ -23,18 +23,18 @@ from sim.memory.layout import (
 from sim.memory.mapping import slice_of
 from sim.memory.params import Param
 
-BLOCK, LINE = int(Param.BLOCK), int(Param.LINE)
+SECTOR, GRANULE_SHIFT = int(Param.SECTOR), int(Param.GRANULE_SHIFT)
 
 
 @compiled
 def warm_range(m: Memory, addr: int, count: int, part: int) -> None:
-    """Walk the lines of [addr, addr + count) in order."""
-    line = m[LINE]
-    at = addr // line * line
-    end = (addr + count + line - 1) // line * line
+    """Walk the sectors of [addr, addr + count) in order."""
+    sector = m[SECTOR] - 1
+    at = addr & ~sector
+    end = (addr + count + sector) & ~sector
     while at < end:
-        stop = min(end, (at // m[BLOCK] + 1) * m[BLOCK])
-        tags.warm(m, (stop - at) // line, at, part, slice_of(m, at, part))
+        stop = min(end, ((at >> m[GRANULE_SHIFT]) + 1) << m[GRANULE_SHIFT])
+        tags.warm(m, at, stop - at, slice_of(m, at, part))
         at = stop
 
 

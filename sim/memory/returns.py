@@ -1,0 +1,114 @@
+"""The way back to an SM: partition link, network, ingress port, and the completion of fetches.
+
+Events at SMs are queued by arrival less the shortest way back, so that one horizon bounds both what L2 and memory
+may do and what SMs may see.
+"""
+
+from sim.memory import events, noc, port
+from sim.memory.jit import compiled
+from sim.memory.layout import (
+    AT_OUT,
+    AVAIL,
+    BYTES,
+    ELIGIBLE,
+    F_INDEX,
+    F_ISSUED,
+    F_LEFT,
+    F_STAMPS,
+    F_SUBMIT,
+    FETCH,
+    HBM_DONE,
+    HBMQ,
+    INFLIGHT,
+    ISSUE,
+    L2_ARRIVE,
+    L2_DONE,
+    L2Q,
+    NOCQ,
+    OUT,
+    P_PART,
+    Q_OUT,
+    RETURN,
+    S_LINK,
+    S_PART,
+    SLICE,
+    SM,
+    STAGE,
+    TLBW,
+    WRITE,
+    Memory,
+)
+from sim.memory.params import Param
+from sim.memory.stamps import Stamp
+
+NEAR, FAR, LINK_Q16 = int(Param.NEAR), int(Param.FAR), int(Param.LINK_Q16)
+X_SUBMIT, X_ELIGIBLE, X_INFLIGHT = int(Stamp.SUBMIT), int(Stamp.ELIGIBLE), int(Stamp.INFLIGHT_WAIT)
+X_ISSUE, X_TLB = int(Stamp.ISSUE), int(Stamp.TLB_WAIT)
+X_L2_ARRIVE, X_L2_DONE, X_L2Q = int(Stamp.L2_ARRIVE), int(Stamp.L2_DONE), int(Stamp.L2_QUEUE)
+X_HBM_ENQ, X_HBM_START = int(Stamp.HBM_ENQUEUE), int(Stamp.HBM_START)
+X_HBM_DONE, X_HBMQ = int(Stamp.HBM_DONE), int(Stamp.HBM_QUEUE)
+X_ARRIVE, X_NOCQ = int(Stamp.SM_ARRIVE), int(Stamp.NOC_QUEUE)
+
+
+@compiled
+def send_back(m: Memory, node: int, time: int, now: int) -> None:
+    """Data (or a write's acknowledgement) leaves the slice at `time`.
+
+    Events at SMs are queued by arrival less the shortest way back: so one horizon bounds both what L2 and memory
+    may do and what SMs may see.
+    """
+    sm, at = m[node + SM], m[node + SLICE]
+    far = m[at + S_PART] != m[sm + P_PART]
+    if far and m[LINK_Q16] and not m[node + WRITE]:
+        m[node + STAGE] = OUT
+        events.push(m, node, time)
+        return
+    if far:
+        time += m[FAR] - m[NEAR]
+    if time == now:
+        arrived(m, node, now + m[NEAR])
+        return
+    m[node + STAGE] = RETURN
+    events.push(m, node, time)
+
+
+@compiled
+def cross(m: Memory, node: int, now: int) -> None:
+    """Pass the link that leaves the slice's partition, in order of time."""
+    home = m[m[node + SLICE] + S_LINK]
+    start = max(now, m[home])
+    m[home] = start + ((m[node + BYTES] * m[LINK_Q16]) >> 16)
+    m[node + NOCQ] += start - now
+    m[node + STAGE] = RETURN
+    events.push(m, node, start + m[FAR] - m[NEAR])
+
+
+@compiled
+def arrived(m: Memory, node: int, arrival: int) -> None:
+    """A chunk is back at its SM; its fetch is complete with the last one."""
+    done = noc.ingress(m, node, arrival)
+    f = m[node + FETCH]
+    m[f + F_LEFT] -= 1
+    if m[f + F_LEFT] == 0 and m[f + F_ISSUED]:
+        stamp(m, node, f, f + F_STAMPS, done)
+        m[m[AT_OUT] + m[Q_OUT]] = m[f + F_INDEX]
+        m[Q_OUT] += 1
+    port.credit(m, node, done)
+
+
+@compiled
+def stamp(m: Memory, node: int, f: int, x: int, done: int) -> None:
+    m[x + X_SUBMIT] = m[f + F_SUBMIT]
+    m[x + X_ELIGIBLE] = m[node + ELIGIBLE]
+    m[x + X_INFLIGHT] = m[node + INFLIGHT]
+    m[x + X_ISSUE] = m[node + ISSUE]
+    m[x + X_TLB] = m[node + TLBW]
+    m[x + X_L2_ARRIVE] = m[node + L2_ARRIVE]
+    m[x + X_L2_DONE] = m[node + L2_DONE]
+    m[x + X_HBM_ENQ] = m[node + AVAIL]
+    m[x + X_HBM_START] = m[node + AVAIL] + m[node + HBMQ]
+    m[x + X_HBM_DONE] = m[node + HBM_DONE]
+    m[x + X_ARRIVE] = done
+    m[x + X_NOCQ] = m[node + NOCQ]
+    m[x + X_L2Q] = m[node + L2Q]
+    m[x + X_HBMQ] = m[node + HBMQ]
