@@ -80,6 +80,7 @@ from sim.memory.dram.layout import (
     R_LEFT,
     R_STRIDE,
     R_TAKEN,
+    SOONEST0,
     IntArray,
 )
 from sim.memory.dram.mapping import AddressMapping
@@ -225,6 +226,7 @@ def _fill_channels(s: IntArray, config: ControllerConfig) -> None:
     channels[:, H_REFRESH_AT] = s[P_REFIPB] if s[P_REFRESH] >= PER_BANK else s[P_REFI]
     channels[:, H_WAKE] = INF if s[P_REFRESH] == NO_REFRESH else channels[:, H_REFRESH_AT]
     channels[:, LB_COL:LB_ROW] = INF
+    channels[:, SOONEST0:PC0] = INF
     for p in range(MAX_PC):
         first = PC0 + PC_STRIDE * p + C_FAW
         channels[:, first : first + 4] = -INF

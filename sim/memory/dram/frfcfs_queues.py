@@ -11,6 +11,7 @@ never late, because shared constraints only move later. Whatever changes a bank 
 from numba import njit
 
 from sim.memory.dram.layout import (
+    A_BANK,
     A_STRIDE,
     A_WR,
     BANK0,
@@ -46,12 +47,15 @@ from sim.memory.dram.layout import (
     P_WRITE_HIGH,
     P_WRITE_LOW,
     P_WRITE_QUEUE,
+    SOON_ACT,
+    SOON_COL,
+    SOON_PRE,
     IntArray,
 )
 from sim.memory.dram.pool import (
     append,
     filter_slot,
-    find_queued,
+    find_in,
     finish_access,
     free_entry,
     new_entry,
@@ -115,11 +119,22 @@ def row_at(S: IntArray, base: int, d: int, bank: int) -> int:
 
 
 @njit(cache=True)
+def bound_bank(S: IntArray, base: int, d: int, bank: int) -> None:
+    """Store the bounds of `bank` in direction `d`, and lower those of the channel to them."""
+    column = column_at(S, base, d, bank)
+    row = row_at(S, base, d, bank)
+    S[base + LB_COL + d * MAX_BANK + bank] = column
+    S[base + LB_ROW + d * MAX_BANK + bank] = row
+    S[base + SOON_COL + d] = min(S[base + SOON_COL + d], column)
+    kind = SOON_ACT if S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0 else SOON_PRE
+    S[base + kind + d] = min(S[base + kind + d], row)
+
+
+@njit(cache=True)
 def update_bounds(S: IntArray, base: int, bank: int) -> None:
     for d in range(2):
         if S[base + BANK0 + BANK_STRIDE * bank + B_HEAD + d] >= 0:
-            S[base + LB_COL + d * MAX_BANK + bank] = column_at(S, base, d, bank)
-            S[base + LB_ROW + d * MAX_BANK + bank] = row_at(S, base, d, bank)
+            bound_bank(S, base, d, bank)
 
 
 @njit(cache=True)
@@ -161,8 +176,7 @@ def push(S: IntArray, base: int, k: int, t: int) -> None:
     append(S, b + B_HEAD + d, b + B_TAIL + d, e)
     if S[e + E_ROW] == S[b + B_OPEN] and S[b + B_HIT + d] < 0:
         S[b + B_HIT + d] = e
-    S[base + LB_COL + d * MAX_BANK + bank] = column_at(S, base, d, bank)
-    S[base + LB_ROW + d * MAX_BANK + bank] = row_at(S, base, d, bank)
+    bound_bank(S, base, d, bank)
     if d:
         S[base + H_WRITES] += 1
         S[filter_slot(S, base, k, 1)] += 1
@@ -215,6 +229,15 @@ def settle(S: IntArray, base: int, t: int) -> None:
 
 
 @njit(cache=True)
+def _buffered_write(S: IntArray, base: int, k: int) -> bool:
+    """Is a write to the address of access `k` in the write buffer?"""
+    if S[filter_slot(S, base, k, 1)] == 0:
+        return False
+    head = S[base + BANK0 + BANK_STRIDE * S[k + A_BANK] + B_HEAD + 1]
+    return find_in(S, head, k, 1) >= 0
+
+
+@njit(cache=True)
 def hand_over(S: IntArray, base: int, t: int) -> bool:
     """Move accesses from the source FIFO into the buffers until one is refused; True if any moved."""
     first = S[base + H_FIFO]
@@ -223,7 +246,7 @@ def hand_over(S: IntArray, base: int, t: int) -> bool:
     settle(S, base, t)
     while k < end:
         wr = S[k + A_WR]
-        if find_queued(S, base, k, 1) >= 0:
+        if _buffered_write(S, base, k):
             take_access(S, k, t)
             finish_access(S, k, t if wr else t + 1)  # coalesced or forwarded
         elif wr:

@@ -45,9 +45,11 @@ H_SET_AT = 22  # next set of per-bank refreshes may not start before
 H_RQ_HEAD, H_RQ_TAIL, H_WQ_HEAD, H_WQ_TAIL = 24, 25, 26, 27  # transaction queues (bank queues)
 H_N_ACT, H_N_PRE, H_N_REF, H_N_RD, H_N_WR = 28, 29, 30, 31, 32
 H_STUCK = 33  # 1: the last scan of the transaction queue found no bank queue with room
-FLOOR0 = 34  # [command] bound of the whole channel (bank queues)
+FLOOR0 = 34  # [command] what the channel as a whole allows (bank queues)
+SOONEST0 = 39  # [command] lowest bound of the banks that wait for it (bank queues)
+SOON_COL, SOON_ACT, SOON_PRE = 44, 46, 48  # [direction] lowest bound of the banks (FR-FCFS)
 
-PC0, PC_STRIDE, MAX_PC = 40, 16, 4
+PC0, PC_STRIDE, MAX_PC = 56, 16, 4
 C_RD, C_WR, C_ACT, C_PRE, C_PREAB, C_REFAB, C_REFPB, C_OPEN, C_FAW_AT, C_FAW = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 
 SID0, MAX_SID = PC0 + PC_STRIDE * MAX_PC, 32  # reads of this stack id not before
@@ -99,6 +101,7 @@ G_LOG_AT = 77  # next free place in the command log ...
 G_LOG_END = 78  # ... and its end; 0: no log
 G_TO_END = 79  # 1: stop once every completion is known
 G_STEPS = 80  # channel steps taken
+G_PENDING = 81  # completions in the ring
 RING0, RING = 96, 512  # completions per tick, a ring
 CHANNEL0 = RING0 + RING  # the first channel
 

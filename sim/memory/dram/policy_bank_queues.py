@@ -15,6 +15,7 @@ from numba import njit
 from sim.memory.dram.layout import (
     ACT,
     ALL_BANK,
+    A_BANK,
     A_LINK,
     A_STRIDE,
     A_WR,
@@ -40,7 +41,6 @@ from sim.memory.dram.layout import (
     E_SEQ,
     E_WR,
     FLOOR0,
-    G_WIDTH,
     H_FIFO,
     H_FIFO_END,
     H_IN_REF,
@@ -59,6 +59,8 @@ from sim.memory.dram.layout import (
     INF,
     LB_COL,
     LB_ROW,
+    LIST0,
+    LIST_LEN,
     PC0,
     PRE,
     P_BANKS,
@@ -73,13 +75,14 @@ from sim.memory.dram.layout import (
     P_REFRESH,
     P_WRITE_QUEUE,
     RD,
+    SOONEST0,
     WR,
     IntArray,
 )
 from sim.memory.dram.pool import (
     append,
     filter_slot,
-    find_queued,
+    find_in,
     finish_access,
     finish_chain,
     free_entry,
@@ -102,10 +105,19 @@ from sim.memory.dram.timing import (
 
 
 @njit(cache=True)
+def _find_queued(S: IntArray, base: int, k: int, wr: int) -> int:
+    """Entry of the access with the address of `k` and direction `wr` that has not been issued, or -1."""
+    if S[filter_slot(S, base, k, wr)] == 0:
+        return -1
+    e = find_in(S, S[base + BANK0 + BANK_STRIDE * S[k + A_BANK] + B_HEAD], k, wr)
+    return e if e >= 0 else find_in(S, S[base + (H_WQ_HEAD if wr else H_RQ_HEAD)], k, wr)
+
+
+@njit(cache=True)
 def _take(S: IntArray, base: int, k: int, t: int) -> None:
     """Accept access `k`: merge or forward it if its address is queued, else queue it. Writes are posted."""
     take_access(S, k, t)
-    twin = find_queued(S, base, k, 1)
+    twin = _find_queued(S, base, k, 1)
     if S[k + A_WR]:
         finish_access(S, k, t)
         if twin < 0:
@@ -116,7 +128,7 @@ def _take(S: IntArray, base: int, k: int, t: int) -> None:
     if twin >= 0:
         finish_access(S, k, t + 1)
         return
-    twin = find_queued(S, base, k, 0)
+    twin = _find_queued(S, base, k, 0)
     if twin >= 0:
         first = S[twin + E_ACC]
         S[k + A_LINK] = S[first + A_LINK]
@@ -202,6 +214,7 @@ def _set_bound(S: IntArray, base: int, bank: int) -> None:
                 kind = 0
     S[base + LB_COL + bank] = when
     S[base + LB_ROW + bank] = kind
+    S[base + SOONEST0 + kind] = min(S[base + SOONEST0 + kind], when)
 
 
 @njit(cache=True)
@@ -220,6 +233,8 @@ def _serve(S: IntArray, base: int, bank: int, e: int, t: int) -> None:
     unlink(S, b + B_HEAD, b + B_TAIL, e)
     free_entry(S, base, e)
     S[b + B_COUNT] -= 1
+    if S[b + B_COUNT] == 0:
+        _unlist_bank(S, base, bank)
     S[base + H_QUEUED] -= 1
     S[base + H_STUCK] = 0
     if S[P_CLOSED]:
@@ -246,13 +261,21 @@ def _issue(S: IntArray, base: int, bank: int, command: int, e: int, t: int) -> N
 
 
 @njit(cache=True)
-def _set_floors(S: IntArray, base: int) -> None:
-    """What the channel as a whole allows per kind of command: a second bound, always up to date."""
+def _soonest(S: IntArray, base: int) -> int:
+    """A tick before which no bank issues anything.
+
+    Per kind of command it is the later of two bounds: the lowest of the banks waiting for it, and what the
+    channel as a whole allows.
+    """
     pc = base + PC0
     oldest = S[pc + C_FAW + (S[pc + C_FAW_AT] & 3)]
     S[base + FLOOR0 + ACT] = max(S[pc + C_ACT], oldest + S[P_FAW])
     S[base + FLOOR0 + RD] = S[pc + C_RD]
     S[base + FLOOR0 + WR] = S[pc + C_WR]
+    act = max(S[base + SOONEST0 + ACT], S[base + FLOOR0 + ACT])
+    read = max(S[base + SOONEST0 + RD], S[base + FLOOR0 + RD])
+    write = max(S[base + SOONEST0 + WR], S[base + FLOOR0 + WR])
+    return min(min(act, read), min(write, S[base + SOONEST0]))
 
 
 @njit(cache=True)
@@ -261,24 +284,63 @@ def _next_ready(S: IntArray, base: int, t: int) -> tuple[int, int, int]:
 
     With none, bank is -1 and the last number is a tick before which there will be none.
     """
-    _set_floors(S, base)
-    banks = S[P_BANKS]
-    bank = S[base + H_TURN]
-    soonest = INF
-    for _ in range(banks):
-        bank = bank + 1 if bank + 1 < banks else 0
+    soonest = _soonest(S, base)
+    if soonest > t:
+        return -1, 0, soonest
+    n = S[base + LIST_LEN]
+    place = 0
+    while place < n and S[base + LIST0 + place] <= S[base + H_TURN]:
+        place += 1
+    several, act, read, write = INF, INF, INF, INF
+    for _ in range(n):
+        if place >= n:
+            place = 0
+        bank = S[base + LIST0 + place]
+        place += 1
+        if max(S[base + LB_COL + bank], S[base + FLOOR0 + S[base + LB_ROW + bank]]) <= t:
+            command, e = _candidate(S, base, bank, t)
+            if command:
+                S[base + H_TURN] = bank
+                return bank, command, e
+            _set_bound(S, base, bank)
         when = S[base + LB_COL + bank]
-        if when <= t:
-            when = S[base + FLOOR0 + S[base + LB_ROW + bank]]
-            if when <= t:
-                command, e = _candidate(S, base, bank, t)
-                if command:
-                    S[base + H_TURN] = bank
-                    return bank, command, e
-                _set_bound(S, base, bank)
-                when = S[base + LB_COL + bank]
-        soonest = min(soonest, when)
-    return -1, 0, soonest
+        kind = S[base + LB_ROW + bank]
+        if kind == ACT:
+            act = min(act, when)
+        elif kind == RD:
+            read = min(read, when)
+        elif kind == WR:
+            write = min(write, when)
+        else:
+            several = min(several, when)
+    S[base + SOONEST0] = several
+    S[base + SOONEST0 + ACT] = act
+    S[base + SOONEST0 + RD] = read
+    S[base + SOONEST0 + WR] = write
+    return -1, 0, _soonest(S, base)
+
+
+@njit(cache=True)
+def _list_bank(S: IntArray, base: int, bank: int) -> None:
+    """Enter `bank` into the sorted list of banks with queued commands."""
+    place = base + LIST0 + S[base + LIST_LEN]
+    while place > base + LIST0 and S[place - 1] > bank:
+        S[place] = S[place - 1]
+        place -= 1
+    S[place] = bank
+    S[base + LIST_LEN] += 1
+
+
+@njit(cache=True)
+def _unlist_bank(S: IntArray, base: int, bank: int) -> None:
+    last = base + LIST0 + S[base + LIST_LEN] - 1
+    place = base + LIST0
+    while S[place] != bank:
+        place += 1
+    while place < last:
+        S[place] = S[place + 1]
+        place += 1
+    S[base + LIST_LEN] -= 1
 
 
 @njit(cache=True)
@@ -349,7 +411,7 @@ def _schedule(S: IntArray, base: int) -> bool:
         S[base + H_STUCK] = 1
         return False
     if draining:
-        if find_queued(S, base, S[e + E_ACC], 0) >= 0:
+        if _find_queued(S, base, S[e + E_ACC], 0) >= 0:
             S[base + H_MODE] = 0  # an older read of this address waits: reads first
             return True
         S[base + H_MODE] -= 1
@@ -368,6 +430,8 @@ def _enqueue(S: IntArray, base: int, e: int) -> None:
     append(S, b + B_HEAD, b + B_TAIL, e)
     S[e + E_SEQ] = S[base + H_SEQ]  # order within the bank queue, which writes enter late
     S[base + H_SEQ] += 1
+    if S[b + B_COUNT] == 0:
+        _list_bank(S, base, bank)
     S[b + B_COUNT] += 1
     S[base + H_QUEUED] += 1
     wr = S[e + E_WR]

@@ -33,6 +33,11 @@ from sim.memory.dram.layout import (
     B_ACTIVE,
     B_HIT,
     B_OPEN,
+    C_ACT,
+    C_FAW,
+    C_FAW_AT,
+    C_RD,
+    C_WR,
     E_ACC,
     E_ARRIVE,
     E_BANK,
@@ -54,9 +59,16 @@ from sim.memory.dram.layout import (
     LIST0,
     LIST_LEN,
     MAX_BANK,
+    PC0,
+    PC_STRIDE,
+    P_FAW,
     P_HALF_CLOCK,
     P_LATENCY,
+    P_PCS,
     P_PC_SHIFT,
+    SOON_ACT,
+    SOON_COL,
+    SOON_PRE,
     IntArray,
 )
 from sim.memory.dram.pool import finish_access
@@ -106,10 +118,35 @@ def _active_column(S: IntArray, base: int, t: int) -> bool:
 
 
 @njit(cache=True)
+def _column_soonest(S: IntArray, base: int, d: int) -> int:
+    """A tick before which the buffer of direction `d` has no ready column command."""
+    field = PC0 + (C_WR if d else C_RD)
+    floor = S[base + field]
+    for p in range(1, S[P_PCS]):
+        floor = min(floor, S[base + field + PC_STRIDE * p])
+    return max(max(floor, S[base + H_COL_BUS]), S[base + SOON_COL + d])
+
+
+@njit(cache=True)
+def _row_soonest(S: IntArray, base: int, d: int) -> int:
+    """A tick before which the buffer of direction `d` has no ready row command."""
+    floor = INF
+    for p in range(S[P_PCS]):
+        pc = base + PC0 + PC_STRIDE * p
+        window = S[pc + C_FAW + (S[pc + C_FAW_AT] & 3)] + S[P_FAW]
+        floor = min(floor, max(window, S[pc + C_ACT]))
+    when = min(max(floor, S[base + SOON_ACT + d]), S[base + SOON_PRE + d])
+    return max(when, S[base + H_ROW_BUS])
+
+
+@njit(cache=True)
 def _buffer_column(S: IntArray, base: int, t: int) -> None:
     """Issue the oldest ready row hit of the buffer in turn."""
     d = set_mode(S, base)
+    if _column_soonest(S, base, d) > t:
+        return
     best = -1
+    soonest = INF
     for i in range(S[base + LIST_LEN + d]):
         bank = S[base + LIST0 + d * MAX_BANK + i]
         bound = base + LB_COL + d * MAX_BANK + bank
@@ -119,6 +156,8 @@ def _buffer_column(S: IntArray, base: int, t: int) -> None:
                 e = S[base + BANK0 + BANK_STRIDE * bank + B_HIT + d]
                 if best < 0 or S[e + E_SEQ] < S[best + E_SEQ]:
                     best = e
+        soonest = min(soonest, S[bound])
+    S[base + SOON_COL + d] = soonest
     if best >= 0:
         bank = S[best + E_BANK]
         remove(S, base, best)
@@ -139,22 +178,27 @@ def _falling_edge_allows(S: IntArray, base: int, bank: int, t: int) -> bool:
 def _buffer_row(S: IntArray, base: int, t: int, falling: bool) -> None:
     """Issue the oldest ready activate or precharge of the buffer in turn."""
     d = set_mode(S, base)
+    if _row_soonest(S, base, d) > t:
+        return
     best = -1
+    act = INF
+    pre = INF
     for i in range(S[base + LIST_LEN + d]):
         bank = S[base + LIST0 + d * MAX_BANK + i]
         bound = base + LB_ROW + d * MAX_BANK + bank
-        if S[bound] > t:
-            continue
-        S[bound] = row_at(S, base, d, bank)
-        if S[bound] > t:
-            continue
-        if falling and (
-            S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0 or not _falling_edge_allows(S, base, bank, t)
-        ):
-            continue
-        e = row_entry(S, base, d, bank)
-        if best < 0 or S[e + E_SEQ] < S[best + E_SEQ]:
-            best = e
+        closed = S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0
+        if S[bound] <= t:
+            S[bound] = row_at(S, base, d, bank)
+            if S[bound] <= t and not (falling and (closed or not _falling_edge_allows(S, base, bank, t))):
+                e = row_entry(S, base, d, bank)
+                if best < 0 or S[e + E_SEQ] < S[best + E_SEQ]:
+                    best = e
+        if closed:
+            act = min(act, S[bound])
+        else:
+            pre = min(pre, S[bound])
+    S[base + SOON_ACT + d] = act
+    S[base + SOON_PRE + d] = pre
     if best >= 0:
         _issue_row(S, base, best, t, falling)
 
@@ -198,13 +242,8 @@ def _next_wake(S: IntArray, base: int, t: int) -> int:
         wake = _rising(S, max(wake, t + 1))
         return min(wake, max(priority_at(S, base), t + 1))
     d = peek_mode(S, base)
-    row = INF
-    for i in range(S[base + LIST_LEN + d]):
-        bank = S[base + LIST0 + d * MAX_BANK + i]
-        wake = min(wake, S[base + LB_COL + d * MAX_BANK + bank])
-        row = min(row, S[base + LB_ROW + d * MAX_BANK + bank])
-    wake = _rising(S, max(wake, S[base + H_COL_BUS], t + 1))
-    return min(wake, max(row, S[base + H_ROW_BUS], t + 1))
+    wake = _rising(S, max(min(wake, _column_soonest(S, base, d)), t + 1))
+    return min(wake, max(_row_soonest(S, base, d), t + 1))
 
 
 @njit(cache=True)

@@ -23,17 +23,15 @@ from sim.memory.dram.layout import (
     E_PREV,
     E_ROW,
     E_SEQ,
-    E_STRIDE,
     E_WR,
     FILTER0,
     FILTER_SIZE,
     G_FINISHED,
     G_LAST_DONE,
+    G_PENDING,
     G_RETIRED,
-    G_WIDTH,
     H_FREE,
     H_SEQ,
-    POOL0,
     RING,
     RING0,
     R_DONE,
@@ -100,15 +98,11 @@ def filter_slot(S: IntArray, base: int, k: int, wr: int) -> int:
 
 
 @njit(cache=True)
-def find_queued(S: IntArray, base: int, k: int, wr: int) -> int:
-    """Entry of the queued access with the address of `k` and direction `wr`, or -1."""
-    if S[filter_slot(S, base, k, wr)] == 0:
-        return -1
-    for e in range(base + POOL0, base + S[G_WIDTH], E_STRIDE):
-        other = S[e + E_ACC]
-        if other >= 0 and S[e + E_WR] == wr and S[other + A_TAG] == S[k + A_TAG]:
-            return e
-    return -1
+def find_in(S: IntArray, e: int, k: int, wr: int) -> int:
+    """First entry from `e` on with the address of access `k` and direction `wr`, or -1."""
+    while e >= 0 and (S[e + E_WR] != wr or S[S[e + E_ACC] + A_TAG] != S[k + A_TAG]):
+        e = S[e + E_NEXT]
+    return e
 
 
 @njit(cache=True)
@@ -120,6 +114,7 @@ def finish_access(S: IntArray, k: int, t: int) -> None:
     S[r + R_LEFT] -= 1
     if S[r + R_LEFT] == 0:
         S[G_FINISHED] += 1
+        S[G_PENDING] += 1
         S[G_LAST_DONE] = max(S[G_LAST_DONE], done)
         # A posted write may finish in a tick whose completions have already been counted: it counts next.
         S[RING0 + (max(done, S[G_RETIRED] + 1) & (RING - 1))] += 1

@@ -22,6 +22,7 @@ from sim.memory.dram.layout import (
     G_INFLIGHT,
     G_NEXT,
     G_NEXT_CHANNEL,
+    G_PENDING,
     G_RETIRED,
     G_SPLIT,
     G_STEPS,
@@ -41,6 +42,7 @@ from sim.memory.dram.layout import (
 )
 from sim.memory.dram.policy_bank_queues import step_bank_queues
 from sim.memory.dram.policy_frfcfs import step_frfcfs
+from sim.memory.dram.words import words_of
 
 
 @njit(cache=True)
@@ -51,6 +53,7 @@ def _retire(S: IntArray, until: int) -> None:
     while t <= last:
         slot = RING0 + (t & (RING - 1))
         S[G_INFLIGHT] -= S[slot]
+        S[G_PENDING] -= S[slot]
         S[slot] = 0
         t += 1
     S[G_RETIRED] = max(S[G_RETIRED], until)
@@ -58,10 +61,12 @@ def _retire(S: IntArray, until: int) -> None:
 
 @njit(cache=True)
 def _next_completion(S: IntArray) -> int:
-    for t in range(S[G_RETIRED] + 1, S[G_RETIRED] + RING):
-        if S[RING0 + (t & (RING - 1))] > 0:
-            return t
-    return INF
+    if S[G_PENDING] == 0:
+        return INF
+    t = S[G_RETIRED] + 1
+    while S[RING0 + (t & (RING - 1))] == 0:
+        t += 1
+    return t
 
 
 @njit(cache=True)
@@ -106,8 +111,9 @@ def _next_wake(S: IntArray) -> int:
 
 
 @njit(cache=True)
-def run_bank_queues(S: IntArray, horizon: int) -> None:
+def run_bank_queues(memory: IntArray, horizon: int) -> None:
     """Advance to `horizon`. A completion of tick c admits in tick c + 1; hand-over precedes the step."""
+    S = words_of(memory)
     while S[G_TO_END] == 0 or S[G_FINISHED] < S[G_COUNT]:
         admission = _next_admission(S, 1)
         t = min(admission, _next_wake(S))
@@ -123,8 +129,9 @@ def run_bank_queues(S: IntArray, horizon: int) -> None:
 
 
 @njit(cache=True)
-def run_frfcfs(S: IntArray, horizon: int) -> None:
+def run_frfcfs(memory: IntArray, horizon: int) -> None:
     """Advance to `horizon`. Completions of tick c admit in tick c; steps precede admission and hand-over."""
+    S = words_of(memory)
     while S[G_TO_END] == 0 or S[G_FINISHED] < S[G_COUNT]:
         t = min(_next_admission(S, 0), _next_wake(S))
         if t >= horizon:
