@@ -56,7 +56,8 @@ def load_hardware(name_or_path: str, sets: Sequence[str | Override] = ()) -> Res
         tree.problems += problems + vouch(ledger, tree.data, set_here, entries)
     for override in _known(overrides, tree, Hardware):
         if apply_override(tree, override):
-            ledger.drop(override.path)
+            for path, _ in leaves(override.value, override.path):
+                ledger.drop(path)
     tree.data["sources"] = {path_text(path): source for path, source in ledger.entries.items()}
     spec = _validated(Hardware, tree)
     raise_problems(outside_range(spec, ledger))

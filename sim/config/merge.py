@@ -3,7 +3,7 @@
 Each key keeps the place of the file that set it last, so that a problem seen only after merging can name it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -131,6 +131,18 @@ def forget(tree: Tree, path: KeyPath) -> None:
     """Drop the places of a value that is replaced."""
     for below in [known for known in tree.places if known[: len(path)] == path]:
         del tree.places[below]
+
+
+def every_path(data: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """The key paths of everything inside a value."""
+    items: Iterable[tuple[str | int, Any]] = ()
+    if isinstance(data, dict):
+        items = data.items()
+    elif isinstance(data, list):
+        items = enumerate(data)
+    for key, value in items:
+        yield (*path, key)
+        yield from every_path(value, (*path, key))
 
 
 def leaves(data: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:

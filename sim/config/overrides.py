@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sim.config.merge import Tree, forget, merge_mapping
+from sim.config.merge import Tree, every_path, forget, merge_mapping
 from sim.config.problems import KeyPath, Place, Problem, path_text, shown
 from sim.config.schema_tree import SchemaTree
 from sim.config.yaml_source import read_value
@@ -86,6 +86,6 @@ def apply_override(tree: Tree, override: Override) -> bool:
         data = data[key]
     if last in data and data[last] == override.value and type(data[last]) is type(override.value):
         return False
-    places = {override.path: override.where}
+    places = dict.fromkeys([override.path, *every_path(override.value, override.path)], override.where)
     merge_mapping(tree, data, {last: override.value}, override.path[:-1], places)
     return True

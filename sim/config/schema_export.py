@@ -32,7 +32,7 @@ def json_schema(kind: str) -> dict[str, Any]:
         **{k: v for k, v in schema.items() if k != "title"},
     }
     if kind == "sweep":
-        return schema
+        return _with_short_forms(schema)
     base = {
         "type": "string",
         "description": "config that this file inherits from: a shipped name or a .yaml path",
@@ -44,6 +44,20 @@ def json_schema(kind: str) -> dict[str, Any]:
     for definition in schema.get("$defs", {}).values():
         # An inheriting file may give part of a section; `hw check` finds what is missing in the end.
         definition.pop("required", None)
+    return schema
+
+
+def _with_short_forms(schema: dict[str, Any]) -> dict[str, Any]:
+    """One name instead of a list, and a list of metrics to minimise, as the loader takes them."""
+    properties = schema["properties"]
+    text = {"type": "string"}
+    short: dict[str, Any] = {
+        "hardware": text,
+        "workload": text,
+        "objectives": {"type": "array", "items": text},
+    }
+    for key, form in short.items():
+        properties[key] = {"description": properties[key]["description"], "anyOf": [properties[key], form]}
     return schema
 
 

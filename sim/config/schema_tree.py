@@ -33,6 +33,10 @@ def _standard_bounds(part: Any) -> Any:
     return {_BOUNDS.get(key, key) if numeric else key: _standard_bounds(value) for key, value in part.items()}
 
 
+UNITS = ("_gb_s", "_gbit_s", "_kib", "_mib", "_gib", "_ghz", "_per_clk", "_clk", "_ns", "_bytes", "_mm2")
+"""Unit suffixes of keys: a key of a section that has the unit of an unknown one may be what is meant."""
+
+
 class SchemaTree:
     """The schema of one kind of file, addressed by key paths."""
 
@@ -140,6 +144,9 @@ class SchemaTree:
         near = did_you_mean(key, keys)
         if near:
             return near
+        same_unit = [known for known in keys if key.endswith(UNITS) and known.endswith(_unit(key))]
+        if len(same_unit) == 1:
+            return f"; did you mean {same_unit[0]}?"
         known = [path for path, _ in self.leaves() if not {"NAME", "KEY"} & set(path)]
         elsewhere = [path for path in known if path[-1] == key and path[:-1] != section]
         if elsewhere:
@@ -164,6 +171,10 @@ class SchemaTree:
             yield path, value
         for section in sections:
             yield from self._below(path, section)
+
+
+def _unit(key: str) -> str:
+    return next(unit for unit in UNITS if key.endswith(unit))
 
 
 def _bounds(option: Fragment) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,8 +16,11 @@ import pytest
 
 from sim.cli.columns import columns, number_text
 from sim.cli.endings import exit_code_of
+from sim.cli.hw import hw
 from sim.cli.main import pagewalk
 from sim.cli.registry import COMMANDS, LATER, VALIDATE, VALIDATE_LATER, LazyGroup
+from sim.cli.schema import schema
+from sim.cli.workload import workload
 from sim.errors import InputError, SelfCheckError, StuckError
 
 
@@ -254,10 +258,10 @@ def test_workload_show_resolves_the_model(printed: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("kind", ["hardware", "workload", "sweep"])
 def test_schema_prints_json_schema(printed: Callable[..., Any], kind: str) -> None:
-    schema = printed("schema", kind)
-    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
-    assert schema["additionalProperties"] is False
-    assert ("base" in schema["properties"]) == (kind != "sweep")
+    data = printed("schema", kind)
+    assert data["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert data["additionalProperties"] is False
+    assert ("base" in data["properties"]) == (kind != "sweep")
 
 
 @pytest.mark.parametrize("arguments", [("hw", "list"), ("hw", "show", "l4"), ("workload", "list")])
@@ -266,6 +270,29 @@ def test_tables_are_plain_text(arguments: tuple[str, ...], capsys: pytest.Captur
     text = capsys.readouterr().out
     assert "\x1b" not in text
     assert not any(line.endswith(" ") for line in text.splitlines())
+
+
+EXAMPLES = {
+    line.strip().removeprefix("Example: ")
+    for group in (hw, workload, schema)
+    for command in (group, *getattr(group, "commands", {}).values())
+    for line in (command.epilog or "").splitlines()
+    if "pagewalk" in line
+}
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES))
+def test_the_example_of_a_help_page_runs(
+    example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_chip.yaml").write_text("base: h100_sxm\n")
+    (tmp_path / "my_workload.yaml").write_text("base: decode_64x8k\n")
+    monkeypatch.chdir(tmp_path)
+    assert shell(*shlex.split(example.partition(" > ")[0])[1:]) == 0
+
+
+def test_there_is_an_example_for_every_command_here() -> None:
+    assert len(EXAMPLES) == 7
 
 
 def test_columns_line_up() -> None:

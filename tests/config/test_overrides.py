@@ -44,6 +44,12 @@ def test_a_mapping_merges_and_a_new_tier_is_made() -> None:
     assert (spec.sm.count, spec.sm.sram_kib) == (7, 228)
 
 
+def test_the_origin_of_a_key_inside_a_mapping_is_the_setting() -> None:
+    origin = load_hardware("h100_sxm", ["sm={count: 7}"]).origin
+    assert origin["sm.count"] == "command line: --set sm={count: 7}"
+    assert origin["sm.clock_ghz"].startswith("hwconfigs/h100_sxm.yaml:")
+
+
 def test_each_loader_takes_its_own_settings() -> None:
     sets = ["sm.count=7", "workload.batch=3"]
     assert load_hardware("h100_sxm", sets).spec.sm.count == 7
@@ -101,6 +107,9 @@ def test_a_bad_setting_is_named_with_what_is_wrong(setting: str, message: str) -
 def test_a_typo_is_answered_with_the_key_that_was_meant() -> None:
     assert problems("sm.sram_kb=1")[0].endswith("; did you mean sram_kib?")
     assert problems("hbm.sram_kib=1")[0].endswith("; did you mean sm.sram_kib?")
+    assert problems("hbm.bandwidth_gb_s=1")[0].endswith("; did you mean peak_gb_s?")
+    assert problems("hbm.latency_ns=1")[0].endswith("; did you mean controller_ns?")
+    assert problems("l2.capacity_mb=1")[0].endswith("; did you mean capacity_mib?")
 
 
 def test_all_bad_settings_are_reported_at_once() -> None:

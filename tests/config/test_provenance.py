@@ -59,6 +59,7 @@ def test_the_closest_source_of_a_file_wins(write: Write) -> None:
 def test_an_override_that_changes_a_number_drops_its_source() -> None:
     assert missing("h100_sxm", "sm.sram_kib=512") == ["sm.sram_kib"]
     assert missing("h100_sxm", "sm.sram_kib=228") == []
+    assert missing("h100_sxm", "sm={sram_kib: 512}") == ["sm.sram_kib"]
 
 
 @pytest.mark.parametrize(
