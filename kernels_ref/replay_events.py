@@ -109,6 +109,23 @@ class Schedule:
         return cls(**columns)
 
     def ordered(self) -> list[tuple[int, ...]]:
-        """Rows as tuples in the order of COLUMNS, sorted by time."""
+        """Rows as tuples in the order of COLUMNS, sorted by time; tokens appended in a row are one event."""
         order = np.argsort(self.time_ps, kind="stable")
-        return list(zip(*(getattr(self, name)[order].tolist() for name in COLUMNS), strict=True))
+        columns = {name: getattr(self, name)[order] for name in COLUMNS}
+        heads = ~_continues(columns)
+        first = np.flatnonzero(heads)
+        run = np.diff(np.append(first, len(order)))
+        columns["token_count"][first[run > 1]] = run[run > 1]
+        return list(zip(*(columns[name][first].tolist() for name in COLUMNS), strict=True))
+
+
+def _continues(columns: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
+    """Rows that append the next single token of the same sequence to the same frame at the same time."""
+    found = np.zeros(len(columns["kind"]), dtype=bool)
+    single = (
+        (columns["kind"] == EventKind.APPEND) & (columns["tile"] < 0) & (np.abs(columns["token_count"]) == 1)
+    )
+    found[1:] = single[1:] & single[:-1] & (np.diff(columns["token_first"]) == 1)
+    for name in ("time_ps", "seq", "frame"):
+        found[1:] &= np.diff(columns[name]) == 0
+    return found

@@ -59,21 +59,19 @@ class FrameStore:
 
     def append(self, sequence: int, first: int, count: int, frame: int, slot: int) -> None:
         """Write the true data of new tokens where the machine wrote it."""
-        for position in range(first, first + count):
-            entry = int(self.step.table_ptr[sequence]) + position // self.step.page_tokens
-            target = frame if frame >= 0 else int(self.table[entry])
-            if target not in self.slot_of:
-                continue
-            self._check_append(sequence, position, target)
-            row = self._rows(
-                np.array([self.slot_of[target]]), np.array([position if slot < 0 else slot], np.int64)
-            )
-            if self.history.knows(self.contents.page[entry : entry + 1])[0]:
-                source = self.history.rows(sequence, np.array([position], np.int64))
-                self.pages.put(row, self.history.pages.get(source))
-            else:
-                self.pages.codes[row] = np.nan
-            self.freed.discard(target)
+        positions = np.arange(first, first + count, dtype=np.int64)
+        entries = self.step.table_ptr[sequence] + positions // self.step.page_tokens
+        frames = self.table[entries] if frame < 0 else np.full(count, frame, np.int64)
+        for target in np.unique(frames).tolist():
+            if target in self.slot_of:
+                self._check_append(sequence, first, target)
+                self.freed.discard(target)
+        slots = np.array([self.slot_of.get(f, -1) for f in frames.tolist()], np.int64)
+        rows = slots * self.step.page_tokens + (positions if slot < 0 else slot) % self.step.page_tokens
+        known = self.history.knows(self.contents.page[entries])
+        right, unknown = known & (slots >= 0), ~known & (slots >= 0)
+        self.pages.put(rows[right], self.history.pages.get(self.history.rows(sequence, positions[right])))
+        self.pages.codes[rows[unknown]] = np.nan
 
     def copy(self, source: int, target: int) -> None:
         if source in self.freed:
@@ -133,9 +131,6 @@ class FrameStore:
         else:
             return slot
         return -1
-
-    def _rows(self, slots: Ids, tokens: Ids) -> Ids:
-        return slots * self.step.page_tokens + tokens % self.step.page_tokens
 
     def _check_append(self, sequence: int, position: int, target: int) -> None:
         where = f"token {position} of sequence {sequence} is written to frame {target}"

@@ -75,7 +75,10 @@ class History:
         return np.searchsorted(self.ids, content)
 
     def knows(self, content: Ids) -> NDArray[np.bool_]:
-        return np.isin(content, self.ids)
+        if not self.ids.size:
+            return np.zeros(content.shape, dtype=bool)
+        found: NDArray[np.bool_] = self.ids[np.minimum(self.index(content), self.ids.size - 1)] == content
+        return found
 
     def values(self, sequence: int, head: int, tokens: Ids) -> NDArray[np.float64]:
         """True [T, heads, 2, D] of a sequence's tokens."""
