@@ -26,7 +26,7 @@ __all__ = ["COLUMNS", "Contents", "EventKind", "ReplayReport", "Schedule", "repl
 
 TOLERANCE = 1e-12
 """Largest |difference| / (1 + |expected|): the order of summation only."""
-ROWS_CHECKED = 16
+ROWS_CHECKED = 8
 """Query rows computed of each query tile, first and last included; a decode or verify step has fewer."""
 FAULTS_KEPT = 50
 NOT_A_NUMBER = sys.float_info.max
