@@ -45,8 +45,8 @@ def dense_rows(
     out = np.zeros((len(rows), query.shape[0], query.shape[2]))
     for kv_head in range(heads):
         mine = slice(kv_head * group, (kv_head + 1) * group)
-        k, v = (np.ascontiguousarray(values[:, kv_head, part]) for part in (0, 1))
-        logits = np.where(seen[:, wanted], SCALE * (query[mine] @ k.T) / np.sqrt(query.shape[2]), -np.inf)
+        k, v = np.ascontiguousarray(values[:, kv_head, 0].T), np.ascontiguousarray(values[:, kv_head, 1])
+        logits = np.where(seen[:, wanted], SCALE * (query[mine] @ k) / np.sqrt(query.shape[2]), -np.inf)
         weights = np.exp(logits - np.maximum(logits.max(axis=2, keepdims=True, initial=-np.inf), -1e300))
         total = weights.sum(axis=2, keepdims=True)
         out[:, mine] = ((weights @ v) / np.where(total == 0, 1.0, total)).swapaxes(0, 1)
