@@ -1,5 +1,6 @@
 """Schema of sweep files, and their loader: which machines, which workloads, which keys take which values."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -19,6 +20,7 @@ from sim.config.yaml_source import read_document
 
 KINDS: tuple[Literal["hardware", "workload"], ...] = ("hardware", "workload")
 MAX_POINTS = 100_000
+COMPARISON = re.compile(r"([a-z0-9_.]+)\s*(<=|>=)\s*(\S+)")
 METRICS = (
     "time_ns",
     "bound_ns",
@@ -47,6 +49,20 @@ def as_objectives(value: Any) -> Any:
     if isinstance(names, list) and all(isinstance(name, str) for name in names):
         return dict.fromkeys(names, "min")
     return value
+
+
+def as_constraints(value: Any) -> Any:
+    """`["area_mm2.total <= 900"]` is short for `{area_mm2.total: {max: 900}}`."""
+    texts = as_list(value)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return value
+    matches = [COMPARISON.fullmatch(text.strip()) for text in texts]
+    if None in matches:
+        return value
+    limits: dict[str, dict[str, str]] = {}
+    for match in filter(None, matches):
+        limits.setdefault(match[1], {})["max" if match[2] == "<=" else "min"] = match[3]
+    return limits
 
 
 Names = Annotated[
@@ -82,13 +98,9 @@ class Sweep(Section):
     objectives: Annotated[dict[str, Literal["min", "max"]], BeforeValidator(as_objectives)] = Field(
         default={"time_ns": "min"}, description="metrics of the result, each to minimise or maximise"
     )
-    constraints: dict[str, Limit] = Field(
+    constraints: Annotated[dict[str, Limit], BeforeValidator(as_constraints)] = Field(
         default_factory=dict,
         description="metrics of the result with their limits; other points are infeasible",
-    )
-    baseline: dict[str, Any] = Field(
-        default_factory=dict,
-        description="hardware, workload and axis values of the point to compare with; none: the first",
     )
     seed: Int = Field(default=0, ge=0, le=2**63 - 1, description="seed of every random choice")
 
@@ -116,17 +128,6 @@ class Sweep(Section):
                 if name.split(".")[0] not in METRICS:
                     text = f"found {shown(name)}; allowed: a key of a result: {', '.join(METRICS)}"
                     raise broken_rule(text, (key, name))
-        return self
-
-    @model_validator(mode="after")
-    def baseline_is_a_point(self) -> Self:
-        choices = {"hardware": self.hardware, "workload": self.workload, **self.axes}
-        for key, value in self.baseline.items():
-            if key not in choices:
-                raise broken_rule(f"unknown key; allowed: {', '.join(choices)}", ("baseline", key))
-            if value not in choices[key]:
-                text = f"found {shown(value)}; allowed: one of {shown(list(choices[key]))}"
-                raise broken_rule(text, ("baseline", key))
         return self
 
 
