@@ -142,15 +142,19 @@ class BlockManager:
         if n < 0:
             raise ValueError(f"sequence {seq_id}: {n} tokens appended; at least 0")
         self._free_behind_window(seq)
-        shared_tail = n > 0 and self._tail_is_shared(seq)
-        needed = self.blocks_for(seq.num_tokens + n) - len(seq.blocks) + shared_tail
+        needed = self.blocks_to_append(seq_id, n)
         if needed > self.num_free_blocks:
             raise OutOfBlocksError(needed, self.num_free_blocks)
-        if shared_tail:
+        if n and self._tail_is_shared(seq):
             self._copy_tail(seq)
         if tokens is not None:
             seq.extend_tokens(list(tokens))
         self._grow(seq, n)
+
+    def blocks_to_append(self, seq_id: int, n: int = 1) -> int:
+        """Free blocks that `append` would take for `n` tokens."""
+        seq = self._known(seq_id)
+        return self.blocks_for(seq.num_tokens + n) - len(seq.blocks) + (n > 0 and self._tail_is_shared(seq))
 
     def fork(self, parent: int, child: int) -> None:
         """A second continuation of `parent` (parallel sampling, beam): all blocks shared, none copied yet."""

@@ -11,6 +11,7 @@ from typing import Protocol
 from kernels_ref.block_events import BlockEvent, BlockRemoved, BlockStored, CacheStats
 from kernels_ref.free_queue import FreeQueue
 from kernels_ref.hashing import BlockKey
+from kernels_ref.policies.free_orders import OrderedFree
 
 
 class OutOfBlocksError(Exception):
@@ -63,6 +64,8 @@ class BlockPool:
         self._events: list[BlockEvent] | None = [] if record_events else None
         for block in range(1 if reserve_null else 0, num_blocks):
             self.free.append(block)
+        if isinstance(self.free, OrderedFree):
+            self.free.watch(self)
 
     @property
     def usable_blocks(self) -> int:
@@ -157,9 +160,13 @@ class BlockPool:
         return self.cached.get(key)
 
     def is_leaf(self, block: int) -> bool:
-        """Whether no cached block continues this one (always so for a block without content)."""
+        """Whether taking the block makes nothing cached unreachable: it has no content, no cached block
+        continues it, or another block carries the same key."""
         key = self.key_of[block]
-        return key is None or not self.children.get(key)
+        return key is None or key in self.duplicates or not self.children.get(key)
+
+    def has_content(self, block: int) -> bool:
+        return self.key_of[block] is not None
 
     def clear_cache(self) -> bool:
         """Forget all content, as after a weight update. Refused (False) while any block is in use: what a
