@@ -102,6 +102,10 @@ class Sweep(Section):
         default_factory=dict,
         description="metrics of the result with their limits; other points are infeasible",
     )
+    baseline: dict[str, Any] = Field(
+        default_factory=dict,
+        description="hardware, workload and axis values of the point to compare with; none: the first",
+    )
     seed: Int = Field(default=0, ge=0, le=2**63 - 1, description="seed of every random choice")
 
     @model_validator(mode="after")
@@ -128,6 +132,17 @@ class Sweep(Section):
                 if name.split(".")[0] not in METRICS:
                     text = f"found {shown(name)}; allowed: a key of a result: {', '.join(METRICS)}"
                     raise broken_rule(text, (key, name))
+        return self
+
+    @model_validator(mode="after")
+    def baseline_is_a_point(self) -> Self:
+        choices = {"hardware": self.hardware, "workload": self.workload, **self.axes}
+        for key, value in self.baseline.items():
+            if key not in choices:
+                raise broken_rule(f"unknown key; allowed: {', '.join(choices)}", ("baseline", key))
+            if value not in choices[key]:
+                text = f"found {shown(value)}; allowed: one of {shown(list(choices[key]))}"
+                raise broken_rule(text, ("baseline", key))
         return self
 
 

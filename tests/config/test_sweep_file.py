@@ -69,6 +69,11 @@ def test_objectives_and_constraints_name_metrics_of_the_result(write: Write) -> 
     assert load_sweep("s.yaml").spec.objectives == {"time_ns": "min", "tokens": "min"}
 
 
+def test_a_baseline_is_one_of_the_points(write: Write) -> None:
+    write(GOOD + "baseline: {sm.sram_kib: 512, hardware: h200_sxm}\n")
+    assert load_sweep("s.yaml").spec.baseline == {"sm.sram_kib": 512, "hardware": "h200_sxm"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -96,7 +101,14 @@ def test_objectives_and_constraints_name_metrics_of_the_result(write: Write) -> 
             "constraints: {tokens: {}}",
             "s.yaml:3:15: constraints.tokens: found neither; allowed: min, max or both",
         ),
-        ("baseline: {}", "s.yaml:3:1: baseline: unknown key; allowed: name, "),
+        (
+            "baseline: {sm.count: 3}",
+            "s.yaml:3:12: baseline.sm.count: unknown key; allowed: hardware, workload",
+        ),
+        (
+            "axes: {sm.count: [1]}\nbaseline: {sm.count: 3}",
+            "s.yaml:4:12: baseline.sm.count: found 3; allowed: ",
+        ),
         (
             "constraints: [tokens = 3]",
             's.yaml:3:1: constraints: found ["tokens = 3"]; allowed: a mapping by name',
