@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from numba import njit
 
@@ -29,6 +29,6 @@ def source_digest() -> str:
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile for int64 arguments and arrays, stored on disk."""
-    dispatcher = njit(cache=True, error_model="numpy")(function)
+    dispatcher: Any = njit(cache=True, error_model="numpy")(function)
     dispatcher._cache._cache_file._source_stamp = source_digest()
     return cast("Callable[P, R]", dispatcher)

@@ -79,7 +79,7 @@ def arrive(m: Memory, node: int, now: int) -> None:
 def lines(m: Memory, mask: int) -> int:
     """MSHRs for the sectors of a mask."""
     per_line = m[LINE_SECTORS_SHIFT]
-    return (tags.bits(mask) + (1 << per_line) - 1) >> per_line
+    return int((tags.bits(mask) + (1 << per_line) - 1) >> per_line)
 
 
 @compiled

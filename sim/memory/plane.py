@@ -1,13 +1,14 @@
 """The memory plane of a device run: SimPy submits fetches, compiled code times their bytes.
 
-Coupling. No request that an SM submits at time t can touch anything shared (L2, memory) before t plus the way there,
-and nothing comes back before another way. So when the driver wakes at T it may process every shared event before
-T + way there, and knows for good each completion before T + W, W being the way there and back; later ones stay open, since
-later requests may overtake them. The driver sleeps until the next completion can be due and never turns an empty
-window.
+Coupling. No request that an SM submits at time t can touch anything shared (L2, memory) before t plus the
+way there, and nothing comes back before another way. So when the driver wakes at T it may process every shared
+event before T + way there, and knows for good each completion before T + W, W being the way there and back;
+later ones stay open, since later requests may overtake them. The driver sleeps until the next completion can
+be due and never turns an empty window.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import simpy
@@ -32,6 +33,9 @@ from sim.memory.layout import (
 from sim.memory.params import Param
 from sim.memory.stamps import Stamp
 
+AFTER_NORMAL: Any = 2
+"""Priority behind SimPy's normal events of the instant: order must not depend on how windows were cut."""
+
 
 class Completion(simpy.Event):
     """Succeeds when a fetch is complete at its SM; the value is the fetch's index."""
@@ -40,7 +44,7 @@ class Completion(simpy.Event):
         """Let the event occur `delay` ps from now."""
         self._ok = True
         self._value = fetch
-        self.env.schedule(self, delay=delay)
+        self.env.schedule(self, AFTER_NORMAL, delay)
 
 
 class MemoryPlane:
@@ -63,6 +67,8 @@ class MemoryPlane:
         self._sms: list[int] = []
         self._fetches: list[int] = []
         self._times: list[int] = []
+        self._sm_of = np.zeros(table.fetches, np.int64)
+        self._later = np.empty(0, np.int64)
         self._wake_at: int | None = None
         self.windows = 0
 
@@ -76,16 +82,21 @@ class MemoryPlane:
         """Counters by name (`sim.memory.counters`), and the number of windows."""
         return as_dict(self._memory) | {"windows": self.windows}
 
+    @property
+    def _now(self) -> int:
+        return int(self.env.now)
+
     def submit(self, sm: int, fetch: int) -> Completion:
         """Queue a fetch at an SM's port now. Each fetch may be submitted once."""
         if fetch in self._waiting or self._stamps[fetch, Stamp.SM_ARRIVE]:
             raise ValueError(f"fetch {fetch} submitted twice")
         event = Completion(self.env)
         self._waiting[fetch] = event
+        self._sm_of[fetch] = sm
         self._sms.append(sm)
         self._fetches.append(fetch)
-        self._times.append(self.env.now)
-        self._wake(self.env.now + self._window)
+        self._times.append(self._now)
+        self._wake(self._now + self._window)
         return event
 
     def warm(self, addresses: Iterable[tuple[int, int]], sm: int = 0) -> None:
@@ -103,11 +114,11 @@ class MemoryPlane:
         if self._wake_at is not None and self._wake_at <= at:
             return
         self._wake_at = at
-        timeout = self.env.timeout(at - self.env.now)
+        timeout = self.env.timeout(at - self._now)
         timeout.callbacks.append(self._on_wake)
 
     def _on_wake(self, _: simpy.Event) -> None:
-        if self._wake_at == self.env.now:
+        if self._wake_at == self._now:
             self._wake_at = None
             self._advance()
 
@@ -115,15 +126,19 @@ class MemoryPlane:
         """Process one window from now on and set the next wake-up."""
         self.windows += 1
         self._hand_in()
-        following = kernel.advance(self._memory, self.env.now + self._window - self._back)
+        end = self._now + self._window
+        following = kernel.advance(self._memory, end - self._back)
         while following == kernel.GROW:
             self._memory = build.grown(self._memory, build.pool_rows(self._memory))
             self._stamps = self._stamp_view()
             kernel.resume(self._memory)
-            following = kernel.advance(self._memory, self.env.now + self._window - self._back)
-        self._hand_out()
-        if following >= 0:
-            self._wake(max(following + self._back, self.env.now + 1))
+            following = kernel.advance(self._memory, end - self._back)
+        self._hand_out(end)
+        wakes = [] if following < 0 else [following + self._back]
+        if len(self._later):
+            wakes.append(int(self._stamps[self._later[0], Stamp.SM_ARRIVE]))
+        if wakes:
+            self._wake(max(min(wakes), self._now + 1))
         elif self._waiting:
             raise StuckError(self._stuck())
 
@@ -133,19 +148,26 @@ class MemoryPlane:
             kernel.submit_all(self._memory, *arrays)
             self._sms, self._fetches, self._times = [], [], []
 
-    def _hand_out(self) -> None:
+    def _hand_out(self, end: int) -> None:
+        """Let completions due before `end` occur, by (time, SM, port order); keep the rest."""
         count = int(self._memory[Q_OUT])
-        if count:
-            self._memory[Q_OUT] = 0
-            start = int(self._memory[AT_OUT])
-            done = self._memory[start : start + count]
-            delays = self._stamps[done, Stamp.SM_ARRIVE] - self.env.now
-            for fetch, delay in zip(done.tolist(), delays.tolist(), strict=True):
-                self._waiting.pop(fetch).due(fetch, delay)
+        if not count and not len(self._later):
+            return
+        start = int(self._memory[AT_OUT])
+        ready = np.concatenate([self._later, self._memory[start : start + count]])
+        self._memory[Q_OUT] = 0
+        done = self._stamps[ready, Stamp.SM_ARRIVE]
+        order = np.lexsort((self._sm_of[ready], done))
+        ready, done = ready[order], done[order]
+        due = int(np.searchsorted(done, end))
+        self._later = ready[due:]
+        for fetch, delay in zip(ready[:due].tolist(), (done[:due] - self._now).tolist(), strict=True):
+            self._waiting.pop(fetch).due(fetch, delay)
 
     def _stuck(self) -> str:
         ports = build.section(self._memory, AT_PORTS, int(self._memory[Param.SMS]), PORT_COLS)
         return (
-            f"memory plane: {len(self._waiting)} fetches incomplete at {self.env.now} ps and no event left; "
-            f"SM ports with work: {np.flatnonzero(ports[:, P_HEAD] >= 0)[:16].tolist()}, fetches: {sorted(self._waiting)[:16]}"
+            f"memory plane: {len(self._waiting)} fetches incomplete at {self._now} ps and no event left; "
+            f"SM ports with work: {np.flatnonzero(ports[:, P_HEAD] >= 0)[:16].tolist()}, "
+            f"fetches: {sorted(self._waiting)[:16]}"
         )
