@@ -90,12 +90,12 @@ class BlockManager:
         token_hash_ids: SequenceOf[int] | None = None,
         tokens: SequenceOf[int] | None = None,
         salt: Hashable | None = None,
+        *,
+        reuse_limit: int | None = None,
     ) -> int:
         """Tokens of a prompt that `allocate` would find in full blocks now; changes nothing."""
-        return (
-            len(self._hits(self._new_sequence(-1, num_tokens, token_hash_ids, tokens, salt)))
-            * self.block_tokens
-        )
+        seq = self._new_sequence(-1, num_tokens, token_hash_ids, tokens, salt)
+        return len(self._hits(seq, reuse_limit)) * self.block_tokens
 
     def allocate(
         self,
@@ -106,20 +106,22 @@ class BlockManager:
         salt: Hashable | None = None,
         *,
         first_chunk: int | None = None,
+        reuse_limit: int | None = None,
         rescheduled: bool = False,
     ) -> int:
         """Start a sequence with a prompt of `num_tokens`; returns the tokens that need no computing.
 
         The prompt is named by `token_hash_ids` (prefix-chained ids, one per block) or by `tokens` (values),
         or by neither: then it hits nothing and is never cached. `first_chunk` gives slots to only so many
-        uncached tokens, the rest by `append`. Raises OutOfBlocksError without any change, InputError for a
-        prompt that can never fit.
+        uncached tokens, the rest by `append`. At most `reuse_limit` tokens are taken from the cache. Raises
+        OutOfBlocksError without any change, InputError for a prompt that can never fit.
         """
         if seq_id in self.sequences:
             raise ValueError(f"sequence {seq_id} is allocated already")
         seq = self._new_sequence(seq_id, num_tokens, token_hash_ids, tokens, salt)
-        hits = self._hits(seq)
-        plan = self._plan(seq, hits, self._part_of(seq, hits), first_chunk)
+        hits = self._hits(seq, reuse_limit)
+        part = self._part_of(seq, hits) if reuse_limit is None else None
+        plan = self._plan(seq, hits, part, first_chunk)
         if plan.needed > plan.free and plan.part is not None:
             plan = self._plan(seq, hits, None, first_chunk)
         if plan.needed > plan.free:
@@ -178,14 +180,6 @@ class BlockManager:
     def num_tokens(self, seq_id: int) -> int:
         return self._known(seq_id).num_tokens
 
-    def slots(self, seq_id: int, start: int, count: int) -> npt.NDArray[np.int64]:
-        """Slot numbers (block x block_tokens + offset) of tokens start..start+count-1: vLLM's slot
-        mapping."""
-        position = np.arange(start, start + count)
-        return self.block_table(seq_id)[position // self.block_tokens].astype(
-            np.int64
-        ) * self.block_tokens + (position % self.block_tokens)
-
     def take_copies(self) -> list[BlockCopied]:
         """Block copies that must be done before the next write, since the last call."""
         copies, self._copies = self._copies, []
@@ -217,11 +211,12 @@ class BlockManager:
             )
         return name_prompt(Sequence(seq_id, self.block_tokens, num_tokens, salt), ids, tokens)
 
-    def _hits(self, seq: Sequence) -> list[int]:
+    def _hits(self, seq: Sequence, reuse_limit: int | None) -> list[int]:
         """Blocks of the longest cached prefix that leaves at least one token to compute."""
         if not self.prefix_caching:
             return []
-        keys = seq.keys[: (seq.prompt_tokens - 1) // self.block_tokens]
+        most = seq.prompt_tokens - 1 if reuse_limit is None else min(seq.prompt_tokens - 1, reuse_limit)
+        keys = seq.keys[: most // self.block_tokens]
         if self.window_tokens is None or self.pool.null_block is None:
             return full_prefix(self.pool, keys)
         return window_prefix(self.pool, keys, self.window_tokens, self.block_tokens, self.pool.null_block)

@@ -17,6 +17,7 @@ from kernels_ref.block_manager import BlockManager
 from kernels_ref.block_pool import OutOfBlocksError
 from kernels_ref.errors import InputError
 
+Prompt = tuple[int, SequenceOf[int] | None, SequenceOf[int] | None, Hashable | None]
 KINDS = ("full", "window", "mla", "state")
 
 
@@ -75,28 +76,35 @@ class LayerGroups:
     ) -> int:
         """As `BlockManager.allocate`, in every group. Raises OutOfBlocksError with no group changed.
 
-        The cached tokens are what all groups have: a group that has more computes the difference again into
-        its hits' successors, as one forward pass serves all layers. With a common block size hits differ
-        only by windows.
+        The cached tokens are the longest prefix that all groups have. A sliding window has a prefix only
+        where the tokens before its end are there, so a shorter one is looked up again until all agree.
         """
+        prompt = (num_tokens, token_hash_ids, tokens, salt)
+        limit = self._common_prefix(prompt)
         done: list[BlockManager] = []
-        cached: list[int] = []
         try:
             for name, manager in self.managers.items():
                 if self.groups[name].kind == "state":
                     manager.allocate(seq_id, 1)
                 else:
-                    cached.append(
-                        manager.allocate(
-                            seq_id, num_tokens, token_hash_ids, tokens, salt, first_chunk=first_chunk
-                        )
-                    )
+                    manager.allocate(seq_id, *prompt, first_chunk=first_chunk, reuse_limit=limit)
                 done.append(manager)
         except OutOfBlocksError:
             for manager in done:
                 manager.free(seq_id)
             raise
-        return min(cached, default=0)
+        return limit
+
+    def _common_prefix(self, prompt: Prompt) -> int:
+        attention = [manager for name, manager in self.managers.items() if self.groups[name].kind != "state"]
+        limit = prompt[0]
+        while True:
+            found = min(
+                (manager.cached_tokens_of(*prompt, reuse_limit=limit) for manager in attention), default=0
+            )
+            if found == limit:
+                return limit
+            limit = found
 
     def append(self, seq_id: int, n: int = 1) -> None:
         """Slots for `n` more tokens in every group; a state does not grow. No group changes if one is out

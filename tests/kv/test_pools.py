@@ -73,6 +73,19 @@ def test_a_prefix_counts_as_cached_only_as_far_as_every_group_has_it() -> None:
     assert groups.allocate(1, 100, token_hash_ids=ids) == 0
 
 
+def test_a_window_that_reaches_further_than_the_full_layers_falls_back_to_what_both_have() -> None:
+    full = LayerGroup("full", "full", 1, 1, num_blocks=64, block_tokens=4)
+    window = LayerGroup("window", "window", 1, 1, num_blocks=64, block_tokens=4, window_tokens=6)
+    groups = LayerGroups([full, window])
+    groups.managers["window"].allocate(0, 25, token_hash_ids=[1, 2, 3, 4, 5, 6, 7])
+    groups.managers["full"].allocate(0, 13, token_hash_ids=[1, 2, 3, 4])
+    # The window has 24 tokens cached, full attention 12; the window has the two blocks before 12 as well.
+    assert groups.allocate(1, 25, token_hash_ids=[1, 2, 3, 4, 5, 6, 7]) == 12
+    tables = groups.block_tables(1)
+    assert tables["window"][:1].tolist() == [0]
+    assert tables["window"][1:3].tolist() == groups.block_tables(0)["window"][1:3].tolist()
+
+
 def test_state_layers_forbid_prefix_hits() -> None:
     groups = LayerGroups([FULL, STATE])
     groups.allocate(0, 33, token_hash_ids=[1, 2, 3])
