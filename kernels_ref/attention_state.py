@@ -29,12 +29,14 @@ class SoftmaxState:
             np.zeros((heads, rows, dim), dtype),
         )
 
-    def update(self, scores: Floats, seen: Bools, values: Floats) -> None:
-        """Take in one tile: `scores` [Hq, rows, T] where `seen`, `values` [Hkv, T, Dv].
+    def update(self, scores: Floats, seen: Bools | None, values: Floats) -> None:
+        """Take in one tile: `scores` [Hq, rows, T] where `seen` (None: everywhere), `values` [Hkv, T, Dv].
 
         Hidden scores may hold anything: they are selected away, never multiplied by zero.
         """
-        scores = np.where(seen, scores, -np.inf).astype(self.m.dtype, copy=False)
+        if seen is not None:
+            scores = np.where(seen, scores, -np.inf)
+        scores = scores.astype(self.m.dtype, copy=False)
         top = np.maximum(self.m, scores.max(axis=-1, initial=-np.inf))
         shift = np.where(np.isneginf(top), 0.0, top).astype(self.m.dtype)
         weights = np.exp(scores - shift[..., None])

@@ -18,7 +18,7 @@ from kernels_ref.attention_state import SoftmaxState, normalise
 from kernels_ref.errors import InputError
 from kernels_ref.replay_events import COLUMNS, EventKind, Schedule
 from kernels_ref.replay_frames import FrameStore
-from kernels_ref.replay_oracle import SCALE, dense_rows, queries, visible_tokens
+from kernels_ref.replay_oracle import SCALE, all_visible, dense_rows, queries, visible_tokens
 from kernels_ref.replay_store import Contents, History, Ids
 from kernels_ref.trace import Step
 
@@ -164,12 +164,15 @@ class _Machine:
             heads, rows, dim = output.queries.shape
             state = output.partials[event["split"]] = SoftmaxState.empty(heads, rows, dim)
         tokens, data = tile
-        seen = visible_tokens(self.step, event["seq"], output.rows, tokens)
-        wanted = seen.any(axis=0)
-        output.consumed += int(wanted.sum())
-        k, v = (data[wanted, :, part].swapaxes(0, 1) for part in (0, 1))
+        seen = None
+        if not all_visible(self.step, event["seq"], output.rows, tokens):
+            seen = visible_tokens(self.step, event["seq"], output.rows, tokens)
+            wanted = seen.any(axis=0)
+            data, seen = data[wanted], seen[None, :, wanted]
+        output.consumed += len(data)
+        k, v = (data[:, :, part].swapaxes(0, 1) for part in (0, 1))
         scores = grouped_scores(output.queries, k) * (SCALE * self.head_dim**-0.5)
-        state.update(scores, seen[None, :, wanted], v)
+        state.update(scores, seen, v)
 
     def partial_done(self, event: dict[str, int]) -> None:
         self._output(event).finished.add(event["split"])

@@ -32,6 +32,13 @@ def visible_tokens(step: Step, sequence: int, rows: Ids, tokens: Ids) -> NDArray
     return seen
 
 
+def all_visible(step: Step, sequence: int, rows: Ids, tokens: Ids) -> bool:
+    """Every row sees every one of these consecutive tokens: the common case, without a mask."""
+    start = int(step.context[sequence]) - int(step.q_len[sequence])
+    oldest = start + int(rows[-1]) - step.geometry.window if step.geometry.window > 0 else -1
+    return int(tokens[-1]) <= start + int(rows[0]) and int(tokens[0]) > oldest
+
+
 def dense_rows(
     step: Step, history: History, sequence: int, head: int, rows: Ids, query: NDArray[np.float64]
 ) -> NDArray[np.float64]:
