@@ -146,6 +146,8 @@ class Machine:
         ends: list[int] = []
         phases: list[Phase] = []
         for index, launch in enumerate(self._launches):
+            if index and launch.follows_at_once:
+                gap = cta_ps = 0
             phases.append(
                 Phase(
                     "dependency" if index else "launch", int(self._env.now), int(self._env.now) + gap + cta_ps

@@ -251,13 +251,13 @@ class KernelProfile(Section):
     direct_mma: list[KvFormat] = Field(
         default_factory=list, description="KV formats that the MMA reads without expansion"
     )
-    materialise: bool = Field(
-        default=False, description="writes and reads S = QK^T and P through memory (standard attention)"
-    )
     prologue_clk: Float = Field(default=0, ge=0, le=1e6, description="per CTA before the first fetch")
     epilogue_clk: Float = Field(default=0, ge=0, le=1e6, description="per CTA after the last tile")
     tile_issue_clk: Float = Field(
-        default=0, ge=0, le=1e6, description="issue slots per tile beside MMA and softmax"
+        default=0,
+        ge=0,
+        le=1e6,
+        description="issue slots of a tile of the first tile size, beside MMA and softmax; others in proportion",
     )
     barrier_clk: Float = Field(default=0, ge=0, le=1e6, description="synchronisation per tile")
     softmax_ops_per_score: Float = Field(

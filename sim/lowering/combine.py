@@ -91,4 +91,5 @@ def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> 
         epilogue_clk=0,
         token_issue_clk=0,
         barrier_clk=0,
+        follows_at_once=cut.profile.combine == "last_cta",
     )

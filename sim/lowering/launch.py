@@ -74,6 +74,8 @@ class Launch:
     token_issue_clk: float
     """Issue slots per KV token of a tile, beside MMA and softmax."""
     barrier_clk: float
+    follows_at_once: bool = False
+    """Done by CTAs that are already there: no second launch."""
     scale_bytes: int = 0
     """Scale metadata among the bytes that its tiles fetch."""
     streams: int = 1
