@@ -158,6 +158,9 @@ def load_sweep(path: str) -> Resolved[Sweep]:
         if isinstance(names, list):
             tree.data[kind] = [anchored(name, found.path.parent) for name in names]
             tree.problems += _unknown_names(tree, kind)
+        baseline = tree.data.get("baseline")
+        if isinstance(baseline, dict) and kind in baseline:
+            baseline[kind] = anchored(baseline[kind], found.path.parent)
     axes = tree.data.get("axes")
     if isinstance(axes, dict):
         tree.problems += [problem for key in axes if (problem := _unknown_axis(tree, key))]

@@ -50,9 +50,13 @@ def test_paths_are_relative_to_the_sweep_file(tmp_path: Path, monkeypatch: pytes
     folder = tmp_path / "study"
     folder.mkdir()
     (folder / "mine.yaml").write_text("base: h100_sxm\n")
-    (folder / "s.yaml").write_text("hardware: [./mine.yaml, h100_sxm]\nworkload: decode_64x8k\n")
+    (folder / "s.yaml").write_text(
+        "hardware: [h100_sxm, ./mine.yaml]\nworkload: decode_64x8k\nbaseline: {hardware: ./mine.yaml}\n"
+    )
     monkeypatch.chdir(tmp_path)
-    assert load_sweep("study/s.yaml").spec.hardware == ["study/mine.yaml", "h100_sxm"]
+    spec = load_sweep("study/s.yaml").spec
+    assert spec.hardware == ["h100_sxm", "study/mine.yaml"]
+    assert spec.baseline == {"hardware": "study/mine.yaml"}
 
 
 def test_objectives_and_constraints_name_metrics_of_the_result(write: Write) -> None:
