@@ -42,7 +42,8 @@ class FrameStore:
         start, end = self.step.table_ptr[sequence : sequence + 2].tolist()
         low, high = start + first // size, start + (first + count - 1) // size + 1
         frames = self.table[low : min(high, end)] if frame < 0 else np.full(high - low, frame, np.int64)
-        frames = np.concatenate([frames, np.full(high - low - len(frames), -1, np.int64)])
+        if high - low > len(frames):
+            frames = np.concatenate([frames, np.full(high - low - len(frames), -1, np.int64)])
         slots = np.array([self._readable(sequence, f) for f in frames.tolist()], np.int64)
         offsets = np.arange(first % size, first % size + count)
         page = offsets // size
