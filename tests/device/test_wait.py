@@ -1,0 +1,85 @@
+"""A wait for a tile is cut by the stamps of its last line; the parts cover the wait without gaps."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sim.causes import CAUSES
+from sim.device.wait import TileWait
+from sim.memory.stamps import N_STAMPS, Stamp
+
+
+@dataclass
+class Plane:
+    stamps: NDArray[np.int64]
+
+
+def plane(**values: int) -> Plane:
+    row = np.zeros((1, N_STAMPS), np.int64)
+    for name, value in values.items():
+        row[0, Stamp[name]] = value
+    return Plane(row)
+
+
+STAMPS = {
+    "SUBMIT": 0,
+    "INFLIGHT_WAIT": 30,
+    "TRANSLATION_WAIT": 5,
+    "ISSUE": 50,
+    "TLB_WAIT": 10,
+    "L2_ARRIVE": 100,
+    "L2_QUEUE": 20,
+    "L2_DONE": 150,
+    "HBM_ENQUEUE": 150,
+    "HBM_QUEUE": 200,
+    "HBM_START": 350,
+    "HBM_DONE": 450,
+    "NOC_QUEUE": 25,
+    "SM_ARRIVE": 515,
+}
+
+
+def cut(since: int, until: int, starved: bool, **changes: int) -> dict[str, int]:
+    found: dict[str, int] = {}
+    at = since
+    for code, begin, end in TileWait(plane(**STAMPS | changes)).cut(0, since, until, starved):
+        assert begin == at
+        at = end
+        found[CAUSES[code]] = found.get(CAUSES[code], 0) + end - begin
+    assert at == until
+    return found
+
+
+def test_latency_that_more_stage_buffers_would_have_hidden_is_sram_full() -> None:
+    parts = cut(0, 515, True)
+    # 15 ps of address generation, 5 of translation, 30 at the cap, 10 of TLB; queues 20 + 200 + 25; the rest is latency.
+    assert parts["issue"] == 15
+    assert parts["translation"] == 5
+    assert parts["inflight_limit"] == 30
+    assert parts["tlb"] == 10
+    assert parts["l2"] == 20
+    assert parts["hbm_queue"] == 200
+    assert parts["noc"] == 25
+    assert parts["sram_full"] == 515 - 15 - 5 - 30 - 10 - 20 - 200 - 25
+
+
+def test_latency_behind_the_outstanding_cap_is_inflight_limit() -> None:
+    parts = cut(0, 515, False)
+    assert "sram_full" not in parts
+    assert parts["inflight_limit"] == 30 + (515 - 15 - 5 - 30 - 10 - 20 - 200 - 25)
+
+
+def test_latency_that_nothing_could_have_hidden_stays_with_its_stage() -> None:
+    parts = cut(0, 515, False, INFLIGHT_WAIT=0)
+    assert parts["hbm_service"] == 100
+    assert parts["l2"] == 20 + 30
+    assert parts["noc"] == 40 + 25 + 40
+
+
+@pytest.mark.parametrize("since", [60, 120, 400, 514])
+def test_only_stages_that_overlap_the_wait_are_charged(since: int) -> None:
+    parts = cut(since, 515, False, INFLIGHT_WAIT=0)
+    assert sum(parts.values()) == 515 - since
+    assert "issue" not in parts
