@@ -9,7 +9,7 @@ import numpy as np
 from kernels_ref.errors import InputError
 from kernels_ref.kvcache import CacheReplay, Workload
 from kernels_ref.policies.eviction import POLICIES
-from kernels_ref.policies.optimum import most_hits
+from kernels_ref.policies.optimum import infinite_hits, most_hits
 
 ALIASES = {"lru": "lru_tail_first", "fifo": "fifo_tail_first", "two_q": "2q", "belady": "optimum"}
 OPTIMUM = "optimum"
@@ -84,7 +84,10 @@ def _replayed(load: Workload, policy: str, blocks: int, tier: int) -> CurvePoint
 
 
 def _bound(load: Workload, name: str, blocks: int) -> CurvePoint:
-    hits = most_hits(load.ptr, load.ids, load.parent, blocks)
+    if name == INFINITE:
+        hits = infinite_hits(load.ptr, load.ids, load.unique)
+    else:
+        hits = most_hits(load.ptr, load.ids, load.parent, blocks)
     return CurvePoint(
         policy=name,
         blocks=blocks,

@@ -18,7 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from kernels_ref.page_heap import RESIDENTS, Int32, Int64, PageState, evict, guard, page_state, settle
+from kernels_ref.page_heap import RESIDENTS, Int32, Int64, PageState, drop, evict, guard, page_state, settle
 
 NEVER = np.iinfo(np.int64).max // 2
 
@@ -38,19 +38,22 @@ def next_uses(ptr: Int64, ids: Int32, unique: int, never: int) -> Int64:
 
 @numba.njit(cache=True)
 def _most_hits(ptr: Int64, ids: Int32, coming: Int64, capacity: int, never: int, state: PageState) -> Int64:
-    """Hits of each request; the page with the farthest next use, deepest first, goes whenever there are too
-    many."""
+    """Hits of each request; pages without a next use go at once, then the one with the farthest next use,
+    deepest first, whenever there are too many."""
     hits = np.zeros(len(ptr) - 1, np.int64)
     for request in range(len(ptr) - 1):
         row = ids[ptr[request] : ptr[request + 1]]
+        again = coming[ptr[request] : ptr[request + 1]]
         hits[request] = guard(row, state)
-        for depth in range(len(row)):
-            state.key[row[depth]] = -float(coming[ptr[request] + depth])
-            state.tie[row[depth]] = -depth
-        settle(row, False, state)
+        # A page's next use is never later than its child's: what is used again is a beginning of the row.
+        kept = 0
+        while kept < len(row) and again[kept] != never:
+            state.key[row[kept]] = -float(again[kept])
+            state.tie[row[kept]] = -kept
+            kept += 1
+        settle(row[:kept], False, state)
+        drop(row[kept:], False, state)
         evict(state.sizes[RESIDENTS] - capacity, 0, False, state)
-        while state.sizes[RESIDENTS] > 0 and state.key[state.heaps[0, 0]] == -float(never):
-            evict(1, 0, False, state)
     return hits
 
 
@@ -58,4 +61,16 @@ def most_hits(ptr: Int64, ids: Int32, parent: Int32, capacity: int) -> npt.NDArr
     """[N] hit blocks of each request under the offline optimum with `capacity` blocks."""
     coming = next_uses(ptr, ids, len(parent), NEVER)
     hits: npt.NDArray[np.int64] = _most_hits(ptr, ids, coming, capacity, NEVER, page_state(parent))
+    return hits
+
+
+def infinite_hits(ptr: Int64, ids: Int32, unique: int) -> npt.NDArray[np.int64]:
+    """[N] hit blocks of each request in a cache that never evicts: every page seen before is a hit, and so
+    are all pages before it."""
+    first = np.zeros(len(ids), np.int64)
+    order = np.full(unique, len(ids), np.int64)
+    np.minimum.at(order, ids, np.arange(len(ids)))
+    first[order[order < len(ids)]] = 1
+    seen = np.concatenate(([0], np.cumsum(1 - first)))
+    hits: npt.NDArray[np.int64] = seen[ptr[1:]] - seen[ptr[:-1]]
     return hits

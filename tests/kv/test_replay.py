@@ -15,7 +15,7 @@ from kernels_ref.hit_curves import hit_curves, policy_names
 from kernels_ref.kvcache import CacheReplay, Workload, prepare
 from kernels_ref.kvcache_reference import compare_with_reference
 from kernels_ref.policies.eviction import POLICIES
-from kernels_ref.policies.optimum import most_hits
+from kernels_ref.policies.optimum import infinite_hits, most_hits
 from kernels_ref.request_trace import read_requests
 
 
@@ -106,6 +106,15 @@ def test_no_policy_beats_the_offline_optimum_and_none_overfills(
         hits += replay.serve(np.array(row, np.int32), 0.0)[0]
         assert replay.store.resident.sum() == replay.store.sizes[page_heap.RESIDENTS] <= capacity
     assert hits <= best.sum()
+
+
+@settings(max_examples=50, deadline=None)
+@given(prompts())
+def test_the_infinite_cache_is_a_cache_that_holds_every_block(rows: list[list[int]]) -> None:
+    load = workload(rows)
+    hits = infinite_hits(load.ptr, load.ids, load.unique)
+    assert hits.sum() == CacheReplay(load, load.unique).run().hit_blocks
+    assert (hits == most_hits(load.ptr, load.ids, load.parent, load.unique)).all()
 
 
 def exhaustive_best(rows: list[list[int]], capacity: int) -> int:
