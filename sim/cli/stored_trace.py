@@ -1,0 +1,95 @@
+"""Engine traces in files: one step and the workload that it came from, to be run later on any machine."""
+
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from sim.config.load import load_workload, model_of
+from sim.config.workload import Workload
+from sim.errors import InputError
+
+if TYPE_CHECKING:
+    from kernels_ref.trace import Step
+
+ENTRY = "workload.npy"
+FIXED = (
+    "kind",
+    "model",
+    "phase",
+    "batch",
+    "q_len",
+    "kv_format",
+    "page_tokens",
+    "shared_prefix",
+    "tensor_parallel",
+)
+"""Keys that the stored step already answers: a setting may not contradict them."""
+
+
+def write_stored(path: Path, workload: Workload, step: "Step") -> None:
+    """Write the trace file; it appears whole or not at all. Raises InputError where it cannot be written."""
+    from kernels_ref.engine_trace_io import EngineTraceWriter
+
+    spec = workload.model_copy(update={"model": model_of(workload)}).model_dump(
+        mode="json", exclude_none=True
+    )
+    spec["context"] = step.context.tolist()
+    whole = path.with_name(f".{path.name}.new")
+    try:
+        with EngineTraceWriter(whole) as writer:
+            writer.write(step)
+        with zipfile.ZipFile(whole, "a") as archive, archive.open(ENTRY, "w") as stream:
+            text = np.frombuffer(json.dumps(spec).encode(), np.uint8)
+            np.lib.format.write_array(stream, text, allow_pickle=False)
+        os.replace(whole, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        whole.unlink(missing_ok=True)
+
+
+def load_stored(path: Path, sets: Sequence[str] = ()) -> tuple[Workload, "Step"]:
+    """The workload (with overrides of what the step leaves open) and the step.
+
+    Raises InputError for a missing, damaged or foreign file, and for a setting that contradicts the step.
+    """
+    from kernels_ref.engine_trace_io import read_engine_trace
+
+    steps = [step for step, _events in read_engine_trace(path)]
+    if len(steps) != 1:
+        raise InputError(f"{path}: {len(steps)} steps; allowed: one step (a run simulates one)")
+    stored = _stored_spec(path)
+    with tempfile.TemporaryDirectory(prefix="pagewalk-") as folder:
+        copy = Path(folder) / f"{path.stem}.yaml"
+        copy.write_text(yaml.safe_dump(stored))
+        before, after = load_workload(str(copy)).spec, load_workload(str(copy), sets).spec
+    for key in FIXED:
+        if getattr(before, key) != getattr(after, key):
+            found = json.dumps(after.model_dump(mode="json")[key])[:80]
+            kept = json.dumps(before.model_dump(mode="json")[key])[:80]
+            raise InputError(
+                f"--set workload.{key}: found {found}; allowed: {kept}, as the trace {path} was made"
+            )
+    if after.page_tokens != steps[0].page_tokens:
+        raise InputError(
+            f"{path}: page_tokens: {after.page_tokens}; its blocks hold {steps[0].page_tokens} tokens"
+        )
+    return after, steps[0]
+
+
+def _stored_spec(path: Path) -> dict[str, Any]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            text = np.lib.format.read_array(io.BytesIO(archive.read(ENTRY)), allow_pickle=False)
+        spec = json.loads(text.tobytes())
+    except (KeyError, ValueError, zipfile.BadZipFile):
+        raise InputError(f"{path}: no workload in it; allowed: a file that `pagewalk trace` wrote") from None
+    return dict(spec)
