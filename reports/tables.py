@@ -16,9 +16,14 @@ CALL_TEXT = {"gain": "gain", "loss": "loss", "tie": "tie", "mixed": "mixed"}
 MAX_POINT_ROWS = 500
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: int) -> str:
-    """HTML table; cells are HTML already; columns from `numeric_from` on are aligned right."""
-    classes = ["" if i < numeric_from else ' class="n"' for i in range(len(header))]
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], numeric_from: int, text_from: int | None = None
+) -> str:
+    """HTML table; cells are HTML already. Keys do not wrap, columns from `numeric_from` on are aligned right,
+    those from `text_from` on are running text. With no numeric column all is running text."""
+    last = len(header) if text_from is None else text_from
+    kinds = ["k" if i < numeric_from else "n" if i < last else "" for i in range(len(header))]
+    classes = [f' class="{kind}"' if kind and numeric_from < len(header) else "" for kind in kinds]
     head = "".join(f"<th{c}>{h}</th>" for c, h in zip(classes, header, strict=True))
     body = "".join(
         "<tr>" + "".join(f"<td{c}>{cell}</td>" for c, cell in zip(classes, row, strict=True)) + "</tr>\n"
@@ -106,7 +111,7 @@ def points(study: Study) -> str:
         cells += [escape(mapping_text(mapping_of(r)))]
         cells += [f"{CAUSE_TEXT.get(top[0][0], top[0][0])} {percent(top[0][1], 0)}" if top else "-"]
         rows.append(cells)
-    return table(header, rows, len(axes))
+    return table(header, rows, len(axes), len(header) - 2)
 
 
 def mapping_text(mapping: dict[str, Any]) -> str:

@@ -9,7 +9,6 @@ results.csv               one row per point (module `table`)
 import fcntl
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,19 +20,20 @@ from sim.sweep.points import Plan, Point
 MANIFEST = "sweep.resolved.yaml"
 TABLE = "results.csv"
 SCHEMA = "pagewalk.sweep/1"
+TEMPORARY = ".tmp-"
 
 
 def write_whole(path: Path, text: str) -> None:
     """Write by rename, so that a reader or a killed writer never leaves half a file under this name."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-", suffix=path.suffix)
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        with temporary.open("w", encoding="utf-8", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(temporary, path)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -88,7 +88,7 @@ class Store:
     def sweep_up(self) -> None:
         """Remove temporary files of writers that were killed."""
         for folder in (self.folder, self.points):
-            for left in folder.glob(".tmp-*"):
+            for left in folder.glob(f"{TEMPORARY}*"):
                 left.unlink(missing_ok=True)
 
     @contextmanager
