@@ -1,0 +1,162 @@
+"""`pagewalk kv` and `pagewalk validate kvcache` as a user meets them."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from kernels_ref.errors import InputError
+from sim.cli.kv import kv
+from sim.cli.validate_kvcache import kvcache
+
+
+@pytest.fixture
+def trace(tmp_path: Path) -> Path:
+    """Three prompts of 16-token blocks: the third repeats the first."""
+    rows = [(40, [1, 2, 3]), (20, [4, 5]), (40, [1, 2, 3])]
+    path = tmp_path / "tiny.jsonl"
+    path.write_text(
+        "".join(
+            json.dumps({"timestamp": 0, "input_length": n, "output_length": 1, "hash_ids": ids}) + "\n"
+            for n, ids in rows
+        )
+    )
+    return path
+
+
+def call(command: object, *arguments: object) -> Result:
+    return CliRunner().invoke(command, [str(a) for a in arguments])  # type: ignore[arg-type]
+
+
+def test_json_holds_policies_tiers_and_bounds_in_tokens_and_blocks(trace: Path) -> None:
+    result = call(kv, trace, "--blocks", "3,5", "--policy", "lru,fifo", "--tier", "0,2", "--json")
+    document = json.loads(result.stdout)
+    assert (document["schema"], document["requests"], document["block_tokens"]) == ("pagewalk.kv/1", 3, 16)
+    rows = {(r["policy"], r["blocks"], r["tier"]): r for r in document["rows"]}
+    # Five blocks hold everything: the third prompt hits 3 of 8 blocks and 40 of 100 tokens.
+    assert rows["lru_tail_first", 5, 0]["block_hit_rate"] == 3 / 8
+    assert rows["lru_tail_first", 5, 0]["token_hit_rate"] == 0.4
+    # Three blocks: 4 and 5 push out 3 and 2; the tier of two blocks has them.
+    assert rows["lru_tail_first", 3, 0]["hit_blocks"] == 1
+    assert rows["lru_tail_first", 3, 2]["tier_hit_blocks"] == 2
+    assert rows["optimum", 3, 0]["hit_blocks"] == 3
+    assert rows["infinite", 5, 0]["tier_hit_blocks"] is None
+
+
+def test_the_table_and_the_plots_are_written_the_same_each_time(trace: Path, tmp_path: Path) -> None:
+    first = call(kv, trace, "--blocks", "3,5", "--out", tmp_path / "a")
+    call(kv, trace, "--blocks", "3,5", "--out", tmp_path / "b")
+    assert first.exit_code == 0
+    assert "lru_tail_first" in first.stdout
+    for name in ("hit_rate.png", "hit_rate.svg", "kv.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_smaller_page_is_asked_for_by_its_tokens(trace: Path) -> None:
+    document = json.loads(call(kv, trace, "--blocks", "20", "--block-tokens", "4", "--json").stdout)
+    # 40 tokens are 10 pages of 4, 20 are 5; the third prompt hits all its ten.
+    assert (document["unique_blocks"], document["rows"][0]["hit_blocks"]) == (15, 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--blocks", "4", "--block-tokens", "5"], "block_tokens: found 5; the trace has 16-token blocks"),
+        (["--blocks", "4", "--policy", "clock"], "policy: found clock; allowed: lru_tail_first"),
+        (["--blocks", "0"], "capacities are at least 1"),
+    ],
+)
+def test_bad_requests_are_named(trace: Path, arguments: list[str], message: str) -> None:
+    result = call(kv, trace, *arguments)
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+
+
+def test_a_list_that_is_no_numbers_is_a_usage_error(trace: Path) -> None:
+    result = call(kv, trace, "--blocks", "many")
+    assert result.exit_code == 2
+    assert "is not a list of whole numbers" in result.stderr
+
+
+def test_a_trace_without_ids_has_no_prefix_cache_results(tmp_path: Path) -> None:
+    path = tmp_path / "lengths.csv"
+    path.write_text("input_length,output_length\n5,5\n")
+    result = call(kv, path, "--blocks", "4")
+    assert "no hash_ids" in str(result.exception)
+
+
+@pytest.fixture
+def reference(trace: Path, tmp_path: Path) -> Path:
+    counts = {"hit_blocks": 1, "blocks": 8, "evictions": 4, "hit_rate": 0.125}
+    two = {"l1_hit_blocks": 1, "l2_hit_blocks": 2, "blocks": 8, "demotions": 4, "promotions": 2}
+    path = tmp_path / "reference.json"
+    path.write_text(
+        json.dumps(
+            {
+                trace.name: {
+                    "block_tokens": 16,
+                    "requests": 3,
+                    "unique_blocks": 5,
+                    "single": {"3": {"lru_tail_first": counts}},
+                    "two_tier": {"3+2": two},
+                }
+            }
+        )
+    )
+    return path
+
+
+def test_equal_integers_end_with_0_and_are_shown_side_by_side(reference: Path, tmp_path: Path) -> None:
+    result = call(kvcache, reference, "--traces", tmp_path)
+    assert result.exit_code == 0
+    assert "10 of 10 integers equal, 0 differ" in result.stdout
+
+
+def test_one_wrong_integer_ends_with_1_and_is_named(reference: Path, tmp_path: Path) -> None:
+    reference.write_text(reference.read_text().replace('"evictions": 4', '"evictions": 5'))
+    result = call(kvcache, reference, "--traces", tmp_path, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout) == {
+        "kind": "kvcache",
+        "rows": 10,
+        "mismatches": [
+            {
+                "trace": "tiny.jsonl",
+                "case": "single.3.lru_tail_first",
+                "field": "evictions",
+                "asked": 5,
+                "seen": 4,
+            }
+        ],
+        "ok": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[]", "found list; an object with traces by name"),
+        ('{"absent.jsonl": {}}', "absent.jsonl: no such trace"),
+        ('{"tiny.jsonl": {"block_tokens": 512}}', "3 ids for 40 tokens; blocks of 512 tokens need 1"),
+        ('{"tiny.jsonl": {"single": {"x": {"lru_tail_first": {}}}}}', "malformed: ValueError"),
+        ('{"tiny.jsonl": {"single": {"3": {"clock": {}}}}}', "policy: found clock"),
+    ],
+)
+def test_an_unusable_reference_is_named(trace: Path, tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "reference.json"
+    path.write_text(text)
+    result = call(kvcache, path, "--traces", trace.parent)
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+
+
+def test_other_traces_in_the_same_format_are_read_by_their_names(
+    reference: Path, trace: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    shutil.copy(trace, folder / "tiny.jsonl")
+    assert call(kvcache, reference, "--traces", folder).exit_code == 0
