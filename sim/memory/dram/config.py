@@ -1,7 +1,8 @@
 """The controller's configuration: device timings, geometry, queues and policy, all in memory ticks.
 
-`ControllerConfig` says what a datasheet and a controller specification say; `parameters` derives the distances
-between commands from it (which of them count from the end of a multi-tick command, what a refresh waits for).
+`ControllerConfig` says what a datasheet and a controller specification say; `parameters` derives the
+distances between commands from it (which of them count from the end of a multi-tick command, what a
+refresh waits for).
 Nothing here is fitted.
 """
 
@@ -11,12 +12,16 @@ from typing import Literal
 
 import numpy as np
 
+from sim.errors import InputError
 from sim.memory.dram.layout import (
     ALL_BANK,
+    MAX_BANK,
+    MAX_PC,
     NO_REFRESH,
     PARAMETERS,
     PER_BANK,
     PER_BANK_SETS,
+    RING,
     IntArray,
 )
 
@@ -74,10 +79,29 @@ class ControllerConfig:
     ppd: int = 0  # between precharges of one pseudo-channel
     row_hit_first: bool = True  # a precharge never overtakes a hit of the same age
     closed_page: bool = False
+    rc_before_refresh: bool = True  # a refresh waits tRC from the last activate, auto-precharged or not
     hit_cap: int = 4  # row hits after which a waiting conflict may close the row (bank queues)
     drain_min: int = 8  # writes beyond which an idle controller drains (bank queues)
     write_high: float = 0.8  # watermarks of the write buffer (FR-FCFS)
     write_low: float = 0.2
+
+    def __post_init__(self) -> None:
+        shifts = {"sids": self.sids, "bank_groups": self.bank_groups, "banks_per_group": self.banks_per_group}
+        problems = [
+            f"{k}: found {v}; allowed: a power of two" for k, v in shifts.items() if v & (v - 1) or v < 1
+        ]
+        if self.access_bytes not in (16, 32, 64):
+            problems.append(f"access_bytes: found {self.access_bytes}; allowed: 16, 32, 64")
+        if self.pcs > MAX_PC or self.banks > MAX_BANK:
+            problems.append(
+                f"banks: found {self.banks} in {self.pcs} pseudo-channels; allowed: {MAX_BANK}, {MAX_PC}"
+            )
+        if self.read_latency + 2 > RING:
+            problems.append(f"CL + burst: found {self.read_latency} ticks; allowed: up to {RING - 2}")
+        if self.policy == "bank_queues" and self.pcs > 1:
+            problems.append(f"pcs: found {self.pcs}; the bank-queue controller schedules one pseudo-channel")
+        if problems:
+            raise InputError(*problems)
 
     @property
     def banks_per_pc(self) -> int:
@@ -176,7 +200,6 @@ def _distances(c: ControllerConfig) -> dict[str, int]:
 
 def _refresh_distances(c: ControllerConfig) -> dict[str, int]:
     act = c.act_ticks - 1
-    ranked = c.policy == "bank_queues"
     return {
         "refresh": _REFRESH_CODE[c.refresh],
         "refi": c.refi,
@@ -184,10 +207,8 @@ def _refresh_distances(c: ControllerConfig) -> dict[str, int]:
         "rfc": c.rfc - act,
         "rfcpb": c.rfcpb - act,
         "ref_preab": c.rfc,
-        # The bank-queue controller keeps a full interval between two refreshes and relies on the precharge
-        # for the distance from an activate; the other one states ACT to REF explicitly.
         "ref_ref": 0,
-        "act_ref": 0 if ranked else c.rc + act,
+        "act_ref": c.rc + act if c.rc_before_refresh else 0,
         "pre_ref": c.rp,
         "act_refpb_pc": c.rrd_s + act,
         "act_refpb_bank": c.rc + act,

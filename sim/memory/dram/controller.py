@@ -17,14 +17,14 @@ from sim.memory.dram.layout import (
     A_STRIDE,
     A_TAG,
     A_WR,
-    BANK0,
-    BANK_STRIDE,
     B_ACTIVE,
     B_COUNT,
     B_HEAD,
     B_OPEN,
-    CHANNEL0,
+    BANK0,
+    BANK_STRIDE,
     C_FAW,
+    CHANNEL0,
     E_ACC,
     E_NEXT,
     E_STRIDE,
@@ -66,14 +66,14 @@ from sim.memory.dram.layout import (
     MAX_BANK,
     MAX_PC,
     NO_REFRESH,
+    P_REFI,
+    P_REFIPB,
+    P_REFRESH,
     PARAMETERS,
     PC0,
     PC_STRIDE,
     PER_BANK,
     POOL0,
-    P_REFI,
-    P_REFIPB,
-    P_REFRESH,
     R_ADMIT,
     R_ARRIVE,
     R_DONE,
@@ -245,7 +245,7 @@ def _fill_channels(s: IntArray, config: ControllerConfig) -> None:
 def _fill_accesses(
     s: IntArray, stream: Stream, config: ControllerConfig, mapping: AddressMapping, start: int
 ) -> None:
-    """Accesses grouped by channel, each channel's in stream order; then the channel of each in stream order."""
+    """Accesses grouped by channel, in stream order within it; then the channel of each in stream order."""
     n, split = stream.addr.size, int(s[G_SPLIT])
     request = np.repeat(np.arange(n, dtype=np.int64), split)
     addr = stream.addr[request] + config.access_bytes * np.tile(np.arange(split), n)

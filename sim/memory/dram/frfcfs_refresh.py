@@ -14,11 +14,11 @@ from sim.memory.dram.frfcfs_queues import set_hits, update_bounds
 from sim.memory.dram.layout import (
     ALIST0,
     ALL_BANK,
-    BANK0,
-    BANK_STRIDE,
     B_ACTIVE,
     B_OPEN,
     B_REFPB,
+    BANK0,
+    BANK_STRIDE,
     C_OPEN,
     C_PREAB,
     C_REFAB,
@@ -30,30 +30,30 @@ from sim.memory.dram.layout import (
     H_PAIR_PC,
     H_PRIO,
     H_PRIO_END,
-    H_REFRESH_AT,
     H_REF_BANK,
+    H_REFRESH_AT,
     H_ROW_BUS,
     H_SENT,
     H_SET_AT,
     INF,
     MAX_BANK,
     NO_REFRESH,
-    PC0,
-    PC_STRIDE,
-    PER_BANK,
-    PRIO0,
-    PRIO_RING,
     P_ACT_BUS,
     P_BANKS,
     P_BANKS_PER_PC,
     P_BANKS_PER_SID,
     P_HALF_CLOCK,
-    P_PCS,
     P_PC_SHIFT,
+    P_PCS,
     P_REFI,
     P_REFIPB,
     P_REFRESH,
     P_RFCPB,
+    PC0,
+    PC_STRIDE,
+    PER_BANK,
+    PRIO0,
+    PRIO_RING,
     REF,
     REFPB,
     IntArray,
@@ -128,7 +128,7 @@ def next_refresh_due(S: IntArray, base: int, t: int) -> int:
 
 @njit(cache=True)
 def _active_in(S: IntArray, base: int, p: int) -> bool:
-    for i in range(S[base + H_ACTIVE]):
+    for i in range(S[base + H_ACTIVE]):  # noqa: SIM110 (compiled code has no generators)
         if S[S[base + ALIST0 + i] + E_BANK] >> S[P_PC_SHIFT] == p:
             return True
     return False

@@ -1,10 +1,10 @@
 """Where everything lies in the controller's integer arrays, and what its parameters are called.
 
 A whole memory is one array `S`: parameters, what the channels share, one contiguous block per channel (it
-fits the host's L1 cache), then requests and accesses. One array because every further array argument costs a
-call several registers; offsets are module constants, which compiled code folds. Places are absolute offsets
-into S: of a channel (`base`), a queue entry (`e`), an access (`k`), a request (`r`). A channel block holds a header,
-one block per pseudo-channel, stack id, bank group and bank, lists, then the entry pool.
+fits the host's L1 cache), then requests and accesses. One array because every further array argument costs
+a call several registers; offsets are module constants, which compiled code folds. Places are absolute offsets
+into S: of a channel (`base`), a queue entry (`e`), an access (`k`), a request (`r`). A channel block holds a
+header, one block per pseudo-channel, stack id, bank group and bank, lists, then the entry pool.
 """
 
 import numpy as np
@@ -105,7 +105,7 @@ G_PENDING = 81  # completions in the ring
 RING0, RING = 96, 512  # completions per tick, a ring
 CHANNEL0 = RING0 + RING  # the first channel
 
-# --- parameters, in ticks, at the start of S -------------------------------------------------------------------------
+# --- parameters, in ticks, at the start of S -------------------------------------------------------
 (
     P_RCD_RD,
     P_RCD_WR,

@@ -51,7 +51,7 @@ def _steady_bandwidth(done: IntArray, tick_ns: float) -> float:
     return REQUEST_BYTES * (last - first) / span if span > 0 else 0.0
 
 
-def _latency(name: str, latency_ns: npt.NDArray[np.float64], wr: npt.NDArray[np.bool_]) -> dict[str, float]:
+def _latency(name: str, latency_ns: npt.NDArray[np.floating], wr: npt.NDArray[np.bool_]) -> dict[str, float]:
     n = latency_ns.size
     inside = np.zeros(n, dtype=np.bool_)
     inside[int(np.ceil(0.10 * n)) : int(np.ceil(0.95 * n))] = True

@@ -12,21 +12,23 @@ served. Writes drain in batches. All-bank refresh stops the channel until it has
 
 from numba import njit
 
+from sim.memory.dram.bank_queues import (
+    hand_over,
+    may_precharge,
+    schedule,
+    set_bound,
+    unlist_bank,
+)
 from sim.memory.dram.layout import (
     ACT,
     ALL_BANK,
-    A_BANK,
-    A_LINK,
-    A_STRIDE,
-    A_WR,
-    BANK0,
-    BANK_STRIDE,
     B_COUNT,
     B_HEAD,
     B_HIT,
-    B_HITS,
     B_OPEN,
     B_TAIL,
+    BANK0,
+    BANK_STRIDE,
     C_ACT,
     C_FAW,
     C_FAW_AT,
@@ -35,59 +37,38 @@ from sim.memory.dram.layout import (
     C_REFAB,
     C_WR,
     E_ACC,
-    E_BANK,
     E_NEXT,
     E_ROW,
     E_SEQ,
     E_WR,
     FLOOR0,
-    H_FIFO,
-    H_FIFO_END,
     H_IN_REF,
-    H_MODE,
     H_QUEUED,
-    H_READS,
     H_REFRESH_AT,
-    H_RQ_HEAD,
-    H_RQ_TAIL,
-    H_SEQ,
     H_STUCK,
     H_TURN,
-    H_WQ_HEAD,
-    H_WQ_TAIL,
-    H_WRITES,
     INF,
     LB_COL,
     LB_ROW,
     LIST0,
     LIST_LEN,
-    PC0,
-    PRE,
     P_BANKS,
-    P_BANK_QUEUE,
     P_CLOSED,
-    P_DRAIN_MIN,
     P_FAW,
-    P_HIT_CAP,
     P_LATENCY,
-    P_READ_QUEUE,
     P_REFI,
     P_REFRESH,
-    P_WRITE_QUEUE,
+    PC0,
+    PRE,
     RD,
     SOONEST0,
     WR,
     IntArray,
 )
 from sim.memory.dram.pool import (
-    append,
     filter_slot,
-    find_in,
-    finish_access,
     finish_chain,
     free_entry,
-    new_entry,
-    take_access,
     unlink,
 )
 from sim.memory.dram.timing import (
@@ -105,70 +86,10 @@ from sim.memory.dram.timing import (
 
 
 @njit(cache=True)
-def _find_queued(S: IntArray, base: int, k: int, wr: int) -> int:
-    """Entry of the access with the address of `k` and direction `wr` that has not been issued, or -1."""
-    if S[filter_slot(S, base, k, wr)] == 0:
-        return -1
-    e = find_in(S, S[base + BANK0 + BANK_STRIDE * S[k + A_BANK] + B_HEAD], k, wr)
-    return e if e >= 0 else find_in(S, S[base + (H_WQ_HEAD if wr else H_RQ_HEAD)], k, wr)
-
-
-@njit(cache=True)
-def _take(S: IntArray, base: int, k: int, t: int) -> None:
-    """Accept access `k`: merge or forward it if its address is queued, else queue it. Writes are posted."""
-    take_access(S, k, t)
-    twin = _find_queued(S, base, k, 1)
-    if S[k + A_WR]:
-        finish_access(S, k, t)
-        if twin < 0:
-            append(S, base + H_WQ_HEAD, base + H_WQ_TAIL, new_entry(S, base, k, t))
-            S[base + H_WRITES] += 1
-            S[filter_slot(S, base, k, 1)] += 1
-        return
-    if twin >= 0:
-        finish_access(S, k, t + 1)
-        return
-    twin = _find_queued(S, base, k, 0)
-    if twin >= 0:
-        first = S[twin + E_ACC]
-        S[k + A_LINK] = S[first + A_LINK]
-        S[first + A_LINK] = k
-        return
-    append(S, base + H_RQ_HEAD, base + H_RQ_TAIL, new_entry(S, base, k, t))
-    S[base + H_READS] += 1
-    S[filter_slot(S, base, k, 0)] += 1
-
-
-@njit(cache=True)
-def _hand_over(S: IntArray, base: int, t: int) -> None:
-    """Move accesses from the source FIFO into the queues until one is refused."""
-    k = S[base + H_FIFO]
-    end = S[base + H_FIFO_END]
-    while k < end:
-        if S[k + A_WR]:
-            if S[base + H_WRITES] >= S[P_WRITE_QUEUE]:
-                break
-        elif S[base + H_READS] >= S[P_READ_QUEUE]:
-            break
-        _take(S, base, k, t)
-        S[base + H_STUCK] = 0
-        k += A_STRIDE
-    S[base + H_FIFO] = k
-
-
-@njit(cache=True)
 def _next_hit(S: IntArray, e: int, row: int, wr: int) -> int:
     while e >= 0 and (S[e + E_ROW] != row or S[e + E_WR] != wr):
         e = S[e + E_NEXT]
     return e
-
-
-@njit(cache=True)
-def _may_precharge(S: IntArray, b: int) -> bool:
-    """The head of the queue conflicts, and nothing waits for the open row or enough was served from it."""
-    if S[S[b + B_HEAD] + E_ROW] == S[b + B_OPEN]:
-        return False
-    return (S[b + B_HIT] < 0 and S[b + B_HIT + 1] < 0) or S[b + B_HITS] >= S[P_HIT_CAP]
 
 
 @njit(cache=True)
@@ -179,7 +100,7 @@ def _candidate(S: IntArray, base: int, bank: int, t: int) -> tuple[int, int]:
         if activate_at(S, base, bank) <= t:
             return ACT, S[b + B_HEAD]
         return 0, -1
-    if _may_precharge(S, b) and precharge_at(S, base, bank) <= t:
+    if may_precharge(S, b) and precharge_at(S, base, bank) <= t:
         return PRE, S[b + B_HEAD]
     read_hit = S[b + B_HIT]
     write_hit = S[b + B_HIT + 1]
@@ -190,31 +111,6 @@ def _candidate(S: IntArray, base: int, bank: int, t: int) -> tuple[int, int]:
     if writes:
         return WR, write_hit
     return 0, -1
-
-
-@njit(cache=True)
-def _set_bound(S: IntArray, base: int, bank: int) -> None:
-    """Store a tick before which `bank` issues nothing, and the one command it waits for (0: several)."""
-    b = base + BANK0 + BANK_STRIDE * bank
-    when = INF
-    kind = 0
-    if S[b + B_HEAD] >= 0:
-        if S[b + B_OPEN] < 0:
-            when = activate_at(S, base, bank)
-            kind = ACT
-        else:
-            if S[b + B_HIT] >= 0:
-                when = read_at(S, base, bank)
-                kind = RD
-            if S[b + B_HIT + 1] >= 0:
-                when = min(when, write_at(S, base, bank))
-                kind = 0 if kind else WR
-            if _may_precharge(S, b):
-                when = min(when, precharge_at(S, base, bank))
-                kind = 0
-    S[base + LB_COL + bank] = when
-    S[base + LB_ROW + bank] = kind
-    S[base + SOONEST0 + kind] = min(S[base + SOONEST0 + kind], when)
 
 
 @njit(cache=True)
@@ -234,7 +130,7 @@ def _serve(S: IntArray, base: int, bank: int, e: int, t: int) -> None:
     free_entry(S, base, e)
     S[b + B_COUNT] -= 1
     if S[b + B_COUNT] == 0:
-        _unlist_bank(S, base, bank)
+        unlist_bank(S, base, bank)
     S[base + H_QUEUED] -= 1
     S[base + H_STUCK] = 0
     if S[P_CLOSED]:
@@ -257,7 +153,7 @@ def _issue(S: IntArray, base: int, bank: int, command: int, e: int, t: int) -> N
         S[b + B_HIT + 1] = -1
     else:
         _serve(S, base, bank, e, t)
-    _set_bound(S, base, bank)
+    set_bound(S, base, bank)
 
 
 @njit(cache=True)
@@ -302,7 +198,7 @@ def _next_ready(S: IntArray, base: int, t: int) -> tuple[int, int, int]:
             if command:
                 S[base + H_TURN] = bank
                 return bank, command, e
-            _set_bound(S, base, bank)
+            set_bound(S, base, bank)
         when = S[base + LB_COL + bank]
         kind = S[base + LB_ROW + bank]
         if kind == ACT:
@@ -318,29 +214,6 @@ def _next_ready(S: IntArray, base: int, t: int) -> tuple[int, int, int]:
     S[base + SOONEST0 + RD] = read
     S[base + SOONEST0 + WR] = write
     return -1, 0, _soonest(S, base)
-
-
-@njit(cache=True)
-def _list_bank(S: IntArray, base: int, bank: int) -> None:
-    """Enter `bank` into the sorted list of banks with queued commands."""
-    place = base + LIST0 + S[base + LIST_LEN]
-    while place > base + LIST0 and S[place - 1] > bank:
-        S[place] = S[place - 1]
-        place -= 1
-    S[place] = bank
-    S[base + LIST_LEN] += 1
-
-
-@njit(cache=True)
-def _unlist_bank(S: IntArray, base: int, bank: int) -> None:
-    last = base + LIST0 + S[base + LIST_LEN] - 1
-    place = base + LIST0
-    while S[place] != bank:
-        place += 1
-    while place < last:
-        S[place] = S[place + 1]
-        place += 1
-    S[base + LIST_LEN] -= 1
 
 
 @njit(cache=True)
@@ -362,7 +235,7 @@ def _refresh(S: IntArray, base: int, t: int) -> int:
                 issue_precharge(S, base, bank, t)
                 S[b + B_HIT] = -1
                 S[b + B_HIT + 1] = -1
-                _set_bound(S, base, bank)
+                set_bound(S, base, bank)
                 return t + 1
             soonest = min(soonest, ready)
     return soonest
@@ -388,62 +261,9 @@ def _issue_commands(S: IntArray, base: int, t: int) -> int:
 
 
 @njit(cache=True)
-def _schedule(S: IntArray, base: int) -> bool:
-    """Move the oldest access whose bank queue has room into it; False if there is none."""
-    if S[base + H_MODE] == 0 and (
-        S[base + H_WRITES] >= S[P_WRITE_QUEUE]
-        or (S[base + H_WRITES] > S[P_DRAIN_MIN] and S[base + H_QUEUED] == 0)
-    ):
-        S[base + H_MODE] = S[base + H_WRITES]
-        S[base + H_STUCK] = 0
-    if S[base + H_STUCK]:
-        return False
-    draining = S[base + H_MODE] > 0
-    head = base + (H_WQ_HEAD if draining else H_RQ_HEAD)
-    tail = base + (H_WQ_TAIL if draining else H_RQ_TAIL)
-    e = S[head]
-    while e >= 0:
-        b = base + BANK0 + BANK_STRIDE * S[e + E_BANK]
-        if S[b + B_COUNT] < S[P_BANK_QUEUE]:
-            break
-        e = S[e + E_NEXT]
-    if e < 0:
-        S[base + H_STUCK] = 1
-        return False
-    if draining:
-        if _find_queued(S, base, S[e + E_ACC], 0) >= 0:
-            S[base + H_MODE] = 0  # an older read of this address waits: reads first
-            return True
-        S[base + H_MODE] -= 1
-        S[base + H_WRITES] -= 1
-    else:
-        S[base + H_READS] -= 1
-    unlink(S, head, tail, e)
-    _enqueue(S, base, e)
-    return True
-
-
-@njit(cache=True)
-def _enqueue(S: IntArray, base: int, e: int) -> None:
-    bank = S[e + E_BANK]
-    b = base + BANK0 + BANK_STRIDE * bank
-    append(S, b + B_HEAD, b + B_TAIL, e)
-    S[e + E_SEQ] = S[base + H_SEQ]  # order within the bank queue, which writes enter late
-    S[base + H_SEQ] += 1
-    if S[b + B_COUNT] == 0:
-        _list_bank(S, base, bank)
-    S[b + B_COUNT] += 1
-    S[base + H_QUEUED] += 1
-    wr = S[e + E_WR]
-    if S[e + E_ROW] == S[b + B_OPEN] and S[b + B_HIT + wr] < 0:
-        S[b + B_HIT + wr] = e
-    _set_bound(S, base, bank)
-
-
-@njit(cache=True)
 def step_bank_queues(S: IntArray, base: int, t: int) -> int:
     """One tick of one channel; returns a tick before which nothing can happen without new arrivals."""
-    _hand_over(S, base, t)
+    hand_over(S, base, t)
     if S[P_REFRESH] == ALL_BANK and t >= S[base + H_REFRESH_AT]:
         S[base + H_IN_REF] = 1
         S[base + H_REFRESH_AT] += S[P_REFI]
@@ -452,7 +272,7 @@ def step_bank_queues(S: IntArray, base: int, t: int) -> int:
         wake = _refresh(S, base, t)
     if S[base + H_IN_REF] == 0:
         wake = _issue_commands(S, base, t)
-    if _schedule(S, base):
+    if schedule(S, base):
         wake = t + 1
     wake = max(wake, t + 1)
     if S[P_REFRESH] == ALL_BANK:

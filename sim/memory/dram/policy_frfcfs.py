@@ -4,8 +4,8 @@ Each tick one command may issue on the column bus and one on the row bus. An acc
 its row is activated and then has priority on the column bus (the active list). Refreshes wait in a priority
 queue; while it is not empty no ordinary access is scheduled. The two pseudo-channels share the buffers, the
 buses and one read/write mode. With half-clock ticks (HBM3, HBM4) columns and all row commands except
-precharge issue on rising (odd) edges only, and a precharge may not follow on the falling edge of a row command
-to the same bank.
+precharge issue on rising (odd) edges only, and a precharge may not follow on the falling edge of a row
+command to the same bank.
 """
 
 # mypy: disable-error-code="no-any-return"
@@ -28,11 +28,11 @@ from sim.memory.dram.frfcfs_queues import (
 from sim.memory.dram.frfcfs_refresh import due_refreshes, next_refresh_due, priority_at, try_priority
 from sim.memory.dram.layout import (
     ALIST0,
-    BANK0,
-    BANK_STRIDE,
     B_ACTIVE,
     B_HIT,
     B_OPEN,
+    BANK0,
+    BANK_STRIDE,
     C_ACT,
     C_FAW,
     C_FAW_AT,
@@ -59,13 +59,13 @@ from sim.memory.dram.layout import (
     LIST0,
     LIST_LEN,
     MAX_BANK,
-    PC0,
-    PC_STRIDE,
     P_FAW,
     P_HALF_CLOCK,
     P_LATENCY,
-    P_PCS,
     P_PC_SHIFT,
+    P_PCS,
+    PC0,
+    PC_STRIDE,
     SOON_ACT,
     SOON_COL,
     SOON_PRE,
@@ -253,10 +253,12 @@ def step_frfcfs(S: IntArray, base: int, t: int) -> int:
     S[base + H_LAST] = t
     due_refreshes(S, base, t)
     falling = S[P_HALF_CLOCK] != 0 and t & 1 == 0
-    if not falling and not (S[base + H_ACTIVE] > 0 and _active_column(S, base, t)):
-        if S[base + H_PRIO] == S[base + H_PRIO_END]:
+    refreshing = S[base + H_PRIO] != S[base + H_PRIO_END]
+    if not falling:
+        served = S[base + H_ACTIVE] > 0 and _active_column(S, base, t)
+        if not served and not refreshing:
             _buffer_column(S, base, t)
-    if S[base + H_PRIO] != S[base + H_PRIO_END]:
+    if refreshing:
         try_priority(S, base, t, falling)
     else:
         _buffer_row(S, base, t, falling)

@@ -32,11 +32,11 @@ from sim.memory.dram.layout import (
     G_RETIRED,
     H_FREE,
     H_SEQ,
-    RING,
-    RING0,
     R_DONE,
     R_LEFT,
     R_TAKEN,
+    RING,
+    RING0,
     IntArray,
 )
 

@@ -33,11 +33,11 @@ from sim.memory.dram.layout import (
     H_FIFO_END,
     H_WAKE,
     INF,
-    RING,
-    RING0,
     R_ADMIT,
     R_ARRIVE,
     R_STRIDE,
+    RING,
+    RING0,
     IntArray,
 )
 from sim.memory.dram.policy_bank_queues import step_bank_queues

@@ -260,8 +260,8 @@ _GDDR7 = replace(
     "four 8-bit channels a device; the standard has no tFAW: four tRRD",
     pin_gb_s=28.0,
     channel_bits=8,
-    bank_groups=1,
-    banks_per_group=16,
+    bank_groups=16,  # no groups: the long column distance holds within a bank
+    banks_per_group=1,
     tck_ns=0.5714,
     trcd_ns=17.1,
     trcd_wr_ns=10.9,

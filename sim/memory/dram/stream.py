@@ -106,6 +106,7 @@ def _arrivals(spec: StreamSpec, rng: np.random.Generator) -> IntArray:
     if spec.load <= 0 or spec.peak_gb_s <= 0:
         raise InputError(f"load: found {spec.load}; a timed arrival needs a load and a peak above 0")
     ns_per_byte = 1.0 / (spec.load * spec.peak_gb_s)
+    t: npt.NDArray[np.floating]
     if spec.arrival == "poisson":
         t = np.cumsum(rng.exponential(REQUEST_BYTES * ns_per_byte, size=spec.n_req))
     elif spec.arrival == "even":

@@ -144,6 +144,8 @@ def config_of(row: Row) -> ControllerConfig:
         rrefd=extra.get("nRREFD", default_rrefd),
         ppd=extra.get("nPPD", 2 * clock_ticks if clock_ticks == 2 else 0),
         row_hit_first="no row-hit protection" not in row.text("scheduler"),
+        # DRAMsim3 lets a refresh follow an auto-precharge without counting tRC from the activate.
+        rc_before_refresh=policy != "bank_queues",
         closed_page=row.text("row_policy").startswith("closed"),
         **{field: row.integer(column) for field, column in CONFIG_COLUMNS.items()},
     )

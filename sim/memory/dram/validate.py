@@ -1,7 +1,8 @@
 """Predicted against truth for a file of DRAM simulations: every row, every group, overall.
 
-The overall error is that of the bandwidth; the `metric` dimension of the groups holds every figure. Latency of
-a row whose queue grows without limit (`stable` 0) only reflects the run length and is left out of the errors.
+The overall error is that of the bandwidth; the `metric` dimension of the groups holds every figure. Latency
+of a row whose queue grows without limit (`stable` 0) only reflects the run length: it is left out of the
+errors.
 """
 
 import csv
