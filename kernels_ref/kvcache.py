@@ -17,7 +17,6 @@ from kernels_ref.errors import InputError
 from kernels_ref.page_heap import (
     RESIDENTS,
     PageState,
-    drop,
     evict,
     guard,
     leading,
@@ -26,6 +25,7 @@ from kernels_ref.page_heap import (
     settle,
     spill_over,
 )
+from kernels_ref.page_list import PageList
 from kernels_ref.policies.eviction import EvictionPolicy, LruTailFirst, Pages
 from kernels_ref.request_trace import RequestTrace
 
@@ -133,7 +133,10 @@ def _parents(blocks: BlockIds, ids: Int32, unique: int) -> Int32:
 
 
 class CacheReplay:
-    """One cache: `capacity` pages under `policy`, and `tier` pages behind them (0: none)."""
+    """One cache: `capacity` pages under `policy`, and `tier` pages behind them (0: none).
+
+    Recency policies run on a list, others on a heap of their order function; `by_heap` runs a recency
+    policy by its order function too, which must come to the same."""
 
     def __init__(
         self,
@@ -143,6 +146,7 @@ class CacheReplay:
         *,
         tier: int = 0,
         hints: RetentionHints | None = None,
+        by_heap: bool = False,
     ) -> None:
         if capacity < 1 or tier < 0:
             raise InputError(f"blocks: found {capacity} and tier {tier}; at least 1 and at least 0")
@@ -152,14 +156,21 @@ class CacheReplay:
         self.policy = policy or LruTailFirst()
         self.hints = hints or RetentionHints()
         self.policy.begin(capacity, load.unique)
-        self.store = page_state(load.parent)
-        self.behind = page_state(load.parent) if tier else None
+        self.ring: PageList | None = None
+        self.heap: PageState | None = None
+        if self.policy.newest and not by_heap:
+            self.ring = PageList(load.unique)
+            self.resident = self.ring.resident
+        else:
+            self.heap = page_state(load.parent)
+            self.resident = self.heap.resident
+        self.behind = PageList(load.unique) if tier else None
         self.entered = np.zeros(load.unique, np.int64)
         self.uses = np.zeros(load.unique, np.int64)
         self.stamp = 0
         self.evictions = 0
         self.dropped = 0
-        self._nowhere = np.zeros(load.unique, np.bool_)
+        self._below = self.behind.resident if self.behind else np.zeros(load.unique, np.bool_)
 
     def run(self) -> ReplayCounts:
         blocks = np.zeros(2, np.int64)
@@ -194,41 +205,58 @@ class CacheReplay:
 
     def serve(self, ids: Int32, now_s: float) -> tuple[int, int]:
         """One request: returns its hits in each tier, and leaves its pages resident."""
-        store = self.store
+        first, second = leading(ids, self.resident, self._below)
+        kept = ids[: self.capacity]
+        self.uses[kept] = np.where(self.resident[kept], self.uses[kept], 0) + 1
+        if self.ring is not None:
+            self._serve_by_recency(self.ring, kept)
+        elif self.heap is not None:
+            self._serve_by_order(self.heap, kept, now_s)
+        return int(first), int(second)
+
+    def _serve_by_recency(self, ring: PageList, kept: Int32) -> None:
+        missing = len(kept) - ring.guard(kept)
+        self._bring_up(kept)
+        self._push_down(ring.evict(ring.count + missing - self.capacity))
+        ring.settle(kept[::-1] if self.policy.newest == "root" else kept)
+
+    def _serve_by_order(self, heap: PageState, kept: Int32, now_s: float) -> None:
         late, keys = self.policy.lapsed(now_s)
         if len(late):
-            rekey(late, keys, store)
-        hits = leading(ids, store.resident, self._nowhere if self.behind is None else self.behind.resident)
-        kept = ids[: self.capacity]
-        pages = self._use(kept, now_s)
+            rekey(late, keys, heap)
+        pages = self._pages(kept, now_s)
         keys = self.policy.order(pages)
         segments = self.policy.place(pages)
-        inside = guard(kept, store)
-        self._make_room(int(store.sizes[RESIDENTS]) - inside + len(kept) - self.capacity, kept)
-        store.segment[kept] = 0 if segments is None else segments
-        store.key[kept] = keys
-        store.tie[kept] = pages.stamp
-        settle(kept, self.policy.leaf_only, store)
+        missing = len(kept) - guard(kept, heap)
+        self._bring_up(kept)
+        count = int(heap.sizes[RESIDENTS]) + missing - self.capacity
+        victims = evict(count, self.policy.keep_first, self.policy.leaf_only, heap)
+        if len(victims):
+            self.policy.evicted(victims, heap.key[victims], heap.segment[victims])
+        self._push_down(victims)
+        heap.segment[kept] = 0 if segments is None else segments
+        heap.key[kept] = keys
+        heap.tie[kept] = pages.stamp
+        settle(kept, self.policy.leaf_only, heap)
         if self.policy.most_second is not None:
-            self.stamp = spill_over(self.policy.most_second, self.stamp, store)
-        return int(hits[0]), int(hits[1])
+            self.stamp = spill_over(self.policy.most_second, self.stamp, heap)
 
-    def _use(self, kept: Int32, now_s: float) -> Pages:
+    def _pages(self, kept: Int32, now_s: float) -> Pages:
         count = len(kept)
         depth = np.arange(count)
         stamp = self.stamp + count - depth
         self.stamp += count
-        resident = self.store.resident[kept]
+        resident = self.resident[kept]
         self.entered[kept] = np.where(resident, self.entered[kept], stamp)
-        self.uses[kept] = np.where(resident, self.uses[kept], 0) + 1
         head = depth * self.load.page_tokens < self.hints.head_tokens
+        segment = np.zeros(count, np.int8) if self.heap is None else self.heap.segment[kept]
         return Pages(
             ids=kept,
             stamp=stamp,
             entered=self.entered[kept],
             uses=self.uses[kept],
             resident=resident,
-            segment=np.where(resident, self.store.segment[kept], 0).astype(np.int8),
+            segment=np.where(resident, segment, 0).astype(np.int8),
             depth=depth,
             page_tokens=self.load.page_tokens,
             now_s=now_s,
@@ -236,21 +264,15 @@ class CacheReplay:
             ttl_s=np.where(head, self.hints.ttl_s, np.inf),
         )
 
-    def _make_room(self, count: int, kept: Int32) -> None:
+    def _bring_up(self, kept: Int32) -> None:
+        """The request's pages leave an exclusive second tier, before room is made."""
         if self.behind is not None:
-            drop(kept, False, self.behind)
-        if count <= 0:
-            return
-        victims = evict(count, self.policy.keep_first, self.policy.leaf_only, self.store)
-        self.evictions += len(victims)
-        self.policy.evicted(victims, self.store.key[victims], self.store.segment[victims])
-        if self.behind is not None:
-            self._demote(self.behind, victims)
+            self.behind.drop(kept)
 
-    def _demote(self, behind: PageState, victims: Int32) -> None:
-        """Victims enter in order of eviction: the one that went first is the first to go here too."""
-        guard(victims, behind)
-        stamps = self.evictions - len(victims) + np.arange(len(victims))
-        behind.key[victims] = stamps
-        settle(victims, False, behind)
-        self.dropped += len(evict(int(behind.sizes[RESIDENTS]) - self.tier, 0, False, behind))
+    def _push_down(self, victims: Int32) -> None:
+        """Evicted pages enter the second tier: the one that went first is the first to go there too."""
+        self.evictions += len(victims)
+        if self.behind is not None and len(victims):
+            self.behind.guard(victims)
+            self.behind.settle(victims)
+            self.dropped += len(self.behind.evict(self.behind.count - self.tier))

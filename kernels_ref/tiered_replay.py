@@ -8,11 +8,10 @@ counts.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from kernels_ref.errors import InputError
-from kernels_ref.kvcache import CacheReplay, ReplayCounts, Workload
-from kernels_ref.page_heap import RESIDENTS, Int32, PageState, drop, evict, guard, settle
+from kernels_ref.kvcache import CacheReplay, Int32, ReplayCounts, Workload
+from kernels_ref.page_list import PageList
 from kernels_ref.policies.eviction import EvictionPolicy
 from kernels_ref.policies.tiering import EXCLUSIVE, Admission, AdmitAll, Inclusion, WriteBack, Writing
 
@@ -56,7 +55,6 @@ class TieredReplay(CacheReplay):
             )
         self.traffic = TierTraffic()
         self.seen = np.zeros(load.unique, np.int64)
-        self._clock = 0
 
     def run(self) -> ReplayCounts:
         counts = super().run()
@@ -70,39 +68,29 @@ class TieredReplay(CacheReplay):
         self._write(kept[self.writing.on_use(self.uses[kept])])
         return hits
 
-    def _make_room(self, count: int, kept: Int32) -> None:
-        below = self._below()
+    def _bring_up(self, kept: Int32) -> None:
         if self.inclusion.keeps_copy:
-            self._refresh(kept[below.resident[kept]])
+            self._refresh(kept[self._below[kept]])
         else:
-            drop(kept, False, below)
-        if count <= 0:
-            return
-        victims = evict(count, self.policy.keep_first, self.policy.leaf_only, self.store)
-        self.evictions += len(victims)
-        self.policy.evicted(victims, self.store.key[victims], self.store.segment[victims])
-        self.traffic.clean += int(below.resident[victims].sum())
-        self._write(victims[self.writing.on_evict(self.uses[victims])])
-        self.traffic.lost += int((~below.resident[victims]).sum())
+            self._tier().drop(kept)
 
-    def _below(self) -> PageState:
+    def _push_down(self, victims: Int32) -> None:
+        self.evictions += len(victims)
+        self.traffic.clean += int(self._below[victims].sum())
+        self._write(victims[self.writing.on_evict(self.uses[victims])])
+        self.traffic.lost += int((~self._below[victims]).sum())
+
+    def _tier(self) -> PageList:
         assert self.behind is not None
         return self.behind
 
     def _write(self, ids: Int32) -> None:
         """Write down those of `ids` that are not there and are let in, in this order of recency."""
-        below = self._below()
-        new = ids[~below.resident[ids] & self.admission.admits(self.seen[ids])]
-        if not len(new):
-            return
+        new = ids[~self._below[ids] & self.admission.admits(self.seen[ids])]
         self.traffic.offloaded += len(new)
         self._refresh(new)
-        out = evict(int(below.sizes[RESIDENTS]) - self.tier, 0, False, below)
-        self.traffic.dropped += len(out)
+        self.traffic.dropped += len(self._tier().evict(self._tier().count - self.tier))
 
-    def _refresh(self, ids: npt.NDArray[np.int32]) -> None:
-        below = self._below()
-        guard(ids, below)
-        below.key[ids] = self._clock + np.arange(len(ids))
-        self._clock += len(ids)
-        settle(ids, False, below)
+    def _refresh(self, ids: Int32) -> None:
+        self._tier().guard(ids)
+        self._tier().settle(ids)

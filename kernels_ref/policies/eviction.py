@@ -50,6 +50,9 @@ class EvictionPolicy:
     name = ""
     leaf_only = False
     """Evict only pages that no resident page continues, so that nothing becomes unreachable."""
+    newest = ""
+    """For recency orders, which page of a request is the newest: "root" or "end". They need no keys: a list
+    does."""
 
     def begin(self, capacity: int, unique: int) -> None:
         """Forget everything; the cache holds `capacity` of `unique` pages."""
@@ -75,6 +78,7 @@ class LruTailFirst(EvictionPolicy):
     """Least recently used; the deepest page of a request counts as used first, as vLLM frees."""
 
     name = "lru_tail_first"
+    newest = "root"
 
     def order(self, pages: Pages) -> Float:
         return pages.stamp.astype(np.float64)
@@ -85,6 +89,7 @@ class LruHeadFirst(EvictionPolicy):
     prefix."""
 
     name = "lru_head_first"
+    newest = "end"
 
     def order(self, pages: Pages) -> Float:
         return pages.stamp[::-1].astype(np.float64)
@@ -94,6 +99,7 @@ class LruLeaf(LruTailFirst):
     """Least recently used among the leaves of the prefix tree (SGLang's radix cache)."""
 
     name = "lru_leaf"
+    newest = ""
     leaf_only = True
 
 
@@ -120,6 +126,7 @@ class Slru(LruTailFirst):
     probation."""
 
     name = "slru"
+    newest = ""
 
     def __init__(self, protected_fraction: float = 0.8) -> None:
         self.protected_fraction = protected_fraction
