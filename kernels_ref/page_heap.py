@@ -61,40 +61,41 @@ def page_state(parent: Int32) -> PageState:
 
 
 @numba.njit(cache=True)
-def _before(a: int, b: int, s: PageState) -> bool:
-    return bool(s.key[a] < s.key[b] or (s.key[a] == s.key[b] and s.tie[a] < s.tie[b]))
+def _before(a: int, b: int, key: Float, tie: Int64) -> bool:
+    return bool(key[a] < key[b] or (key[a] == key[b] and tie[a] < tie[b]))
 
 
+# The two sifts get single arrays: a tuple of ten would cost ten reference counts at every call.
 @numba.njit(cache=True)
-def _rise(at: int, page: int, heap: Int32, s: PageState) -> None:
+def _rise(at: int, page: int, heap: Int32, place: Int32, key: Float, tie: Int64) -> None:
     while at > 0:
         above = (at - 1) >> 1
         other = heap[above]
-        if not _before(page, other, s):
+        if not _before(page, other, key, tie):
             break
         heap[at] = other
-        s.place[other] = at
+        place[other] = at
         at = above
     heap[at] = page
-    s.place[page] = at
+    place[page] = at
 
 
 @numba.njit(cache=True)
-def _sink(at: int, page: int, heap: Int32, length: int, s: PageState) -> None:
+def _sink(at: int, page: int, heap: Int32, length: int, place: Int32, key: Float, tie: Int64) -> None:
     while True:
         below = 2 * at + 1
         if below >= length:
             break
-        if below + 1 < length and _before(heap[below + 1], heap[below], s):
+        if below + 1 < length and _before(heap[below + 1], heap[below], key, tie):
             below += 1
         other = heap[below]
-        if not _before(other, page, s):
+        if not _before(other, page, key, tie):
             break
         heap[at] = other
-        s.place[other] = at
+        place[other] = at
         at = below
     heap[at] = page
-    s.place[page] = at
+    place[page] = at
 
 
 @numba.njit(cache=True)
@@ -102,7 +103,7 @@ def _push(page: int, s: PageState) -> None:
     segment = s.segment[page]
     at = s.sizes[segment]
     s.sizes[segment] = at + 1
-    _rise(at, page, s.heaps[segment], s)
+    _rise(at, page, s.heaps[segment], s.place, s.key, s.tie)
 
 
 @numba.njit(cache=True)
@@ -119,10 +120,10 @@ def _pull(page: int, s: PageState) -> None:
     last = heap[length]
     if last == page:
         return
-    if at > 0 and _before(last, heap[(at - 1) >> 1], s):
-        _rise(at, last, heap, s)
+    if at > 0 and _before(last, heap[(at - 1) >> 1], s.key, s.tie):
+        _rise(at, last, heap, s.place, s.key, s.tie)
     else:
-        _sink(at, last, heap, length, s)
+        _sink(at, last, heap, length, s.place, s.key, s.tie)
 
 
 @numba.njit(cache=True)
