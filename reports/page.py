@@ -10,6 +10,7 @@ from reports.conclusion import Conclusion
 from reports.study import Study
 from reports.units import counted, percent
 from reports.verdict import Verdict
+from sim.result import Result
 
 
 @dataclass(frozen=True)
@@ -110,11 +111,17 @@ def _trust(study: Study, found: Conclusion) -> str:
     return text
 
 
+def _run_command(result: Result) -> str:
+    """The command of a single run, as far as its result tells: overrides are in the assumptions."""
+    names = f"{result.workload['name']} --hw {result.hardware['name']}"
+    return f"pagewalk run {names} --fidelity {result.fidelity} --seed {result.seed} --out FOLDER"
+
+
 def _reproduce(study: Study) -> str:
     facts = study.facts
     first = study.first
     lines = [
-        str(facts.get("command") or "pagewalk run ..."),
+        str(facts.get("command") or _run_command(first)),
         f"pagewalk report {facts.get('folder') or 'FOLDER'}",
     ]
     rows = [

@@ -1,6 +1,7 @@
 """`pagewalk sweep`: every point of a sweep file, on this machine or on a cluster; resumes by default."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path |
     plan = plan_of(loaded.spec)
     points = expand(plan, load_hardware, load_workload, engine())
     name = loaded.spec.name or sweep_file.stem
-    folder = out or Path("out") / name
+    folder = out or Path("out") / re.sub(r"[^\w.-]+", "_", name).lstrip(".")
     facts = facts_of(sys.argv[1:], folder, points)
     facts |= goals_of(loaded.spec)
     request = Request(folder, jobs or min(cores(), len(points)), scheduler, restart)
