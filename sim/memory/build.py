@@ -5,8 +5,8 @@ import numpy as np
 from sim.config.hardware import Hardware
 from sim.memory import events, layout, tags
 from sim.memory.fetches import FetchTable
-from sim.memory.hbm_train import (
-    B_ROW,
+from sim.memory.hbm_train import B_ROW
+from sim.memory.layout import (
     C_FAW,
     C_LAST_ACT,
     C_LAST_GROUP,
@@ -15,8 +15,8 @@ from sim.memory.hbm_train import (
     C_REFRESH_BANK,
     C_WAKE,
     C_WRITE_HEAD,
+    Memory,
 )
-from sim.memory.layout import Memory
 from sim.memory.params import BANK_COLS, REFRESH_CODE, Param, build
 
 FIRST_POOL = 4096

@@ -8,23 +8,38 @@ run was cut into windows.
 
 from sim.memory.jit import compiled
 from sim.memory.layout import (
+    ARRIVE,
     AT_CHUNKS,
     AT_GROUPS,
     AT_HEADS,
+    C_NEXT,
+    C_READ_HEAD,
     CHUNK_COLS,
+    ENTRY,
     EV_NEXT,
     EV_TIME,
+    FILL,
     HEAP_SLOT,
     Q_COUNT,
     Q_CURSOR,
     Q_HEAP,
+    S_STALL_HEAD,
+    SLICE,
+    STAGE,
     TIE,
+    WAKE,
     Memory,
 )
+from sim.memory.params import Param
+from sim.memory.prefetch import prefetch
 
-SHIFT = 7
-"""A bucket is 128 ps long."""
-BUCKETS = 1 << 14
+WAYS = int(Param.WAYS)
+
+NEAR_AHEAD, FAR_AHEAD = 5, 12
+"""Buckets between asking for a row and using it."""
+SHIFT = 6
+"""A bucket is 64 ps long."""
+BUCKETS = 1 << 15
 GROUP_SHIFT = 6
 """Buckets whose occupancy is summed, so that idle stretches are skipped 64 buckets at a time."""
 SPAN = (BUCKETS - 1) << SHIFT
@@ -161,6 +176,37 @@ def next_time(m: Memory) -> int:
 
 
 @compiled
+def look_ahead(m: Memory, at: int) -> None:
+    """Ask for the rows of coming events, and, nearer, for what these rows point to."""
+    node = m[m[AT_HEADS] + ((at + FAR_AHEAD) & (BUCKETS - 1))]
+    if node >= 0:
+        prefetch(m, node)
+        prefetch(m, node + 8)
+    node = m[m[AT_HEADS] + ((at + NEAR_AHEAD) & (BUCKETS - 1))]
+    while node >= 0:
+        stage = m[node + STAGE]
+        if stage == WAKE:
+            prefetch(m, m[node + C_NEXT])
+            prefetch(m, m[node + C_NEXT] + 16)
+            prefetch(m, m[node + C_READ_HEAD])
+            prefetch(m, m[node + C_READ_HEAD] + 16)
+        elif stage == ARRIVE:
+            entry = m[node + ENTRY]
+            prefetch(m, entry)
+            prefetch(m, entry + 8)
+            prefetch(m, entry + m[WAYS])
+            prefetch(m, entry + m[WAYS] + 8)
+        elif stage == FILL:
+            prefetch(m, m[node + ENTRY] + m[WAYS])
+            prefetch(m, m[node + ENTRY] + 2 * m[WAYS])
+            prefetch(m, m[m[node + SLICE] + S_STALL_HEAD])
+        prefetch(m, node + 24)
+        node = m[node + EV_NEXT]
+        if node >= 0:
+            prefetch(m, node + 8)
+
+
+@compiled
 def pop(m: Memory, horizon: int) -> int:
     """The next row with a time before `horizon`, -1 when there is none."""
     while True:
@@ -175,6 +221,8 @@ def pop(m: Memory, horizon: int) -> int:
         if m[node + EV_TIME] >= horizon:
             m[Q_CURSOR] = max(m[Q_CURSOR], min(at, horizon >> SHIFT))
             return -1
+        for passed in range(max(m[Q_CURSOR] + 1, at - 3), at + 1):
+            look_ahead(m, passed)
         m[Q_CURSOR] = at
         bucket = at & (BUCKETS - 1)
         m[m[AT_HEADS] + bucket] = m[node + EV_NEXT]

@@ -17,45 +17,40 @@ from sim.memory.layout import (
     AVAIL,
     BANK,
     BURSTS,
+    C_DRAIN,
+    C_FAW,
+    C_FAW_POS,
+    C_LAST_ACT,
+    C_LAST_DIR,
+    C_LAST_GROUP,
+    C_NEXT,
+    C_READ_AT,
+    C_READ_HEAD,
+    C_READS,
+    C_REFRESH,
+    C_REFRESH_BANK,
+    C_WAKE,
+    C_WRITE_ACC,
+    C_WRITE_AT,
+    C_WRITE_HEAD,
+    C_WRITES,
     CHAN,
     FILL,
     HBM_DONE,
     HBMQ,
     LINK,
     ROW,
-    ROWMISS,
     STAGE,
     WRITE,
     Memory,
 )
 from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 
-# Header of a channel's row of state, behind the event's columns.
-(
-    C_READ_AT,
-    C_WRITE_AT,
-    C_LAST_ACT,
-    C_LAST_GROUP,
-    C_DRAIN,
-    C_READS,
-    C_READ_ACC,
-    C_READ_HEAD,
-    C_READ_TAIL,
-    C_WRITES,
-    C_WRITE_ACC,
-    C_WRITE_HEAD,
-    C_WRITE_TAIL,
-    C_REFRESH,
-    C_REFRESH_BANK,
-    C_WAKE,
-    C_LAST_DIR,
-    C_FAW_POS,
-    C_FAW,
-) = range(4, 23)
 # State of a bank: open row, when a column command may follow, when the next ACT and PRE may.
 B_ROW, B_COLUMN, B_ACT, B_PRE = range(4)
-# A train that the scheduler sees: its request, bank and row; when its row is (or will be) open, -1 while it is not.
-E_NODE, E_BANK, E_ROW, E_READY = range(4)
+# A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is not; the cell
+# that says when its bank group is free; its bank as a bit.
+E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_BIT = range(6)
 
 OFF_GROUP, OFF_BANK = int(Param.OFF_GROUP), int(Param.OFF_BANK)
 OFF_READS, OFF_WRITES = int(Param.OFF_READS), int(Param.OFF_WRITES)
@@ -110,10 +105,10 @@ def run(m: Memory, c: int, now: int) -> None:
             break
         base = c + m[OFF_WRITES if writing else OFF_READS]
         end = base + m[counter] * ENTRY_COLS
-        activate(m, c, now, base, end, writing)
-        best, start = pick(m, c, base, end, writing)
+        best, start = pick(m, c, now, base, end, writing)
         if start > now:
             wake = start
+            m[c + C_NEXT] = m[best + E_NODE]
             break
         serve(m, c, best, now, writing)
         leave(m, counter, best, end)
@@ -168,6 +163,8 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
         m[entry + E_BANK] = bank
         m[entry + E_ROW] = m[node + ROW]
         m[entry + E_READY] = m[at + B_COLUMN] if m[at + B_ROW] == m[node + ROW] else -1
+        m[entry + E_GROUP] = c + m[OFF_GROUP] + bank % m[BANK_GROUPS]
+        m[entry + E_BIT] = 1 << bank
 
 
 @compiled
@@ -183,18 +180,42 @@ def direction(m: Memory, c: int) -> int:
 
 
 @compiled
-def activate(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> None:
-    """Open rows for waiting trains, oldest first, in banks whose open row nobody waits for."""
+def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
+    """Open rows ahead; entry and start of the train that can start first, the oldest on ties."""
+    bus = m[c + (C_WRITE_AT if writing else C_READ_AT)]
+    best = -1
+    best_start = 0
     held = 0
+    closed = 0
     for entry in range(base, end, ENTRY_COLS):
-        if m[entry + E_READY] >= 0:
-            held |= 1 << m[entry + E_BANK]
+        ready = m[entry + E_READY]
+        if ready < 0:
+            closed |= m[entry + E_BIT]
+            continue
+        held |= m[entry + E_BIT]
+        start = max(max(bus, ready), m[m[entry + E_GROUP]])
+        if best < 0 or start < best_start:
+            best = entry
+            best_start = start
+    if closed & ~held:
+        activate(m, c, now, base, end, held, writing)
+        for entry in range(base, end, ENTRY_COLS):
+            ready = m[entry + E_READY]
+            start = max(max(bus, ready), m[m[entry + E_GROUP]])
+            if ready >= 0 and (best < 0 or start < best_start or (start == best_start and entry < best)):
+                best = entry
+                best_start = start
+    return best, best_start
+
+
+@compiled
+def activate(m: Memory, c: int, now: int, base: int, end: int, held: int, writing: int) -> None:
+    """Open rows for waiting trains, oldest first, in banks whose open row nobody waits for."""
     for entry in range(base, end, ENTRY_COLS):
-        bank = m[entry + E_BANK]
-        if m[entry + E_READY] < 0 and not (held >> bank) & 1:
-            held |= 1 << bank
-            open_row(m, c, bank, m[entry + E_ROW], now, writing)
-            m[m[entry + E_NODE] + ROWMISS] = 1
+        if m[entry + E_READY] < 0 and not held & m[entry + E_BIT]:
+            held |= m[entry + E_BIT]
+            open_row(m, c, m[entry + E_BANK], m[entry + E_ROW], now, writing)
+            m[m[entry + E_NODE] + HBMQ] = -(m[RCD_WR] if writing else m[RCD])
 
 
 @compiled
@@ -234,24 +255,6 @@ def mark(m: Memory, c: int, bank: int, row: int, ready: int) -> None:
 
 
 @compiled
-def pick(m: Memory, c: int, base: int, end: int, writing: int) -> tuple[int, int]:
-    """Entry and start of the train whose column commands can start first, the oldest on ties."""
-    bus = m[c + (C_WRITE_AT if writing else C_READ_AT)]
-    best = -1
-    best_start = 0
-    for entry in range(base, end, ENTRY_COLS):
-        ready = m[entry + E_READY]
-        if ready < 0:
-            continue
-        start = max(bus, ready)
-        start = max(start, m[c + m[OFF_GROUP] + m[entry + E_BANK] % m[BANK_GROUPS]])
-        if best < 0 or start < best_start:
-            best = entry
-            best_start = start
-    return best, best_start
-
-
-@compiled
 def serve(m: Memory, c: int, entry: int, now: int, writing: int) -> None:
     """Send the column commands of one train from `now` on and set its fill."""
     node = m[entry + E_NODE]
@@ -279,19 +282,18 @@ def serve(m: Memory, c: int, entry: int, now: int, writing: int) -> None:
     if m[c + C_LAST_DIR] != writing:
         m[c + C_LAST_DIR] = writing
         m[N_TURNS] += 1
-    finish(m, node, now, end, writing, span)
+    finish(m, node, end, writing, span)
     m[N_BUSY] += n * m[BURST]
     m[N_TRAINS] += 1
 
 
 @compiled
-def finish(m: Memory, node: int, start: int, end: int, writing: int, span: int) -> None:
+def finish(m: Memory, node: int, end: int, writing: int, span: int) -> None:
+    """Note the queueing (what exceeds an uncontended access; HBMQ held minus the row's opening) and set the fill."""
     alone = (m[CWL] if writing else m[CL]) + span + m[BURST]
-    if m[node + ROWMISS]:
-        alone += m[RCD_WR] if writing else m[RCD]
-    else:
+    if m[node + HBMQ] == 0:
         m[N_ROW_HITS] += 1
-    m[node + HBMQ] = end - m[node + AVAIL] - alone
+    m[node + HBMQ] += end - m[node + AVAIL] - alone
     m[node + HBM_DONE] = end
     m[node + STAGE] = FILL
     events.push(m, node, end + m[CTRL_OUT])

@@ -17,13 +17,16 @@ from numba import njit
 P = ParamSpec("P")
 R = TypeVar("R")
 
+NOT_COMPILED = ("addresses", "build", "plane")
+
 
 @cache
 def source_digest() -> str:
-    """Digest of every source of this folder."""
+    """Digest of every source of this folder that compiled code can depend on."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
+        if path.stem not in NOT_COMPILED:
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -10,6 +10,7 @@ from sim.memory.layout import (
     AT_FETCHES,
     AT_PORTS,
     AT_SLICES,
+    C_WAKE,
     EV_TIME,
     FETCH_COLS,
     FILL,
@@ -67,7 +68,7 @@ def dispatch(m: Memory, node: int, now: int) -> None:
     if stage == ARRIVE:
         l2.arrive(m, node, now)
     elif stage == WAKE:
-        m[node + hbm_train.C_WAKE] = -1
+        m[node + C_WAKE] = -1
         hbm_train.run(m, node, now)
     elif stage == FILL:
         l2.filled(m, node, now)

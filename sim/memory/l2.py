@@ -19,7 +19,6 @@ from sim.memory.layout import (
     ENTRY,
     HBM_DONE,
     HBMQ,
-    L2_ARRIVE,
     L2_DONE,
     L2Q,
     LINK,
@@ -61,7 +60,6 @@ def arrive(m: Memory, node: int, now: int) -> None:
     service = (m[node + BYTES] * m[SLICE_Q16]) >> 16
     m[at + S_FREE] = start + service
     m[N_BUSY] += service
-    m[node + L2_ARRIVE] = now
     m[node + L2Q] = start - now
     m[node + L2_DONE] = start + m[L2_LATENCY]
     m[node + WANT] = tags.wanted(m, m[node + ADDR], m[node + BYTES])
@@ -84,8 +82,11 @@ def lines(m: Memory, mask: int) -> int:
 
 @compiled
 def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
-    """Serve a request from the tags, or say that it must wait for MSHRs (`first`: none waits before it)."""
-    row = tags.row_of(m, at, m[node + ADDR])
+    """Serve a request from the tags, or say that it must wait for MSHRs (`first`: none waits before it).
+
+    Until it is served, ENTRY is the row of its set; from then on its tag cell.
+    """
+    row = m[node + ENTRY]
     cell = tags.find(m, row, m[node + ADDR] >> m[GRANULE_SHIFT])
     miss = m[node + WANT]
     dirty = 0
@@ -97,11 +98,11 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
         cell = tags.victim(m, at, row)
         if cell >= 0:
             dirty = (m[cell + m[WAYS]] >> tags.DIRTY_SHIFT) & tags.SECTORS
-    need = lines(m, dirty)
-    if not m[node + WRITE]:
+    need = lines(m, dirty) if dirty else 0
+    if miss and not m[node + WRITE]:
         need += lines(m, miss)
     used = m[at + S_INFLIGHT]
-    if need and (not first or (used > 0 and used + need > m[MSHRS])):
+    if need > 0 and (not first or (used > 0 and used + need > m[MSHRS])):
         return False
     if dirty:
         push_out(m, at, cell, dirty, now)

@@ -15,7 +15,8 @@ Memory = NDArray[np.int64]
 WAKE, ARRIVE, OUT, FILL, RETURN = range(5)
 
 # Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
-# Row of a request (a chunk of a run, or a granule written back) on its way.
+# Row of a request (a chunk of a run, or a granule written back) on its way; one cache line each for what slices,
+# slices, channels and ports use.
 (
     EV_TIME,
     EV_NEXT,
@@ -25,23 +26,22 @@ WAKE, ARRIVE, OUT, FILL, RETURN = range(5)
     SLICE,
     ENTRY,
     WANT,
-    OWN,
     ADDR,
     BYTES,
+    WRITE,
+    SM,
+    OWN,
+    MSHR,
+    L2_DONE,
+    L2Q,
     CHAN,
     BANK,
     ROW,
     BURSTS,
-    WRITE,
-    SM,
     AVAIL,
-    MSHR,
-    ROWMISS,
     HBMQ,
     HBM_DONE,
-    L2_DONE,
-    L2Q,
-    L2_ARRIVE,
+    HEAP_SLOT,
     FETCH,
     ELIGIBLE,
     INFLIGHT,
@@ -50,9 +50,8 @@ WAKE, ARRIVE, OUT, FILL, RETURN = range(5)
     TLBW,
     PAGE,
     CREDIT_AT,
-    HEAP_SLOT,
-) = range(34)
-CHUNK_COLS = 40
+) = range(32)
+CHUNK_COLS = 32
 
 # Columns of an SM's port.
 (
@@ -94,6 +93,29 @@ PORT_COLS = P_RING + 2 * RING
 ) = range(10)
 SLICE_COLS = 10
 
+# Header of a channel's row, behind the event's columns. C_NEXT: the request that it will probably serve next.
+(
+    C_READ_AT,
+    C_WRITE_AT,
+    C_LAST_ACT,
+    C_LAST_GROUP,
+    C_NEXT,
+    C_DRAIN,
+    C_READS,
+    C_READ_ACC,
+    C_READ_HEAD,
+    C_READ_TAIL,
+    C_WRITES,
+    C_WRITE_ACC,
+    C_WRITE_HEAD,
+    C_WRITE_TAIL,
+    C_REFRESH,
+    C_REFRESH_BANK,
+    C_WAKE,
+    C_LAST_DIR,
+    C_FAW_POS,
+    C_FAW,
+) = range(4, 24)
 # Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: its time stamps.
 (
     F_SUBMIT,

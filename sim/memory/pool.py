@@ -11,7 +11,6 @@ from sim.memory.layout import (
     PAGE,
     Q_FREE_COUNT,
     Q_FREE_HEAD,
-    ROWMISS,
     TLBW,
     Memory,
 )
@@ -26,7 +25,6 @@ def take(m: Memory) -> int:
     m[node + LINK] = -1
     m[node + FETCH] = -1
     m[node + MSHR] = 0
-    m[node + ROWMISS] = 0
     m[node + TLBW] = 0
     m[node + NOCQ] = 0
     m[node + L2Q] = 0

@@ -5,7 +5,7 @@ issues until the cap stops it. Credits carry the instant at which they came back
 result does not depend on when, in the course of the run, the port was looked at.
 """
 
-from sim.memory import events, noc, pool
+from sim.memory import events, noc, pool, tags
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
 from sim.memory.layout import (
@@ -14,6 +14,7 @@ from sim.memory.layout import (
     BYTES,
     CREDIT_AT,
     ELIGIBLE,
+    ENTRY,
     F_BLOCKED,
     F_CLASS,
     F_ISSUED,
@@ -176,6 +177,7 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     m[node + BYTES] = moved
     m[node + WRITE] = m[f + F_KIND]
     m[node + SLICE] = at
+    m[node + ENTRY] = tags.row_of(m, at, low)
     m[node + ELIGIBLE] = ready
     m[node + ISSUE] = start
     m[node + INFLIGHT] = m[sm + P_BLOCK_TOTAL] - m[f + F_BLOCKED]

@@ -21,7 +21,6 @@ from sim.memory.layout import (
     HBMQ,
     INFLIGHT,
     ISSUE,
-    L2_ARRIVE,
     L2_DONE,
     L2Q,
     NOCQ,
@@ -42,6 +41,7 @@ from sim.memory.params import Param
 from sim.memory.stamps import Stamp
 
 NEAR, FAR, LINK_Q16 = int(Param.NEAR), int(Param.FAR), int(Param.LINK_Q16)
+L2_LATENCY = int(Param.L2_LATENCY)
 X_SUBMIT, X_ELIGIBLE, X_INFLIGHT = int(Stamp.SUBMIT), int(Stamp.ELIGIBLE), int(Stamp.INFLIGHT_WAIT)
 X_ISSUE, X_TLB = int(Stamp.ISSUE), int(Stamp.TLB_WAIT)
 X_L2_ARRIVE, X_L2_DONE, X_L2Q = int(Stamp.L2_ARRIVE), int(Stamp.L2_DONE), int(Stamp.L2_QUEUE)
@@ -103,7 +103,7 @@ def stamp(m: Memory, node: int, f: int, x: int, done: int) -> None:
     m[x + X_INFLIGHT] = m[node + INFLIGHT]
     m[x + X_ISSUE] = m[node + ISSUE]
     m[x + X_TLB] = m[node + TLBW]
-    m[x + X_L2_ARRIVE] = m[node + L2_ARRIVE]
+    m[x + X_L2_ARRIVE] = m[node + L2_DONE] - m[L2_LATENCY] - m[node + L2Q]
     m[x + X_L2_DONE] = m[node + L2_DONE]
     m[x + X_HBM_ENQ] = m[node + AVAIL]
     m[x + X_HBM_START] = m[node + AVAIL] + m[node + HBMQ]

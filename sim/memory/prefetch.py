@@ -1,0 +1,33 @@
+"""A hint to the processor: load a cell's cache line before it is needed.
+
+The plane's state is some ten megabytes, visited in the order of simulated time, so most first touches of a row miss the
+near caches; asking for the rows of the next events while this one is processed hides that.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import config, types
+from numba.extending import intrinsic
+
+from sim.memory.layout import Memory
+
+
+def _hint(typing_context: Any, array: Any, index: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        cell = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        flag = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [cell.type, flag, flag, flag])
+        function = builder.module.declare_intrinsic("llvm.prefetch", (cell.type,), kind)
+        builder.call(function, [cell, flag(0), flag(3), flag(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), codegen
+
+
+def _nothing(m: Memory, cell: int) -> None:
+    """Uncompiled code needs no hint."""
+
+
+prefetch = _nothing if config.DISABLE_JIT else intrinsic(_hint)
