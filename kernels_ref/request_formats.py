@@ -8,6 +8,7 @@ GeneratedTokens`), BurstGPT 1 to 3, Vidur. JSON: a measured serving run (`reques
 
 import csv
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TextIO
@@ -16,6 +17,9 @@ import numpy as np
 
 from kernels_ref.servegen import synthesise
 from kernels_ref.trace_problems import TraceProblems
+
+MOST_TOKENS = 10**9
+"""No sequence is longer; a larger number is a column read by mistake."""
 
 
 @dataclass
@@ -83,16 +87,16 @@ def _integer(record: dict[str, Any], names: tuple[str, ...], number: int, proble
     for name in names:
         if name in record:
             value = record[name]
-            if type(value) is int:
+            if type(value) is int and value <= MOST_TOKENS:
                 return value
-            problems.add(number, name, repr(value), "an integer number of tokens")
+            problems.add(number, name, repr(value), f"an integer number of tokens, at most {MOST_TOKENS}")
             return 1
     problems.add(number, names[0], "nothing", "a number of tokens is needed")
     return 1
 
 
 def _seconds(value: Any, number: int, problems: TraceProblems, per_second: float) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf:
         return value / per_second
     problems.add(number, "timestamp", repr(value), "a number, at least 0")
     return 0.0
@@ -155,11 +159,11 @@ def read_csv(lines: TextIO, problems: TraceProblems) -> Columns:
 def _cell(row: dict[str, str], name: str, number: int, problems: TraceProblems) -> int:
     try:
         value = float(row[name])
-        if value == int(value):
+        if value == int(value) and value <= MOST_TOKENS:
             return int(value)
     except (TypeError, ValueError, OverflowError):
         pass
-    problems.add(number, name, repr(row[name]), "a whole number of tokens")
+    problems.add(number, name, repr(row[name]), f"a whole number of tokens, at most {MOST_TOKENS}")
     return 1
 
 

@@ -1,5 +1,6 @@
 """Text of a trace file, plain or gzip, with damage named as such."""
 
+import csv
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -27,5 +28,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
         raise InputError(f"{path}: truncated: the gzip stream ends early") from None
     except zlib.error as error:
         raise InputError(f"{path}: damaged gzip stream: {error}") from None
+    except csv.Error as error:
+        raise InputError(f"{path}: not a CSV table: {error}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file in UTF-8") from None

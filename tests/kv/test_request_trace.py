@@ -153,6 +153,10 @@ def test_damaged_truncated_missing_and_foreign_files_are_named_as_such(tmp_path:
         "empty.jsonl": (b"", "no requests"),
         "foreign.csv": (b"a,b\n1,2\n", "columns: found a, b"),
         "other.json": (b"{}", "a measured run"),
+        "huge.csv": (b"input_length,output_length\n1e300,1\n", "huge.csv:2: input_length: found '1e300'"),
+        "late.jsonl": (b'{"timestamp":Infinity,"input_length":1,"output_length":1}', "timestamp: found inf"),
+        "wide.csv": (b"input_length,output_length\n" + b"1" * 200_000, "not a CSV table"),
+        "bytes.csv": (b"\xff\xfe\x00", "not a text file in UTF-8"),
     }
     for name, (content, message) in cases.items():
         (tmp_path / name).write_bytes(content)

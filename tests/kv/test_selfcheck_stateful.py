@@ -173,7 +173,7 @@ class PartialManager(Manager):
 
 
 STEPS = settings(
-    max_examples=105, stateful_step_count=45, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=120, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestFullAttention = Manager.TestCase
 TestFullAttention.settings = STEPS
