@@ -10,10 +10,31 @@ from kernels_ref.errors import InputError
 from kernels_ref.kvcache import CacheReplay, Workload
 from kernels_ref.policies.eviction import POLICIES
 from kernels_ref.policies.optimum import infinite_hits, most_hits
+from kernels_ref.policies.tiering import ADMISSION, INCLUSION, WRITING
+from kernels_ref.tiered_replay import TieredReplay
 
 ALIASES = {"lru": "lru_tail_first", "fifo": "fifo_tail_first", "two_q": "2q", "belady": "optimum"}
 OPTIMUM = "optimum"
 INFINITE = "infinite"
+
+
+@dataclass(frozen=True, slots=True)
+class TierRules:
+    """Switches of the second tier, by name."""
+
+    inclusion: str = "exclusive"
+    writing: str = "back"
+    admission: str = "all"
+
+    def check(self) -> None:
+        """Raises InputError for an unknown name or a combination that contradicts itself."""
+        for key, found, known in (
+            ("inclusion", self.inclusion, INCLUSION),
+            ("write", self.writing, WRITING),
+            ("admission", self.admission, ADMISSION),
+        ):
+            if found not in known:
+                raise InputError(f"{key}: found {found}; allowed: {', '.join(known)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +52,8 @@ class CurvePoint:
     tier_hit_blocks: int | None
     tier_hit_tokens: int | None
     evictions: int | None
+    offloaded_blocks: int | None
+    """Blocks written to the second tier; hits in it are the blocks read back."""
 
     @property
     def block_hit_rate(self) -> float:
@@ -52,23 +75,41 @@ def policy_names(names: list[str]) -> list[str]:
 
 
 def hit_curves(
-    load: Workload, capacities: list[int], policies: list[str], tiers: list[int]
+    load: Workload,
+    capacities: list[int],
+    policies: list[str],
+    tiers: list[int],
+    rules: TierRules | None = None,
 ) -> Iterator[CurvePoint]:
     """Points as they are done: each policy at each capacity and tier size, the optimum at each total size,
     and the infinite cache. Raises InputError for a capacity below 1."""
     if not capacities or min(capacities) < 1 or min(tiers, default=0) < 0:
         raise InputError("blocks: capacities are at least 1, tiers at least 0")
+    rules = rules or TierRules()
+    rules.check()
     for policy in (name for name in policies if name != OPTIMUM):
         for blocks in capacities:
             for tier in tiers or [0]:
-                yield _replayed(load, policy, blocks, tier)
+                yield _replayed(load, policy, blocks, tier, rules)
     for total in sorted({blocks + tier for blocks in capacities for tier in (tiers or [0])}):
         yield _bound(load, OPTIMUM, total)
     yield _bound(load, INFINITE, load.unique)
 
 
-def _replayed(load: Workload, policy: str, blocks: int, tier: int) -> CurvePoint:
-    counts = CacheReplay(load, blocks, POLICIES[policy](), tier=tier).run()
+def _replayed(load: Workload, policy: str, blocks: int, tier: int, rules: TierRules) -> CurvePoint:
+    if tier:
+        replay = TieredReplay(
+            load,
+            blocks,
+            tier,
+            POLICIES[policy](),
+            inclusion=INCLUSION[rules.inclusion],
+            writing=WRITING[rules.writing](),
+            admission=ADMISSION[rules.admission](),
+        )
+        counts, offloaded = replay.run(), replay.traffic.offloaded
+    else:
+        counts, offloaded = CacheReplay(load, blocks, POLICIES[policy]()).run(), None
     return CurvePoint(
         policy=policy,
         blocks=blocks,
@@ -80,6 +121,7 @@ def _replayed(load: Workload, policy: str, blocks: int, tier: int) -> CurvePoint
         tier_hit_blocks=counts.l2_hit_blocks if tier else None,
         tier_hit_tokens=counts.l2_hit_tokens if tier else None,
         evictions=counts.evictions,
+        offloaded_blocks=offloaded,
     )
 
 
@@ -99,4 +141,5 @@ def _bound(load: Workload, name: str, blocks: int) -> CurvePoint:
         tier_hit_blocks=None,
         tier_hit_tokens=None,
         evictions=None,
+        offloaded_blocks=None,
     )

@@ -46,7 +46,24 @@ def integers(ctx: click.Context, param: click.Parameter, value: str) -> list[int
     default="0",
     callback=integers,
     metavar="N[,N...]",
-    help="Sizes of an exclusive second tier, in blocks; 0 is none.",
+    help="Sizes of a second tier, in blocks; 0 is none.",
+)
+@click.option(
+    "--inclusion",
+    default="exclusive",
+    show_default=True,
+    metavar="I",
+    help="Of the tier: exclusive, inclusive.",
+)
+@click.option(
+    "--write", default="back", show_default=True, metavar="W", help="Into the tier: back, through, selective."
+)
+@click.option(
+    "--admission",
+    default="all",
+    show_default=True,
+    metavar="A",
+    help="To the tier: all, frequent (used twice).",
 )
 @click.option(
     "--block-tokens",
@@ -63,6 +80,9 @@ def kv(
     blocks: list[int],
     policies: str,
     tiers: list[int],
+    inclusion: str,
+    write: str,
+    admission: str,
     block_tokens: int | None,
     as_json: bool,
     out: Path | None,
@@ -72,14 +92,14 @@ def kv(
     Requests run one after the other in file order. The optimum bounds the hit blocks of every policy that
     has the same number of blocks in all (both tiers together). Needs a trace that records prefix ids.
     """
-    from kernels_ref.hit_curves import hit_curves, policy_names
+    from kernels_ref.hit_curves import TierRules, hit_curves, policy_names
     from kernels_ref.kvcache import prepare
     from kernels_ref.request_trace import read_requests
 
     names = policy_names(policies.split(","))
     requests = read_requests(trace)
     load = prepare(requests, block_tokens)
-    points = list(hit_curves(load, blocks, names, tiers))
+    points = list(hit_curves(load, blocks, names, tiers, TierRules(inclusion, write, admission)))
     document = _document(requests.name, load, points)
     if out is not None:
         _write(out, document, points)
@@ -127,14 +147,14 @@ def _print_table(name: str, load: "Workload", points: "list[CurvePoint]") -> Non
     )
     click.echo(
         f"{'policy':<16} {'blocks':>9} {'tier':>9} {'tokens hit':>11} {'blocks hit':>11} {'by the tier':>11} "
-        f"{'hit blocks':>11} {'evictions':>10}"
+        f"{'hit blocks':>11} {'evictions':>10} {'offloaded':>10}"
     )
     for point in points:
         in_tier = point.tier_hit_blocks
         tier_rate = "-" if in_tier is None else f"{in_tier / point.asked_blocks:.2%}"
-        evictions = "-" if point.evictions is None else str(point.evictions)
+        evictions, offloaded = ("-" if n is None else n for n in (point.evictions, point.offloaded_blocks))
         click.echo(
             f"{point.policy:<16} {point.blocks:>9} {point.tier or '-':>9} {point.token_hit_rate:>11.2%} "
             f"{point.block_hit_rate:>11.2%} {tier_rate:>11} {point.hit_blocks + (in_tier or 0):>11} "
-            f"{evictions:>10}"
+            f"{evictions:>10} {offloaded:>10}"
         )

@@ -54,6 +54,15 @@ def test_the_table_and_the_plots_are_written_the_same_each_time(trace: Path, tmp
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_the_switches_of_the_tier_change_its_hits_and_its_writes(trace: Path) -> None:
+    switches = ["--inclusion", "inclusive", "--write", "through", "--json"]
+    rows = json.loads(call(kv, trace, "--blocks", "3", "--tier", "2", *switches).stdout)["rows"]
+    # Each of 8 uses of 5 blocks goes through; of blocks 2 and 3 nothing is left below when they are asked
+    # for again.
+    assert rows[0]["offloaded_blocks"] >= 5
+    assert rows[0]["tier_hit_blocks"] == 0
+
+
 def test_a_smaller_page_is_asked_for_by_its_tokens(trace: Path) -> None:
     document = json.loads(call(kv, trace, "--blocks", "20", "--block-tokens", "4", "--json").stdout)
     # 40 tokens are 10 pages of 4, 20 are 5; the third prompt hits all its ten.
@@ -66,6 +75,11 @@ def test_a_smaller_page_is_asked_for_by_its_tokens(trace: Path) -> None:
         (["--blocks", "4", "--block-tokens", "5"], "block_tokens: found 5; the trace has 16-token blocks"),
         (["--blocks", "4", "--policy", "clock"], "policy: found clock; allowed: lru_tail_first"),
         (["--blocks", "0"], "capacities are at least 1"),
+        (["--blocks", "4", "--inclusion", "both"], "inclusion: found both; allowed: exclusive, inclusive"),
+        (
+            ["--blocks", "4", "--tier", "2", "--write", "through"],
+            "write policy: found through with exclusive tiers",
+        ),
     ],
 )
 def test_bad_requests_are_named(trace: Path, arguments: list[str], message: str) -> None:
