@@ -38,7 +38,7 @@ _MAP3 = "of5.pc1.ch1.bg2.co5.ba2.si1.ro12"
 
 CASES = (
     Case("bank queues", _BANKS, _MAP2),
-    Case("bank queues, closed page", replace(_BANKS, closed_page=True), _MAP2),
+    Case("bank queues, closed page", replace(_BANKS, page="closed"), _MAP2),
     Case(
         "bank queues, GDDR6",
         _quick(controller_for(STANDARDS["GDDR6"], "bank_queues")),
@@ -47,6 +47,8 @@ CASES = (
     Case("FR-FCFS, HBM2, all-bank", replace(_FRFCFS2, refresh="all_bank", act_ticks=2), _MAP2),
     Case("FR-FCFS, HBM2, per-bank", replace(_FRFCFS2, refresh="per_bank"), _MAP2),
     Case("FR-FCFS, no hit protection", replace(_FRFCFS2, row_hit_first=False), _MAP2),
+    Case("FR-FCFS, closed page", replace(_FRFCFS2, page="closed"), _MAP2),
+    Case("FR-FCFS, HBM3, adaptive page, capped", replace(_FRFCFS3, page="adaptive", starvation_cap=2), _MAP3),
     Case("FR-FCFS, HBM3, all-bank", replace(_FRFCFS3, refresh="all_bank"), _MAP3),
     Case("FR-FCFS, HBM3, per-bank sets", _FRFCFS3, _MAP3),
 )

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 from sim.memory.dram.config import ControllerConfig
 
-ACT, PRE, RD, WR, REF, REFPB, PREAB = 1, 2, 3, 4, 5, 6, 7
+ACT, PRE, RD, WR, REF, REFPB, PREAB, AUTO_PRE = 1, 2, 3, 4, 5, 6, 7, 8
 ROW_COMMANDS = (ACT, PRE, REF, REFPB, PREAB)
 COLUMNS = (RD, WR)
 
@@ -25,7 +25,9 @@ class ChannelJudge:
         self.busy_until: dict[int, int] = defaultdict(int)
 
     def check(self, t: int, command: int, target: int, row: int) -> None:
-        if command in (REF, PREAB):
+        if command == AUTO_PRE:
+            self._close_itself(t, target)
+        elif command in (REF, PREAB):
             self._check_all_banks(t, command, target)
         else:
             self._check_bank(t, command, target, row)
@@ -112,10 +114,14 @@ class ChannelJudge:
         self.busy_until[pc] = start + c.burst
         for key in ((mine, bank), (f"{mine} group", group), (f"{mine} pc", pc), (f"{mine} sid", sid)):
             self.last[key] = t
-        if c.closed_page:
-            del self.open_row[bank]
-            recovery = c.rtp if command == RD else c.cwl + c.burst + c.wr
-            self.last[("pre", bank)] = t + recovery
+
+    def _close_itself(self, t: int, bank: int) -> None:
+        """The column command of this tick closes its bank once its recovery is over."""
+        read = self.last[("rd", bank)] == t
+        if not read and self.last[("wr", bank)] != t:
+            self._say(t, f"auto-precharge of bank {bank} without a column command")
+        col = 1 if self.c.half_clock else 0
+        self._close(t + col + (self.c.rtp if read else self.c.cwl + self.c.burst + self.c.wr), bank)
 
     def _close(self, t: int, bank: int) -> None:
         self.open_row.pop(bank, None)

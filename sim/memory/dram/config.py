@@ -14,10 +14,13 @@ import numpy as np
 
 from sim.errors import InputError
 from sim.memory.dram.layout import (
+    ADAPTIVE_PAGE,
     ALL_BANK,
+    CLOSED_PAGE,
     MAX_BANK,
     MAX_PC,
     NO_REFRESH,
+    OPEN_PAGE,
     PARAMETERS,
     PER_BANK,
     PER_BANK_SETS,
@@ -26,6 +29,7 @@ from sim.memory.dram.layout import (
 )
 
 Policy = Literal["bank_queues", "frfcfs"]
+Page = Literal["open", "closed", "adaptive"]
 Refresh = Literal["none", "all_bank", "per_bank", "per_bank_sets"]
 _REFRESH_CODE = {
     "none": NO_REFRESH,
@@ -33,6 +37,8 @@ _REFRESH_CODE = {
     "per_bank": PER_BANK,
     "per_bank_sets": PER_BANK_SETS,
 }
+
+_PAGE_CODE = {"open": OPEN_PAGE, "closed": CLOSED_PAGE, "adaptive": ADAPTIVE_PAGE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,8 @@ class ControllerConfig:
     rrefd: int = 0  # between refreshes of different banks
     ppd: int = 0  # between precharges of one pseudo-channel
     row_hit_first: bool = True  # a precharge never overtakes a hit of the same age
-    closed_page: bool = False
+    page: Page = "open"  # closed: after the last queued hit (FR-FCFS) or every access (bank queues)
+    starvation_cap: int = 0  # row hits after which an older conflict goes first (FR-FCFS); 0: no cap
     rc_before_refresh: bool = True  # a refresh waits tRC from the last activate, auto-precharged or not
     hit_cap: int = 4  # row hits after which a waiting conflict may close the row (bank queues)
     drain_min: int = 8  # writes beyond which an idle controller drains (bank queues)
@@ -100,6 +107,11 @@ class ControllerConfig:
             problems.append(f"CL + burst: found {self.read_latency} ticks; allowed: up to {RING - 2}")
         if self.policy == "bank_queues" and self.pcs > 1:
             problems.append(f"pcs: found {self.pcs}; the bank-queue controller schedules one pseudo-channel")
+        if self.policy == "bank_queues" and (self.page == "adaptive" or self.refresh.startswith("per_bank")):
+            problems.append(
+                f"page, refresh: found {self.page}, {self.refresh}; "
+                "allowed with bank queues: open or closed, none or all_bank"
+            )
         if problems:
             raise InputError(*problems)
 
@@ -155,7 +167,8 @@ def _queues(c: ControllerConfig) -> dict[str, int]:
     high = float(np.float32(c.write_high) * np.float32(c.write_queue))
     low = float(np.float32(c.write_low) * np.float32(c.write_queue))
     return {
-        "closed": int(c.closed_page),
+        "page": _PAGE_CODE[c.page],
+        "starvation_cap": c.starvation_cap,
         "half_clock": int(c.half_clock),
         "read_queue": c.read_queue,
         "write_queue": c.write_queue,
@@ -172,6 +185,7 @@ def _distances(c: ControllerConfig) -> dict[str, int]:
     act = c.act_ticks - 1  # distances from ACT count from its last tick, distances to ACT end there too
     col = 1 if c.half_clock else 0
     write_recovery = c.cwl + c.burst + c.wr
+    ranked = c.policy == "bank_queues"  # whose reads with auto-precharge also wait for the burst
     return {
         "rcd_rd": c.rcd_rd + act - col,
         "rcd_wr": c.rcd_wr + act - col,
@@ -193,13 +207,14 @@ def _distances(c: ControllerConfig) -> dict[str, int]:
         "ppd": c.ppd,
         "act_bus": c.act_ticks if c.policy == "frfcfs" else 0,
         "col_bus": 2 if c.half_clock else 0,
-        "rda_act": c.burst + c.rtp + c.rp,
-        "wra_act": write_recovery + c.rp,
+        "rda_act": c.rtp + c.rp + (c.burst if ranked else col - act),
+        "wra_act": write_recovery + c.rp + (0 if ranked else col - act),
     }
 
 
 def _refresh_distances(c: ControllerConfig) -> dict[str, int]:
     act = c.act_ticks - 1
+    col = 1 if c.half_clock else 0
     return {
         "refresh": _REFRESH_CODE[c.refresh],
         "refi": c.refi,
@@ -215,6 +230,6 @@ def _refresh_distances(c: ControllerConfig) -> dict[str, int]:
         "pre_refpb": c.rp,
         "refpb_act": max(c.rrefd - act, 0),
         "refpb_refpb": c.rrefd if c.refresh == "per_bank_sets" else 0,
-        "rda_ref": c.rtp + c.rp,
-        "wra_ref": c.cwl + c.burst + c.wr + c.rp,
+        "rda_ref": c.rtp + col + c.rp,
+        "wra_ref": c.cwl + c.burst + c.wr + col + c.rp,
     }

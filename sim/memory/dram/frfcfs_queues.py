@@ -17,6 +17,7 @@ from sim.memory.dram.layout import (
     B_ACTIVE,
     B_HEAD,
     B_HIT,
+    B_HITS,
     B_OPEN,
     B_TAIL,
     BANK0,
@@ -43,6 +44,7 @@ from sim.memory.dram.layout import (
     MAX_BANK,
     P_READ_QUEUE,
     P_ROW_HIT_FIRST,
+    P_STARVATION_CAP,
     P_WRITE_HIGH,
     P_WRITE_LOW,
     P_WRITE_QUEUE,
@@ -80,9 +82,17 @@ def _next_miss(S: IntArray, e: int, row: int) -> int:
 
 
 @njit(cache=True)
+def _starving(S: IntArray, b: int, d: int) -> bool:
+    """The oldest access of the bank conflicts, and the open row has served as many hits as the cap allows."""
+    cap = S[P_STARVATION_CAP]
+    return cap > 0 and S[b + B_HITS] >= cap and S[S[b + B_HEAD + d] + E_ROW] != S[b + B_OPEN]
+
+
+@njit(cache=True)
 def column_at(S: IntArray, base: int, d: int, bank: int) -> int:
-    """Earliest column command of `bank` in direction `d`; INF without a queued row hit."""
-    if S[base + BANK0 + BANK_STRIDE * bank + B_HIT + d] < 0:
+    """Earliest column command of `bank` in direction `d`; INF without a queued row hit that may go."""
+    b = base + BANK0 + BANK_STRIDE * bank
+    if S[b + B_HIT + d] < 0 or _starving(S, b, d):
         return INF
     return write_at(S, base, bank) if d else read_at(S, base, bank)
 
@@ -106,7 +116,9 @@ def row_entry(S: IntArray, base: int, d: int, bank: int) -> int:
     if S[head + E_ROW] == row:
         return -1
     hit = S[b + B_HIT + d]
-    return head if hit < 0 or S[hit + E_ARRIVE] > S[head + E_ARRIVE] else -1
+    if hit < 0 or S[hit + E_ARRIVE] > S[head + E_ARRIVE] or _starving(S, b, d):
+        return head
+    return -1
 
 
 @njit(cache=True)

@@ -15,7 +15,7 @@ IntArray = npt.NDArray[np.int64]
 INF = 1 << 60
 
 # Commands, as they appear in logs.
-ACT, PRE, RD, WR, REF, REFPB, PREAB = 1, 2, 3, 4, 5, 6, 7
+ACT, PRE, RD, WR, REF, REFPB, PREAB, AUTO_PRE = 1, 2, 3, 4, 5, 6, 7, 8
 
 # --- channel header -------------------------------------------------------------------------------
 H_WAKE = 23  # nothing happens before this tick without an arrival
@@ -61,6 +61,8 @@ BANK0, BANK_STRIDE, MAX_BANK = BG0 + BG_STRIDE * MAX_BG, 16, 128
 B_OPEN, B_HITS, B_ACT, B_RD, B_WR, B_PRE, B_REFPB, B_ACTIVE = 0, 1, 2, 3, 4, 5, 6, 7
 # For both directions d (0 reads, 1 writes): oldest, newest, oldest row hit.
 B_HEAD, B_TAIL, B_HIT, B_COUNT = 8, 10, 12, 14
+# Adaptive page policy (FR-FCFS, which keeps no count): row closed early, and 0..3 how much closing pays.
+B_LAST_ROW, B_LEAN = 14, 15
 
 LB_COL = BANK0 + BANK_STRIDE * MAX_BANK  # [direction][bank] no column command before (lower bound)
 LB_ROW = LB_COL + 2 * MAX_BANK
@@ -145,7 +147,8 @@ CHANNEL0 = RING0 + RING  # the first channel
     P_WRA_ACT,
     P_RDA_REF,
     P_WRA_REF,
-    P_CLOSED,
+    P_PAGE,
+    P_STARVATION_CAP,
     P_HALF_CLOCK,
     P_READ_QUEUE,
     P_WRITE_QUEUE,
@@ -163,8 +166,10 @@ CHANNEL0 = RING0 + RING  # the first channel
     P_SID_SHIFT,
     P_BG_SHIFT,
     P_BANKS_PER_SID,
-) = range(56)
+) = range(57)
 PARAMETERS = {name[2:].lower(): i for name, i in list(globals().items()) if name.startswith("P_")}
 
 # Refresh kinds (P_REFRESH).
 NO_REFRESH, ALL_BANK, PER_BANK, PER_BANK_SETS = 0, 1, 2, 3
+# Page policies (P_PAGE).
+OPEN_PAGE, CLOSED_PAGE, ADAPTIVE_PAGE = 0, 1, 2

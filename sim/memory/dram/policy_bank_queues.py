@@ -36,6 +36,7 @@ from sim.memory.dram.layout import (
     C_RD,
     C_REFAB,
     C_WR,
+    CLOSED_PAGE,
     E_ACC,
     E_NEXT,
     E_ROW,
@@ -53,9 +54,9 @@ from sim.memory.dram.layout import (
     LIST0,
     LIST_LEN,
     P_BANKS,
-    P_CLOSED,
     P_FAW,
     P_LATENCY,
+    P_PAGE,
     P_REFI,
     P_REFRESH,
     PC0,
@@ -133,7 +134,7 @@ def _serve(S: IntArray, base: int, bank: int, e: int, t: int) -> None:
         unlist_bank(S, base, bank)
     S[base + H_QUEUED] -= 1
     S[base + H_STUCK] = 0
-    if S[P_CLOSED]:
+    if S[P_PAGE] == CLOSED_PAGE:
         auto_precharge(S, base, bank, wr, t)
         S[b + B_HIT] = -1
         S[b + B_HIT + 1] = -1

@@ -27,9 +27,12 @@ from sim.memory.dram.frfcfs_queues import (
 )
 from sim.memory.dram.frfcfs_refresh import due_refreshes, next_refresh_due, priority_at, try_priority
 from sim.memory.dram.layout import (
+    ADAPTIVE_PAGE,
     ALIST0,
     B_ACTIVE,
     B_HIT,
+    B_LAST_ROW,
+    B_LEAN,
     B_OPEN,
     BANK0,
     BANK_STRIDE,
@@ -38,6 +41,7 @@ from sim.memory.dram.layout import (
     C_FAW_AT,
     C_RD,
     C_WR,
+    CLOSED_PAGE,
     E_ACC,
     E_ARRIVE,
     E_BANK,
@@ -59,9 +63,11 @@ from sim.memory.dram.layout import (
     LIST0,
     LIST_LEN,
     MAX_BANK,
+    OPEN_PAGE,
     P_FAW,
     P_HALF_CLOCK,
     P_LATENCY,
+    P_PAGE,
     P_PC_SHIFT,
     P_PCS,
     PC0,
@@ -73,6 +79,7 @@ from sim.memory.dram.layout import (
 )
 from sim.memory.dram.pool import finish_access
 from sim.memory.dram.timing import (
+    auto_precharge,
     issue_activate,
     issue_precharge,
     issue_read,
@@ -90,7 +97,29 @@ def _issue_column(S: IntArray, base: int, e: int, t: int) -> None:
     else:
         issue_read(S, base, bank, t)
         finish_access(S, S[e + E_ACC], t + S[P_LATENCY])
+    if S[P_PAGE] != OPEN_PAGE:
+        _close_early(S, base, bank, S[e + E_WR], t)
     release(S, base, e)
+
+
+@njit(cache=True)
+def _close_early(S: IntArray, base: int, bank: int, wrote: int, t: int) -> None:
+    """Auto-precharge after the last queued hit: always (closed) or where it has paid (adaptive)."""
+    b = base + BANK0 + BANK_STRIDE * bank
+    waiting = S[b + B_HIT] >= 0 or S[b + B_HIT + 1] >= 0 or S[b + B_ACTIVE] >= 0
+    if not waiting and (S[P_PAGE] == CLOSED_PAGE or S[b + B_LEAN] >= 2):
+        S[b + B_LAST_ROW] = S[b + B_OPEN]
+        auto_precharge(S, base, bank, wrote, t)
+
+
+@njit(cache=True)
+def _learn(S: IntArray, b: int, opening: bool, row: int) -> None:
+    """Adaptive page: reopening a row that was closed early speaks for open, a conflict for closed."""
+    if not opening:
+        S[b + B_LEAN] = min(3, S[b + B_LEAN] + 1)
+    elif S[b + B_LAST_ROW] == row:
+        S[b + B_LEAN] = max(0, S[b + B_LEAN] - 1)
+    S[b + B_LAST_ROW] = -1
 
 
 @njit(cache=True)
@@ -208,6 +237,8 @@ def _issue_row(S: IntArray, base: int, e: int, t: int, falling: bool) -> None:
     bank = S[e + E_BANK]
     b = base + BANK0 + BANK_STRIDE * bank
     opening = S[b + B_OPEN] < 0
+    if S[P_PAGE] == ADAPTIVE_PAGE:
+        _learn(S, b, opening, S[e + E_ROW])
     if opening:
         issue_activate(S, base, bank, S[e + E_ROW], t)
         remove(S, base, e)

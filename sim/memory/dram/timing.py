@@ -12,6 +12,7 @@ from numba import njit
 
 from sim.memory.dram.layout import (
     ACT,
+    AUTO_PRE,
     B_ACT,
     B_HITS,
     B_OPEN,
@@ -243,6 +244,8 @@ def auto_precharge(S: IntArray, base: int, bank: int, wrote: int, t: int) -> Non
     S[b + B_ACT] = max(S[b + B_ACT], t + to_act)
     S[b + B_REFPB] = max(S[b + B_REFPB], t + to_ref)
     S[pc + C_REFAB] = max(S[pc + C_REFAB], t + to_ref)
+    if S[G_LOG_END] > 0:
+        log_command(S, t, base, AUTO_PRE, bank, -1)
 
 
 @njit(cache=True)

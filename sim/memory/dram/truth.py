@@ -146,7 +146,7 @@ def config_of(row: Row) -> ControllerConfig:
         row_hit_first="no row-hit protection" not in row.text("scheduler"),
         # DRAMsim3 lets a refresh follow an auto-precharge without counting tRC from the activate.
         rc_before_refresh=policy != "bank_queues",
-        closed_page=row.text("row_policy").startswith("closed"),
+        page="closed" if row.text("row_policy").startswith("closed") else "open",
         **{field: row.integer(column) for field, column in CONFIG_COLUMNS.items()},
     )
 
