@@ -63,9 +63,13 @@ def _quotient(largest: NDArray[Any], limit: float) -> F32:
 
 
 class Pages:
-    """Coded K and V of pages: codes [pages * page_tokens, Hkv, 2, D], scale and zero without D."""
+    """Coded K and V of pages: codes [pages * page_tokens, Hkv, 2, D], scale and zero without D.
 
-    def __init__(self, pages: int, page_tokens: int, kv_heads: int, head_dim: int) -> None:
+    With `scaled` False every format in use is plain (fp16, bf16): scales are 1 and zeros 0 everywhere.
+    """
+
+    def __init__(self, pages: int, page_tokens: int, kv_heads: int, head_dim: int, *, scaled: bool) -> None:
+        self.scaled = scaled
         shape = (pages * page_tokens, kv_heads, 2)
         self.page_tokens = page_tokens
         self.codes = np.full((*shape, head_dim), np.nan, np.float32)
@@ -85,6 +89,18 @@ class Pages:
         self, rows: NDArray[np.int64], head: int, scale_rows: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """[T, heads, 2, D] in float64; head -1 is all heads. Scales may come from other rows than codes."""
-        heads = slice(None) if head < 0 else slice(head, head + 1)
-        codes = self.codes[rows, heads].astype(np.float64)
-        return codes * self.scale[scale_rows, heads, :, None] + self.zero[scale_rows, heads, :, None]
+        codes = self._take(self.codes, rows, head).astype(np.float64)
+        if self.scaled:
+            codes *= self._take(self.scale, scale_rows, head)[..., None]
+            codes += self._take(self.zero, scale_rows, head)[..., None]
+        return codes
+
+    @staticmethod
+    def _take(stored: F32, rows: NDArray[np.int64], head: int) -> F32:
+        """Rows of one head, or of all; `take` on the flattened array is twice as fast as indexing."""
+        if head < 0:
+            return stored.take(rows, axis=0)
+        heads = stored.shape[1]
+        flat = stored.reshape(-1, *stored.shape[2:])
+        taken: F32 = flat.take(rows * heads + head, axis=0)[:, None]
+        return taken

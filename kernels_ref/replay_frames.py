@@ -29,7 +29,7 @@ class FrameStore:
         self.freed: set[int] = set()
         self.tier: dict[int, Any] = {}
         heads, dim = history.pages.codes.shape[1], history.pages.codes.shape[3]
-        self.pages = Pages(len(ids), step.page_tokens, heads, dim)
+        self.pages = Pages(len(ids), step.page_tokens, heads, dim, scaled=history.pages.scaled)
         self._fill(ids)
         for frame in migrated.tolist():
             if step.frame_residency[frame] != DEVICE and frame in self.slot_of:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels_ref.codecs.plain import DTYPES
 from kernels_ref.replay_formats import Pages, encode_vectors
 from kernels_ref.trace import Step
 
@@ -66,7 +67,9 @@ class History:
         entries = entries[contents.page[entries] >= 0]
         parents = contents.derived[np.isin(contents.derived[:, 1], contents.page[entries]), 0]
         self.ids = np.unique(np.concatenate([contents.page[entries], parents]))
-        self.pages = Pages(len(self.ids), step.page_tokens, step.geometry.kv_heads, head_dim)
+        scaled = not set(step.formats) <= set(DTYPES)
+        heads = step.geometry.kv_heads
+        self.pages = Pages(len(self.ids), step.page_tokens, heads, head_dim, scaled=scaled)
         self.wanted = self._formats(step.frame_format, entries)
         self._generate(np.random.default_rng([seed, 0]), head_dim)
         self._derive()

@@ -39,8 +39,16 @@ def test_a_correct_schedule_gives_the_dense_answer(options):
 
 @pytest.mark.parametrize("kv_format", FORMATS)
 def test_every_kv_format_is_replayed_in_its_own_precision(kv_format):
-    step = make_step([100, 33], kv_format=kv_format)
+    step = replace(make_step([100, 33], kv_format=kv_format), formats=(kv_format,))
     assert replay(make_schedule(step), step, seed=2).ok
+    assert replay(make_schedule(step, heads=[-1]), step, seed=2).ok
+
+
+def test_a_format_without_a_codec_is_bad_input():
+    step = replace(make_step([20]), formats=("fp3",))
+    schedule = make_schedule(step)
+    with pytest.raises(InputError, match="kv format 'fp3' cannot be replayed"):
+        replay(schedule, step, seed=2)
 
 
 def test_one_cta_may_hold_all_kv_heads():
