@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from reports.area import Added, added
-from reports.layout import Done, Layout, layout, lines, panels
+from reports.layout import Done, Layout, layout, line_label, lines, panels
 from reports.model_error import ModelError, error_of, judge
 from reports.study import Axis, Study
 
@@ -38,7 +38,7 @@ class Line:
     times_ns: tuple[float, ...]
     steps: tuple[Step, ...]
     whole: Step
-    """From the base value to the fastest one; to the last other one when none is faster."""
+    """From the base value to the fastest other one."""
     best: Any
     enough: Any
     """Smallest x (first in order) within 1% of the best time."""
@@ -80,7 +80,7 @@ def conclude(study: Study, model: ModelError) -> Conclusion:
     for title, rows in panels(study, plan):
         for _, label, line in lines(rows, plan):
             if plan.x is not None and len(line) > 1:
-                found.append(_line(", ".join(filter(None, (label, title))), plan.x, line, model))
+                found.append(_line(line_label(label, title), plan.x, line, model))
     effects = tuple(e for axis in study.axes if axis is not plan.x for e in _effects(study, axis, model))
     fastest = min(study.done, key=lambda done: done[1].time_ns)
     return Conclusion(plan, tuple(found), effects, model, fastest)
@@ -92,7 +92,7 @@ def _line(label: str, x: Axis, rows: list[Done], model: ModelError) -> Line:
     best = min(range(len(times)), key=lambda i: (times[i], i))
     base = values.index(x.base) if x.base in values else 0
     others = [i for i in range(len(rows)) if i != base]
-    target = best if best != base else others[-1]
+    target = min(others, key=lambda i: (times[i], i))
     enough = next(i for i, t in enumerate(times) if t <= times[best] * (1 + ENOUGH))
     error = max(error_of(rows[base][1], rows[i][1], model) for i in others)
     return Line(

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reports.canvas import finish
-from reports.layout import layout, lines, panels, x_labels, x_position
+from reports.layout import layout, line_label, lines, panels, x_labels, x_position
 from reports.study import Study
 from reports.units import axis_title
 
@@ -59,6 +59,6 @@ def _cells(study: Study) -> tuple[list[str], list[list[float]]]:
         for _, label, line in lines(rows, plan):
             times = {x_position(plan, row): result.time_ns for row, result in line}
             if base in times:
-                names.append(", ".join(filter(None, (label, title))))
+                names.append(line_label(label, title))
                 cells.append([times[base] / times[x] if x in times else float("nan") for x in range(width)])
     return names, cells

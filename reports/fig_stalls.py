@@ -3,7 +3,7 @@
 from typing import Any
 
 from reports.canvas import finish, legend_right
-from reports.layout import Done, layout, lines, panels, row_label
+from reports.layout import Done, layout, line_label, lines, panels, row_label
 from reports.palette import CAUSE_STYLE, CAUSE_TEXT
 from reports.study import Study
 from reports.units import listed, value_with_unit
@@ -66,7 +66,7 @@ def _bars(study: Study) -> list[tuple[str, list[Bar]]]:
             ][:left]
             left -= len(named)
             if named:
-                out.append((", ".join(filter(None, (label, title))), named))
+                out.append((line_label(label, title), named))
     return out
 
 

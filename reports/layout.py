@@ -45,7 +45,7 @@ def panels(study: Study, plan: Layout) -> list[tuple[str, list[Done]]]:
     """(title, finished rows) for each combination of the axes that are neither x nor series."""
     groups: dict[str, list[Done]] = {}
     for row, result in study.done:
-        title = ", ".join(text_of(axis, row.axes[axis.path]) for axis in plan.others)
+        title = " / ".join(text_of(axis, row.axes[axis.path]) for axis in plan.others)
         groups.setdefault(title, []).append((row, result))
     return list(groups.items())
 
@@ -60,6 +60,11 @@ def lines(rows: list[Done], plan: Layout) -> list[tuple[int, str, list[Done]]]:
         if mine:
             out.append((position, text_of(plan.series, value), _in_order(mine, plan)))
     return out
+
+
+def line_label(series: str, panel: str) -> str:
+    """Names one line of one panel: 'INT4 / hardware assist'."""
+    return " / ".join(filter(None, (series, panel)))
 
 
 def x_position(plan: Layout, row: Row) -> int:

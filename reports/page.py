@@ -62,6 +62,7 @@ def _head(study: Study) -> str:
     about = dict.fromkeys(str(result.workload.get("description", "")) for _, result in study.done)
     lines += [text for text in about if text]
     first = study.first
+    lines += _contexts(study)
     lines.append(
         f"{counted(len(study.rows), 'point')}, fidelity {first.fidelity}, seed {first.seed}, "
         f"pagewalk {first.pagewalk_version}."
@@ -69,6 +70,17 @@ def _head(study: Study) -> str:
     return f"<h1>{escape(study.name)}</h1>\n" + "".join(
         f'<p class="soft">{escape(line)}</p>' for line in lines
     )
+
+
+def _contexts(study: Study) -> list[str]:
+    """How ragged the first point's batch is."""
+    lengths, batch = study.first.workload.get("contexts"), study.first.workload.get("batch")
+    if not lengths or lengths["min"] == lengths["max"]:
+        return []
+    return [
+        f"Contexts of the {batch} sequences: {lengths['min']} to {lengths['max']} tokens, "
+        f"mean {lengths['mean']:.0f}."
+    ]
 
 
 def _verdict(said: Verdict) -> str:

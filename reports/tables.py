@@ -42,7 +42,7 @@ def gains(found: Conclusion) -> str:
     if x is None or not found.lines:
         return ""
     with_area = any(step.area is not None for line in found.lines for step in line.steps)
-    header = ["with", "step", "speed", "within ±error?"]
+    header = ["with", "step", "speed", "call"]
     header += ["area of the step", "share of die"] if with_area else []
     header += ["smallest within 1% of best" if x.numeric else "first within 1% of best"]
     rows = []
@@ -79,7 +79,7 @@ def effects(found: Conclusion) -> str:
         ]
         for e in found.effects
     ]
-    return table(["axis", "change", "least", "median", "most", "pairs", "within ±error?"], rows, 2)
+    return table(["axis", "change", "least", "median", "most", "pairs", "call"], rows, 2)
 
 
 def _against(effect: Effect) -> str:
@@ -94,7 +94,7 @@ def points(study: Study) -> str:
     axes = [a for a in (*plan.others, plan.series, plan.x) if a is not None]
     names = [escape(axis_name(axis.path)) for axis in axes]
     header = [*names, f"time ({unit})", f"bound ({unit})", "of bound", "HBM (GB/s)", "HBM read (GB)"]
-    header += ["FLOP/B", "mapping", "largest stall"]
+    header += ["FLOP/B", "mapping", "largest share of SM-time"]
     rows = []
     for row in study.rows[:MAX_POINT_ROWS]:
         cells = [escape(value_with_unit(a.path, row.axes[a.path])) for a in axes]

@@ -19,6 +19,9 @@ from reports.units import (
     value_with_unit,
 )
 
+MOST_NAMED = 3
+"""More combinations than this are counted and not listed in a sentence."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -41,11 +44,12 @@ def _along(study: Study, found: Conclusion, x: Axis) -> Verdict:
     name = axis_name(x.path)
     call = _call(found)
     paying = [line.label for line in found.lines if line.pays]
+    total = len(found.lines)
     tied = all(line.whole.call == "tie" for line in found.lines)
     ties = "; every difference is a tie" if tied else ""
     headlines = {
         "yes": f"Yes: more {name} pays off in every combination.",
-        "partly": f"It depends: more {name} pays off for {listed(paying)}, not for the rest.",
+        "partly": f"It depends: more {name} pays off for {_few_or_count(paying, total)}, not for the rest.",
         "no": f"No: more {name} does not pay off here{ties}.",
         "worse": f"No: more {name} makes this slower.",
     }
@@ -72,8 +76,8 @@ def _range(found: Conclusion, x: Axis) -> str:
     ties = sum(line.whole.call == "tie" for line in found.lines)
     start = value_with_unit(x.path, x.base)
     text = (
-        f"Over {counted(len(found.lines), 'combination')}, going from {start} to the best value of each "
-        f"changes the speed by {span}."
+        f"Over {counted(len(found.lines), 'combination')}, going from {start} to the best other value of "
+        f"each changes the speed by {span}."
     )
     error = f"the model's known error of ±{percent(max(line.error for line in found.lines), 0)}"
     if ties == len(found.lines):
@@ -95,8 +99,13 @@ def _enough(found: Conclusion, x: Axis) -> list[str]:
     name = axis_name(x.path)
     if len(groups) == 1:
         return [f"The smallest {name} within 1% of the best is {next(iter(groups))} in every combination."]
-    parts = [f"{value} for {listed(labels)}" for value, labels in groups.items()]
+    total = len(found.lines)
+    parts = [f"{value} for {_few_or_count(labels, total)}" for value, labels in groups.items()]
     return [f"The smallest {name} within 1% of the best: {'; '.join(parts)}."]
+
+
+def _few_or_count(labels: list[str], total: int) -> str:
+    return listed(labels) if len(labels) <= MOST_NAMED else f"{len(labels)} of {total} combinations"
 
 
 def _area(found: Conclusion, x: Axis) -> list[str]:
@@ -117,8 +126,9 @@ def _area(found: Conclusion, x: Axis) -> list[str]:
     text += f", {percent(max(shares))} of the die."
     gaining = [line for line in found.lines if line.whole.call == "gain"]
     short = [line.label for line in gaining if not line.pays]
+    named = _few_or_count(short, len(found.lines))
     if short:
-        text += f" For {listed(short)} the gain is real, but smaller than the share of the die that it takes."
+        text += f" For {named} the gain is real, but smaller than the share of the die that it takes."
     elif gaining:
         text += (
             " Where the gain exceeds the model's error it also exceeds the share of the die that it takes."
@@ -170,7 +180,7 @@ def _mappings(study: Study) -> list[str]:
     wide = sum(mapping["kv_heads_per_cta"] > 1 for mapping in chosen)
     in_sram = sum(mapping.get("expand_in") == "sram" for mapping in chosen)
     if not wide and not in_sram:
-        return [f"{text} One KV head per CTA, expanded in registers, won at every point."]
+        return [f"{text} One KV head per CTA, nothing expanded in SRAM, won at every point."]
     return [
         f"{text} Mappings with several KV heads per CTA won at {wide}, and kernels that expand KV in SRAM "
         f"at {in_sram} of {counted(len(chosen), 'point')}."

@@ -53,7 +53,7 @@ def test_the_headline_follows_the_numbers(tmp_path, speed, call, headline):
 def test_a_gain_for_one_format_only_is_said_to_be_so(tmp_path):
     _, words = said(tmp_path, only_int4)
     assert words.call == "partly"
-    assert "INT4, software block table and INT4, hardware assist" in words.headline
+    assert "INT4 / software block table and INT4 / hardware assist" in words.headline
     assert "4 are within" in words.sentences[0]
 
 
