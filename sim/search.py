@@ -62,9 +62,7 @@ def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
     if KV_STORAGE[step.formats[0]].bits < 16 and not native:
         vector += cut.tile_tokens * heads * (g.head_dim + g.value_dim) / rate
     issue = cut.profile.tile_issue_clk * cut.tile_tokens / cut.profile.tile_tokens[0]
-    compute = (
-        (tensor + vector + issue + cut.profile.barrier_clk) * ps_per_clk(hw) / PS_PER_NS
-    )
+    compute = (tensor + vector + issue + cut.profile.barrier_clk) * ps_per_clk(hw) / PS_PER_NS
     latency = (2 * hw.noc.latency_ns + hw.l2.latency_ns + hw.hbm.controller_ns) / cut.stages
     return max(memory, compute * cut.ctas_per_sm, latency + compute)
 
@@ -87,7 +85,14 @@ def makespan(counts: NDArray[np.int64], slots: int, fixed: float, per_tile: floa
 def grid_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
     counts = tile_counts(step, cut)
     time = makespan(counts, hw.sm.count * cut.ctas_per_sm, cta_overhead_ns(cut, hw), per_tile)
-    return time + (hw.launch.graph_ns + hw.launch.cta_ns if cut.splits > 1 else 0)
+    return time + (combine_time_ns(cut, hw) if cut.splits > 1 else 0)
+
+
+def combine_time_ns(cut: Cut, hw: Hardware) -> float:
+    """Estimated time of the split reduction: entry of a second kernel, or the last CTA's own work."""
+    merge = cut.splits * cut.profile.combine_split_clk * ps_per_clk(hw) / PS_PER_NS
+    own_kernel = hw.launch.graph_ns + cta_overhead_ns(cut, hw) if cut.profile.combine == "kernel" else 0.0
+    return own_kernel + merge
 
 
 def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Candidate]:

@@ -57,6 +57,8 @@ def run(
         raise click.UsageError("--what-if and --verify simulate: they need --fidelity full.")
     from sim.cli.job import run_named
 
+    if out is not None:
+        _check_folder(out)
     result = run_named(workload, hardware, sets, fidelity=fidelity, seed=seed, what_if=what_if, verify=verify)
     if out is not None:
         _write_folder(out, result)
@@ -70,6 +72,22 @@ def run(
         sys.exit(1)
 
 
+def _check_folder(out: Path) -> None:
+    """Refuse a place that cannot take the run folder before the simulation, not after it."""
+    import os
+
+    from sim.errors import InputError
+
+    if out.exists() and not (out / "result.json").is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"--out {out}: exists and is not a run folder; allowed: a new or an old run folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be made: {error.strerror}") from None
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"--out {out}: {out.parent} cannot be written to")
+
+
 def _write_folder(out: Path, result: "Result") -> None:
     """The run folder appears by rename, so that it is whole or absent."""
     import os
@@ -78,11 +96,6 @@ def _write_folder(out: Path, result: "Result") -> None:
 
     import yaml
 
-    from sim.errors import InputError
-
-    if out.exists() and not (out / "result.json").is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"--out {out}: exists and is not a run folder; allowed: a new or an old run folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     resolved: dict[str, Any] = {"hardware": result.hardware, "workload": result.workload}
     (fresh / "result.json").write_text(result.to_json())

@@ -263,6 +263,9 @@ class KernelProfile(Section):
     softmax_ops_per_score: Float = Field(
         default=6, ge=0, le=1000, description="FP32 operations per score beside the exponential"
     )
+    combine_split_clk: Float = Field(
+        default=0, ge=0, le=1e6, description="issue slots of a reduction CTA for each split that it merges"
+    )
     combine: Literal["kernel", "last_cta"] = Field(
         default="kernel", description="split reduction: a second kernel, or by the last CTA"
     )

@@ -19,6 +19,8 @@ from sim.device.wait import TileWait
 
 BARRIER, SRAM_BANDWIDTH, STORE = (INDEX[c] for c in ("barrier", "sram_bandwidth", "store"))
 TRANSLATION, TIER = INDEX["translation"], INDEX["tier"]
+DEPENDENT_LOAD = INDEX["l2"]
+"""Waiting for the log-sum-exps of the splits, which the first launch has just left in L2."""
 
 Steps = Generator[simpy.Event, Any, None]
 Gate = tuple[simpy.Event, int]
@@ -112,10 +114,10 @@ class Cta:
 
     def _closed_gate(self, tile: int) -> Gate | None:
         line = self.job.tile_line[tile]
+        root = self.job.root[self.index]
+        if root >= 0 and not (event := self._line(root)).processed:
+            return event, TRANSLATION if line >= 0 else DEPENDENT_LOAD
         if line >= 0:
-            root = self.job.root[self.index]
-            if root >= 0 and not (event := self._line(root)).processed:
-                return event, TRANSLATION
             event = self._line(line)
             if line < self.job.last_line[self.index]:
                 self._line(line + 1)

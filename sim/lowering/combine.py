@@ -1,7 +1,8 @@
 """Split-KV reduction: read the partial outputs of every split, rescale by their log-sum-exp, write the result.
 
-One CTA takes up to COMBINE_ROWS output rows of one group; it reads one FP32 row and its log-sum-exp per split
-(Flash-Decoding; FlashAttention's combine kernel works on small row blocks).
+One CTA takes up to COMBINE_ROWS output rows of one group; it reads the log-sum-exps of its splits first, which
+decide the weights, and then one FP32 row per split (Flash-Decoding; FlashAttention's combine kernel works on small row
+blocks). A kernel of its own pays the entry cost of its framework's kernels again.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ from sim.memory.fetches import TrafficClass
 
 COMBINE_ROWS = 8
 COMBINE_CTAS_PER_SM = 8
+LSE_BYTES = 4
 OPS_PER_VALUE = 2
 """FP32 multiply and add for each partial value."""
 
@@ -50,11 +52,14 @@ def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> 
     address = addresses.partial_base + offset[source] + row_first[cta] * row_bytes
     ptr = np.zeros(len(leader) + 1, np.int64)
     np.cumsum(splits, out=ptr[1:])
-    reads = Runs(ptr, address, row_count[cta] * row_bytes)
+    reads = Runs(ptr, address, row_count[cta] * (row_bytes - LSE_BYTES))
+    weights = Runs(ptr, address + row_count[cta] * (row_bytes - LSE_BYTES), row_count[cta] * LSE_BYTES)
     output = addresses.output_base + (units.output_row[leader] + row_first) * value_dim * OUTPUT_BYTES
     writes = single_runs(output, row_count * value_dim * OUTPUT_BYTES)
     count = len(leader)
-    classes = [np.full(count, TrafficClass.PARTIAL), np.full(count, TrafficClass.OUTPUT)]
+    partial = np.full(count, TrafficClass.PARTIAL)
+    classes = [partial, partial, np.full(count, TrafficClass.OUTPUT)]
+    own_kernel = cut.profile.combine == "kernel"
     none = np.full(count, -1, np.int32)
     zero = np.zeros(count, np.int64)
     packed = splits * row_count * row_bytes
@@ -68,11 +73,11 @@ def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> 
             rows=row_count.astype(np.int32),
             first_line=none,
             last_line=none,
-            root=none,
-            output=np.arange(count, 2 * count, dtype=np.int32),
+            root=np.arange(count, 2 * count, dtype=np.int32),
+            output=np.arange(2 * count, 3 * count, dtype=np.int32),
         ),
         work=TileWork(
-            tokens=zero.astype(np.int32),
+            tokens=splits.astype(np.int32),
             token_first=zero.astype(np.int32),
             packed_bytes=packed,
             unpack_values=zero,
@@ -83,13 +88,13 @@ def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> 
             alu_ops=OPS_PER_VALUE * splits * row_count * value_dim,
         ),
         tile_line=none,
-        fetches=fetch_table([reads, writes], classes, writes_from=count),
+        fetches=fetch_table([reads, weights, writes], classes, writes_from=2 * count),
         buffer_bytes=int(packed.max()),
         ctas_per_sm=COMBINE_CTAS_PER_SM,
         mma="fp16",
-        prologue_clk=0,
+        prologue_clk=cut.profile.prologue_clk if own_kernel else 0,
         epilogue_clk=0,
-        token_issue_clk=0,
+        token_issue_clk=cut.profile.combine_split_clk,
         barrier_clk=0,
-        follows_at_once=cut.profile.combine == "last_cta",
+        follows_at_once=not own_kernel,
     )

@@ -58,7 +58,7 @@ def build_state_update(
             output=index + np.int32(count),
         ),
         work=TileWork(
-            tokens=np.ones(count, np.int32),
+            tokens=np.full(count, model.head_dim, np.int32),
             token_first=zero.astype(np.int32),
             packed_bytes=np.full(count, size),
             unpack_values=zero,
@@ -75,6 +75,6 @@ def build_state_update(
         mma="fp16",
         prologue_clk=profile.prologue_clk,
         epilogue_clk=profile.epilogue_clk,
-        token_issue_clk=profile.tile_issue_clk,
+        token_issue_clk=profile.tile_issue_clk / profile.tile_tokens[0],
         barrier_clk=profile.barrier_clk,
     )
