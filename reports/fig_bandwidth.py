@@ -16,10 +16,12 @@ CAPTION = (
 
 
 def draw(study: Study) -> Any:
-    """Lines of GB/s over x; None when no result has a bandwidth."""
+    """Lines of GB/s over x; None for a single point or without any bandwidth."""
     if not any(result.bandwidth_gb_s.get("hbm") for _, result in study.done):
         return None
     plan = layout(study)
+    if plan.x is None:
+        return None
     groups = panels(study, plan)
     figure, grid = panel_grid(len(groups), 3.6, 3.1)
     handles: dict[str, Any] = {}

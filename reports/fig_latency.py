@@ -13,8 +13,10 @@ CAPTION = "Time of one run (markers) and its largest bound (dotted): the gap is 
 
 
 def draw(study: Study) -> Any:
-    """Lines of time over x, one per series value, one panel per remaining combination."""
+    """Lines of time over x, one per series value, one panel per other combination; None for one point."""
     plan = layout(study)
+    if plan.x is None:
+        return None
     scale, unit = time_scale(max(result.time_ns for _, result in study.done))
     groups = panels(study, plan)
     figure, grid = panel_grid(len(groups), 3.6, 3.1)

@@ -30,6 +30,8 @@ def draw(study: Study) -> Any:
     if all(sram_used_kib(result) is None for _, result in study.done):
         return None
     plan = layout(study)
+    if plan.x is None:
+        return None
     groups = panels(study, plan)
     figure, grid = panel_grid(len(groups), 4.3, 3.4)
     for axes, (title, rows) in zip(grid, groups, strict=True):

@@ -14,6 +14,7 @@ from reports import (
     fig_roofline,
     fig_speedup,
     fig_stalls,
+    fig_utilisation,
     fig_whatif,
 )
 from reports.canvas import save, styled
@@ -50,6 +51,9 @@ def _fixed(text: str) -> Callable[[Study], str]:
 CHARTS: Sequence[Chart] = (
     Chart(fig_latency.NAME, "Latency", _fixed(fig_latency.CAPTION), fig_latency.draw),
     Chart(fig_bounds.NAME, "Time and its bounds", _fixed(fig_bounds.CAPTION), fig_bounds.draw),
+    Chart(
+        fig_utilisation.NAME, "Use of each resource", _fixed(fig_utilisation.CAPTION), fig_utilisation.draw
+    ),
     Chart(fig_speedup.NAME, "Speed-up", _fixed(fig_speedup.CAPTION), fig_speedup.draw),
     Chart(fig_area.NAME, "Speed-up against silicon", _fixed(fig_area.CAPTION), fig_area.draw),
     Chart(fig_bandwidth.NAME, "Achieved bandwidth", _fixed(fig_bandwidth.CAPTION), fig_bandwidth.draw),

@@ -233,7 +233,7 @@ def _single(study: Study) -> Verdict:
     sentences = [f"SM-time goes mostly to {listed(parts)}."] if parts else []
     if result.what_if:
         gains = sorted(result.what_if.items(), key=lambda item: -item[1])[:3]
-        named = [f"{name.replace('_', ' ')} {speedup:.2f}x" for name, speedup in gains]
+        named = [f"{name.replace('_', ' ')} {speedup:.2f}x" for name, speedup in gains if speedup > 1.005]
         sentences.append(f"What fixing one thing would buy: {listed(named)}.")
     rate = result.tokens_per_s()
     if rate:

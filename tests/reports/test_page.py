@@ -119,7 +119,7 @@ def test_one_result_is_reported_with_its_bounds_and_what_if(tmp_path):
     (tmp_path / "result.json").write_text(json.dumps(data))
     written = write_report(tmp_path)
     names = {path.stem for path in written.plots}
-    assert {"bounds", "what_if", "stalls", "roofline"} <= names
+    assert names == {"bounds", "utilisation", "what_if", "stalls", "roofline"}
     assert "84% of the tightest bound, hbm" in written.said.headline
     assert any("double hbm 1.80x" in text for text in written.said.sentences)
 
