@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from replay_machine import make_rows, make_schedule, make_step
+from replay_scenes import converted, forked, migrated, spare_frame
 
 from kernels_ref.errors import InputError
-from kernels_ref.replay import Contents, EventKind, Schedule, replay
-from kernels_ref.trace import DEVICE
+from kernels_ref.replay import EventKind, Schedule, replay
 
 FORMATS = ["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4", "mxfp8"]
 
@@ -107,33 +107,6 @@ def test_a_copied_page_is_its_source_plus_the_new_token():
     assert replay(Schedule.from_rows(rows), step, seed=1).ok
 
 
-def forked():
-    """Parent and child share two pages; the third is copied before the child writes its own token 40."""
-    step = make_step([41, 41], page_tokens=16)
-    table = step.table.copy()
-    table[3:5] = table[0:2]
-    step = replace(step, table=table, copies=np.array([[table[2], table[5]]], np.int32))
-    appends = step.appends.copy()
-    appends[:, 2] = [table[2], table[5]]
-    step = replace(step, appends=appends)
-    return step, make_rows(step), table
-
-
-def migrated(step, spare):
-    """Page 1 of sequence 0 lies in a tier and comes back into a spare frame."""
-    frame = int(step.table[1])
-    residency = step.frame_residency.copy()
-    residency[frame] = DEVICE + 1
-    step = replace(step, frame_residency=residency, tiers=("host",))
-    rows = make_rows(step)
-    rows.append({"time_ps": 500, "kind": EventKind.MIGRATE_IN, "page_first": frame, "frame": spare})
-    return step, rows
-
-
-def spare_frame(step):
-    return int(np.setdiff1d(np.arange(step.frames), step.table)[0])
-
-
 def test_a_page_that_arrives_from_a_tier_in_time_is_read_from_its_new_frame():
     step = make_step([100, 33])
     step, rows = migrated(step, spare_frame(step))
@@ -157,14 +130,6 @@ def test_a_conversion_before_the_first_reader_gives_the_new_precision():
     rows = make_rows(step)
     rows.append({"time_ps": 500, "kind": EventKind.CONVERT, "frame": int(step.table[0]), "tile": 1})
     assert replay(Schedule.from_rows(rows), step, seed=1, contents=contents).ok
-
-
-def converted():
-    """Frame of page 0 is stored in the step's first format and is to be read as int4."""
-    before = make_step([100, 33])
-    formats = before.frame_format.copy()
-    formats[before.table[0]] = 1
-    return replace(before, frame_format=formats), Contents.of(before)
 
 
 def test_unknown_kinds_and_frames_are_bad_input():

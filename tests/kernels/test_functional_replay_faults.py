@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 from replay_machine import make_rows, make_step
-from test_replay import converted, forked, migrated, spare_frame
+from replay_scenes import converted, forked, migrated, spare_frame
 
 from kernels_ref.replay import NOT_A_NUMBER, Contents, EventKind, ReplayReport, Schedule, replay
 
