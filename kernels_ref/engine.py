@@ -75,13 +75,13 @@ def _rows_as_allocated(batch: Batch, rng: np.random.Generator) -> list[NDArray[n
         manager.free(-1 - int(index))
     turns = np.maximum(batch.q_len, (contexts * GENERATED_SHARE).astype(np.int64))
     turns = np.minimum(turns, contexts - 1) if contexts.min() > 1 else np.zeros_like(contexts)
-    for sequence, tokens in enumerate(contexts - turns):
-        manager.allocate(sequence, int(tokens), token_hash_ids=_prompt_ids(batch, sequence, int(tokens)))
+    for sequence, tokens in enumerate((contexts - turns).tolist()):
+        manager.allocate(sequence, tokens, token_hash_ids=_prompt_ids(batch, sequence, tokens))
     left = turns.copy()
     while (open_rows := np.flatnonzero(left > 0)).size:
-        for sequence in open_rows:
+        for sequence in open_rows.tolist():
             step = min(page, int(left[sequence]))
-            manager.append(int(sequence), step)
+            manager.append(sequence, step)
             left[sequence] -= step
     return [manager.block_table(sequence) for sequence in range(len(contexts))]
 
@@ -141,7 +141,8 @@ def _appends(batch: Batch, rows: list[NDArray[np.int32]]) -> NDArray[np.int32]:
     position = past[sequence] + np.arange(len(sequence)) - start[sequence]
     first = np.cumsum([0] + [len(row) for row in rows[:-1]])
     frame = np.concatenate(rows)[first[sequence] + position // batch.page_tokens]
-    return np.stack([sequence, position, frame], axis=1).astype(np.int32)
+    appended: NDArray[np.int32] = np.stack([sequence, position, frame], axis=1).astype(np.int32)
+    return appended
 
 
 def snapshot(trace: RequestTrace, at_s: float, batch: int, rng: np.random.Generator) -> NDArray[np.int32]:
@@ -156,4 +157,5 @@ def snapshot(trace: RequestTrace, at_s: float, batch: int, rng: np.random.Genera
         )
     latest = before[np.argsort(trace.arrival_s[before], kind="stable")][-batch:]
     generated = np.floor(rng.random(batch) * trace.output_length[latest]).astype(np.int64)
-    return np.maximum(1, trace.input_length[latest] + generated).astype(np.int32)
+    contexts: NDArray[np.int32] = np.maximum(1, trace.input_length[latest] + generated).astype(np.int32)
+    return contexts

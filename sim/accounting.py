@@ -33,6 +33,26 @@ class Phase:
 
 
 @njit(cache=True)
+def _first(counts: NDArray[np.int64], begin: int, end: int) -> int:
+    """The first code in [begin, end) that is present, or -1."""
+    for code in range(begin, end):
+        if counts[code] > 0:
+            return code
+    return -1
+
+
+@njit(cache=True)
+def _share_waits(counts: NDArray[np.int64], span: int, account: NDArray[np.float64]) -> bool:
+    """Divide an instant among the resident CTAs' waits; False unless each CTA has exactly one."""
+    waiting = counts[N_BUSY:FIRST_IDLE].sum()
+    if waiting != counts[RESIDENT]:
+        return False
+    for code in range(N_BUSY, FIRST_IDLE):
+        account[code] += span * counts[code] / waiting
+    return True
+
+
+@njit(cache=True)
 def _sweep(
     times: NDArray[np.int64],
     codes: NDArray[np.int64],
@@ -44,36 +64,20 @@ def _sweep(
     counts = np.zeros(N_CODES, np.int64)
     now = 0
     i = 0
-    n = len(times)
     while now < end:
-        while i < n and times[i] <= now:
+        while i < len(times) and times[i] <= now:
             counts[codes[i]] += deltas[i]
             i += 1
-        then = times[i] if i < n and times[i] < end else end
-        span = then - now
-        busy = -1
-        for code in range(N_BUSY):
-            if counts[code] > 0:
-                busy = code
-                break
+        then = min(times[i], end) if i < len(times) else end
+        busy = _first(counts, 0, N_BUSY)
         if busy >= 0:
-            account[busy] += span
+            account[busy] += then - now
         elif counts[RESIDENT] > 0:
-            waiting = 0
-            for code in range(N_BUSY, FIRST_IDLE):
-                waiting += counts[code]
-            if waiting != counts[RESIDENT]:
+            if not _share_waits(counts, then - now, account):
                 return now
-            for code in range(N_BUSY, FIRST_IDLE):
-                if counts[code] > 0:
-                    account[code] += span * counts[code] / waiting
         else:
-            idle = NO_WORK
-            for code in range(FIRST_IDLE, NO_WORK):
-                if counts[code] > 0:
-                    idle = code
-                    break
-            account[idle] += span
+            idle = _first(counts, FIRST_IDLE, NO_WORK)
+            account[idle if idle >= 0 else NO_WORK] += then - now
         now = then
     return -1
 

@@ -17,8 +17,8 @@ from sim.lowering.launch import Launch
 from sim.lowering.units import Units, attention_units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap, build_address_map
-from sim.tiers.placement import TierPlan, plan_tiers
 from sim.search import PROBE_TILES, Choice, choose
+from sim.tiers.placement import TierPlan, plan_tiers
 
 CAPABILITY = {"load": 0, "cp_async": 1, "tma": 2}
 ENGINE = {"none": 0, "cp_async": 1, "tma": 2}

@@ -44,7 +44,8 @@ class Choice:
 
 def tile_counts(step: Step, cut: Cut) -> NDArray[np.int64]:
     units = attention_units(step, cut)
-    return np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
+    counts: NDArray[np.int64] = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
+    return counts
 
 
 def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:

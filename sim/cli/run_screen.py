@@ -70,8 +70,9 @@ def _mapping(result: "Result") -> str:
     if "tile_tokens" not in m:
         return f"kernel      {m['kernel']}"
     return (
-        f"kernel      {m['kernel']}: tiles of {m['tile_tokens']} tokens, {m['stages']} stage(s), {m['splits']} split(s),"
-        f" {m['ctas_per_sm']} CTA(s) per SM\nSRAM        {m['sram_kib_used_per_sm']:.0f} KiB per SM"
+        f"kernel      {m['kernel']}: tiles of {m['tile_tokens']} tokens, {m['stages']} stage(s),"
+        f" {m['splits']} split(s), {m['ctas_per_sm']} CTA(s) per SM\n"
+        f"SRAM        {m['sram_kib_used_per_sm']:.0f} KiB per SM"
         f" ({m['sram_occupancy']:.0%}) = {m['ctas_per_sm']} x ({m['arithmetic']})"
     )
 

@@ -88,6 +88,11 @@ class Cta:
         self.covered = 0
         self.release: simpy.Event = context.env.event()
 
+    @property
+    def now(self) -> int:
+        """The simulated present in ps (SimPy keeps whatever number it was given; here always an int)."""
+        return int(self.context.env.now)
+
     # -- producer ----------------------------------------------------------------------------------
 
     def pump(self) -> None:
@@ -141,30 +146,30 @@ class Cta:
     def run(self) -> Steps:
         """The whole life of the CTA."""
         env, job = self.context.env, self.job
-        start = env.now
+        start = self.now
         self.covered = start
         if job.times.prologue:
             self.context.recorder.add(self.sm.index, ISSUE, start, start + job.times.prologue)
             yield env.timeout(job.times.prologue)
         self.pump()
-        ready = [env.now] * job.streams
+        ready = [self.now] * job.streams
         for tile in range(self.first, self.end):
             yield from self._await_tile(tile)
-            ready = [self._compute(tile, max(at, env.now)) for at in ready]
+            ready = [self._compute(tile, max(at, self.now)) for at in ready]
             self._when(max(ready), tile)
-            if tile + 1 < self.end and min(ready) > env.now:
-                yield env.timeout(min(ready) - env.now)
+            if tile + 1 < self.end and min(ready) > self.now:
+                yield env.timeout(min(ready) - self.now)
         yield from self._finish(max(ready))
-        self.context.recorder.add(self.sm.index, RESIDENT, start, env.now)
+        self.context.recorder.add(self.sm.index, RESIDENT, start, self.now)
 
     def _when(self, at: int, tile: int) -> None:
         """Give the tile's buffer back at time `at`."""
-        self.release = self.context.env.timeout(at - self.context.env.now)
+        self.release = self.context.env.timeout(at - self.now)
         self.release.callbacks.append(lambda _event: self._consumed(tile))
 
     def _consumed(self, tile: int) -> None:
         if self.context.log is not None:
-            self.context.log.consumed(self.context.env.now, self.index, tile)
+            self.context.log.consumed(self.now, self.index, tile)
         self._release(tile)
 
     def _await_tile(self, tile: int) -> Steps:
@@ -175,17 +180,17 @@ class Cta:
                 yield self.release
                 continue
             event, cause = self.gate
-            since = env.now
+            since = self.now
             yield event
-            self._waited(cause, since, env.now)
+            self._waited(cause, since, self.now)
         event = self.arrivals.pop(tile)
         if event.processed:
             return
-        since = env.now
+        since = self.now
         starved = self.gate is None and self.next < self.end
         yield event
         for cause, begin, end in self.context.waits.cut(
-            tile + self.job.fetch_offset, since, env.now, starved
+            tile + self.job.fetch_offset, since, self.now, starved
         ):
             self._waited(cause, begin, end)
 
@@ -208,16 +213,16 @@ class Cta:
 
     def _finish(self, ready: int) -> Steps:
         env, times = self.context.env, self.job.times
-        at = self.sm.work(self.sm.issue, ISSUE, max(ready, env.now), times.epilogue)
-        if at > env.now:
-            yield env.timeout(at - env.now)
+        at = self.sm.work(self.sm.issue, ISSUE, max(ready, self.now), times.epilogue)
+        if at > self.now:
+            yield env.timeout(at - self.now)
         output = self.job.output[self.index]
         if output >= 0:
-            since = env.now
+            since = self.now
             yield self.context.memory.submit(self.sm.index, output + self.job.fetch_offset)
-            self._waited(STORE, since, env.now)
+            self._waited(STORE, since, self.now)
         if self.context.log is not None:
-            self.context.log.finished(env.now, self.index)
+            self.context.log.finished(self.now, self.index)
 
     def _waited(self, cause: int, begin: int, end: int) -> None:
         """Record a wait, once: a CTA of two streams has one cause at a time."""

@@ -39,7 +39,8 @@ def ps_per_clk(hw: Hardware) -> float:
 
 
 def _ps(operations: NDArray[np.int64], per_clk: float, hw: Hardware) -> NDArray[np.int64]:
-    return np.rint(operations * (ps_per_clk(hw) / per_clk)).astype(np.int64)
+    times: NDArray[np.int64] = np.rint(operations * (ps_per_clk(hw) / per_clk)).astype(np.int64)
+    return times
 
 
 def unpack_rate(formats: tuple[str, ...], hw: Hardware) -> tuple[float, bool]:

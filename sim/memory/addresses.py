@@ -51,14 +51,17 @@ class AddressMap:
     partial_base: int
     end: int
 
-    def run_start(self, part_base: Int64, token_bytes: Int64, frame: Int64, head: Int64, token: Int64) -> Int64:
+    def run_start(
+        self, part_base: Int64, token_bytes: Int64, frame: Int64, head: Int64, token: Int64
+    ) -> Int64:
         """Address of (frame, head, token); arrays broadcast. Tokens count from the start of the frame."""
         frame_bytes = token_bytes * self.heads * self.page_tokens
         if self.layout == "HND":
             inner = (head * self.page_tokens + token) * token_bytes
         else:
             inner = (token * self.heads + head) * token_bytes
-        return part_base + self.rank[frame] * frame_bytes + inner
+        address: Int64 = part_base + self.rank[frame] * frame_bytes + inner
+        return address
 
 
 def _parts(fmt: str, dims: tuple[int, ...]) -> list[int]:

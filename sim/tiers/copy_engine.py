@@ -76,10 +76,10 @@ class CopyEngines:
             link = self._by_code[int(self._copies.tier[rank])]
             assert link is not None
             yield env.timeout(self._overhead)
-            landed = max(link.read(env.now, size) for size in self._copies.piece_bytes[rank])
+            landed = max(link.read(int(env.now), size) for size in self._copies.piece_bytes[rank])
             env.process(self._land(rank, landed))
             # The engine is held until the link can take more, not for the latency of each page.
-            yield env.timeout(max(0, landed - env.now - link.latency_ps))
+            yield env.timeout(max(0, landed - int(env.now) - link.latency_ps))
 
     def _land(self, rank: int, landed: int) -> Generator[simpy.Event, Any, None]:
         yield self._env.timeout(landed - self._env.now)

@@ -32,7 +32,8 @@ class TierPlan:
         """Frames of the tile that were not in device memory before the step."""
         row = self.step.row(int(self.tile_sequence[tile]))
         frames = row[self.tile_first[tile] : self.tile_last[tile]]
-        return frames[self.step.frame_residency[frames] != DEVICE]
+        away: NDArray[np.int32] = frames[self.step.frame_residency[frames] != DEVICE]
+        return away
 
 
 def page_pieces(addresses: AddressMap) -> list[tuple[int, ...]]:

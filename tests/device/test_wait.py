@@ -54,7 +54,8 @@ def cut(since: int, until: int, starved: bool, **changes: int) -> dict[str, int]
 
 def test_latency_that_more_stage_buffers_would_have_hidden_is_sram_full() -> None:
     parts = cut(0, 515, True)
-    # 15 ps of address generation, 5 of translation, 30 at the cap, 10 of TLB; queues 20 + 200 + 25; the rest is latency.
+    # 15 ps of address generation, 5 of translation, 30 at the cap, 10 of TLB; queues 20 + 200 + 25;
+    # the rest is latency.
     assert parts["issue"] == 15
     assert parts["translation"] == 5
     assert parts["inflight_limit"] == 30

@@ -1,5 +1,7 @@
 """Runs of tiles against a slow walk over every token, for both layouts, page sizes and head groups."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -95,7 +97,7 @@ def test_pools_do_not_overlap() -> None:
     starts = sorted(
         [*(p.base for p in parts), addresses.table_base, addresses.query_base, addresses.output_base]
     )
-    assert all(a < b for a, b in zip(starts, starts[1:], strict=False))
+    assert all(a < b for a, b in pairwise(starts))
     assert all(part.base % (2 << 20) == 0 for part in parts)
 
 
