@@ -147,10 +147,9 @@ class BlockManager:
         needed = self.blocks_to_append(seq_id, n)
         if needed > self.num_free_blocks:
             raise OutOfBlocksError(needed, self.num_free_blocks)
+        seq.extend_tokens(n, None if tokens is None else list(tokens))
         if n and self._tail_is_shared(seq):
             self._copy_tail(seq)
-        if tokens is not None:
-            seq.extend_tokens(list(tokens))
         self._grow(seq, n)
 
     def blocks_to_append(self, seq_id: int, n: int = 1) -> int:

@@ -28,9 +28,19 @@ class Sequence:
     def parent_key(self, index: int) -> BlockKey | None:
         return self.keys[index - 1] if index else None
 
-    def extend_tokens(self, new: list[int]) -> None:
-        """Remember generated token values, and the keys of the blocks which they complete."""
-        if self.tokens is None:
+    def extend_tokens(self, count: int, new: list[int] | None) -> None:
+        """Remember `count` appended token values, and the keys of the blocks which they complete. Without
+        values for generated tokens nothing after them can be named any more. Raises ValueError if the
+        values do not fit."""
+        generated = min(count, max(0, self.num_tokens + count - self.prompt_tokens))
+        if new is not None and len(new) != count:
+            raise ValueError(f"sequence {self.seq_id}: {len(new)} token values for {count} tokens")
+        if new is not None and generated != count:
+            raise ValueError(f"sequence {self.seq_id}: values of prompt tokens are given when it starts")
+        if self.tokens is None or not generated:
+            return
+        if new is None:
+            self.tokens = None
             return
         self.tokens.extend(new)
         while (len(self.keys) + 1) * self.block_tokens <= len(self.tokens):

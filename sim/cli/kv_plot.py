@@ -1,4 +1,4 @@
-"""The figure of `pagewalk kv`: token hit rate against capacity in blocks, a line per policy and tier."""
+"""The figure of `pagewalk kv`: hit rate in tokens and blocks against capacity, a line per policy and tier."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kernels_ref.hit_curves import CurvePoint
 
-SIZE_IN = (7.0, 4.4)
+SIZE_IN = (11.0, 4.4)
 DPI = 150
+RATES = (("token_hit_rate", "of prompt tokens"), ("block_hit_rate", "of blocks"))
+
+Series = dict[tuple[str, int], "list[CurvePoint]"]
 
 
 def draw_hit_rates(points: "list[CurvePoint]", title: str, out: Path) -> None:
@@ -16,37 +19,41 @@ def draw_hit_rates(points: "list[CurvePoint]", title: str, out: Path) -> None:
 
     from reports.canvas import styled
 
+    series: Series = {}
+    for point in points:
+        series.setdefault((point.policy, point.tier), []).append(point)
     with styled():
         figure = Figure(figsize=SIZE_IN, layout="constrained")
-        axes = figure.subplots()
-        _draw(axes, points)
-        axes.set_title(title, loc="left")
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, (rate, label) in zip(panels, RATES, strict=True):
+            _draw(axes, series, rate)
+            axes.set_title(f"Hits {label}", loc="left")
+        panels[0].set_ylim(bottom=0)
+        panels[0].set_ylabel("hit rate (fraction)")
+        panels[1].legend(loc="lower right")
+        figure.suptitle(title, x=0.01, ha="left")
         figure.savefig(out / "hit_rate.png", dpi=DPI, metadata={"Software": None})
         figure.savefig(out / "hit_rate.svg", metadata={"Date": None})
 
 
-def _draw(axes: Any, points: "list[CurvePoint]") -> None:
+def _draw(axes: Any, series: Series, rate: str) -> None:
     from kernels_ref.hit_curves import INFINITE, OPTIMUM
     from reports.palette import SERIES_COLOURS, SERIES_MARKERS
 
-    series: dict[tuple[str, int], list[CurvePoint]] = {}
-    for point in points:
-        series.setdefault((point.policy, point.tier), []).append(point)
     place = 0
     for (policy, tier), line in series.items():
+        # Over the blocks of both tiers, so that the bound of that capacity lies above every line.
+        x, y = [point.blocks + point.tier for point in line], [getattr(point, rate) for point in line]
         if policy == INFINITE:
-            axes.axhline(line[0].token_hit_rate, color="#555555", linestyle=":", label="infinite cache")
-            continue
-        x, y = [point.blocks for point in line], [point.token_hit_rate for point in line]
-        if policy == OPTIMUM:
-            axes.plot(x, y, color="#3d3d3d", linestyle="--", marker="_", label="offline optimum (bound)")
-            continue
-        label = f"{policy} + tier of {tier} blocks" if tier else policy
-        style = {"color": SERIES_COLOURS[place % 8], "marker": SERIES_MARKERS[(place + place // 8) % 8]}
-        axes.plot(x, y, label=label, **style)
-        place += 1
+            axes.axhline(y[0], color="#555555", linestyle=":", label="infinite cache")
+        elif policy == OPTIMUM:
+            axes.plot(
+                x, y, color="#3d3d3d", linestyle="--", marker="_", label="offline optimum (bounds blocks)"
+            )
+        else:
+            label = f"{policy} + tier of {tier} blocks" if tier else policy
+            style = {"color": SERIES_COLOURS[place % 8], "marker": SERIES_MARKERS[(place + place // 8) % 8]}
+            axes.plot(x, y, label=label, **style)
+            place += 1
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("capacity of the first tier (blocks); the optimum: of both")
-    axes.set_ylabel("hit rate (fraction of prompt tokens)")
-    axes.legend()
+    axes.set_xlabel("capacity (blocks, both tiers together)")

@@ -118,6 +118,23 @@ def test_a_prompt_in_chunks_takes_blocks_as_it_goes_and_caches_them_as_they_fill
     assert manager.cached_tokens_of(13, [*ids, 4]) == 12
 
 
+def test_tokens_after_unnamed_ones_are_never_cached_under_a_wrong_name() -> None:
+    manager = BlockManager(8, 4)
+    manager.allocate(0, 4, tokens=[1, 2, 3, 4])
+    manager.append(0, 2)
+    manager.append(0, 4, tokens=[5, 6, 7, 8])
+    assert list(manager.pool.cached.values()) == [0]
+
+
+def test_values_must_fit_the_tokens_that_they_name() -> None:
+    manager = BlockManager(8, 4)
+    manager.allocate(0, 8, tokens=tokens(0, 8), first_chunk=4)
+    with pytest.raises(ValueError, match="2 token values for 1 tokens"):
+        manager.append(0, 1, tokens=[1, 2])
+    with pytest.raises(ValueError, match="values of prompt tokens are given when it starts"):
+        manager.append(0, 4, tokens=[1, 2, 3, 4])
+
+
 def test_partial_reuse_copies_the_matching_beginning_of_a_block() -> None:
     manager = BlockManager(8, 4, partial_reuse=True)
     manager.allocate(0, 8, tokens=tokens(0, 8))
