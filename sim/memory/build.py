@@ -39,6 +39,9 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
         layout.AT_PORTS: int(p[Param.SMS]) * layout.PORT_COLS,
         layout.AT_SLICES: int(p[Param.SLICES]) * layout.SLICE_COLS,
         layout.AT_LINKS: int(p[Param.PARTITIONS]),
+        layout.AT_PORT_TLBS: int(p[Param.SMS]) * _tlb_cells(p, Param.TLB_L1_SETS, Param.TLB_L1_WAYS),
+        layout.AT_TLB: _tlb_cells(p, Param.TLB_L2_SETS, Param.TLB_L2_WAYS),
+        layout.AT_WALKERS: int(p[Param.TLB_WALKERS]),
         layout.AT_CHANNELS: int(p[Param.CHANNELS] * p[Param.CHAN_COLS]),
         layout.AT_HEADS: events.BUCKETS,
         layout.AT_GROUPS: events.BUCKETS >> events.GROUP_SHIFT,
@@ -61,6 +64,7 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
     _slices(m, p)
     _channels(m, p)
     _fetches(m, table)
+    _tlbs(m, p, table)
     m[layout.Q_FREE_HEAD] = -1
     return grown(m, FIRST_POOL)
 
@@ -134,6 +138,31 @@ def _channels(m: Memory, p: Memory) -> None:
     chan[:, C_REFRESH_BANK] = np.arange(count) % banks
     for bank in range(banks):
         chan[:, int(p[Param.OFF_BANK]) + bank * BANK_COLS + B_ROW] = -1
+
+
+def _tlb_cells(p: Memory, sets: Param, ways: Param) -> int:
+    return int(p[sets] * (2 * p[ways] + 1))
+
+
+def _tlbs(m: Memory, p: Memory, table: FetchTable) -> None:
+    """Empty TLBs at the ports; in the shared one the table's pages: mapped for good, earlier launches used
+    them.
+    """
+    size = _tlb_cells(p, Param.TLB_L1_SETS, Param.TLB_L1_WAYS)
+    ways = int(p[Param.TLB_L1_WAYS])
+    own = section(m, layout.AT_PORT_TLBS, int(p[Param.SMS] * p[Param.TLB_L1_SETS]), 2 * ways + 1)
+    own[:, :ways] = -1
+    ports = section(m, layout.AT_PORTS, int(p[Param.SMS]), layout.PORT_COLS)
+    ports[:, layout.P_TLB] = m[layout.AT_PORT_TLBS] + np.arange(len(ports)) * size
+    sets, ways = int(p[Param.TLB_L2_SETS]), int(p[Param.TLB_L2_WAYS])
+    shared = section(m, layout.AT_TLB, sets, 2 * ways + 1)
+    shared[:, :ways] = -1
+    pages = np.unique(np.asarray(table.run_addr, np.int64) >> p[Param.PAGE_SHIFT])
+    rank = np.argsort(pages % sets, kind="stable")
+    of_set = pages[rank] % sets
+    nth = np.arange(len(pages)) - np.searchsorted(of_set, of_set)
+    fits = nth < ways
+    shared[of_set[fits], nth[fits]] = pages[rank][fits]
 
 
 def _fetches(m: Memory, table: FetchTable) -> None:

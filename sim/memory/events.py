@@ -1,9 +1,10 @@
-"""Event queue of the compiled plane: a calendar of short buckets, with a binary heap for what lies far ahead.
+"""Event queue of the compiled plane: a calendar of short buckets, with a binary heap for what lies far
+ahead.
 
-An event is a row (a request, or a channel that wakes up): EV_TIME says when, TIE breaks equal times (by port and the port's own sequence), EV_NEXT
-chains the row into its bucket, kept sorted. With about two events a bucket, push and pop cost some ten
-nanoseconds where a heap of ten thousand rows costs a hundred. Order is total, hence independent of how the
-run was cut into windows.
+An event is a row (a request, or a channel that wakes up): EV_TIME says when, TIE breaks equal times (by
+port and the port's own sequence), EV_NEXT chains the row into its bucket, kept sorted. With about two
+events a bucket, push and pop cost some ten nanoseconds where a heap of ten thousand rows costs a hundred.
+Order is total, hence independent of how the run was cut into windows.
 """
 
 from sim.memory.jit import compiled

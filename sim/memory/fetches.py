@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class FetchKind(IntEnum):
-    """READ completes when its last byte is at the SM; WRITE is posted and completes on L2's acknowledgement."""
+    """READ completes with its last byte at the SM; WRITE is posted and completes on L2's acknowledgement."""
 
     READ = 0
     WRITE = 1

@@ -1,13 +1,15 @@
 """Device memory at train grain: FR-FCFS over trains of accesses to one row of one channel.
 
-A train's n bursts leave as one unit with exact first and last times. Alone, its bursts are tCCD_L apart (they share
-a bank group) while it takes only every other slot of the data bus; the next train, of another bank group, fills the
-slots between. Hence two clocks: the bus is taken n bursts, the bank group n x tCCD_L.
+A train's n bursts leave as one unit with exact first and last times. Alone, its bursts are tCCD_L apart
+(they share a bank group) while it takes only every other slot of the data bus; the next train, of another
+bank group, fills the slots between. Hence two clocks: the bus is taken n bursts, the bank group n x
+tCCD_L.
 
-Scheduling sees a bounded queue (counted in accesses), with a FIFO behind. Rows of waiting trains are opened ahead,
-oldest first, where no waiting train still hits the open row; the column commands go to the train that can
-start first, the oldest on ties. Writes are drained between two watermarks. Times are of column commands.
-A channel is looked at when a train arrives and when its next train can start; looking early changes nothing.
+Scheduling sees a bounded queue (counted in accesses), with a FIFO behind. Rows of waiting trains are
+opened ahead, oldest first, where no waiting train still hits the open row; the column commands go to the
+train that can start first, the oldest on ties. Writes are drained between two watermarks. Times are of
+column commands. A channel is looked at when a train arrives and when its next train can start; looking
+early changes nothing.
 """
 
 from sim.memory import events
@@ -48,8 +50,8 @@ from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 
 # State of a bank: open row, when a column command may follow, when the next ACT and PRE may.
 B_ROW, B_COLUMN, B_ACT, B_PRE = range(4)
-# A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is not; the cell
-# that says when its bank group is free; its bank as a bit.
+# A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is
+# not; the cell that says when its bank group is free; its bank as a bit.
 E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_BIT = range(6)
 
 OFF_GROUP, OFF_BANK = int(Param.OFF_GROUP), int(Param.OFF_BANK)
@@ -75,7 +77,7 @@ N_REFRESHES, N_TURNS, N_BUSY = INDEX["refreshes"], INDEX["turnarounds"], INDEX["
 
 @compiled
 def enqueue(m: Memory, node: int, now: int) -> None:
-    """A train is on its way to its channel, where it arrives at AVAIL. Behind others it changes nothing yet."""
+    """A train is on its way to its channel, where it arrives at AVAIL; behind others it changes nothing yet."""
     c = m[node + CHAN]
     m[node + LINK] = -1
     head = c + (C_WRITE_HEAD if m[node + WRITE] else C_READ_HEAD)
@@ -289,7 +291,9 @@ def serve(m: Memory, c: int, entry: int, now: int, writing: int) -> None:
 
 @compiled
 def finish(m: Memory, node: int, end: int, writing: int, span: int) -> None:
-    """Note the queueing (what exceeds an uncontended access; HBMQ held minus the row's opening) and set the fill."""
+    """Note the queueing (what exceeds an uncontended access; HBMQ held minus the row's opening) and set the
+    fill.
+    """
     alone = (m[CWL] if writing else m[CL]) + span + m[BURST]
     if m[node + HBMQ] == 0:
         m[N_ROW_HITS] += 1

@@ -1,9 +1,10 @@
 """One place that says how the kernels of the memory plane are compiled.
 
-Numba stores compiled code beside the source, or, where that folder is read-only, in the user's cache folder. It
-keys the stored code by the one file that holds the function, but compiled code contains its callees and the
-constants of other files: here the key is the content of the whole folder, so that no stale physics survives an edit.
-The plain Python function stays reachable as `.py_func` for the tests that run the plane uncompiled.
+Numba stores compiled code beside the source, or, where that folder is read-only, in the user's cache
+folder. It keys the stored code by the one file that holds the function, but compiled code contains its
+callees and the constants of other files: here the key is the content of the whole folder, so that no
+stale physics survives an edit. The plain Python function stays reachable as `.py_func` for the tests that
+run the plane uncompiled.
 """
 
 import hashlib

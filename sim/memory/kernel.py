@@ -1,9 +1,11 @@
-"""The compiled loop of the memory plane: take submissions, process events up to a horizon, hand out completions."""
+"""The compiled loop of the memory plane: take submissions, process events up to a horizon, hand out
+completions.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.memory import events, hbm_train, l2, port, returns
+from sim.memory import events, hbm_train, l2, port, returns, tlb
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     ARRIVE,
@@ -19,8 +21,10 @@ from sim.memory.layout import (
     PORT_COLS,
     Q_FREE_COUNT,
     Q_GROW,
+    Q_WALK_END,
     RETURN,
     STAGE,
+    TRANSLATE,
     WAKE,
     Memory,
 )
@@ -51,7 +55,9 @@ def resume(m: Memory) -> None:
 
 @compiled
 def advance(m: Memory, horizon: int) -> int:
-    """Process every event before `horizon`. Returns the next event's time, IDLE, or GROW: the pool must grow first."""
+    """Process every event before `horizon`. Returns the next event's time, IDLE, or GROW: the pool must grow
+    first.
+    """
     while True:
         if m[Q_GROW] or m[Q_FREE_COUNT] <= port.MARGIN:
             return GROW
@@ -66,7 +72,11 @@ def advance(m: Memory, horizon: int) -> int:
 def dispatch(m: Memory, node: int, now: int) -> None:
     stage = m[node + STAGE]
     if stage == ARRIVE:
-        l2.arrive(m, node, now)
+        ready = tlb.walking(m, node, now) if now < m[Q_WALK_END] else now
+        if ready > now:
+            events.push(m, node, ready)
+        else:
+            l2.arrive(m, node, now)
     elif stage == WAKE:
         m[node + C_WAKE] = -1
         hbm_train.run(m, node, now)
@@ -74,5 +84,8 @@ def dispatch(m: Memory, node: int, now: int) -> None:
         l2.filled(m, node, now)
     elif stage == RETURN:
         returns.arrived(m, node, now + m[NEAR])
+    elif stage == TRANSLATE:
+        m[node + STAGE] = ARRIVE
+        events.push(m, node, tlb.translate(m, node, now))
     elif stage == OUT:
         returns.cross(m, node, now)

@@ -1,9 +1,9 @@
 """L2 slices: a bandwidth server and sectored tags with merging of requests to sectors in flight.
 
-A request occupies its slice for bytes / slice bandwidth, in order of arrival. Its missing sectors, all in one DRAM row,
-go to memory as one train; sectors that another request has in flight are waited for. Lines in flight, and
-lines being written back, hold MSHRs of their slice; a miss that finds too few waits in the slice's FIFO while
-hits pass. Writes allocate without fetching; what they push out goes to memory.
+A request occupies its slice for bytes / slice bandwidth, in order of arrival. Its missing sectors, all in
+one DRAM row, go to memory as one train; sectors that another request has in flight are waited for. Lines
+in flight, and lines being written back, hold MSHRs of their slice; a miss that finds too few waits in the
+slice's FIFO while hits pass. Writes allocate without fetching; what they push out goes to memory.
 """
 
 from sim.memory import hbm_train, pool, tags

@@ -1,9 +1,10 @@
 """One int64 array holds the whole compiled plane; the names here are the only way to address it.
 
-Compiled functions pass arrays by their parts and count references, so a plane of twenty arrays spends more time on
-calls than on physics. Here a unit (an SM port, a slice, a channel, a request) is known by the position of its row, its
-handle, and `m[handle + COLUMN]` is a field. The first cells are parameters (`params.Param`), control cells, the
-positions of the sections, and the counters. Requests come last, so that their pool can grow.
+Compiled functions pass arrays by their parts and count references, so a plane of twenty arrays spends
+more time on calls than on physics. Here a unit (an SM port, a slice, a channel, a request) is known by
+the position of its row, its handle, and `m[handle + COLUMN]` is a field. The first cells are parameters
+(`params.Param`), control cells, the positions of the sections, and the counters. Requests come last, so
+that their pool can grow.
 """
 
 import numpy as np
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 Memory = NDArray[np.int64]
 
 # Event stages of a node: what happens at its EV_TIME.
-WAKE, ARRIVE, OUT, FILL, RETURN = range(5)
+WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE = range(6)
 
 # Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
-# Row of a request (a chunk of a run, or a granule written back) on its way; one cache line each for what slices,
-# slices, channels and ports use.
+# Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that slices use, one
+# for channels, one for ports.
 (
     EV_TIME,
     EV_NEXT,
@@ -48,9 +49,8 @@ WAKE, ARRIVE, OUT, FILL, RETURN = range(5)
     ISSUE,
     NOCQ,
     TLBW,
-    PAGE,
     CREDIT_AT,
-) = range(32)
+) = range(31)
 CHUNK_COLS = 32
 
 # Columns of an SM's port.
@@ -72,10 +72,11 @@ CHUNK_COLS = 32
     P_PART,
     P_PAGE,
     P_NUMBER,
-) = range(17)
+    P_TLB,
+) = range(18)
 RING = 128
-"""Blocked intervals that a port remembers, to tell how long a fetch waited for the cap behind earlier ones."""
-P_RING = 17
+"""Blocked intervals that a port remembers, to tell how long a fetch waited for the cap behind others."""
+P_RING = 18
 PORT_COLS = P_RING + 2 * RING
 
 # Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition.
@@ -116,7 +117,7 @@ SLICE_COLS = 10
     C_FAW_POS,
     C_FAW,
 ) = range(4, 24)
-# Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: its time stamps.
+# Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: stamps.
 (
     F_SUBMIT,
     F_NEXT,
@@ -146,9 +147,14 @@ PARAMS = 96
     Q_FREE_COUNT,
     Q_OUT,
     Q_GROW,
+    Q_WALKS,
+    Q_WALK_END,
     AT_PORTS,
     AT_SLICES,
     AT_LINKS,
+    AT_PORT_TLBS,
+    AT_TLB,
+    AT_WALKERS,
     AT_CHANNELS,
     AT_HEADS,
     AT_GROUPS,
@@ -157,6 +163,6 @@ PARAMS = 96
     AT_RUNS,
     AT_OUT,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 18)
+) = range(PARAMS, PARAMS + 23)
 COUNTER_BASE = PARAMS + 32
 FIRST_SECTION = COUNTER_BASE + 64

@@ -1,7 +1,7 @@
 """From the hardware description to integer picoseconds, once per plane.
 
-Per-byte and per-clock costs are kept as picoseconds times 2**16, so that rounding does not depend on how requests
-are cut.
+Per-byte and per-clock costs are kept as picoseconds times 2**16, so that rounding does not depend on how
+requests are cut.
 """
 
 from enum import IntEnum, auto
@@ -18,8 +18,10 @@ MAX_BANKS = 62
 """Banks of a channel fit the bits of one integer in the scheduler."""
 MAX_GRANULE_SECTORS = 16
 """Sectors under one tag of L2, as many as its state cell has bits for."""
+TLB_WAYS = 8
+"""Associativity of both TLB levels (8 ways in the levels measured on RTX 3080; TunneLs, CCS 2023)."""
 PACKAGE_CHANNEL_BITS = {"DDR5": 64, "LPDDR5X": 64}
-"""Data width of one package (DIMM for DDR5) where the standard's table gives no channel count; 32 otherwise."""
+"""Data width of one package (DIMM for DDR5) where the standard gives no channel count; 32 otherwise."""
 
 
 class Param(IntEnum):
@@ -85,6 +87,14 @@ class Param(IntEnum):
     REFRESH = auto()
     REFI = auto()
     RFC = auto()
+    PAGE_SHIFT = auto()
+    TLB_L1_SETS = auto()
+    TLB_L1_WAYS = auto()
+    TLB_L2_SETS = auto()
+    TLB_L2_WAYS = auto()
+    TLB_L2_LATENCY = auto()
+    TLB_WALK = auto()
+    TLB_WALKERS = auto()
     OFF_GROUP = auto()
     OFF_BANK = auto()
     OFF_READS = auto()
@@ -137,6 +147,7 @@ def build(hw: Hardware) -> NDArray[np.int64]:
     _port(values, hw)
     _l2(values, hw)
     _dram(values, hw)
+    _tlb(values, hw)
     _layout(values)
     window = 2 * values[Param.NEAR]
     if window < MIN_WINDOW_PS:
@@ -229,8 +240,21 @@ def _dram(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.RFC] = ps(std.trfc_ns if hbm.refresh == "all_bank" else std.trfc_pb_ns)
 
 
+def _tlb(v: dict[Param, int], hw: Hardware) -> None:
+    tlb = hw.tlb
+    if tlb.page_kib & (tlb.page_kib - 1):
+        raise InputError(f"hw.tlb.page_kib: {tlb.page_kib}; allowed: a power of two")
+    v[Param.PAGE_SHIFT] = shift(tlb.page_kib * 1024)
+    v[Param.TLB_L1_WAYS] = min(TLB_WAYS, tlb.l1_entries)
+    v[Param.TLB_L1_SETS] = tlb.l1_entries // v[Param.TLB_L1_WAYS]
+    v[Param.TLB_L2_WAYS] = min(TLB_WAYS, tlb.l2_entries)
+    v[Param.TLB_L2_SETS] = tlb.l2_entries // v[Param.TLB_L2_WAYS]
+    v[Param.TLB_L2_LATENCY], v[Param.TLB_WALK] = ps(tlb.l2_latency_ns), ps(tlb.walk_ns)
+    v[Param.TLB_WALKERS] = tlb.walkers
+
+
 def _layout(v: dict[Param, int]) -> None:
-    """Offsets inside one channel's row of state: header, bank groups, banks, visible reads, visible writes."""
+    """Offsets inside a channel's row of state: header, bank groups, banks, visible reads, visible writes."""
     v[Param.OFF_GROUP] = CHAN_HEADER
     v[Param.OFF_BANK] = CHAN_HEADER + v[Param.BANK_GROUPS]
     v[Param.OFF_READS] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]

@@ -1,10 +1,10 @@
 """The memory plane of a device run: SimPy submits fetches, compiled code times their bytes.
 
 Coupling. No request that an SM submits at time t can touch anything shared (L2, memory) before t plus the
-way there, and nothing comes back before another way. So when the driver wakes at T it may process every shared
-event before T + way there, and knows for good each completion before T + W, W being the way there and back;
-later ones stay open, since later requests may overtake them. The driver sleeps until the next completion can
-be due and never turns an empty window.
+way there, and nothing comes back before another way. So when the driver wakes at T it may process every
+shared event before T + way there, and knows for good each completion before T + W, W being the way there
+and back; later ones stay open, since later requests may overtake them. The driver sleeps until the next
+completion can be due and never turns an empty window.
 """
 
 from collections.abc import Iterable

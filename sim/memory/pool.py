@@ -8,7 +8,6 @@ from sim.memory.layout import (
     LINK,
     MSHR,
     NOCQ,
-    PAGE,
     Q_FREE_COUNT,
     Q_FREE_HEAD,
     TLBW,
@@ -29,7 +28,6 @@ def take(m: Memory) -> int:
     m[node + NOCQ] = 0
     m[node + L2Q] = 0
     m[node + HBMQ] = 0
-    m[node + PAGE] = -1
     return int(node)
 
 

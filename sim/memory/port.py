@@ -1,11 +1,12 @@
 """The memory port of an SM: fetches in order, address generation, the cap on bytes outstanding, completions.
 
-A port is FIFO and touches nothing shared, so it may run ahead of the event order: given the credits that came back it
-issues until the cap stops it. Credits carry the instant at which they came back and are taken in that order, so the
-result does not depend on when, in the course of the run, the port was looked at.
+A port is FIFO and touches nothing shared, so it may run ahead of the event order: given the credits that
+came back it issues until the cap stops it. Credits carry the instant at which they came back and are
+taken in that order, so the result does not depend on when, in the course of the run, the port was looked
+at.
 """
 
-from sim.memory import events, noc, pool, tags
+from sim.memory import events, noc, pool, tags, tlb
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
 from sim.memory.layout import (
@@ -38,6 +39,7 @@ from sim.memory.layout import (
     P_INFLIGHT,
     P_NUMBER,
     P_OFF,
+    P_PAGE,
     P_PART,
     P_RING,
     P_RING_POS,
@@ -54,6 +56,7 @@ from sim.memory.layout import (
     SM,
     STAGE,
     TIE,
+    TRANSLATE,
     WRITE,
     Memory,
 )
@@ -61,6 +64,7 @@ from sim.memory.mapping import slice_of
 from sim.memory.params import Param
 
 CUT, SECTOR, CAP, RUN_PS = int(Param.CUT), int(Param.SECTOR), int(Param.CAP), int(Param.RUN_PS)
+PAGE_SHIFT = int(Param.PAGE_SHIFT)
 GEN_Q16, EGRESS_Q16 = int(Param.GEN_Q16), int(Param.EGRESS_Q16)
 MARGIN = 16
 """Free rows that must remain, so that one event never runs out of them (a request pushes out one granule)."""
@@ -186,6 +190,9 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     if m[f + F_KIND]:
         start = max(start, m[sm + P_EGRESS]) + ((moved * m[EGRESS_Q16]) >> 16)
         m[sm + P_EGRESS] = start
+    page = low >> m[PAGE_SHIFT]
+    if page != m[sm + P_PAGE] and tlb.misses(m, sm, page, m[node + ISSUE]):
+        m[node + STAGE] = TRANSLATE
     events.push(m, node, start + noc.latency(m, sm, at))
 
 

@@ -1,13 +1,15 @@
 """A hint to the processor: load a cell's cache line before it is needed.
 
-The plane's state is some ten megabytes, visited in the order of simulated time, so most first touches of a row miss the
-near caches; asking for the rows of the next events while this one is processed hides that.
+The plane's state is some ten megabytes, visited in the order of simulated time, so most first touches of
+a row miss the near caches; asking for the rows of the next events while this one is processed hides that.
 """
 
-from typing import Any
+from collections.abc import Callable
+from os import environ
+from typing import Any, cast
 
-from llvmlite import ir
-from numba import config, types
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba import types
 from numba.extending import intrinsic
 
 from sim.memory.layout import Memory
@@ -30,4 +32,5 @@ def _nothing(m: Memory, cell: int) -> None:
     """Uncompiled code needs no hint."""
 
 
-prefetch = _nothing if config.DISABLE_JIT else intrinsic(_hint)
+UNCOMPILED = environ.get("NUMBA_DISABLE_JIT", "0") == "1"
+prefetch: Callable[[Memory, int], None] = _nothing if UNCOMPILED else cast("Any", intrinsic(_hint))

@@ -1,7 +1,7 @@
 """The way back to an SM: partition link, network, ingress port, and the completion of fetches.
 
-Events at SMs are queued by arrival less the shortest way back, so that one horizon bounds both what L2 and memory
-may do and what SMs may see.
+Events at SMs are queued by arrival less the shortest way back, so that one horizon bounds both what L2
+and memory may do and what SMs may see.
 """
 
 from sim.memory import events, noc, port
@@ -54,8 +54,8 @@ X_ARRIVE, X_NOCQ = int(Stamp.SM_ARRIVE), int(Stamp.NOC_QUEUE)
 def send_back(m: Memory, node: int, time: int, now: int) -> None:
     """Data (or a write's acknowledgement) leaves the slice at `time`.
 
-    Events at SMs are queued by arrival less the shortest way back: so one horizon bounds both what L2 and memory
-    may do and what SMs may see.
+    Events at SMs are queued by arrival less the shortest way back: so one horizon bounds both what L2 and
+    memory may do and what SMs may see.
     """
     sm, at = m[node + SM], m[node + SLICE]
     far = m[at + S_PART] != m[sm + P_PART]

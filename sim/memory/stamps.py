@@ -1,10 +1,11 @@
 """Time stamps of a fetch: those of its chunk that arrived last, in picoseconds.
 
-Instants are in causal order SUBMIT <= ELIGIBLE <= ISSUE <= L2_ARRIVE <= L2_DONE <= HBM_ENQUEUE <= HBM_START <= HBM_DONE
-<= SM_ARRIVE; on an L2 hit the HBM instants equal L2_DONE. Durations separate queueing from the uncontended part:
+Instants are in causal order SUBMIT <= ELIGIBLE <= ISSUE <= L2_ARRIVE <= L2_DONE <= HBM_ENQUEUE <=
+HBM_START <= HBM_DONE <= SM_ARRIVE; on an L2 hit the HBM instants equal L2_DONE. Durations separate
+queueing from the uncontended part:
 
-- SUBMIT..ISSUE = INFLIGHT_WAIT (outstanding cap, of this fetch's earlier chunks too) + TRANSLATION (block-table entries)
-  + address generation and run set-up of this and earlier requests of the port
+- SUBMIT..ISSUE = INFLIGHT_WAIT (outstanding cap, of this fetch's earlier chunks too) + TRANSLATION
+  (block-table entries) + address generation and run set-up of this and earlier requests of the port
 - ISSUE..L2_ARRIVE = request network (+ TLB_WAIT, + write-data serialisation)
 - L2_ARRIVE..L2_DONE = L2_QUEUE (slice busy, MSHRs full) + look-up
 - HBM_ENQUEUE..HBM_START = HBM_QUEUE; HBM_START..HBM_DONE = uncontended row, column and burst time

@@ -1,12 +1,13 @@
 """Tags of the sectored L2: which sectors are valid, in flight or dirty, and who is replaced.
 
 A tag covers a granule: the lines of one channel-interleave block, up to 16 sectors. When whole blocks are
-accessed its lines would move through their sets in lockstep, so one tag for all of them is exact; a granule
-of which only some lines are used still holds the place of all.
+accessed its lines would move through their sets in lockstep, so one tag for all of them is exact; a
+granule of which only some lines are used still holds the place of all.
 
-A set is a row of `ways` tag cells, then as many state cells, then as many heads of waiting lists. A tag cell packs the
-granule's number (bits 33 and up), whether anything of it is in flight (bit 32: never replaced), and the slice's
-counter at its last use (bits 0-31). A state cell packs valid (0-15), in-flight (16-31) and dirty (32-47) sectors.
+A set is a row of `ways` tag cells, then as many state cells, then as many heads of waiting lists. A tag
+cell packs the granule's number (bits 33 and up), whether anything of it is in flight (bit 32: never
+replaced), and the slice's counter at its last use (bits 0-31). A state cell packs valid (0-15), in-flight
+(16-31) and dirty (32-47) sectors.
 """
 
 from sim.memory.jit import compiled
@@ -98,7 +99,9 @@ def replace(m: Memory, at: int, cell: int, granule: int) -> None:
 
 @compiled
 def warm(m: Memory, addr: int, count: int, at: int) -> None:
-    """Make the sectors of `count` bytes from `addr` on, all in one granule, present, as after a read of them."""
+    """Make the sectors of `count` bytes from `addr` on, all in one granule, present, as after a read of
+    them.
+    """
     row = row_of(m, at, addr)
     granule = addr >> m[GRANULE_SHIFT]
     cell = find(m, row, granule)

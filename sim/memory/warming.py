@@ -1,4 +1,4 @@
-"""Functional warming of L2: tags as an earlier, identical launch left them, without spending simulated time."""
+"""Functional warming of L2: tags as an earlier, identical launch left them, at no simulated time."""
 
 from collections.abc import Iterable
 

@@ -1,0 +1,119 @@
+"""Streams reach what the tightest resource allows, and never more."""
+
+import numpy as np
+import pytest
+
+from sim.config.hardware import Hardware
+from sim.memory import params
+from sim.memory.fetches import FetchTable
+from sim.memory.plane import MemoryPlane
+from tests.memory.conftest import changed, drive, table
+
+
+def stream(total: int, fetch: int = 16384, start: int = 0) -> FetchTable:
+    return table([[(start + at, fetch)] for at in range(0, total, fetch)])
+
+
+def test_a_long_stream_reaches_most_of_peak_and_never_more(h100: Hardware) -> None:
+    hw = changed(h100, hbm__refresh="none")
+    outcome = drive(hw, stream(96 << 20), lambda f: f % hw.sm.count, depth=4)
+    share = outcome.gb_s() / params.peak_gb_s(hw.hbm)
+    assert 0.85 < share < 1.0
+
+
+def test_refresh_of_all_banks_takes_its_share_of_the_time(h100: Hardware) -> None:
+    ends = {
+        scheme: drive(changed(h100, hbm__refresh=scheme), stream(64 << 20), lambda f: f % 132, depth=4).end
+        for scheme in ("none", "all_bank")
+    }
+    assert ends["none"] / ends["all_bank"] <= 1 - 350 / 3900 + 0.02
+
+
+def test_few_bytes_in_flight_follow_littles_law(small: Hardware) -> None:
+    """2 KiB in flight at a round trip of some 290 ns: about 7 GB/s, far below any bandwidth."""
+    hw = changed(small, sm__max_inflight_kib=2, gather__issue_clk=0, gather__bytes_per_clk=1000000)
+    outcome = drive(hw, stream(1 << 20), lambda f: 0, depth=2)
+    latency_ns = drive(hw, table([[(0, 512)]]), lambda f: 0).end / 1000
+    assert outcome.gb_s() == pytest.approx(2048 / latency_ns, rel=0.06)
+
+
+def test_hits_stream_at_the_slower_of_l2_and_the_ports(small: Hardware) -> None:
+    """512 KiB in a 1 MiB L2, read again by 4 SMs: 4 ports x 64 B/ns, or the slices."""
+
+    def warm(plane: MemoryPlane) -> None:
+        plane.warm([(0, 512 << 10)])
+
+    for l2, expected in ((1024, 256), (128, 128)):
+        hw = changed(small, l2__bandwidth_gb_s=l2, noc__port_bytes_per_clk=64, gather__issue_clk=0)
+        outcome = drive(hw, stream(512 << 10), lambda f: f % 4, depth=4, prepare=warm)
+        assert outcome.counter("l2_miss") == 0
+        assert outcome.gb_s("requested") == pytest.approx(expected, rel=0.12)
+        assert outcome.gb_s("requested") <= expected
+
+
+def test_the_link_between_partitions_limits_far_traffic(small: Hardware) -> None:
+    """All slices that SM 0 does not own are behind a link of 16 B/ns; half of a stream is far."""
+    hw = changed(small, l2__partitions=2, noc__interpartition_gb_s=16, gather__issue_clk=0)
+    outcome = drive(hw, stream(512 << 10), lambda f: 0, depth=4)
+    assert outcome.gb_s() == pytest.approx(32, rel=0.1)
+
+
+def test_run_set_up_limits_short_runs(small: Hardware) -> None:
+    """64-byte runs at 10 clk each and 1 GHz: at most 64 B in 10.5 ns."""
+    fetches = table([[(4096 * (16 * f + r), 64) for r in range(16)] for f in range(64)])
+    outcome = drive(small, fetches, lambda f: 0, depth=4)
+    assert outcome.gb_s("requested") == pytest.approx(64 / 10.5, rel=0.1)
+
+
+def test_streaming_writes_reach_memory_through_evictions(small: Hardware) -> None:
+    fetches = stream(8 << 20)
+    fetches.kind[:] = 1
+    outcome = drive(small, fetches, lambda f: f % 4, depth=2)
+    resident = 1 << 20
+    assert outcome.counter("l2_write") == 8 << 20
+    assert (8 << 20) - resident <= outcome.counter("hbm_write") <= 8 << 20
+    assert outcome.counter("hbm_read") == 0
+    assert outcome.counter("hbm_write") / outcome.end * 1000 < params.peak_gb_s(small.hbm)
+
+
+def test_more_bandwidth_is_not_slower(h100: Hardware) -> None:
+    ends = []
+    for peak in (1676, 3352, 6704):
+        hw = changed(h100, hbm__peak_gb_s=peak)
+        ends.append(drive(hw, stream(24 << 20), lambda f: f % 132, depth=4).end)
+    assert ends == sorted(ends, reverse=True)
+
+
+def test_memory_follows_requests_in_flight_not_lines(small: Hardware) -> None:
+    long, short = (table([[(0, n << 20)] for _ in range(1)]) for n in (64, 1))
+    rows = [len(drive(small, t, lambda f: 0).plane._memory) for t in (long, short)]
+    assert rows[0] == rows[1]
+
+
+def test_a_replay_inside_l2_hits_and_beyond_it_does_not(small: Hardware) -> None:
+    for kib, share in ((768, 1.0), (4096, 0.0)):
+        fetches = stream(kib << 10)
+        order = np.arange(fetches.fetches)
+
+        def warm(plane: MemoryPlane, order: np.ndarray = order) -> None:
+            plane.warm_fetches(order, np.zeros(len(order), np.int64))
+
+        outcome = drive(small, fetches, lambda f: 0, depth=2, prepare=warm)
+        assert outcome.counter("l2_hit") / outcome.counter("requested") == pytest.approx(share, abs=0.02)
+
+
+def test_random_replacement_keeps_part_of_a_cyclic_replay(small: Hardware) -> None:
+    """A cycle of 1.07 times the capacity: nothing survives under LRU, most of it under random replacement."""
+    fetches = stream(1120 << 10, fetch=4096)
+    order = np.tile(np.arange(fetches.fetches), 4)
+
+    def warm(plane: MemoryPlane) -> None:
+        plane.warm_fetches(order, np.zeros(len(order), np.int64))
+
+    hits = {}
+    for policy in ("lru", "random"):
+        hw = changed(small, l2__replacement=policy)
+        outcome = drive(hw, fetches, lambda f: 0, depth=2, prepare=warm)
+        hits[policy] = outcome.counter("l2_hit") / outcome.counter("requested")
+    assert hits["lru"] < 0.3
+    assert 0.65 < hits["random"] < 0.9
