@@ -8,7 +8,7 @@ from importlib import resources
 from reports import assumptions, goals, tables
 from reports.conclusion import Conclusion
 from reports.study import Study
-from reports.units import counted, percent
+from reports.units import counted, percent, time_text
 from reports.verdict import Verdict
 from sim.result import Result
 
@@ -95,7 +95,7 @@ def _gains(found: Conclusion) -> str:
         return ""
     return (
         "<p>Speed: how much more of the same work is done in the same time. A difference that is not larger "
-        f"than the model's known error (±{percent(found.model.fraction, 0)}) is called a tie, "
+        f"than the model's known error ({_known(found)}) is called a tie, "
         f"whatever its sign.</p>\n{body}"
     )
 
@@ -109,11 +109,19 @@ def _figure(picture: Picture) -> str:
     )
 
 
+def _known(found: Conclusion) -> str:
+    """'±7%', or with the error of short kernels where the model has one."""
+    model = found.model
+    text = f"±{percent(model.fraction, 0)}"
+    if model.short_fraction is None:
+        return text
+    return f"{text}; ±{percent(model.short_fraction, 0)} for kernels under {time_text(model.short_ns)}"
+
+
 def _trust(study: Study, found: Conclusion) -> str:
     sampled = max((result.sampling.get("relative_ci95") or 0.0) for _, result in study.done)
-    error = percent(found.model.fraction, 0)
     text = (
-        f"<p>Known error of the model: ±{error}, from {escape(found.model.reference)}.</p>"
+        f"<p>Known error of the model: {_known(found)}, from {escape(found.model.reference)}.</p>"
         "<p>Within one study the model is deterministic: a smaller difference is what the model says, but it "
         "is not evidence about silicon. Designs that do not exist (proposals) cannot be checked against "
         "silicon at all; the numbers they rest on are marked below.</p>"

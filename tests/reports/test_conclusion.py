@@ -116,3 +116,9 @@ def test_failed_points_are_named_in_the_conclusion(tmp_path):
 )
 def test_a_difference_not_larger_than_the_error_is_a_tie(gain, call):
     assert judge(gain, 0.05) == call
+
+
+def test_short_kernels_are_held_to_their_own_larger_error():
+    model = ModelError(0.05, "a test", short_fraction=0.3, short_ns=1000)
+    assert (model.at(999), model.at(1000)) == (0.3, 0.05)
+    assert ModelError(0.05, "a test").at(1) == 0.05
