@@ -34,6 +34,11 @@ class Comparison:
     def ok(self) -> bool:
         return self.asked == self.seen
 
+    @property
+    def relative_error(self) -> float:
+        """Absolute difference over what was asked; over 1 where nothing was."""
+        return abs(self.seen - self.asked) / max(abs(self.asked), 1)
+
 
 def compare_with_reference(
     reference: Path, traces: Path, only: set[str] | None = None

@@ -134,10 +134,14 @@ def _write(out: Path, document: dict[str, Any], points: "list[CurvePoint]") -> N
     import json
 
     from sim.cli.kv_plot import draw_hit_rates
+    from sim.errors import InputError
 
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "kv.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
-    draw_hit_rates(points, f"{document['trace']}, {document['block_tokens']} tokens per block", out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "kv.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
+        draw_hit_rates(points, f"{document['trace']}, {document['block_tokens']} tokens per block", out)
+    except OSError as error:
+        raise InputError(f"{out}: --out: cannot be written: {error.strerror}") from None
 
 
 def _print_table(name: str, load: "Workload", points: "list[CurvePoint]") -> None:

@@ -18,8 +18,17 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder of the traces that the reference names.",
 )
+@click.option(
+    "--out", metavar="DIR", type=click.Path(path_type=Path), help="Folder for counts.csv, all rows compared."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
-def kvcache(reference: Path, traces: Path, as_json: bool) -> None:
+@click.option(
+    "--max-error",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="End with 1 only if the mean relative difference exceeds X (a fraction); without it, on any difference.",
+)
+def kvcache(reference: Path, traces: Path, out: Path | None, as_json: bool, max_error: float | None) -> None:
     """Replay every case of a reference and compare all integers with the counts seen here.
 
     Requests run one after the other, ids are blocks, a hit is a resident leading id. Ends with 1 if any
@@ -28,12 +37,30 @@ def kvcache(reference: Path, traces: Path, as_json: bool) -> None:
     from kernels_ref.kvcache_reference import compare_with_reference
 
     rows = list(compare_with_reference(reference, traces))
+    if out is not None:
+        _write(rows, out)
     if as_json:
         _print_json(rows)
     else:
         _print_table(rows)
-    if not all(row.ok for row in rows):
+    error = sum(row.relative_error for row in rows) / max(len(rows), 1)
+    if error > max_error if max_error is not None else not all(row.ok for row in rows):
         raise SystemExit(1)
+
+
+def _write(rows: "list[Comparison]", out: Path) -> None:
+    import csv
+
+    from sim.errors import InputError
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / "counts.csv").open("w", newline="") as stream:
+            table = csv.writer(stream, lineterminator="\n")
+            table.writerow(("trace", "case", "field", "asked", "seen"))
+            table.writerows((row.trace, row.case, row.field, row.asked, row.seen) for row in rows)
+    except OSError as error:
+        raise InputError(f"{out}: --out: cannot be written: {error.strerror}") from None
 
 
 def _print_json(rows: "list[Comparison]") -> None:

@@ -148,6 +148,24 @@ def test_one_wrong_integer_ends_with_1_and_is_named(reference: Path, tmp_path: P
     }
 
 
+def test_an_allowed_mean_difference_is_compared_with_the_mean_over_all_integers(
+    reference: Path, tmp_path: Path
+) -> None:
+    reference.write_text(reference.read_text().replace('"evictions": 4', '"evictions": 5'))
+    # One of ten integers is off by 1 of 5: the mean is 0.02.
+    assert call(kvcache, reference, "--traces", tmp_path, "--max-error", 0.021).exit_code == 0
+    assert call(kvcache, reference, "--traces", tmp_path, "--max-error", 0.019).exit_code == 1
+
+
+def test_all_compared_integers_are_written_as_a_table(reference: Path, tmp_path: Path) -> None:
+    call(kvcache, reference, "--traces", tmp_path, "--out", tmp_path / "out")
+    lines = (tmp_path / "out" / "counts.csv").read_text().splitlines()
+    assert lines[:2] == ["trace,case,field,asked,seen", "tiny.jsonl,trace,requests,3,3"]
+    assert len(lines) == 11
+    blocked = call(kvcache, reference, "--traces", tmp_path, "--out", reference)
+    assert "--out: cannot be written" in str(blocked.exception)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
