@@ -48,6 +48,7 @@ H_STUCK = 33  # 1: the last scan of the transaction queue found no bank queue wi
 FLOOR0 = 34  # [command] what the channel as a whole allows (bank queues)
 SOONEST0 = 39  # [command] lowest bound of the banks that wait for it (bank queues)
 SOON_COL, SOON_ACT, SOON_PRE = 44, 46, 48  # [direction] lowest bound of the banks (FR-FCFS)
+COL_FLOOR, ACT_FLOOR = 34, 39  # [pseudo-channel] what it allows (FR-FCFS, in place of the two above)
 
 PC0, PC_STRIDE, MAX_PC = 56, 16, 4
 C_RD, C_WR, C_ACT, C_PRE, C_PREAB, C_REFAB, C_REFPB, C_OPEN, C_FAW_AT, C_FAW = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9

@@ -13,6 +13,7 @@ command to the same bank.
 
 from numba import njit
 
+from sim.memory.dram.frfcfs_page import close_early, learn
 from sim.memory.dram.frfcfs_queues import (
     column_at,
     peek_mode,
@@ -27,21 +28,21 @@ from sim.memory.dram.frfcfs_queues import (
 )
 from sim.memory.dram.frfcfs_refresh import due_refreshes, next_refresh_due, priority_at, try_priority
 from sim.memory.dram.layout import (
+    ACT_FLOOR,
     ADAPTIVE_PAGE,
     ALIST0,
     B_ACTIVE,
     B_HIT,
-    B_LAST_ROW,
-    B_LEAN,
     B_OPEN,
     BANK0,
     BANK_STRIDE,
     C_ACT,
     C_FAW,
     C_FAW_AT,
+    C_PRE,
     C_RD,
     C_WR,
-    CLOSED_PAGE,
+    COL_FLOOR,
     E_ACC,
     E_ARRIVE,
     E_BANK,
@@ -79,7 +80,6 @@ from sim.memory.dram.layout import (
 )
 from sim.memory.dram.pool import finish_access
 from sim.memory.dram.timing import (
-    auto_precharge,
     issue_activate,
     issue_precharge,
     issue_read,
@@ -98,28 +98,8 @@ def _issue_column(S: IntArray, base: int, e: int, t: int) -> None:
         issue_read(S, base, bank, t)
         finish_access(S, S[e + E_ACC], t + S[P_LATENCY])
     if S[P_PAGE] != OPEN_PAGE:
-        _close_early(S, base, bank, S[e + E_WR], t)
+        close_early(S, base, bank, S[e + E_WR], t)
     release(S, base, e)
-
-
-@njit(cache=True)
-def _close_early(S: IntArray, base: int, bank: int, wrote: int, t: int) -> None:
-    """Auto-precharge after the last queued hit: always (closed) or where it has paid (adaptive)."""
-    b = base + BANK0 + BANK_STRIDE * bank
-    waiting = S[b + B_HIT] >= 0 or S[b + B_HIT + 1] >= 0 or S[b + B_ACTIVE] >= 0
-    if not waiting and (S[P_PAGE] == CLOSED_PAGE or S[b + B_LEAN] >= 2):
-        S[b + B_LAST_ROW] = S[b + B_OPEN]
-        auto_precharge(S, base, bank, wrote, t)
-
-
-@njit(cache=True)
-def _learn(S: IntArray, b: int, opening: bool, row: int) -> None:
-    """Adaptive page: reopening a row that was closed early speaks for open, a conflict for closed."""
-    if not opening:
-        S[b + B_LEAN] = min(3, S[b + B_LEAN] + 1)
-    elif S[b + B_LAST_ROW] == row:
-        S[b + B_LEAN] = max(0, S[b + B_LEAN] - 1)
-    S[b + B_LAST_ROW] = -1
 
 
 @njit(cache=True)
@@ -148,22 +128,31 @@ def _active_column(S: IntArray, base: int, t: int) -> bool:
 
 @njit(cache=True)
 def _column_soonest(S: IntArray, base: int, d: int) -> int:
-    """A tick before which the buffer of direction `d` has no ready column command."""
-    field = PC0 + (C_WR if d else C_RD)
-    floor = S[base + field]
-    for p in range(1, S[P_PCS]):
-        floor = min(floor, S[base + field + PC_STRIDE * p])
+    """A tick before which the buffer of direction `d` has no ready column command.
+
+    Leaves what each pseudo-channel allows in COL_FLOOR.
+    """
+    floor = INF
+    for p in range(S[P_PCS]):
+        allowed = S[base + PC0 + PC_STRIDE * p + (C_WR if d else C_RD)]
+        S[base + COL_FLOOR + p] = allowed
+        floor = min(floor, allowed)
     return max(max(floor, S[base + H_COL_BUS]), S[base + SOON_COL + d])
 
 
 @njit(cache=True)
 def _row_soonest(S: IntArray, base: int, d: int) -> int:
-    """A tick before which the buffer of direction `d` has no ready row command."""
+    """A tick before which the buffer of direction `d` has no ready row command.
+
+    Leaves the first activate that each pseudo-channel allows in ACT_FLOOR.
+    """
     floor = INF
     for p in range(S[P_PCS]):
         pc = base + PC0 + PC_STRIDE * p
         window = S[pc + C_FAW + (S[pc + C_FAW_AT] & 3)] + S[P_FAW]
-        floor = min(floor, max(window, S[pc + C_ACT]))
+        allowed = max(window, S[pc + C_ACT])
+        S[base + ACT_FLOOR + p] = allowed
+        floor = min(floor, allowed)
     when = min(max(floor, S[base + SOON_ACT + d]), S[base + SOON_PRE + d])
     return max(when, S[base + H_ROW_BUS])
 
@@ -179,7 +168,7 @@ def _buffer_column(S: IntArray, base: int, t: int) -> None:
     for i in range(S[base + LIST_LEN + d]):
         bank = S[base + LIST0 + d * MAX_BANK + i]
         bound = base + LB_COL + d * MAX_BANK + bank
-        if S[bound] <= t:
+        if S[bound] <= t and S[base + COL_FLOOR + (bank >> S[P_PC_SHIFT])] <= t:
             S[bound] = column_at(S, base, d, bank)
             if S[bound] <= t:
                 e = S[base + BANK0 + BANK_STRIDE * bank + B_HIT + d]
@@ -204,6 +193,20 @@ def _falling_edge_allows(S: IntArray, base: int, bank: int, t: int) -> bool:
 
 
 @njit(cache=True)
+def _row_ready(S: IntArray, base: int, d: int, bank: int, closed: bool, t: int) -> bool:
+    """Can `bank`, whose bound has passed, issue its row command at `t` as far as timing goes?"""
+    p = bank >> S[P_PC_SHIFT]
+    if not closed:
+        # Of the constraints on a precharge only these are shared; the bank's own part is in its bound.
+        return S[base + PC0 + PC_STRIDE * p + C_PRE] <= t
+    if S[base + ACT_FLOOR + p] > t:
+        return False
+    when = row_at(S, base, d, bank)
+    S[base + LB_ROW + d * MAX_BANK + bank] = when
+    return when <= t
+
+
+@njit(cache=True)
 def _buffer_row(S: IntArray, base: int, t: int, falling: bool) -> None:
     """Issue the oldest ready activate or precharge of the buffer in turn."""
     d = set_mode(S, base)
@@ -216,12 +219,11 @@ def _buffer_row(S: IntArray, base: int, t: int, falling: bool) -> None:
         bank = S[base + LIST0 + d * MAX_BANK + i]
         bound = base + LB_ROW + d * MAX_BANK + bank
         closed = S[base + BANK0 + BANK_STRIDE * bank + B_OPEN] < 0
-        if S[bound] <= t:
-            S[bound] = row_at(S, base, d, bank)
-            if S[bound] <= t and not (falling and (closed or not _falling_edge_allows(S, base, bank, t))):
-                e = row_entry(S, base, d, bank)
-                if best < 0 or S[e + E_SEQ] < S[best + E_SEQ]:
-                    best = e
+        barred = falling and (closed or not _falling_edge_allows(S, base, bank, t))
+        if S[bound] <= t and not barred and _row_ready(S, base, d, bank, closed, t):
+            e = row_entry(S, base, d, bank)
+            if best < 0 or S[e + E_SEQ] < S[best + E_SEQ]:
+                best = e
         if closed:
             act = min(act, S[bound])
         else:
@@ -238,7 +240,7 @@ def _issue_row(S: IntArray, base: int, e: int, t: int, falling: bool) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     opening = S[b + B_OPEN] < 0
     if S[P_PAGE] == ADAPTIVE_PAGE:
-        _learn(S, b, opening, S[e + E_ROW])
+        learn(S, b, opening, S[e + E_ROW])
     if opening:
         issue_activate(S, base, bank, S[e + E_ROW], t)
         remove(S, base, e)
