@@ -27,7 +27,7 @@ class BlockIds:
 
     @staticmethod
     def checked(
-        rows: list[list[int]],
+        rows: list[Int64],
         lengths: Int64,
         lines: list[int],
         block_tokens: int | None,
@@ -37,7 +37,7 @@ class BlockIds:
         chain."""
         counts = np.fromiter((len(row) for row in rows), np.int64, len(rows))
         ptr = np.concatenate(([0], np.cumsum(counts)))
-        flat = np.fromiter((i for row in rows for i in row), np.int64, int(ptr[-1]))
+        flat = np.concatenate(rows)
         size = block_tokens or infer_block_tokens(counts, lengths, lines, problems)
         for row in np.flatnonzero(counts != -(-lengths // size)):
             problems.add(

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, TextIO
 
 import numpy as np
+import numpy.typing as npt
 
 from kernels_ref.servegen import synthesise
 from kernels_ref.trace_problems import TraceProblems
@@ -31,7 +32,7 @@ class Columns:
     arrival_s: list[float] = field(default_factory=list)
     input_length: list[int] = field(default_factory=list)
     output_length: list[int] = field(default_factory=list)
-    hash_ids: list[list[int]] = field(default_factory=list)
+    hash_ids: list[npt.NDArray[np.int64]] = field(default_factory=list)
     session: list[str] = field(default_factory=list)
     block_tokens: int | None = None
     failed: int = 0
@@ -76,11 +77,11 @@ def _add_record(columns: Columns, number: int, record: dict[str, Any], problems:
         columns.session.append(str(session))
 
 
-def _ids(found: Any, number: int, problems: TraceProblems) -> list[int]:
+def _ids(found: Any, number: int, problems: TraceProblems) -> npt.NDArray[np.int64]:
     if isinstance(found, list) and all(type(i) is int and 0 <= i < 2**50 for i in found):
-        return found
+        return np.array(found, np.int64)
     problems.add(number, "hash_ids", found, "a list of block ids, integers from 0 to 2^50")
-    return []
+    return np.empty(0, np.int64)
 
 
 def _integer(record: dict[str, Any], names: tuple[str, ...], number: int, problems: TraceProblems) -> int:
