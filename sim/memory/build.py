@@ -35,6 +35,7 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
     """A plane at time zero with cold caches. Raises InputError for hardware that the plane cannot model."""
     p = build(hw)
     sets, ways = int(p[Param.SLICES] * p[Param.SETS]), int(p[Param.WAYS])
+    assist = int(p[Param.ASSIST])
     sizes = {
         layout.AT_PORTS: int(p[Param.SMS]) * layout.PORT_COLS,
         layout.AT_SLICES: int(p[Param.SLICES]) * layout.SLICE_COLS,
@@ -42,6 +43,9 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
         layout.AT_PORT_TLBS: int(p[Param.SMS]) * _tlb_cells(p, Param.TLB_L1_SETS, Param.TLB_L1_WAYS),
         layout.AT_TLB: _tlb_cells(p, Param.TLB_L2_SETS, Param.TLB_L2_WAYS),
         layout.AT_WALKERS: int(p[Param.TLB_WALKERS]),
+        layout.AT_PORT_ASSISTS: assist * _sm_assist_cells(p),
+        layout.AT_ASSIST: assist * int(p[Param.SHARED_SETS] * (3 * p[Param.SHARED_WAYS] + 1)),
+        layout.AT_ENTRIES: len(table.entry_addr),
         layout.AT_CHANNELS: int(p[Param.CHANNELS] * p[Param.CHAN_COLS]),
         layout.AT_HEADS: events.BUCKETS,
         layout.AT_GROUPS: events.BUCKETS >> events.GROUP_SHIFT,
@@ -65,6 +69,7 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
     _channels(m, p)
     _fetches(m, table)
     _tlbs(m, p, table)
+    _assists(m, p, table)
     m[layout.Q_FREE_HEAD] = -1
     return grown(m, FIRST_POOL)
 
@@ -138,6 +143,32 @@ def _channels(m: Memory, p: Memory) -> None:
     chan[:, C_REFRESH_BANK] = np.arange(count) % banks
     for bank in range(banks):
         chan[:, int(p[Param.OFF_BANK]) + bank * BANK_COLS + B_ROW] = -1
+
+
+def _sm_assist_cells(p: Memory) -> int:
+    return int(p[Param.SMS]) * _tlb_cells(p, Param.ASSIST_SETS, Param.ASSIST_WAYS)
+
+
+def _assists(m: Memory, p: Memory, table: FetchTable) -> None:
+    """Empty translation caches; where each fetch's block-table entries are listed."""
+    m[layout.Q_WALK_HEAD] = m[layout.Q_WALK_TAIL] = -1
+    ports = section(m, layout.AT_PORTS, int(p[Param.SMS]), layout.PORT_COLS)
+    ports[:, layout.P_X_FETCH] = -1
+    if p[Param.ASSIST]:
+        sets, ways = int(p[Param.ASSIST_SETS]), int(p[Param.ASSIST_WAYS])
+        columns = 2 * ways + 1
+        own = section(m, layout.AT_PORT_ASSISTS, len(ports) * sets, columns)
+        own[:, :ways] = -1
+        ports[:, layout.P_ASSIST] = m[layout.AT_PORT_ASSISTS] + np.arange(len(ports)) * sets * columns
+        ways = int(p[Param.SHARED_WAYS])
+        section(m, layout.AT_ASSIST, int(p[Param.SHARED_SETS]), 3 * ways + 1)[:, :ways] = -1
+    section(m, layout.AT_ENTRIES, len(table.entry_addr), 1)[:, 0] = table.entry_addr
+    fetches = section(m, layout.AT_FETCHES, table.fetches, layout.FETCH_COLS)
+    fetches[:, layout.F_HEAD_AT] = -1
+    listed = len(table.entry_ptr) > 1
+    pointer = np.asarray(table.entry_ptr, np.int64) if listed else np.zeros(table.fetches + 1, np.int64)
+    fetches[:, layout.F_ENTRY] = m[layout.AT_ENTRIES] + pointer[:-1]
+    fetches[:, layout.F_ENTRY_END] = m[layout.AT_ENTRIES] + pointer[1:]
 
 
 def _tlb_cells(p: Memory, sets: Param, ways: Param) -> int:

@@ -45,6 +45,7 @@ COUNTERS = (
     Counter("assist_sm_hits", "1", "entries found in the SM's translation cache"),
     Counter("assist_shared_hits", "1", "entries found in the shared translation cache"),
     Counter("assist_walks", "1", "entries read from the block table by walkers"),
+    Counter("requested_walks", "B", "bytes that block-table walkers requested"),
     *(
         Counter(f"requested_{c.name.lower()}", "B", f"requested bytes of class {c.name}")
         for c in TrafficClass

@@ -5,7 +5,7 @@ completions.
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.memory import events, hbm_train, l2, port, returns, tlb
+from sim.memory import assist, events, hbm_train, l2, port, returns, tlb
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     ARRIVE,
@@ -16,6 +16,7 @@ from sim.memory.layout import (
     EV_TIME,
     FETCH_COLS,
     FILL,
+    LOOKUP,
     OUT,
     P_BLOCKED,
     PORT_COLS,
@@ -26,6 +27,7 @@ from sim.memory.layout import (
     STAGE,
     TRANSLATE,
     WAKE,
+    WALKED,
     Memory,
 )
 from sim.memory.params import Param
@@ -87,5 +89,9 @@ def dispatch(m: Memory, node: int, now: int) -> None:
     elif stage == TRANSLATE:
         m[node + STAGE] = ARRIVE
         events.push(m, node, tlb.translate(m, node, now))
+    elif stage == LOOKUP:
+        assist.shared(m, node, now)
+    elif stage == WALKED:
+        assist.walked(m, node, now)
     elif stage == OUT:
         returns.cross(m, node, now)

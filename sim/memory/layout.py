@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Memory = NDArray[np.int64]
 
 # Event stages of a node: what happens at its EV_TIME.
-WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE = range(6)
+WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE, LOOKUP, WALKED = range(8)
 
 # Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
 # Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that slices use, one
@@ -50,7 +50,8 @@ WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE = range(6)
     NOCQ,
     TLBW,
     CREDIT_AT,
-) = range(31)
+    WALK,
+) = range(32)
 CHUNK_COLS = 32
 
 # Columns of an SM's port.
@@ -73,10 +74,17 @@ CHUNK_COLS = 32
     P_PAGE,
     P_NUMBER,
     P_TLB,
-) = range(18)
+    P_ASSIST,
+    P_ENTRIES,
+    P_X_FETCH,
+    P_X_AT,
+    P_X_FREE,
+    P_X_GATE,
+    P_X_SEQ,
+) = range(25)
 RING = 128
 """Blocked intervals that a port remembers, to tell how long a fetch waited for the cap behind others."""
-P_RING = 18
+P_RING = 25
 PORT_COLS = P_RING + 2 * RING
 
 # Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition.
@@ -117,7 +125,9 @@ SLICE_COLS = 10
     C_FAW_POS,
     C_FAW,
 ) = range(4, 24)
-# Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: stamps.
+# Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: its stamps;
+# F_FIRST: its first block-table entry, counted over the port; F_HEAD_AT: when it was first in line at its port,
+# -1 before; F_UNKNOWN: entries not yet known; F_READY: when the last became known.
 (
     F_SUBMIT,
     F_NEXT,
@@ -129,8 +139,15 @@ SLICE_COLS = 10
     F_KIND,
     F_CLASS,
     F_INDEX,
+    F_ENTRY,
+    F_ENTRY_END,
+    F_FIRST,
+    F_HEAD_AT,
+    F_UNKNOWN,
+    F_READY,
+    F_WAITED,
     F_STAMPS,
-) = range(11)
+) = range(18)
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
 FETCH_COLS = F_STAMPS + STAMP_COLS
@@ -149,12 +166,18 @@ PARAMS = 96
     Q_GROW,
     Q_WALKS,
     Q_WALK_END,
+    Q_WALKING,
+    Q_WALK_HEAD,
+    Q_WALK_TAIL,
     AT_PORTS,
     AT_SLICES,
     AT_LINKS,
     AT_PORT_TLBS,
     AT_TLB,
     AT_WALKERS,
+    AT_PORT_ASSISTS,
+    AT_ASSIST,
+    AT_ENTRIES,
     AT_CHANNELS,
     AT_HEADS,
     AT_GROUPS,
@@ -163,6 +186,6 @@ PARAMS = 96
     AT_RUNS,
     AT_OUT,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 23)
+) = range(PARAMS, PARAMS + 29)
 COUNTER_BASE = PARAMS + 32
 FIRST_SECTION = COUNTER_BASE + 64

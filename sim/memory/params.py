@@ -95,6 +95,16 @@ class Param(IntEnum):
     TLB_L2_LATENCY = auto()
     TLB_WALK = auto()
     TLB_WALKERS = auto()
+    CLK = auto()
+    ASSIST = auto()
+    ASSIST_SETS = auto()
+    ASSIST_WAYS = auto()
+    ASSIST_HIT = auto()
+    SHARED_SETS = auto()
+    SHARED_WAYS = auto()
+    SHARED_LATENCY = auto()
+    BLOCK_WALKERS = auto()
+    PREFETCH_DEPTH = auto()
     OFF_GROUP = auto()
     OFF_BANK = auto()
     OFF_READS = auto()
@@ -148,6 +158,7 @@ def build(hw: Hardware) -> NDArray[np.int64]:
     _l2(values, hw)
     _dram(values, hw)
     _tlb(values, hw)
+    _assist(values, hw)
     _layout(values)
     window = 2 * values[Param.NEAR]
     if window < MIN_WINDOW_PS:
@@ -251,6 +262,20 @@ def _tlb(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.TLB_L2_SETS] = tlb.l2_entries // v[Param.TLB_L2_WAYS]
     v[Param.TLB_L2_LATENCY], v[Param.TLB_WALK] = ps(tlb.l2_latency_ns), ps(tlb.walk_ns)
     v[Param.TLB_WALKERS] = tlb.walkers
+
+
+def _assist(v: dict[Param, int], hw: Hardware) -> None:
+    assist, clk = hw.translation, 1000 / hw.sm.clock_ghz
+    v[Param.ASSIST], v[Param.CLK] = int(assist.assist), round(clk)
+    v[Param.ASSIST_WAYS] = min(TLB_WAYS, assist.sm_entries)
+    v[Param.ASSIST_SETS] = assist.sm_entries // v[Param.ASSIST_WAYS]
+    v[Param.SHARED_WAYS] = min(TLB_WAYS, assist.shared_entries)
+    v[Param.SHARED_SETS] = assist.shared_entries // v[Param.SHARED_WAYS]
+    v[Param.ASSIST_HIT], v[Param.SHARED_LATENCY] = (
+        round(assist.sm_hit_clk * clk),
+        ps(assist.shared_latency_ns),
+    )
+    v[Param.BLOCK_WALKERS], v[Param.PREFETCH_DEPTH] = assist.walkers, assist.prefetch_depth
 
 
 def _layout(v: dict[Param, int]) -> None:

@@ -11,6 +11,7 @@ from sim.memory.layout import (
     Q_FREE_COUNT,
     Q_FREE_HEAD,
     TLBW,
+    WALK,
     Memory,
 )
 
@@ -25,6 +26,7 @@ def take(m: Memory) -> int:
     m[node + FETCH] = -1
     m[node + MSHR] = 0
     m[node + TLBW] = 0
+    m[node + WALK] = 0
     m[node + NOCQ] = 0
     m[node + L2Q] = 0
     m[node + HBMQ] = 0

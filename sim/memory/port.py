@@ -6,7 +6,7 @@ taken in that order, so the result does not depend on when, in the course of the
 at.
 """
 
-from sim.memory import events, noc, pool, tags, tlb
+from sim.memory import assist, events, noc, pool, tags, tlb
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
 from sim.memory.layout import (
@@ -18,13 +18,20 @@ from sim.memory.layout import (
     ENTRY,
     F_BLOCKED,
     F_CLASS,
+    F_ENTRY,
+    F_ENTRY_END,
+    F_FIRST,
+    F_HEAD_AT,
     F_ISSUED,
     F_KIND,
     F_LEFT,
     F_NEXT,
+    F_READY,
     F_RUN,
     F_RUN_END,
     F_SUBMIT,
+    F_UNKNOWN,
+    F_WAITED,
     FETCH,
     INFLIGHT,
     ISSUE,
@@ -34,6 +41,7 @@ from sim.memory.layout import (
     P_CRED_HEAD,
     P_CRED_TAIL,
     P_EGRESS,
+    P_ENTRIES,
     P_FREE,
     P_HEAD,
     P_INFLIGHT,
@@ -46,6 +54,9 @@ from sim.memory.layout import (
     P_RUN,
     P_SEQ,
     P_TAIL,
+    P_X_AT,
+    P_X_FETCH,
+    P_X_GATE,
     Q_FREE_COUNT,
     Q_GROW,
     R_ADDR,
@@ -64,7 +75,7 @@ from sim.memory.mapping import slice_of
 from sim.memory.params import Param
 
 CUT, SECTOR, CAP, RUN_PS = int(Param.CUT), int(Param.SECTOR), int(Param.CAP), int(Param.RUN_PS)
-PAGE_SHIFT = int(Param.PAGE_SHIFT)
+PAGE_SHIFT, ASSIST = int(Param.PAGE_SHIFT), int(Param.ASSIST)
 GEN_Q16, EGRESS_Q16 = int(Param.GEN_Q16), int(Param.EGRESS_Q16)
 MARGIN = 16
 """Free rows that must remain, so that one event never runs out of them (a request pushes out one granule)."""
@@ -77,8 +88,11 @@ def submit(m: Memory, sm: int, f: int, now: int) -> None:
     """Fetch f joins the queue of SM m's port."""
     m[f + F_SUBMIT] = now
     m[f + F_NEXT] = -1
+    if m[ASSIST]:
+        line_up(m, sm, f)
     if m[sm + P_HEAD] < 0:
         m[sm + P_HEAD] = f
+        m[f + F_HEAD_AT] = max(m[sm + P_FREE], now)
         m[sm + P_RUN] = m[f + F_RUN]
         m[sm + P_OFF] = 0
     else:
@@ -88,10 +102,25 @@ def submit(m: Memory, sm: int, f: int, now: int) -> None:
 
 
 @compiled
+def line_up(m: Memory, sm: int, f: int) -> None:
+    """Number f's block-table entries behind those of the port's earlier fetches."""
+    m[f + F_FIRST] = m[sm + P_ENTRIES]
+    m[sm + P_ENTRIES] += m[f + F_ENTRY_END] - m[f + F_ENTRY]
+    if m[sm + P_X_FETCH] < 0:
+        m[sm + P_X_FETCH] = f
+        m[sm + P_X_GATE] = f
+        m[sm + P_X_AT] = m[f + F_ENTRY]
+    elif m[sm + P_HEAD] < 0:
+        m[m[sm + P_TAIL] + F_NEXT] = f
+
+
+@compiled
 def issue(m: Memory, sm: int) -> None:
     """Issue until the cap, the queue or the pool stops the port."""
     m[sm + P_BLOCKED] = 0
     while m[sm + P_HEAD] >= 0:
+        if m[ASSIST]:
+            assist.ask(m, sm)
         if m[Q_FREE_COUNT] <= MARGIN:
             m[Q_GROW] = 1
             m[sm + P_BLOCKED] = 1
@@ -111,7 +140,12 @@ def issue_one(m: Memory, sm: int) -> bool:
     count = min(m[run + R_BYTES] - offset, m[CUT] - (addr & (m[CUT] - 1)))
     low = addr & ~(m[SECTOR] - 1)
     moved = ((addr + count + m[SECTOR] - 1) & ~(m[SECTOR] - 1)) - low
+    if m[f + F_UNKNOWN]:
+        return False
     ready = max(m[sm + P_FREE], m[f + F_SUBMIT])
+    if m[f + F_READY] > ready:
+        m[f + F_WAITED] = m[f + F_READY] - ready
+        ready = m[f + F_READY]
     if offset == 0:
         ready += m[RUN_PS]
         if run == m[f + F_RUN]:
@@ -146,6 +180,7 @@ def advance(m: Memory, sm: int, f: int, run: int, offset: int) -> None:
         following = m[f + F_NEXT]
         m[sm + P_HEAD] = following
         if following >= 0:
+            m[following + F_HEAD_AT] = max(m[sm + P_FREE], m[following + F_SUBMIT])
             m[sm + P_RUN] = m[following + F_RUN]
 
 

@@ -4,7 +4,7 @@ Events at SMs are queued by arrival less the shortest way back, so that one hori
 and memory may do and what SMs may see.
 """
 
-from sim.memory import events, noc, port
+from sim.memory import assist, events, noc, port
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     AT_OUT,
@@ -16,6 +16,7 @@ from sim.memory.layout import (
     F_LEFT,
     F_STAMPS,
     F_SUBMIT,
+    F_WAITED,
     FETCH,
     HBM_DONE,
     HBMQ,
@@ -34,6 +35,8 @@ from sim.memory.layout import (
     SM,
     STAGE,
     TLBW,
+    WALK,
+    WALKED,
     WRITE,
     Memory,
 )
@@ -43,6 +46,7 @@ from sim.memory.stamps import Stamp
 NEAR, FAR, LINK_Q16 = int(Param.NEAR), int(Param.FAR), int(Param.LINK_Q16)
 L2_LATENCY = int(Param.L2_LATENCY)
 X_SUBMIT, X_ELIGIBLE, X_INFLIGHT = int(Stamp.SUBMIT), int(Stamp.ELIGIBLE), int(Stamp.INFLIGHT_WAIT)
+X_TRANSLATION = int(Stamp.TRANSLATION_WAIT)
 X_ISSUE, X_TLB = int(Stamp.ISSUE), int(Stamp.TLB_WAIT)
 X_L2_ARRIVE, X_L2_DONE, X_L2Q = int(Stamp.L2_ARRIVE), int(Stamp.L2_DONE), int(Stamp.L2_QUEUE)
 X_HBM_ENQ, X_HBM_START = int(Stamp.HBM_ENQUEUE), int(Stamp.HBM_START)
@@ -57,6 +61,10 @@ def send_back(m: Memory, node: int, time: int, now: int) -> None:
     Events at SMs are queued by arrival less the shortest way back: so one horizon bounds both what L2 and
     memory may do and what SMs may see.
     """
+    if m[node + WALK]:
+        m[node + STAGE] = WALKED
+        events.push(m, node, time)
+        return
     sm, at = m[node + SM], m[node + SLICE]
     far = m[at + S_PART] != m[sm + P_PART]
     if far and m[LINK_Q16] and not m[node + WRITE]:
@@ -86,6 +94,9 @@ def cross(m: Memory, node: int, now: int) -> None:
 @compiled
 def arrived(m: Memory, node: int, arrival: int) -> None:
     """A chunk is back at its SM; its fetch is complete with the last one."""
+    if m[node + WALK]:
+        port.issue(m, assist.answered(m, node, arrival))
+        return
     done = noc.ingress(m, node, arrival)
     f = m[node + FETCH]
     m[f + F_LEFT] -= 1
@@ -110,5 +121,6 @@ def stamp(m: Memory, node: int, f: int, x: int, done: int) -> None:
     m[x + X_HBM_DONE] = m[node + HBM_DONE]
     m[x + X_ARRIVE] = done
     m[x + X_NOCQ] = m[node + NOCQ]
+    m[x + X_TRANSLATION] = m[f + F_WAITED]
     m[x + X_L2Q] = m[node + L2Q]
     m[x + X_HBMQ] = m[node + HBMQ]

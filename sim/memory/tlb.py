@@ -1,10 +1,12 @@
-"""The device's own address translation: a TLB per SM, one shared by all, page walkers (not the KV block table).
+"""The device's own address translation: a TLB per SM, one shared by all, page walkers (not the KV block
+table).
 
-A port looks its page up as it issues. On a miss the request asks the shared level on its way to L2: a hit costs
-that level's latency, a miss a walk by one of a few walkers, and requests for a page being walked wait for it. The SM
-may use its entry once the answer of a shared hit can be back; who comes earlier asks too. Ports run ahead of the
-event order, hence they decide by that instant and not by the answer itself. Both levels are set-associative
-and replace in order of entry, which is what a round over many pages makes of any policy.
+A port looks its page up as it issues. On a miss the request asks the shared level on its way to L2: a hit
+costs that level's latency, a miss a walk by one of a few walkers, and requests for a page being walked
+wait for it. The SM may use its entry once the answer of a shared hit can be back; who comes earlier asks
+too. Ports run ahead of the event order, hence they decide by that instant and not by the answer itself.
+Both levels are set-associative and replace in order of entry, which is what a round over many pages makes
+of any policy.
 """
 
 from sim.memory.counters import INDEX
