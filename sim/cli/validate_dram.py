@@ -55,12 +55,7 @@ def _progress(done: int, rows: int) -> None:
 def _print(result: "Validation") -> None:
     from sim.memory.dram.validate import groups, summary
 
-    click.echo(f"{'row':<10} {'metric':<16} {'truth':>12} {'predicted':>12} {'error':>9}  unit")
-    for p in result.predictions:
-        mark = "" if p.counted else "  (not stable: not counted)"
-        click.echo(
-            f"{p.id:<10} {p.metric:<16} {p.truth:>12.6g} {p.predicted:>12.6g} {p.error:>9.3%}  {p.unit}{mark}"
-        )
+    _print_rows(result)
     for name, reason in result.skipped:
         click.echo(f"{name:<10} skipped: {reason}")
     click.echo(f"\n{'group':<44} {'n':>6} {'mean':>9} {'bias':>9} {'largest':>9}")
@@ -70,6 +65,26 @@ def _print(result: "Validation") -> None:
     _print_errors("overall (bw_GBps)", summary(p for p in result.predictions if p.metric == PANELS[0]))
     for name, mape in result.baselines.items():
         click.echo(f"{'baseline ' + name:<44} {len(result.rows):>6} {mape:>9.3%}")
+
+
+def _print_rows(result: "Validation") -> None:
+    """A line a row: truth, prediction and error of the four figures of the plots; * where not counted."""
+    cells = {(p.id, p.metric): p for p in result.predictions}
+    click.echo(
+        f"{'row':<8}" + "".join(f" | {metric + ' truth':>21} {'model':>9} {'error':>9}" for metric in PANELS)
+    )
+    for row in dict.fromkeys(p.id for p in result.predictions):
+        line = f"{row:<8}"
+        for metric in PANELS:
+            p = cells.get((row, metric))
+            if p is None:
+                line += f" | {'':>41}"
+            else:
+                mark = " " if p.counted else "*"
+                line += f" | {p.truth:>21.6g} {p.predicted:>9.6g} {p.error:>8.3%}{mark}"
+        click.echo(line)
+    if any(not p.counted for p in result.predictions):
+        click.echo("* the queue grows without limit in this row: the latency only reflects the run length")
 
 
 def _print_errors(name: str, error: dict[str, Any]) -> None:

@@ -96,6 +96,17 @@ def test_a_row_whose_stream_cannot_be_regenerated_is_skipped_with_the_reason(
     assert "stream_digest" in result.skipped[0][1]
 
 
+def test_rows_of_a_configuration_that_is_not_modelled_are_skipped_with_the_reason(
+    truth: Path, tmp_path: Path
+) -> None:
+    path = subset(truth, tmp_path, "probes.csv", 24)
+    configs = path.parent / "configs.csv"
+    configs.write_text(configs.read_text().replace("all-bank per rank", "bank level", 1))
+    result = validate_dram(path)
+    assert {reason.split(": found")[0].split(": ")[1] for _, reason in result.skipped} == {"refresh"}
+    assert result.rows
+
+
 BROKEN = {
     "configs.csv": (lambda p: (p.parent / "configs.csv").unlink(), "configs.csv"),
     "column": (lambda p: p.write_text(p.read_text().replace("window", "windows", 1)), "window"),

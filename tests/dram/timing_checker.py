@@ -132,6 +132,9 @@ class ChannelJudge:
         act = c.act_ticks - 1
         self._need(t, ("row", "bus"), 1, "one command a tick on a bus")
         banks = range(pc * c.banks_per_pc, (pc + 1) * c.banks_per_pc)
+        if command == PREAB:
+            self._need(t, ("pre pc", pc), c.ppd, "tPPD")
+            self.last[("pre pc", pc)] = t
         for bank in banks:
             if command == REF:
                 if bank in self.open_row:

@@ -20,6 +20,7 @@ from sim.memory.dram.layout import (
     BANK0,
     BANK_STRIDE,
     C_OPEN,
+    C_PRE,
     C_PREAB,
     C_REFAB,
     C_REFPB,
@@ -144,7 +145,7 @@ def priority_at(S: IntArray, base: int) -> int:
         if S[pc + C_OPEN] > 0:
             if _active_in(S, base, target):
                 return INF  # the column command that empties the active list wakes the channel
-            return max(S[pc + C_PREAB], S[base + H_ROW_BUS])
+            return max(max(S[pc + C_PREAB], S[pc + C_PRE]), S[base + H_ROW_BUS])
         return max(S[pc + C_REFAB], S[base + H_ROW_BUS])
     b = base + BANK0 + BANK_STRIDE * target
     if S[b + B_OPEN] >= 0:

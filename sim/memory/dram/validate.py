@@ -66,10 +66,11 @@ class Validation:
 def validate_dram(path: Path, progress: Callable[[int, int], None] | None = None) -> Validation:
     """Run every row of `path` through the exact controller.
 
-    Raises InputError for unusable files or cells. Rows whose stream cannot be regenerated are skipped.
+    Raises InputError for unusable files or cells. Rows whose configuration is not modelled, or whose stream
+    cannot be regenerated, are skipped with the reason; if that leaves none, the first reason is raised.
     """
     rows, config_rows = read_truth(path)
-    configs = {name: config_of(config_rows[name]) for name in dict.fromkeys(r.text(CONFIG) for r in rows)}
+    configs, unmodelled = _configs(rows, config_rows)
     mappings = {r.text("mapping"): AddressMapping.parse(r.text("mapping"), r.where) for r in rows}
     predictions: list[Prediction] = []
     skipped: list[tuple[str, str]] = []
@@ -77,6 +78,9 @@ def validate_dram(path: Path, progress: Callable[[int, int], None] | None = None
     for done, row in enumerate(rows):
         if progress is not None:
             progress(done, len(rows))
+        if row.text(CONFIG) in unmodelled:
+            skipped.append((row.text(ID), unmodelled[row.text(CONFIG)]))
+            continue
         try:
             seen = predict(row, configs[row.text(CONFIG)], mappings[row.text("mapping")])
         except InputError as error:
@@ -86,7 +90,23 @@ def validate_dram(path: Path, progress: Callable[[int, int], None] | None = None
             continue
         predictions += seen
         used.append(row)
+    if not used:
+        raise InputError(skipped[0][1])
     return Validation(tuple(used), tuple(predictions), tuple(skipped), _baselines(used, configs))
+
+
+def _configs(
+    rows: list[Row], config_rows: dict[str, Row]
+) -> tuple[dict[str, ControllerConfig], dict[str, str]]:
+    """The controllers that the rows use, and why the others cannot be modelled."""
+    configs: dict[str, ControllerConfig] = {}
+    unmodelled: dict[str, str] = {}
+    for name in dict.fromkeys(r.text(CONFIG) for r in rows):
+        try:
+            configs[name] = config_of(config_rows[name])
+        except InputError as error:
+            unmodelled[name] = str(error)
+    return configs, unmodelled
 
 
 def predict(row: Row, config: ControllerConfig, mapping: AddressMapping) -> list[Prediction]:
