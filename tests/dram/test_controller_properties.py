@@ -121,3 +121,13 @@ def test_compiled_code_equals_its_plain_python_twin_to_the_bit() -> None:
     from tests.dram.twin import fingerprints
 
     assert plain.stdout.split() == fingerprints()
+
+
+def test_stored_compiled_code_is_keyed_by_the_whole_folder() -> None:
+    from sim.memory.dram import jit, layout, source
+
+    before = jit.source_digest()
+    assert source.run_frfcfs._cache._cache_file._source_stamp == before  # type: ignore[attr-defined]
+    # Any byte of any file of the folder, the constants included, enters the key.
+    everything = b"".join(p.read_bytes() for p in sorted(Path(layout.__file__).parent.glob("*.py")))
+    assert before == hashlib.sha256(everything).hexdigest()

@@ -7,8 +7,7 @@ waits for (0: several). Bounds may be stale, never late: shared constraints only
 # mypy: disable-error-code="no-any-return"
 # (numpy types an element of an array as Any)
 
-from numba import njit
-
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     A_BANK,
     A_LINK,
@@ -73,7 +72,7 @@ from sim.memory.dram.timing import (
 )
 
 
-@njit(cache=True)
+@compiled
 def find_queued(S: IntArray, base: int, k: int, wr: int) -> int:
     """Entry of the access with the address of `k` and direction `wr` that has not been issued, or -1."""
     if S[filter_slot(S, base, k, wr)] == 0:
@@ -82,7 +81,7 @@ def find_queued(S: IntArray, base: int, k: int, wr: int) -> int:
     return e if e >= 0 else find_in(S, S[base + (H_WQ_HEAD if wr else H_RQ_HEAD)], k, wr)
 
 
-@njit(cache=True)
+@compiled
 def _take(S: IntArray, base: int, k: int, t: int) -> None:
     """Accept access `k`: merge or forward it if its address is queued, else queue it. Writes are posted."""
     take_access(S, k, t)
@@ -108,7 +107,7 @@ def _take(S: IntArray, base: int, k: int, t: int) -> None:
     S[filter_slot(S, base, k, 0)] += 1
 
 
-@njit(cache=True)
+@compiled
 def hand_over(S: IntArray, base: int, t: int) -> None:
     """Move accesses from the source FIFO into the queues until one is refused."""
     k = S[base + H_FIFO]
@@ -125,7 +124,7 @@ def hand_over(S: IntArray, base: int, t: int) -> None:
     S[base + H_FIFO] = k
 
 
-@njit(cache=True)
+@compiled
 def may_precharge(S: IntArray, b: int) -> bool:
     """The head of the queue conflicts, and nothing waits for the open row or enough was served from it."""
     if S[S[b + B_HEAD] + E_ROW] == S[b + B_OPEN]:
@@ -133,7 +132,7 @@ def may_precharge(S: IntArray, b: int) -> bool:
     return (S[b + B_HIT] < 0 and S[b + B_HIT + 1] < 0) or S[b + B_HITS] >= S[P_HIT_CAP]
 
 
-@njit(cache=True)
+@compiled
 def set_bound(S: IntArray, base: int, bank: int) -> None:
     """Store a tick before which `bank` issues nothing, and the one command it waits for (0: several)."""
     b = base + BANK0 + BANK_STRIDE * bank
@@ -158,7 +157,7 @@ def set_bound(S: IntArray, base: int, bank: int) -> None:
     S[base + SOONEST0 + kind] = min(S[base + SOONEST0 + kind], when)
 
 
-@njit(cache=True)
+@compiled
 def _list_bank(S: IntArray, base: int, bank: int) -> None:
     """Enter `bank` into the sorted list of banks with queued commands."""
     place = base + LIST0 + S[base + LIST_LEN]
@@ -169,7 +168,7 @@ def _list_bank(S: IntArray, base: int, bank: int) -> None:
     S[base + LIST_LEN] += 1
 
 
-@njit(cache=True)
+@compiled
 def unlist_bank(S: IntArray, base: int, bank: int) -> None:
     last = base + LIST0 + S[base + LIST_LEN] - 1
     place = base + LIST0
@@ -181,7 +180,7 @@ def unlist_bank(S: IntArray, base: int, bank: int) -> None:
     S[base + LIST_LEN] -= 1
 
 
-@njit(cache=True)
+@compiled
 def _enqueue(S: IntArray, base: int, e: int) -> None:
     bank = S[e + E_BANK]
     b = base + BANK0 + BANK_STRIDE * bank
@@ -198,7 +197,7 @@ def _enqueue(S: IntArray, base: int, e: int) -> None:
     set_bound(S, base, bank)
 
 
-@njit(cache=True)
+@compiled
 def schedule(S: IntArray, base: int) -> bool:
     """Move the oldest access whose bank queue has room into it; False if there is none."""
     if S[base + H_MODE] == 0 and (

@@ -1,7 +1,6 @@
 """Page policies of the FR-FCFS controller: when an open row closes without being asked to."""
 
-from numba import njit
-
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     B_ACTIVE,
     B_HIT,
@@ -17,7 +16,7 @@ from sim.memory.dram.layout import (
 from sim.memory.dram.timing import auto_precharge
 
 
-@njit(cache=True)
+@compiled
 def close_early(S: IntArray, base: int, bank: int, wrote: int, t: int) -> None:
     """Auto-precharge after the last queued hit: always (closed) or where it has paid (adaptive)."""
     b = base + BANK0 + BANK_STRIDE * bank
@@ -27,7 +26,7 @@ def close_early(S: IntArray, base: int, bank: int, wrote: int, t: int) -> None:
         auto_precharge(S, base, bank, wrote, t)
 
 
-@njit(cache=True)
+@compiled
 def learn(S: IntArray, b: int, opening: bool, row: int) -> None:
     """Adaptive page: reopening a row that was closed early speaks for open, a conflict for closed."""
     if not opening:

@@ -8,8 +8,7 @@ never late, because shared constraints only move later. Whatever changes a bank 
 # mypy: disable-error-code="no-any-return"
 # (numpy types an element of an array as Any)
 
-from numba import njit
-
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     A_BANK,
     A_STRIDE,
@@ -67,28 +66,28 @@ from sim.memory.dram.pool import (
 from sim.memory.dram.timing import activate_at, precharge_at, read_at, write_at
 
 
-@njit(cache=True)
+@compiled
 def next_hit(S: IntArray, e: int, row: int) -> int:
     while e >= 0 and S[e + E_ROW] != row:
         e = S[e + E_NEXT]
     return e
 
 
-@njit(cache=True)
+@compiled
 def _next_miss(S: IntArray, e: int, row: int) -> int:
     while e >= 0 and S[e + E_ROW] == row:
         e = S[e + E_NEXT]
     return e
 
 
-@njit(cache=True)
+@compiled
 def _starving(S: IntArray, b: int, d: int) -> bool:
     """The oldest access of the bank conflicts, and the open row has served as many hits as the cap allows."""
     cap = S[P_STARVATION_CAP]
     return cap > 0 and S[b + B_HITS] >= cap and S[S[b + B_HEAD + d] + E_ROW] != S[b + B_OPEN]
 
 
-@njit(cache=True)
+@compiled
 def column_at(S: IntArray, base: int, d: int, bank: int) -> int:
     """Earliest column command of `bank` in direction `d`; INF without a queued row hit that may go."""
     b = base + BANK0 + BANK_STRIDE * bank
@@ -97,7 +96,7 @@ def column_at(S: IntArray, base: int, d: int, bank: int) -> int:
     return write_at(S, base, bank) if d else read_at(S, base, bank)
 
 
-@njit(cache=True)
+@compiled
 def row_entry(S: IntArray, base: int, d: int, bank: int) -> int:
     """Access for which `bank` would issue a row command (activate or precharge), or -1.
 
@@ -121,7 +120,7 @@ def row_entry(S: IntArray, base: int, d: int, bank: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@compiled
 def row_at(S: IntArray, base: int, d: int, bank: int) -> int:
     if row_entry(S, base, d, bank) < 0:
         return INF
@@ -130,7 +129,7 @@ def row_at(S: IntArray, base: int, d: int, bank: int) -> int:
     return precharge_at(S, base, bank)
 
 
-@njit(cache=True)
+@compiled
 def bound_bank(S: IntArray, base: int, d: int, bank: int) -> None:
     """Store the bounds of `bank` in direction `d`, and lower those of the channel to them."""
     column = column_at(S, base, d, bank)
@@ -142,14 +141,14 @@ def bound_bank(S: IntArray, base: int, d: int, bank: int) -> None:
     S[base + kind + d] = min(S[base + kind + d], row)
 
 
-@njit(cache=True)
+@compiled
 def update_bounds(S: IntArray, base: int, bank: int) -> None:
     for d in range(2):
         if S[base + BANK0 + BANK_STRIDE * bank + B_HEAD + d] >= 0:
             bound_bank(S, base, d, bank)
 
 
-@njit(cache=True)
+@compiled
 def set_hits(S: IntArray, base: int, bank: int) -> None:
     """Find the oldest row hit of both directions, after the bank's row changed."""
     b = base + BANK0 + BANK_STRIDE * bank
@@ -158,7 +157,7 @@ def set_hits(S: IntArray, base: int, bank: int) -> None:
         S[b + B_HIT + d] = next_hit(S, S[b + B_HEAD + d], row) if row >= 0 else -1
 
 
-@njit(cache=True)
+@compiled
 def _list_bank(S: IntArray, base: int, d: int, bank: int) -> None:
     n = S[base + LIST_LEN + d]
     S[base + LIST0 + d * MAX_BANK + n] = bank
@@ -166,7 +165,7 @@ def _list_bank(S: IntArray, base: int, d: int, bank: int) -> None:
     S[base + LIST_LEN + d] = n + 1
 
 
-@njit(cache=True)
+@compiled
 def _unlist_bank(S: IntArray, base: int, d: int, bank: int) -> None:
     n = S[base + LIST_LEN + d] - 1
     pos = S[base + POS0 + d * MAX_BANK + bank]
@@ -176,7 +175,7 @@ def _unlist_bank(S: IntArray, base: int, d: int, bank: int) -> None:
     S[base + LIST_LEN + d] = n
 
 
-@njit(cache=True)
+@compiled
 def push(S: IntArray, base: int, k: int, t: int) -> None:
     """Queue access `k` in the read or write buffer."""
     e = new_entry(S, base, k, t)
@@ -196,7 +195,7 @@ def push(S: IntArray, base: int, k: int, t: int) -> None:
         S[base + H_READS] += 1
 
 
-@njit(cache=True)
+@compiled
 def remove(S: IntArray, base: int, e: int) -> None:
     """Take `e` out of its buffer; the entry itself stays allocated."""
     d = S[e + E_WR]
@@ -214,7 +213,7 @@ def remove(S: IntArray, base: int, e: int) -> None:
         S[base + H_READS] -= 1
 
 
-@njit(cache=True)
+@compiled
 def set_mode(S: IntArray, base: int) -> int:
     """Serve writes above the high watermark or without reads, until below the low one with reads."""
     mode = peek_mode(S, base)
@@ -222,7 +221,7 @@ def set_mode(S: IntArray, base: int) -> int:
     return mode
 
 
-@njit(cache=True)
+@compiled
 def peek_mode(S: IntArray, base: int) -> int:
     writes = S[base + H_WRITES]
     reads = S[base + H_READS]
@@ -231,7 +230,7 @@ def peek_mode(S: IntArray, base: int) -> int:
     return 0 if writes < S[P_WRITE_LOW] and reads != 0 else 1
 
 
-@njit(cache=True)
+@compiled
 def settle(S: IntArray, base: int, t: int) -> None:
     """Decide the mode as the idle ticks up to `t` would have done, before the queues change."""
     if t > S[base + H_LAST]:
@@ -240,7 +239,7 @@ def settle(S: IntArray, base: int, t: int) -> None:
         S[base + H_LAST] = t
 
 
-@njit(cache=True)
+@compiled
 def _buffered_write(S: IntArray, base: int, k: int) -> bool:
     """Is a write to the address of access `k` in the write buffer?"""
     if S[filter_slot(S, base, k, 1)] == 0:
@@ -249,7 +248,7 @@ def _buffered_write(S: IntArray, base: int, k: int) -> bool:
     return find_in(S, head, k, 1) >= 0
 
 
-@njit(cache=True)
+@compiled
 def hand_over(S: IntArray, base: int, t: int) -> bool:
     """Move accesses from the source FIFO into the buffers until one is refused; True if any moved."""
     first = S[base + H_FIFO]
@@ -277,6 +276,6 @@ def hand_over(S: IntArray, base: int, t: int) -> bool:
     return k > first
 
 
-@njit(cache=True)
+@compiled
 def release(S: IntArray, base: int, e: int) -> None:
     free_entry(S, base, e)

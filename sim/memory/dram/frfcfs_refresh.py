@@ -8,9 +8,8 @@ per tick, and a set of banks starts again only tRFCpb after its last bank.
 # mypy: disable-error-code="no-any-return"
 # (numpy types an element of an array as Any)
 
-from numba import njit
-
 from sim.memory.dram.frfcfs_queues import set_hits, update_bounds
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     ALIST0,
     ALL_BANK,
@@ -68,13 +67,13 @@ from sim.memory.dram.timing import (
 )
 
 
-@njit(cache=True)
+@compiled
 def _queue(S: IntArray, base: int, command: int, target: int) -> None:
     S[base + PRIO0 + (S[base + H_PRIO_END] & (PRIO_RING - 1))] = command * MAX_BANK + target
     S[base + H_PRIO_END] += 1
 
 
-@njit(cache=True)
+@compiled
 def due_refreshes(S: IntArray, base: int, t: int) -> None:
     """Queue what falls due at tick `t`."""
     kind = S[P_REFRESH]
@@ -93,7 +92,7 @@ def due_refreshes(S: IntArray, base: int, t: int) -> None:
             S[base + H_REF_BANK] = (S[base + H_REF_BANK] + 1) % S[P_BANKS]
 
 
-@njit(cache=True)
+@compiled
 def _due_set(S: IntArray, base: int, t: int) -> None:
     """HBM3 rule: `H_SENT` pseudo-channels still await the command for bank `H_REF_BANK`, one each tick."""
     if S[base + H_SENT] == 0:
@@ -118,7 +117,7 @@ def _due_set(S: IntArray, base: int, t: int) -> None:
         S[base + H_REF_BANK] = bank
 
 
-@njit(cache=True)
+@compiled
 def next_refresh_due(S: IntArray, base: int, t: int) -> int:
     if S[P_REFRESH] == NO_REFRESH:
         return INF
@@ -127,7 +126,7 @@ def next_refresh_due(S: IntArray, base: int, t: int) -> int:
     return max(S[base + H_REFRESH_AT], t + 1)
 
 
-@njit(cache=True)
+@compiled
 def _active_in(S: IntArray, base: int, p: int) -> bool:
     for i in range(S[base + H_ACTIVE]):  # noqa: SIM110 (compiled code has no generators)
         if S[S[base + ALIST0 + i] + E_BANK] >> S[P_PC_SHIFT] == p:
@@ -135,7 +134,7 @@ def _active_in(S: IntArray, base: int, p: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@compiled
 def priority_at(S: IntArray, base: int) -> int:
     """Earliest tick of the next command towards the first waiting refresh (edge rules left out)."""
     first = S[base + PRIO0 + (S[base + H_PRIO] & (PRIO_RING - 1))]
@@ -154,7 +153,7 @@ def priority_at(S: IntArray, base: int) -> int:
     return max(at, S[base + H_ROW_BUS])
 
 
-@njit(cache=True)
+@compiled
 def try_priority(S: IntArray, base: int, t: int, falling: bool) -> None:
     """Issue the precharge or refresh that the first waiting refresh needs, if it is ready."""
     if priority_at(S, base) > t:
@@ -181,7 +180,7 @@ def try_priority(S: IntArray, base: int, t: int, falling: bool) -> None:
         S[base + H_PAIR_BANK] = -1 if whole else target
 
 
-@njit(cache=True)
+@compiled
 def _issue_towards(S: IntArray, base: int, target: int, whole: bool, closing: bool, t: int) -> None:
     if whole and closing:
         issue_precharge_all(S, base, target, t)

@@ -10,8 +10,6 @@ served. Writes drain in batches. All-bank refresh stops the channel until it has
 # mypy: disable-error-code="no-any-return"
 # (numpy types an element of an array as Any)
 
-from numba import njit
-
 from sim.memory.dram.bank_queues import (
     hand_over,
     may_precharge,
@@ -19,6 +17,7 @@ from sim.memory.dram.bank_queues import (
     set_bound,
     unlist_bank,
 )
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     ACT,
     ALL_BANK,
@@ -86,14 +85,14 @@ from sim.memory.dram.timing import (
 )
 
 
-@njit(cache=True)
+@compiled
 def _next_hit(S: IntArray, e: int, row: int, wr: int) -> int:
     while e >= 0 and (S[e + E_ROW] != row or S[e + E_WR] != wr):
         e = S[e + E_NEXT]
     return e
 
 
-@njit(cache=True)
+@compiled
 def _candidate(S: IntArray, base: int, bank: int, t: int) -> tuple[int, int]:
     """(command, entry) that `bank`, whose queue is not empty, can issue at `t`; command 0 if none."""
     b = base + BANK0 + BANK_STRIDE * bank
@@ -114,7 +113,7 @@ def _candidate(S: IntArray, base: int, bank: int, t: int) -> tuple[int, int]:
     return 0, -1
 
 
-@njit(cache=True)
+@compiled
 def _serve(S: IntArray, base: int, bank: int, e: int, t: int) -> None:
     """Issue the column command of entry `e` and remove it from its bank queue."""
     b = base + BANK0 + BANK_STRIDE * bank
@@ -140,7 +139,7 @@ def _serve(S: IntArray, base: int, bank: int, e: int, t: int) -> None:
         S[b + B_HIT + 1] = -1
 
 
-@njit(cache=True)
+@compiled
 def _issue(S: IntArray, base: int, bank: int, command: int, e: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     if command == ACT:
@@ -157,7 +156,7 @@ def _issue(S: IntArray, base: int, bank: int, command: int, e: int, t: int) -> N
     set_bound(S, base, bank)
 
 
-@njit(cache=True)
+@compiled
 def _soonest(S: IntArray, base: int) -> int:
     """A tick before which no bank issues anything.
 
@@ -175,7 +174,7 @@ def _soonest(S: IntArray, base: int) -> int:
     return min(min(act, read), min(write, S[base + SOONEST0]))
 
 
-@njit(cache=True)
+@compiled
 def _next_ready(S: IntArray, base: int, t: int) -> tuple[int, int, int]:
     """(bank, command, entry) of the next bank in turn with a ready command.
 
@@ -217,7 +216,7 @@ def _next_ready(S: IntArray, base: int, t: int) -> tuple[int, int, int]:
     return -1, 0, _soonest(S, base)
 
 
-@njit(cache=True)
+@compiled
 def _refresh(S: IntArray, base: int, t: int) -> int:
     """Work towards the waiting refresh; returns the next tick to look again, or 0 once it has been issued."""
     if S[base + PC0 + C_OPEN] == 0:
@@ -242,7 +241,7 @@ def _refresh(S: IntArray, base: int, t: int) -> int:
     return soonest
 
 
-@njit(cache=True)
+@compiled
 def _issue_commands(S: IntArray, base: int, t: int) -> int:
     """Up to two commands, the second only if it is of the other kind: otherwise its turn is lost.
 
@@ -261,7 +260,7 @@ def _issue_commands(S: IntArray, base: int, t: int) -> int:
     return t + 1
 
 
-@njit(cache=True)
+@compiled
 def step_bank_queues(S: IntArray, base: int, t: int) -> int:
     """One tick of one channel; returns a tick before which nothing can happen without new arrivals."""
     hand_over(S, base, t)

@@ -11,8 +11,6 @@ command to the same bank.
 # mypy: disable-error-code="no-any-return"
 # (numpy types an element of an array as Any)
 
-from numba import njit
-
 from sim.memory.dram.frfcfs_page import close_early, learn
 from sim.memory.dram.frfcfs_queues import (
     column_at,
@@ -27,6 +25,7 @@ from sim.memory.dram.frfcfs_queues import (
     update_bounds,
 )
 from sim.memory.dram.frfcfs_refresh import due_refreshes, next_refresh_due, priority_at, try_priority
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     ACT_FLOOR,
     ADAPTIVE_PAGE,
@@ -89,7 +88,7 @@ from sim.memory.dram.timing import (
 )
 
 
-@njit(cache=True)
+@compiled
 def _issue_column(S: IntArray, base: int, e: int, t: int) -> None:
     bank = S[e + E_BANK]
     if S[e + E_WR]:
@@ -102,7 +101,7 @@ def _issue_column(S: IntArray, base: int, e: int, t: int) -> None:
     release(S, base, e)
 
 
-@njit(cache=True)
+@compiled
 def _active_column(S: IntArray, base: int, t: int) -> bool:
     """Issue the oldest ready access of the active list."""
     best = -1
@@ -126,7 +125,7 @@ def _active_column(S: IntArray, base: int, t: int) -> bool:
     return True
 
 
-@njit(cache=True)
+@compiled
 def _column_soonest(S: IntArray, base: int, d: int) -> int:
     """A tick before which the buffer of direction `d` has no ready column command.
 
@@ -140,7 +139,7 @@ def _column_soonest(S: IntArray, base: int, d: int) -> int:
     return max(max(floor, S[base + H_COL_BUS]), S[base + SOON_COL + d])
 
 
-@njit(cache=True)
+@compiled
 def _row_soonest(S: IntArray, base: int, d: int) -> int:
     """A tick before which the buffer of direction `d` has no ready row command.
 
@@ -157,7 +156,7 @@ def _row_soonest(S: IntArray, base: int, d: int) -> int:
     return max(when, S[base + H_ROW_BUS])
 
 
-@njit(cache=True)
+@compiled
 def _buffer_column(S: IntArray, base: int, t: int) -> None:
     """Issue the oldest ready row hit of the buffer in turn."""
     d = set_mode(S, base)
@@ -183,7 +182,7 @@ def _buffer_column(S: IntArray, base: int, t: int) -> None:
         update_bounds(S, base, bank)
 
 
-@njit(cache=True)
+@compiled
 def _falling_edge_allows(S: IntArray, base: int, bank: int, t: int) -> bool:
     """May a precharge of `bank` issue on the falling edge `t`?"""
     if S[base + H_PAIR_AT] != t or S[base + H_PAIR_PC] != bank >> S[P_PC_SHIFT]:
@@ -192,7 +191,7 @@ def _falling_edge_allows(S: IntArray, base: int, bank: int, t: int) -> bool:
     return other >= 0 and other != bank
 
 
-@njit(cache=True)
+@compiled
 def _row_ready(S: IntArray, base: int, d: int, bank: int, closed: bool, t: int) -> bool:
     """Can `bank`, whose bound has passed, issue its row command at `t` as far as timing goes?"""
     p = bank >> S[P_PC_SHIFT]
@@ -206,7 +205,7 @@ def _row_ready(S: IntArray, base: int, d: int, bank: int, closed: bool, t: int) 
     return when <= t
 
 
-@njit(cache=True)
+@compiled
 def _buffer_row(S: IntArray, base: int, t: int, falling: bool) -> None:
     """Issue the oldest ready activate or precharge of the buffer in turn."""
     d = set_mode(S, base)
@@ -234,7 +233,7 @@ def _buffer_row(S: IntArray, base: int, t: int, falling: bool) -> None:
         _issue_row(S, base, best, t, falling)
 
 
-@njit(cache=True)
+@compiled
 def _issue_row(S: IntArray, base: int, e: int, t: int, falling: bool) -> None:
     bank = S[e + E_BANK]
     b = base + BANK0 + BANK_STRIDE * bank
@@ -257,13 +256,13 @@ def _issue_row(S: IntArray, base: int, e: int, t: int, falling: bool) -> None:
         S[base + H_PAIR_BANK] = bank
 
 
-@njit(cache=True)
+@compiled
 def _rising(S: IntArray, t: int) -> int:
     """First tick from `t` on at which column commands and activates may issue."""
     return t | 1 if S[P_HALF_CLOCK] else t
 
 
-@njit(cache=True)
+@compiled
 def _next_wake(S: IntArray, base: int, t: int) -> int:
     wake = INF
     for i in range(S[base + H_ACTIVE]):
@@ -279,7 +278,7 @@ def _next_wake(S: IntArray, base: int, t: int) -> int:
     return min(wake, max(_row_soonest(S, base, d), t + 1))
 
 
-@njit(cache=True)
+@compiled
 def step_frfcfs(S: IntArray, base: int, t: int) -> int:
     """One tick of one channel, before the hand-over of this tick; returns the next tick to look again."""
     settle(S, base, t - 1)

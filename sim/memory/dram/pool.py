@@ -7,8 +7,7 @@ cost one load when nothing matches.
 # mypy: disable-error-code="no-any-return"
 # (numpy types an element of an array as Any)
 
-from numba import njit
-
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     A_BANK,
     A_LINK,
@@ -41,7 +40,7 @@ from sim.memory.dram.layout import (
 )
 
 
-@njit(cache=True)
+@compiled
 def new_entry(S: IntArray, base: int, k: int, t: int) -> int:
     """Take a free entry for the access at offset `k`, arrived at `t`; returns its offset."""
     e = S[base + H_FREE]
@@ -56,14 +55,14 @@ def new_entry(S: IntArray, base: int, k: int, t: int) -> int:
     return e
 
 
-@njit(cache=True)
+@compiled
 def free_entry(S: IntArray, base: int, e: int) -> None:
     S[e + E_ACC] = -1
     S[e + E_NEXT] = S[base + H_FREE]
     S[base + H_FREE] = e
 
 
-@njit(cache=True)
+@compiled
 def append(S: IntArray, head: int, tail: int, e: int) -> None:
     """Append `e` to the FIFO whose head and tail live at offsets `head` and `tail` of S."""
     last = S[tail]
@@ -76,7 +75,7 @@ def append(S: IntArray, head: int, tail: int, e: int) -> None:
     S[tail] = e
 
 
-@njit(cache=True)
+@compiled
 def unlink(S: IntArray, head: int, tail: int, e: int) -> None:
     before = S[e + E_PREV]
     after = S[e + E_NEXT]
@@ -90,14 +89,14 @@ def unlink(S: IntArray, head: int, tail: int, e: int) -> None:
         S[after + E_PREV] = before
 
 
-@njit(cache=True)
+@compiled
 def filter_slot(S: IntArray, base: int, k: int, wr: int) -> int:
     tag = S[k + A_TAG]
     mixed = tag ^ (tag >> 8) ^ (tag >> 16)
     return base + FILTER0 + wr * FILTER_SIZE + (mixed & (FILTER_SIZE - 1))
 
 
-@njit(cache=True)
+@compiled
 def find_in(S: IntArray, e: int, k: int, wr: int) -> int:
     """First entry from `e` on with the address of access `k` and direction `wr`, or -1."""
     while e >= 0 and (S[e + E_WR] != wr or S[S[e + E_ACC] + A_TAG] != S[k + A_TAG]):
@@ -105,7 +104,7 @@ def find_in(S: IntArray, e: int, k: int, wr: int) -> int:
     return e
 
 
-@njit(cache=True)
+@compiled
 def finish_access(S: IntArray, k: int, t: int) -> None:
     """Access `k` is done at tick `t`; its request completes with its last access."""
     r = S[k + A_REQ]
@@ -120,7 +119,7 @@ def finish_access(S: IntArray, k: int, t: int) -> None:
         S[RING0 + (max(done, S[G_RETIRED] + 1) & (RING - 1))] += 1
 
 
-@njit(cache=True)
+@compiled
 def finish_chain(S: IntArray, k: int, t: int) -> None:
     """Finish access `k` and every read that was merged into it."""
     while k >= 0:
@@ -129,7 +128,7 @@ def finish_chain(S: IntArray, k: int, t: int) -> None:
         k = following
 
 
-@njit(cache=True)
+@compiled
 def take_access(S: IntArray, k: int, t: int) -> None:
     """The controller has taken access `k` at tick `t`."""
     S[S[k + A_REQ] + R_TAKEN] = t

@@ -8,9 +8,8 @@ any horizon and continued: the result is the same to the bit.
 # mypy: disable-error-code="no-any-return"
 # (numpy types an element of an array as Any)
 
-from numba import njit
-
 from sim.memory.dram.frfcfs_queues import hand_over
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     A_STRIDE,
     CHANNEL0,
@@ -45,7 +44,7 @@ from sim.memory.dram.policy_frfcfs import step_frfcfs
 from sim.memory.dram.words import words_of
 
 
-@njit(cache=True)
+@compiled
 def _retire(S: IntArray, until: int) -> None:
     """Completions up to tick `until` leave the window."""
     t = S[G_RETIRED] + 1
@@ -59,7 +58,7 @@ def _retire(S: IntArray, until: int) -> None:
     S[G_RETIRED] = max(S[G_RETIRED], until)
 
 
-@njit(cache=True)
+@compiled
 def _next_completion(S: IntArray) -> int:
     if S[G_PENDING] == 0:
         return INF
@@ -69,7 +68,7 @@ def _next_completion(S: IntArray) -> int:
     return t
 
 
-@njit(cache=True)
+@compiled
 def _next_admission(S: IntArray, delay: int) -> int:
     """Tick at which the next request of the stream can be admitted, as far as is known now."""
     r = S[G_NEXT]
@@ -81,7 +80,7 @@ def _next_admission(S: IntArray, delay: int) -> int:
     return t
 
 
-@njit(cache=True)
+@compiled
 def _admit(S: IntArray, t: int, wake: int) -> None:
     """Admit every request that has arrived and fits the window; its channels wake at `wake`."""
     r = S[G_NEXT]
@@ -102,7 +101,7 @@ def _admit(S: IntArray, t: int, wake: int) -> None:
     S[G_NEXT_CHANNEL] = j
 
 
-@njit(cache=True)
+@compiled
 def _next_wake(S: IntArray) -> int:
     t = INF
     for base in range(CHANNEL0, S[G_CHANNELS_END], S[G_WIDTH]):
@@ -110,7 +109,7 @@ def _next_wake(S: IntArray) -> int:
     return t
 
 
-@njit(cache=True)
+@compiled
 def run_bank_queues(memory: IntArray, horizon: int) -> None:
     """Advance to `horizon`. A completion of tick c admits in tick c + 1; hand-over precedes the step."""
     S = words_of(memory)
@@ -128,7 +127,7 @@ def run_bank_queues(memory: IntArray, horizon: int) -> None:
                 S[G_STEPS] += 1
 
 
-@njit(cache=True)
+@compiled
 def run_frfcfs(memory: IntArray, horizon: int) -> None:
     """Advance to `horizon`. Completions of tick c admit in tick c; steps precede admission and hand-over."""
     S = words_of(memory)

@@ -8,8 +8,7 @@ later: a bound computed earlier stays a valid lower bound.
 # mypy: disable-error-code="no-any-return"
 # (numpy types an element of an array as Any)
 
-from numba import njit
-
+from sim.memory.dram.jit import compiled
 from sim.memory.dram.layout import (
     ACT,
     AUTO_PRE,
@@ -99,7 +98,7 @@ from sim.memory.dram.layout import (
 )
 
 
-@njit(cache=True)
+@compiled
 def log_command(S: IntArray, t: int, base: int, command: int, target: int, row: int) -> None:
     """Append (tick, channel base, command, bank or pseudo-channel, row) if the log has room."""
     at = S[G_LOG_AT]
@@ -112,7 +111,7 @@ def log_command(S: IntArray, t: int, base: int, command: int, target: int, row: 
         S[G_LOG_AT] = at + LOG_STRIDE
 
 
-@njit(cache=True)
+@compiled
 def activate_at(S: IntArray, base: int, bank: int) -> int:
     """Earliest tick at which `bank` may be activated."""
     pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
@@ -122,14 +121,14 @@ def activate_at(S: IntArray, base: int, bank: int) -> int:
     return max(t, S[base + H_ROW_BUS])
 
 
-@njit(cache=True)
+@compiled
 def precharge_at(S: IntArray, base: int, bank: int) -> int:
     pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
     t = max(S[base + BANK0 + BANK_STRIDE * bank + B_PRE], S[pc + C_PRE])
     return max(t, S[base + H_ROW_BUS])
 
 
-@njit(cache=True)
+@compiled
 def read_at(S: IntArray, base: int, bank: int) -> int:
     t = max(S[base + BANK0 + BANK_STRIDE * bank + B_RD], S[base + H_COL_BUS])
     t = max(t, S[base + BG0 + BG_STRIDE * (bank >> S[P_BG_SHIFT]) + BG_RD])
@@ -137,14 +136,14 @@ def read_at(S: IntArray, base: int, bank: int) -> int:
     return max(t, S[base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT]) + C_RD])
 
 
-@njit(cache=True)
+@compiled
 def write_at(S: IntArray, base: int, bank: int) -> int:
     t = max(S[base + BANK0 + BANK_STRIDE * bank + B_WR], S[base + H_COL_BUS])
     t = max(t, S[base + BG0 + BG_STRIDE * (bank >> S[P_BG_SHIFT]) + BG_WR])
     return max(t, S[base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT]) + C_WR])
 
 
-@njit(cache=True)
+@compiled
 def issue_activate(S: IntArray, base: int, bank: int, row: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     S[b + B_OPEN] = row
@@ -171,14 +170,14 @@ def issue_activate(S: IntArray, base: int, bank: int, row: int, t: int) -> None:
         log_command(S, t, base, ACT, bank, row)
 
 
-@njit(cache=True)
+@compiled
 def _close(S: IntArray, base: int, pc: int, b: int) -> None:
     S[b + B_OPEN] = -1
     S[b + B_HITS] = 0
     S[pc + C_OPEN] -= 1
 
 
-@njit(cache=True)
+@compiled
 def issue_precharge(S: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
@@ -192,7 +191,7 @@ def issue_precharge(S: IntArray, base: int, bank: int, t: int) -> None:
         log_command(S, t, base, PRE, bank, -1)
 
 
-@njit(cache=True)
+@compiled
 def issue_read(S: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     S[b + B_HITS] += 1
@@ -215,7 +214,7 @@ def issue_read(S: IntArray, base: int, bank: int, t: int) -> None:
         log_command(S, t, base, RD, bank, S[b + B_OPEN])
 
 
-@njit(cache=True)
+@compiled
 def issue_write(S: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     S[b + B_HITS] += 1
@@ -233,7 +232,7 @@ def issue_write(S: IntArray, base: int, bank: int, t: int) -> None:
         log_command(S, t, base, WR, bank, S[b + B_OPEN])
 
 
-@njit(cache=True)
+@compiled
 def auto_precharge(S: IntArray, base: int, bank: int, wrote: int, t: int) -> None:
     """Close `bank` as part of the column command at `t` (closed page)."""
     b = base + BANK0 + BANK_STRIDE * bank
@@ -248,7 +247,7 @@ def auto_precharge(S: IntArray, base: int, bank: int, wrote: int, t: int) -> Non
         log_command(S, t, base, AUTO_PRE, bank, -1)
 
 
-@njit(cache=True)
+@compiled
 def issue_precharge_all(S: IntArray, base: int, p: int, t: int) -> None:
     pc = base + PC0 + PC_STRIDE * p
     for bank in range(p * S[P_BANKS_PER_PC], (p + 1) * S[P_BANKS_PER_PC]):
@@ -264,7 +263,7 @@ def issue_precharge_all(S: IntArray, base: int, p: int, t: int) -> None:
         log_command(S, t, base, PREAB, p, -1)
 
 
-@njit(cache=True)
+@compiled
 def issue_refresh(S: IntArray, base: int, p: int, t: int) -> None:
     pc = base + PC0 + PC_STRIDE * p
     S[pc + C_ACT] = max(S[pc + C_ACT], t + S[P_RFC])
@@ -275,7 +274,7 @@ def issue_refresh(S: IntArray, base: int, p: int, t: int) -> None:
         log_command(S, t, base, REF, p, -1)
 
 
-@njit(cache=True)
+@compiled
 def issue_refresh_bank(S: IntArray, base: int, bank: int, t: int) -> None:
     b = base + BANK0 + BANK_STRIDE * bank
     pc = base + PC0 + PC_STRIDE * (bank >> S[P_PC_SHIFT])
