@@ -24,7 +24,8 @@ from sim.memory.params import peak_gb_s
 PROBES_PER_CLASS = (4, 1, 1, 1, 1)
 """At most 8 probes: four among mappings for today's SRAM, one for each larger class."""
 PROBE_TILES = 6
-HYSTERESIS = 0.01
+HYSTERESIS = 0.05
+"""A probe of six tiles a CTA missed the full run by up to 4% on ragged batches."""
 STREAMING_SHARE = 0.9
 """Share of peak bandwidth that the estimate expects; only ranks candidates."""
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sim.attention_run import AttentionRun
     from sim.result import Result
 
+MOST_PAGES = 20_000_000
+"""64 sequences of 256K tokens on pages of one token; the tables alone are then gigabytes."""
 REPLAY_DIM = 8
 """Head dimension of the functional replay: structure as simulated, tensors small."""
 
@@ -112,6 +114,15 @@ def trace_path(name: str) -> Path:
     return path
 
 
+def refuse_absurd_pool(contexts: "NDArray[np.int32]", workload: Workload) -> None:
+    """Stop before tables are built that no machine could hold: more pages than 2^31 frame numbers."""
+    pages = int((-(-contexts.astype("int64") // workload.page_tokens)).sum())
+    if pages > MOST_PAGES:
+        raise InputError(
+            f"workload: {pages} KV blocks; allowed: up to {MOST_PAGES} (smaller batch or context, larger page_tokens)"
+        )
+
+
 def engine_step(workload: Workload, model: Model, seed: int) -> "Step":
     """One step of the reference engine. A prefill with q_len 1 computes its whole context."""
     import numpy as np
@@ -119,6 +130,7 @@ def engine_step(workload: Workload, model: Model, seed: int) -> "Step":
     from kernels_ref.engine import Batch, make_step
 
     contexts = contexts_of(workload, seed)
+    refuse_absurd_pool(contexts, workload)
     whole = workload.phase == "prefill" and workload.q_len == 1
     q_len = contexts if whole else np.full(workload.batch, workload.q_len, np.int32)
     kv = workload.kv_format

@@ -155,7 +155,8 @@ class Cta:
         ready = [self.now] * job.streams
         for tile in range(self.first, self.end):
             yield from self._await_tile(tile)
-            ready = [self._compute(tile, max(at, self.now)) for at in ready]
+            now = self.now
+            ready = [self._compute(tile, at if at > now else now) for at in ready]
             self._when(max(ready), tile)
             if tile + 1 < self.end and min(ready) > self.now:
                 yield env.timeout(min(ready) - self.now)
@@ -173,7 +174,6 @@ class Cta:
         self._release(tile)
 
     def _await_tile(self, tile: int) -> Steps:
-        env = self.context.env
         while tile not in self.arrivals:
             if self.gate is None:
                 # One stream is ahead while the other works on the last buffer: its end is the credit.
@@ -198,13 +198,17 @@ class Cta:
         """Take one stream's share of a tile through the units; when it is done."""
         times, sm = self.job.times, self.sm
         at = sm.work(sm.issue, ISSUE, ready, times.issue[tile])
-        at = sm.expand(times, tile, at)
+        if times.unpack[tile]:
+            at = sm.expand(times, tile, at)
         at = sm.work(sm.tensor, TENSOR, at, times.qk[tile])
-        at = self._delay(SRAM_BANDWIDTH, at, times.qk_stall[tile])
+        if times.qk_stall[tile]:
+            at = self._delay(SRAM_BANDWIDTH, at, times.qk_stall[tile])
         at = sm.work(sm.vector, SOFTMAX, at, times.exp[tile])
-        at = sm.work(sm.vector, ALU, at, times.alu[tile])
+        if times.alu[tile]:
+            at = sm.work(sm.vector, ALU, at, times.alu[tile])
         at = sm.work(sm.tensor, TENSOR, at, times.pv[tile])
-        at = self._delay(SRAM_BANDWIDTH, at, times.pv_stall[tile])
+        if times.pv_stall[tile]:
+            at = self._delay(SRAM_BANDWIDTH, at, times.pv_stall[tile])
         return self._delay(BARRIER, at, times.barrier)
 
     def _delay(self, cause: int, at: int, duration: int) -> int:
@@ -226,5 +230,6 @@ class Cta:
 
     def _waited(self, cause: int, begin: int, end: int) -> None:
         """Record a wait, once: a CTA of two streams has one cause at a time."""
-        self.context.recorder.add(self.sm.index, cause, max(begin, self.covered), end)
-        self.covered = max(self.covered, end)
+        if end > self.covered:
+            self.context.recorder.add(self.sm.index, cause, max(begin, self.covered), end)
+            self.covered = end

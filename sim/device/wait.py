@@ -5,7 +5,6 @@ being in flight to hide it: `sram_full` if all stage buffers were out, `inflight
 outstanding bytes had been reached, else to the stage itself (`noc`, `l2`, `hbm_service`).
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -16,10 +15,15 @@ from sim.memory.stamps import Stamp
 
 Part = tuple[int, int, int]
 
-CODE = {
-    name: INDEX[name] for name in ("noc", "l2", "hbm_queue", "hbm_service", "sram_full", "inflight_limit")
-}
+NOC, L2, HBM_QUEUED, HBM_SERVICE = (INDEX[c] for c in ("noc", "l2", "hbm_queue", "hbm_service"))
+SRAM_FULL, INFLIGHT = INDEX["sram_full"], INDEX["inflight_limit"]
 ISSUE, TLB, TRANSLATION = INDEX["issue"], INDEX["tlb"], INDEX["translation"]
+INFLIGHT_WAIT, ISSUED, TLB_WAIT, TRANSLATION_WAIT = (
+    int(s) for s in (Stamp.INFLIGHT_WAIT, Stamp.ISSUE, Stamp.TLB_WAIT, Stamp.TRANSLATION_WAIT)
+)
+L2_ARRIVE, L2_QUEUE, L2_DONE = int(Stamp.L2_ARRIVE), int(Stamp.L2_QUEUE), int(Stamp.L2_DONE)
+HBM_ENQUEUE, HBM_QUEUE, HBM_DONE = int(Stamp.HBM_ENQUEUE), int(Stamp.HBM_QUEUE), int(Stamp.HBM_DONE)
+NOC_QUEUE, SM_ARRIVE = int(Stamp.NOC_QUEUE), int(Stamp.SM_ARRIVE)
 
 
 class Stamped(Protocol):
@@ -33,34 +37,36 @@ class TileWait:
     def __init__(self, plane: Stamped) -> None:
         self._plane = plane
 
-    def cut(self, fetch: int, since: int, until: int, starved: bool) -> Iterator[Part]:
+    def cut(self, fetch: int, since: int, until: int, starved: bool) -> list[Part]:
         """(cause code, begin, end) of each part of [since, until), in order of time, without gaps."""
+        parts: list[Part] = []
         at = since
-        for cause, end in self._stages(fetch, starved):
-            stop = min(max(end, at), until)
+        for cause, end in stages(self._plane.stamps[fetch].tolist(), starved):
+            stop = end if end < until else until
             if stop > at:
-                yield cause, at, stop
+                parts.append((cause, at, stop))
                 at = stop
         if at < until:
-            yield CODE["noc"], at, until
+            parts.append((NOC, at, until))
+        return parts
 
-    def _stages(self, fetch: int, starved: bool) -> Iterator[tuple[int, int]]:
-        """(cause, end time) of the stages of the line that arrived last."""
-        row = self._plane.stamps[fetch]
-        capped = int(row[Stamp.INFLIGHT_WAIT]) > 0
-        hidden = CODE["sram_full"] if starved else CODE["inflight_limit"] if capped else -1
-        latency = {name: hidden if hidden >= 0 else CODE[name] for name in ("noc", "l2", "hbm_service")}
-        issue = int(row[Stamp.ISSUE])
-        table = issue - int(row[Stamp.INFLIGHT_WAIT])
-        yield ISSUE, table - int(row[Stamp.TRANSLATION_WAIT])
-        yield TRANSLATION, table
-        yield CODE["inflight_limit"], issue
-        yield TLB, issue + int(row[Stamp.TLB_WAIT])
-        arrive = int(row[Stamp.L2_ARRIVE])
-        yield latency["noc"], arrive
-        yield CODE["l2"], arrive + int(row[Stamp.L2_QUEUE])
-        yield latency["l2"], int(row[Stamp.L2_DONE])
-        yield CODE["hbm_queue"], int(row[Stamp.HBM_ENQUEUE]) + int(row[Stamp.HBM_QUEUE])
-        yield latency["hbm_service"], int(row[Stamp.HBM_DONE])
-        yield CODE["noc"], int(row[Stamp.HBM_DONE]) + int(row[Stamp.NOC_QUEUE])
-        yield latency["noc"], int(row[Stamp.SM_ARRIVE])
+
+def stages(row: list[int], starved: bool) -> tuple[tuple[int, int], ...]:
+    """(cause, end time) of each stage of the line that arrived last, from its stamps."""
+    capped = row[INFLIGHT_WAIT]
+    hidden = SRAM_FULL if starved else INFLIGHT if capped > 0 else -1
+    noc, l2, hbm = (NOC, L2, HBM_SERVICE) if hidden < 0 else (hidden, hidden, hidden)
+    issue, arrive, done = row[ISSUED], row[L2_ARRIVE], row[HBM_DONE]
+    return (
+        (ISSUE, issue - capped - row[TRANSLATION_WAIT]),
+        (TRANSLATION, issue - capped),
+        (INFLIGHT, issue),
+        (TLB, issue + row[TLB_WAIT]),
+        (noc, arrive),
+        (L2, arrive + row[L2_QUEUE]),
+        (l2, row[L2_DONE]),
+        (HBM_QUEUED, row[HBM_ENQUEUE] + row[HBM_QUEUE]),
+        (hbm, done),
+        (NOC, done + row[NOC_QUEUE]),
+        (noc, row[SM_ARRIVE]),
+    )
