@@ -5,7 +5,7 @@ import numpy as np
 from sim.config.hardware import Hardware
 from sim.memory import events, layout, tags
 from sim.memory.fetches import FetchTable
-from sim.memory.hbm_train import B_ROW
+from sim.memory.hbm_bank import B_ROW
 from sim.memory.layout import (
     C_FAW,
     C_LAST_ACT,
@@ -46,6 +46,7 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
         layout.AT_PORT_ASSISTS: assist * _sm_assist_cells(p),
         layout.AT_ASSIST: assist * int(p[Param.SHARED_SETS] * (3 * p[Param.SHARED_WAYS] + 1)),
         layout.AT_ENTRIES: len(table.entry_addr),
+        layout.AT_LLC: int(p[Param.LLC] * p[Param.CHANNELS]) * _llc_cells(p),
         layout.AT_CHANNELS: int(p[Param.CHANNELS] * p[Param.CHAN_COLS]),
         layout.AT_HEADS: events.BUCKETS,
         layout.AT_GROUPS: events.BUCKETS >> events.GROUP_SHIFT,
@@ -70,6 +71,9 @@ def new_memory(hw: Hardware, table: FetchTable) -> Memory:
     _fetches(m, table)
     _tlbs(m, p, table)
     _assists(m, p, table)
+    if p[Param.LLC]:
+        shares = section(m, layout.AT_LLC, int(p[Param.CHANNELS]), _llc_cells(p))
+        _no_keys(shares[:, 1:], int(p[Param.LLC_SETS]), int(p[Param.LLC_WAYS]))
     m[layout.Q_FREE_HEAD] = -1
     return grown(m, FIRST_POOL)
 
@@ -143,6 +147,16 @@ def _channels(m: Memory, p: Memory) -> None:
     chan[:, C_REFRESH_BANK] = np.arange(count) % banks
     for bank in range(banks):
         chan[:, int(p[Param.OFF_BANK]) + bank * BANK_COLS + B_ROW] = -1
+
+
+def _llc_cells(p: Memory) -> int:
+    """One channel's share: a server and rows of tags."""
+    return 1 + _tlb_cells(p, Param.LLC_SETS, Param.LLC_WAYS)
+
+
+def _no_keys(shares: Memory, sets: int, ways: int) -> None:
+    for row in range(sets):
+        shares[:, row * (2 * ways + 1) :][:, :ways] = -1
 
 
 def _sm_assist_cells(p: Memory) -> int:

@@ -12,25 +12,20 @@ column commands. A channel is looked at when a train arrives and when its next t
 early changes nothing.
 """
 
-from sim.memory import events
+from sim.memory import events, hbm_bank
 from sim.memory.counters import INDEX
+from sim.memory.hbm_bank import B_ACT, B_COLUMN, B_PRE, B_ROW, E_BANK, E_BIT, E_GROUP, E_NODE, E_READY, E_ROW
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     AVAIL,
     BANK,
     BURSTS,
     C_DRAIN,
-    C_FAW,
-    C_FAW_POS,
-    C_LAST_ACT,
     C_LAST_DIR,
-    C_LAST_GROUP,
     C_NEXT,
     C_READ_AT,
     C_READ_HEAD,
     C_READS,
-    C_REFRESH,
-    C_REFRESH_BANK,
     C_WAKE,
     C_WRITE_ACC,
     C_WRITE_AT,
@@ -48,31 +43,16 @@ from sim.memory.layout import (
 )
 from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 
-# State of a bank: open row, when a column command may follow, when the next ACT and PRE may.
-B_ROW, B_COLUMN, B_ACT, B_PRE = range(4)
-# A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is
-# not; the cell that says when its bank group is free; its bank as a bit.
-E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_BIT = range(6)
-
 OFF_GROUP, OFF_BANK = int(Param.OFF_GROUP), int(Param.OFF_BANK)
 OFF_READS, OFF_WRITES = int(Param.OFF_READS), int(Param.OFF_WRITES)
-BANKS, BANK_GROUPS = int(Param.BANKS), int(Param.BANK_GROUPS)
-DEPTH, DRAIN_HIGH, DRAIN_LOW = int(Param.DEPTH), int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
+BANK_GROUPS, DEPTH = int(Param.BANK_GROUPS), int(Param.DEPTH)
+DRAIN_HIGH, DRAIN_LOW = int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
 BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(Param.CWL)
-RCD, RCD_WR, RP, RAS, RC = (
-    int(Param.RCD),
-    int(Param.RCD_WR),
-    int(Param.RP),
-    int(Param.RAS),
-    int(Param.RC),
-)
+RCD, RCD_WR, RP, CLOSED = int(Param.RCD), int(Param.RCD_WR), int(Param.RP), int(Param.CLOSED)
 WR, RTP, WTR, RTW = int(Param.WR), int(Param.RTP), int(Param.WTR), int(Param.RTW)
-RRD_S, RRD_L, FAW = int(Param.RRD_S), int(Param.RRD_L), int(Param.FAW)
-REFRESH, REFI, RFC, CLOSED = int(Param.REFRESH), int(Param.REFI), int(Param.RFC), int(Param.CLOSED)
 CTRL_OUT = int(Param.CTRL_OUT)
-
-N_ACTIVATES, N_ROW_HITS, N_TRAINS = INDEX["activates"], INDEX["row_hits"], INDEX["trains"]
-N_REFRESHES, N_TURNS, N_BUSY = INDEX["refreshes"], INDEX["turnarounds"], INDEX["hbm_busy"]
+N_ROW_HITS, N_TRAINS = INDEX["row_hits"], INDEX["trains"]
+N_TURNS, N_BUSY = INDEX["turnarounds"], INDEX["hbm_busy"]
 
 
 @compiled
@@ -95,7 +75,7 @@ def enqueue(m: Memory, node: int, now: int) -> None:
 @compiled
 def run(m: Memory, c: int, now: int) -> None:
     """Serve what can start now; set the wake-up for what can start or arrive later."""
-    refresh(m, c, now)
+    hbm_bank.refresh(m, c, now)
     wake = -1
     while True:
         admit(m, c, c + m[OFF_READS], c + C_READS, now)
@@ -216,44 +196,8 @@ def activate(m: Memory, c: int, now: int, base: int, end: int, held: int, writin
     for entry in range(base, end, ENTRY_COLS):
         if m[entry + E_READY] < 0 and not held & m[entry + E_BIT]:
             held |= m[entry + E_BIT]
-            open_row(m, c, m[entry + E_BANK], m[entry + E_ROW], now, writing)
+            hbm_bank.open_row(m, c, m[entry + E_BANK], m[entry + E_ROW], now, writing)
             m[m[entry + E_NODE] + HBMQ] = -(m[RCD_WR] if writing else m[RCD])
-
-
-@compiled
-def open_row(m: Memory, c: int, bank: int, row: int, now: int, writing: int) -> None:
-    at = c + m[OFF_BANK] + bank * BANK_COLS
-    act = max(now, m[at + B_ACT])
-    if m[at + B_ROW] >= 0:
-        act = max(act, max(now, m[at + B_PRE]) + m[RP])
-    group = bank % m[BANK_GROUPS]
-    apart = m[RRD_L] if group == m[c + C_LAST_GROUP] else m[RRD_S]
-    act = max(act, m[c + C_LAST_ACT] + apart)
-    window = c + C_FAW + m[c + C_FAW_POS]
-    act = max(act, m[window] + m[FAW])
-    m[window] = act
-    m[c + C_FAW_POS] = (m[c + C_FAW_POS] + 1) & 3
-    m[c + C_LAST_ACT] = act
-    m[c + C_LAST_GROUP] = group
-    m[at + B_ROW] = row
-    m[at + B_COLUMN] = act + (m[RCD_WR] if writing else m[RCD])
-    m[at + B_ACT] = act + m[RC]
-    m[at + B_PRE] = act + m[RAS]
-    m[N_ACTIVATES] += 1
-    mark(m, c, bank, row, m[at + B_COLUMN])
-
-
-@compiled
-def mark(m: Memory, c: int, bank: int, row: int, ready: int) -> None:
-    """Tell the trains of a bank that `row` is open from `ready` on (-1: none is)."""
-    base = c + m[OFF_READS]
-    for entry in range(base, base + m[c + C_READS] * ENTRY_COLS, ENTRY_COLS):
-        if m[entry + E_BANK] == bank:
-            m[entry + E_READY] = ready if m[entry + E_ROW] == row else -1
-    base = c + m[OFF_WRITES]
-    for entry in range(base, base + m[c + C_WRITES] * ENTRY_COLS, ENTRY_COLS):
-        if m[entry + E_BANK] == bank:
-            m[entry + E_READY] = ready if m[entry + E_ROW] == row else -1
 
 
 @compiled
@@ -280,7 +224,7 @@ def serve(m: Memory, c: int, entry: int, now: int, writing: int) -> None:
     if m[CLOSED]:
         m[at + B_ROW] = -1
         m[at + B_ACT] = max(m[at + B_ACT], m[at + B_PRE] + m[RP])
-        mark(m, c, bank, -1, -1)
+        hbm_bank.mark(m, c, bank, -1, -1)
     if m[c + C_LAST_DIR] != writing:
         m[c + C_LAST_DIR] = writing
         m[N_TURNS] += 1
@@ -310,35 +254,3 @@ def leave(m: Memory, counter: int, entry: int, end: int) -> None:
     m[counter + 1] -= m[m[entry + E_NODE] + BURSTS]
     for at in range(entry, end - ENTRY_COLS):
         m[at] = m[at + ENTRY_COLS]
-
-
-@compiled
-def refresh(m: Memory, c: int, now: int) -> None:
-    """Catch up with refreshes: bank after bank, spread over tREFI, or all banks at once."""
-    if m[REFRESH] == 1:
-        while m[c + C_REFRESH] <= now:
-            bank = m[c + C_REFRESH_BANK]
-            refresh_banks(m, c, bank, bank + 1, m[c + C_REFRESH])
-            m[c + C_REFRESH_BANK] = (bank + 1) % m[BANKS]
-            m[c + C_REFRESH] += m[REFI] // m[BANKS]
-    elif m[REFRESH] == 2:
-        while m[c + C_REFRESH] <= now:
-            refresh_banks(m, c, 0, m[BANKS], m[c + C_REFRESH])
-            m[c + C_REFRESH] += m[REFI]
-
-
-@compiled
-def refresh_banks(m: Memory, c: int, first: int, end: int, due: int) -> None:
-    """Close banks when what they serve is done; they may open again tRFC later."""
-    begin = due
-    for bank in range(first, end):
-        at = c + m[OFF_BANK] + bank * BANK_COLS
-        if m[at + B_ROW] >= 0:
-            begin = max(begin, m[at + B_PRE] + m[RP])
-    for bank in range(first, end):
-        at = c + m[OFF_BANK] + bank * BANK_COLS
-        if m[at + B_ROW] >= 0:
-            m[at + B_ROW] = -1
-            mark(m, c, bank, -1, -1)
-        m[at + B_ACT] = max(m[at + B_ACT], begin + m[RFC])
-    m[N_REFRESHES] += 1

@@ -6,7 +6,7 @@ in flight, and lines being written back, hold MSHRs of their slice; a miss that 
 slice's FIFO while hits pass. Writes allocate without fetching; what they push out goes to memory.
 """
 
-from sim.memory import hbm_train, pool, tags
+from sim.memory import hbm_train, llc, pool, tags
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
 from sim.memory.layout import (
@@ -45,7 +45,7 @@ from sim.memory.returns import send_back
 SECTOR_SHIFT, ACCESS_SHIFT = int(Param.SECTOR_SHIFT), int(Param.ACCESS_SHIFT)
 LINE_SECTORS_SHIFT, GRANULE_SHIFT = int(Param.LINE_SECTORS_SHIFT), int(Param.GRANULE_SHIFT)
 SLICE_Q16, L2_LATENCY, MSHRS = int(Param.SLICE_Q16), int(Param.L2_LATENCY), int(Param.MSHRS)
-CTRL_IN, WAYS = int(Param.CTRL_IN), int(Param.WAYS)
+CTRL_IN, WAYS, LLC = int(Param.CTRL_IN), int(Param.WAYS), int(Param.LLC)
 N_HIT, N_MISS, N_READ, N_WRITE = INDEX["l2_hit"], INDEX["l2_miss"], INDEX["l2_read"], INDEX["l2_write"]
 N_BUSY, N_STALLS, N_MERGES = INDEX["l2_busy"], INDEX["mshr_stalls"], INDEX["merges"]
 N_DIRTY, N_HBM_READ, N_HBM_WRITE = INDEX["evictions_dirty"], INDEX["hbm_read"], INDEX["hbm_write"]
@@ -131,11 +131,10 @@ def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
         need = lines(m, miss)
         m[node + MSHR] = need
         m[at + S_INFLIGHT] += need
-        m[N_HBM_READ] += missing
         if cell >= 0:
             m[cell] |= tags.BUSY
             m[cell + m[WAYS]] |= miss << tags.FLIGHT_SHIFT
-        to_memory(m, node, m[node + ADDR], missing, max(now, m[node + L2_DONE]), now)
+        fetch(m, node, miss, missing, max(now, m[node + L2_DONE]), now)
     elif (m[cell + m[WAYS]] >> tags.FLIGHT_SHIFT) & m[node + WANT]:
         m[N_MERGES] += 1
         wait(m, node, cell)
@@ -157,6 +156,18 @@ def wait(m: Memory, node: int, cell: int) -> None:
     head = cell + 2 * m[WAYS]
     m[node + LINK] = m[head]
     m[head] = node
+
+
+@compiled
+def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) -> None:
+    """Get missing sectors from the last-level cache, where there is one that has them, or from memory."""
+    addr = m[node + ADDR]
+    if m[LLC]:
+        c = place(m, addr)[0]
+        if llc.serves(m, c, node, addr, miss, missing, time):
+            return
+    m[N_HBM_READ] += missing
+    to_memory(m, node, addr, missing, time, now)
 
 
 @compiled
@@ -193,6 +204,8 @@ def write_back(m: Memory, at: int, addr: int, mask: int, now: int) -> None:
     m[node + BYTES] = count
     m[node + SM] = -1
     m[N_HBM_WRITE] += count
+    if m[LLC]:
+        llc.keep(m, place(m, addr)[0], addr, mask)
     to_memory(m, node, addr, count, now, now)
 
 
@@ -216,6 +229,8 @@ def filled(m: Memory, node: int, now: int) -> None:
     if m[node + SM] < 0:
         pool.give(m, node)
     else:
+        if m[LLC]:
+            llc.keep(m, place(m, m[node + ADDR])[0], m[node + ADDR], m[node + OWN])
         cell = m[node + ENTRY]
         if cell < 0:
             send_back(m, node, now, now)

@@ -105,6 +105,11 @@ class Param(IntEnum):
     SHARED_LATENCY = auto()
     BLOCK_WALKERS = auto()
     PREFETCH_DEPTH = auto()
+    LLC = auto()
+    LLC_SETS = auto()
+    LLC_WAYS = auto()
+    LLC_LATENCY = auto()
+    LLC_Q16 = auto()
     OFF_GROUP = auto()
     OFF_BANK = auto()
     OFF_READS = auto()
@@ -124,6 +129,12 @@ def ps(ns: float) -> int:
 
 def q16(ps_per_unit: float) -> int:
     return round(ps_per_unit * 65536)
+
+
+def sets_and_ways(entries: int) -> tuple[int, int]:
+    """Shape of a translation cache of so many entries."""
+    ways = min(TLB_WAYS, entries)
+    return entries // ways, ways
 
 
 def shift(power_of_two: int) -> int:
@@ -159,6 +170,7 @@ def build(hw: Hardware) -> NDArray[np.int64]:
     _dram(values, hw)
     _tlb(values, hw)
     _assist(values, hw)
+    _llc(values, hw)
     _layout(values)
     window = 2 * values[Param.NEAR]
     if window < MIN_WINDOW_PS:
@@ -256,10 +268,8 @@ def _tlb(v: dict[Param, int], hw: Hardware) -> None:
     if tlb.page_kib & (tlb.page_kib - 1):
         raise InputError(f"hw.tlb.page_kib: {tlb.page_kib}; allowed: a power of two")
     v[Param.PAGE_SHIFT] = shift(tlb.page_kib * 1024)
-    v[Param.TLB_L1_WAYS] = min(TLB_WAYS, tlb.l1_entries)
-    v[Param.TLB_L1_SETS] = tlb.l1_entries // v[Param.TLB_L1_WAYS]
-    v[Param.TLB_L2_WAYS] = min(TLB_WAYS, tlb.l2_entries)
-    v[Param.TLB_L2_SETS] = tlb.l2_entries // v[Param.TLB_L2_WAYS]
+    v[Param.TLB_L1_SETS], v[Param.TLB_L1_WAYS] = sets_and_ways(tlb.l1_entries)
+    v[Param.TLB_L2_SETS], v[Param.TLB_L2_WAYS] = sets_and_ways(tlb.l2_entries)
     v[Param.TLB_L2_LATENCY], v[Param.TLB_WALK] = ps(tlb.l2_latency_ns), ps(tlb.walk_ns)
     v[Param.TLB_WALKERS] = tlb.walkers
 
@@ -267,15 +277,24 @@ def _tlb(v: dict[Param, int], hw: Hardware) -> None:
 def _assist(v: dict[Param, int], hw: Hardware) -> None:
     assist, clk = hw.translation, 1000 / hw.sm.clock_ghz
     v[Param.ASSIST], v[Param.CLK] = int(assist.assist), round(clk)
-    v[Param.ASSIST_WAYS] = min(TLB_WAYS, assist.sm_entries)
-    v[Param.ASSIST_SETS] = assist.sm_entries // v[Param.ASSIST_WAYS]
-    v[Param.SHARED_WAYS] = min(TLB_WAYS, assist.shared_entries)
-    v[Param.SHARED_SETS] = assist.shared_entries // v[Param.SHARED_WAYS]
+    v[Param.ASSIST_SETS], v[Param.ASSIST_WAYS] = sets_and_ways(assist.sm_entries)
+    v[Param.SHARED_SETS], v[Param.SHARED_WAYS] = sets_and_ways(assist.shared_entries)
     v[Param.ASSIST_HIT], v[Param.SHARED_LATENCY] = (
         round(assist.sm_hit_clk * clk),
         ps(assist.shared_latency_ns),
     )
     v[Param.BLOCK_WALKERS], v[Param.PREFETCH_DEPTH] = assist.walkers, assist.prefetch_depth
+
+
+def _llc(v: dict[Param, int], hw: Hardware) -> None:
+    llc = hw.llc
+    v[Param.LLC] = int(llc is not None)
+    v[Param.LLC_SETS], v[Param.LLC_WAYS], v[Param.LLC_LATENCY], v[Param.LLC_Q16] = 0, 1, 0, 0
+    if llc is not None:
+        share = llc.capacity_mib * 2**20 / v[Param.CHANNELS]
+        v[Param.LLC_WAYS], v[Param.LLC_LATENCY] = llc.ways, ps(llc.latency_ns)
+        v[Param.LLC_SETS] = max(1, int(share // (llc.ways << v[Param.GRANULE_SHIFT])))
+        v[Param.LLC_Q16] = q16(1000 * v[Param.CHANNELS] / llc.bandwidth_gb_s)
 
 
 def _layout(v: dict[Param, int]) -> None:

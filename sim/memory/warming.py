@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.memory import tags
+from sim.memory import llc, tags
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     AT_FETCHES,
@@ -20,10 +20,10 @@ from sim.memory.layout import (
     RUN_COLS,
     Memory,
 )
-from sim.memory.mapping import slice_of
+from sim.memory.mapping import place, slice_of
 from sim.memory.params import Param
 
-SECTOR, GRANULE_SHIFT = int(Param.SECTOR), int(Param.GRANULE_SHIFT)
+SECTOR, GRANULE_SHIFT, LLC = int(Param.SECTOR), int(Param.GRANULE_SHIFT), int(Param.LLC)
 
 
 @compiled
@@ -35,6 +35,8 @@ def warm_range(m: Memory, addr: int, count: int, part: int) -> None:
     while at < end:
         stop = min(end, ((at >> m[GRANULE_SHIFT]) + 1) << m[GRANULE_SHIFT])
         tags.warm(m, at, stop - at, slice_of(m, at, part))
+        if m[LLC]:
+            llc.keep(m, place(m, at)[0], at, tags.wanted(m, at, stop - at))
         at = stop
 
 

@@ -117,3 +117,34 @@ def test_random_replacement_keeps_part_of_a_cyclic_replay(small: Hardware) -> No
         hits[policy] = outcome.counter("l2_hit") / outcome.counter("requested")
     assert hits["lru"] < 0.3
     assert 0.65 < hits["random"] < 0.9
+
+
+def test_a_last_level_cache_answers_what_private_l2s_miss(small: Hardware) -> None:
+    """1 MiB that SM 0 has read: its 256 KiB L2 does not hold it, the 2 MiB behind all L2s do."""
+    llc = {"capacity_mib": 2, "bandwidth_gb_s": 32, "latency_ns": 80, "ways": 16}
+    hw = changed(small, l2__private=True, l2__partitions=4, llc=llc)
+
+    def warm(plane: MemoryPlane) -> None:
+        plane.warm([(0, 1 << 20)], sm=0)
+
+    outcome = drive(hw, stream(1 << 20), lambda f: 3, depth=4, prepare=warm)
+    assert outcome.counter("hbm_read") == 0
+    assert outcome.counter("llc_hit") == 1 << 20
+    assert outcome.gb_s("llc_hit") == pytest.approx(32, rel=0.1)
+
+
+def test_a_last_level_hit_costs_its_latency_instead_of_memory(small: Hardware) -> None:
+    """Port 10.25, two ways of 50, slice 40, cache 80 plus 32 bytes at 32 channels' share of 1024 GB/s."""
+    llc = {"capacity_mib": 2, "bandwidth_gb_s": 1024, "latency_ns": 80, "ways": 16}
+    hw = changed(small, l2__private=True, l2__partitions=4, llc=llc)
+    fetches = table([[(0, 32)], [(0, 32)], [(64, 32)], [(0, 32)]])
+    outcome = drive(hw, fetches, lambda f: 0 if f < 3 else 3)
+    assert outcome.counter("llc_hit") == 0
+    late = table([[(0, 32)], [(1 << 19, 32)], [(1 << 18, 32)], [(0, 32)]])
+
+    def after(plane: MemoryPlane) -> None:
+        plane.warm([(0, 32)], sm=0)
+
+    outcome = drive(hw, late, lambda f: 3, prepare=after)
+    assert outcome.counter("llc_hit") == 32
+    assert outcome.seen[0][0] == pytest.approx((10.25 + 100 + 40 + 80 + 1) * 1000, abs=5)
