@@ -1,0 +1,117 @@
+"""`run`, `trace`: the contracts that other programs read."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sim.causes import CAUSES
+from sim.cli.run import run
+from sim.cli.trace import trace
+
+SMALL = ["--set", "workload.batch=2", "--set", "workload.context=512"]
+KEYS = [
+    "schema",
+    "pagewalk_version",
+    "seed",
+    "fidelity",
+    "hardware",
+    "workload",
+    "mapping",
+    "time_ns",
+    "steps",
+    "tokens",
+    "bounds_ns",
+    "bound_ns",
+    "speed_of_light",
+    "bytes",
+    "bandwidth_gb_s",
+    "utilisation",
+    "stalls",
+    "counters",
+    "kv",
+    "energy_j",
+    "area_mm2",
+    "sampling",
+    "what_if",
+    "verify",
+    "wall_s",
+]
+
+
+def invoke(*arguments: str) -> Result:
+    done = CliRunner().invoke(run, list(arguments), catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_json_is_one_object_with_every_key_of_the_contract() -> None:
+    data = json.loads(invoke("decode_16x8k", "--hw", "h100_sxm", "--json", *SMALL).stdout)
+    assert list(data) == KEYS
+    assert data["schema"] == "pagewalk.result/1"
+    assert data["steps"] == 1
+    assert data["tokens"] is None
+    assert data["bound_ns"] == max(data["bounds_ns"].values())
+    assert data["speed_of_light"] == pytest.approx(data["bound_ns"] / data["time_ns"])
+    assert set(data["stalls"]) == set(CAUSES)
+    assert {"hbm_read", "hbm_write", "l2_read", "l2_hit", "sram_fill", "block_table", "scales"} <= set(
+        data["bytes"]
+    )
+    assert {"hbm", "l2"} <= set(data["bandwidth_gb_s"])
+    assert {"hbm", "tensor", "exp", "unpack", "noc"} <= set(data["utilisation"])
+    assert {"hbm", "tensor", "l2", "sram", "noc"} <= set(data["bounds_ns"])
+    assert {"capacity_bytes", "used_bytes", "waste_fraction", "metadata_fraction"} <= set(data["kv"])
+    assert data["hardware"]["name"] == "h100_sxm"
+    assert data["workload"]["name"] == "decode_16x8k"
+
+
+def test_bound_fidelity_has_the_same_keys_and_no_stalls() -> None:
+    data = json.loads(invoke("decode_16x8k", "--hw", "h100_sxm", "--json", "--fidelity", "bound").stdout)
+    assert list(data) == KEYS
+    assert data["stalls"] is None
+    assert data["fidelity"] == "bound"
+
+
+def test_a_decode_step_counts_a_token_per_sequence() -> None:
+    sets = ["--set", "workload.batch=2", "--set", "workload.context=256", "--set", "workload.model.layers=2"]
+    data = json.loads(invoke("step_llama3_8b", "--hw", "h100_sxm", "--json", *sets).stdout)
+    assert data["tokens"] == 2
+    assert data["stalls"]["tensor"] > 0
+
+
+def test_what_if_names_every_ideal_of_the_closed_list() -> None:
+    data = json.loads(invoke("decode_16x8k", "--hw", "h100_sxm", "--json", "--what-if", *SMALL).stdout)
+    assert set(data["what_if"]) == {
+        "free_translation", "free_unpack", "infinite_sram", "infinite_l2", "double_hbm", "zero_latency_hbm",
+        "free_launch", "free_barriers", "double_tensor", "free_gather", "infinite_tier_bandwidth",
+    }  # fmt: skip
+    assert data["what_if"]["free_launch"] > 1
+
+
+def test_the_first_screen_says_verdict_time_resources_stalls_and_files(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    text = invoke("decode_16x8k", "--hw", "h100_sxm", *SMALL, "--out", str(out)).stdout
+    assert "of the tightest bound" in text.splitlines()[0]
+    for word in ("time", "of peak", "SM time", "hbm_queue", str(out / "result.json")):
+        assert word in text
+    assert json.loads((out / "result.json").read_text())["schema"] == "pagewalk.result/1"
+    assert "sm:" in (out / "config.resolved.yaml").read_text()
+
+
+def test_a_stored_trace_gives_the_same_result_to_the_bit(tmp_path: Path) -> None:
+    file = tmp_path / "chat.npz"
+    made = CliRunner().invoke(trace, ["decode_chat", "--out", str(file), "--set", "workload.batch=4"])
+    assert made.exit_code == 0, made.output
+    stored = json.loads(invoke(str(file), "--hw", "h100_sxm", "--json").stdout)
+    direct = json.loads(
+        invoke("decode_chat", "--hw", "h100_sxm", "--json", "--set", "workload.batch=4").stdout
+    )
+    for key in ("time_ns", "bytes", "stalls", "counters", "bounds_ns", "kv", "mapping"):
+        assert stored[key] == direct[key]
+
+
+def test_options_of_later_issues_are_refused() -> None:
+    for arguments in (["--fidelity", "sampled"], ["--timeline", "x.json"]):
+        done = CliRunner().invoke(run, ["decode_16x8k", "--hw", "h100_sxm", *arguments])
+        assert done.exit_code == 2
