@@ -27,7 +27,9 @@ def run(workload: str, hardware: str, *sets: str, **options: Any) -> Result:
         ("decode_1x8k_warm", 0.0, 13, 27),
     ],
 )
-def test_decode_on_h100_lands_on_silicon(workload: str, floor_us: float, low_us: float, high_us: float) -> None:
+def test_decode_on_h100_lands_on_silicon(
+    workload: str, floor_us: float, low_us: float, high_us: float
+) -> None:
     result = run(workload, "h100_sxm")
     assert result.bounds_ns["hbm"] / 1e3 == pytest.approx(floor_us, rel=1e-3, abs=1e-9)
     assert low_us <= result.time_ns / 1e3 <= high_us
@@ -92,7 +94,9 @@ def test_an_expansion_per_head_in_registers_fits_todays_sram() -> None:
 @pytest.mark.parametrize("workload", ["decode_16x8k", "decode_64x8k_int4"])
 def test_more_sram_is_never_slower(workload: str) -> None:
     times = [
-        run(workload, "h200_sxm", "workload.batch=6", "workload.context=4096", f"hw.sm.sram_kib={kib}").time_ns
+        run(
+            workload, "h200_sxm", "workload.batch=6", "workload.context=4096", f"hw.sm.sram_kib={kib}"
+        ).time_ns
         for kib in (228, 512, 1024, 2048)
     ]
     assert times == sorted(times, reverse=True)
