@@ -1,0 +1,55 @@
+"""One change for every key of a kernel profile, on a shipped profile."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+EXEMPT = MappingProxyType(
+    {
+        "name": "a label, and what `kernel:` chooses by",
+        "description": "what the profile imitates, in words",
+        "sources.NAME": "provenance",
+    }
+)
+
+
+@dataclass(frozen=True)
+class ProfileNudge:
+    """A change of one key of `profile`, run on `witness`; `moves` is the part of the result that must differ."""
+
+    profile: str
+    witness: str
+    value: Any
+    moves: str = "time_ns"
+    dead: str = ""
+
+
+NUDGES = MappingProxyType(
+    {
+        "phase": ProfileNudge("fa3", "decode", ["prefill"], "error"),
+        "attention": ProfileNudge("fa3", "decode", ["mla"], "error"),
+        "formats": ProfileNudge("fa3", "decode", ["bf16"], "error"),
+        "auto": ProfileNudge("fa3", "any_kernel", False, "error"),
+        "address": ProfileNudge("register_decode", "no_async_copy", "tma", "error"),
+        "m_tile": ProfileNudge("fa3", "decode", 2),
+        "m_align": ProfileNudge("fa3", "decode", 16),
+        "tile_tokens": ProfileNudge("fa3", "searched", [32]),
+        "stages": ProfileNudge("fa3", "searched", [1]),
+        "max_splits": ProfileNudge("fa3", "long", 1),
+        "min_split_tokens": ProfileNudge("fa3", "long", 2048),
+        "warps": ProfileNudge("register_decode", "four_ctas", 32, "error"),
+        "registers_per_thread": ProfileNudge("register_decode", "four_ctas", 255, "error"),
+        "pack_gqa": ProfileNudge("fa3", "decode", False),
+        "kv_heads_per_cta": ProfileNudge("fa3", "decode", 2),
+        "overlap": ProfileNudge("fa3", "decode", "pingpong"),
+        "expand_in": ProfileNudge("mixed_decode", "int4", "sram"),
+        "direct_mma": ProfileNudge("fa3_fp8", "fp8_direct", []),
+        "prologue_clk": ProfileNudge("fa3", "decode", 5000),
+        "epilogue_clk": ProfileNudge("fa3", "decode", 5000),
+        "tile_issue_clk": ProfileNudge("fa3", "decode", 2000),
+        "barrier_clk": ProfileNudge("fa3", "decode", 900),
+        "softmax_ops_per_score": ProfileNudge("fa3", "decode", 200),
+        "combine_split_clk": ProfileNudge("fa3", "decode", 3000),
+        "combine": ProfileNudge("fa3", "decode", "last_cta"),
+    }
+)

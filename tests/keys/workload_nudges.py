@@ -1,0 +1,64 @@
+"""One change for every key of the workload schema: the witness on which it shows, and what it moves."""
+
+from types import MappingProxyType
+
+from key_witness import Nudge
+
+EXEMPT = MappingProxyType(
+    {
+        "name": "a label of results",
+        "description": "one line of `workload list`",
+        "model.source": "provenance of the shape",
+    }
+)
+
+NUDGES = MappingProxyType(
+    {
+        "kind": Nudge("decode", "step"),
+        "model": Nudge("shipped_model", "llama2_7b"),
+        "model.layers": Nudge("step", "3"),
+        "model.q_heads": Nudge("decode", "16"),
+        "model.kv_heads": Nudge("decode", "4"),
+        "model.head_dim": Nudge("decode", "128"),
+        "model.value_dim": Nudge("decode", "32"),
+        "model.hidden": Nudge("step", "4096"),
+        "model.ffn": Nudge("step", "8192"),
+        "model.vocab": Nudge("step", "50000"),
+        "model.attention": Nudge("window", "gqa"),
+        "model.window": Nudge("window", "256"),
+        "model.state_dim": Nudge("states", "64"),
+        "model.attention_every": Nudge("hybrid", "1"),
+        "model.weight_bytes": Nudge("one_device", "4"),
+        "model.weights_g": Nudge("step", "7", "kv"),
+        "phase": Nudge("prefill", "decode", "error"),
+        "batch": Nudge("decode", "3"),
+        "context": Nudge("decode", "[512, 256, 300, 100]"),
+        "context.uniform": Nudge("uniform", "[100, 300]"),
+        "context.trace": Nudge("trace", "no_such_trace", "error"),
+        "context.at_s": Nudge("trace", "30"),
+        "q_len": Nudge("decode", "4"),
+        "kv_format": Nudge("fp8_e4m3", "int4"),
+        "kv_format.hot": Nudge("by_age", "fp8_e4m3"),
+        "kv_format.cold": Nudge("by_age", "int4"),
+        "kv_format.hot_tokens": Nudge("by_age", "256"),
+        "page_tokens": Nudge("decode", "64"),
+        "layout": Nudge("decode", "NHD"),
+        "page_order": Nudge("decode", "shuffled"),
+        "table_layout": Nudge("decode", "two_level"),
+        "table_entry_bytes": Nudge("decode", "8"),
+        "shared_prefix": Nudge("decode", "256"),
+        "kernel": Nudge("decode", "fa2"),
+        "mapping": Nudge("searched", "{tile_tokens: 64, stages: 1, splits: 1, ctas_per_sm: 1}"),
+        "mapping.tile_tokens": Nudge("decode", "128"),
+        "mapping.stages": Nudge("decode", "3"),
+        "mapping.splits": Nudge("decode", "1"),
+        "mapping.ctas_per_sm": Nudge("registers", "2"),
+        "mapping.kv_heads_per_cta": Nudge("many_heads", "2"),
+        "l2_state": Nudge("decode", "warm"),
+        "launch": Nudge("decode", "none"),
+        "tensor_parallel": Nudge("decode", "2"),
+        "tier.name": Nudge("tiered", "cxl"),
+        "tier.fraction": Nudge("tiered", "0.25"),
+        "tier.policy": Nudge("tiered", "prefetch"),
+    }
+)
