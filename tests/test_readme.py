@@ -74,7 +74,8 @@ def examples_of(command: click.Command, context: click.Context) -> Iterator[str]
             found = command.get_command(context, name)
             assert found is not None
             yield from examples_of(found, click.Context(found, parent=context))
-    for paragraph in re.findall(r"Examples?:(.*?)(?:\n\n|\Z)", command.help or "", re.DOTALL):
+    texts = f"{command.help or ''}\n\n{command.epilog or ''}"
+    for paragraph in re.findall(r"Examples?:(.*?)(?:\n\n|\Z)", texts, re.DOTALL):
         for part in paragraph.split("pagewalk ")[1:]:
             yield " ".join(part.split())
 
