@@ -111,8 +111,7 @@ class _Machine:
         self.chosen = set(sequences)
         self.history = History(step, contents, sequences, seed, head_dim)
         frames = _touched_frames(schedule, step, contents, sequences)
-        migrated = schedule.page_first[schedule.kind == EventKind.MIGRATE_IN].astype(np.int64)
-        self.store = FrameStore(step, contents, self.history, frames, np.unique(migrated), self.faults)
+        self.store = FrameStore(step, contents, self.history, frames, self.faults)
         self.sram: dict[tuple[int, int, int, int], tuple[Ids, NDArray[np.float64]]] = {}
         self.outputs: dict[OutputKey, _Output] = {}
         self.rows_done = dict.fromkeys(((s, h) for s in sequences for h in range(step.geometry.kv_heads)), 0)

@@ -17,9 +17,7 @@ from kernels_ref.trace import DEVICE, Step
 class FrameStore:
     """Frames `ids` of a step; every event method takes frame ids and notes what is wrong in `faults`."""
 
-    def __init__(
-        self, step: Step, contents: Contents, history: History, ids: Ids, migrated: Ids, faults: list[str]
-    ) -> None:
+    def __init__(self, step: Step, contents: Contents, history: History, ids: Ids, faults: list[str]) -> None:
         self.step, self.contents, self.history, self.faults = step, contents, history, faults
         self.slot_of = {frame: slot for slot, frame in enumerate(ids.tolist())}
         self.table = step.table.astype(np.int64)
@@ -31,10 +29,10 @@ class FrameStore:
         heads, dim = history.pages.codes.shape[1], history.pages.codes.shape[3]
         self.pages = Pages(len(ids), step.page_tokens, heads, dim, scaled=history.pages.scaled)
         self._fill(ids)
-        for frame in migrated.tolist():
-            if step.frame_residency[frame] != DEVICE and frame in self.slot_of:
-                self.tier[frame] = self._contents_of(frame)
-                self._poison(frame)
+        for frame in ids[step.frame_residency[ids] != DEVICE].tolist():
+            self.tier[frame] = self._contents_of(frame)
+            self._poison(frame)
+        self.absent = set(self.tier)
 
     def read(self, sequence: int, head: int, first: int, count: int, frame: int) -> NDArray[np.float64]:
         """[count, heads, 2, D] as they are now, through the block table or from one named frame."""
@@ -92,6 +90,8 @@ class FrameStore:
             self.tier[source] = self._contents_of(source)
         if target not in self.slot_of:
             return
+        if target != source and self.readers[target]:
+            self.faults.append(f"page {source} is brought into frame {target}, which a table still names")
         self._restore(target, self.tier.pop(source))
         self.format[target] = self.format[source]
         if target != source:
@@ -124,6 +124,8 @@ class FrameStore:
         slot = self.slot_of.get(frame, -1)
         if slot < 0:
             self.faults.append(f"sequence {sequence} reads frame {frame}, which its table does not hold")
+        elif frame in self.absent:
+            self.faults.append(f"sequence {sequence} reads frame {frame} before its page has arrived")
         elif frame in self.freed:
             self.faults.append(f"sequence {sequence} reads frame {frame} after it was freed")
         elif self.format[frame] != self.step.frame_format[frame]:
@@ -147,6 +149,7 @@ class FrameStore:
     def _restore(self, frame: int, data: Any) -> None:
         self.pages.put(self.pages.rows(self.slot_of[frame]), data)
         self.freed.discard(frame)
+        self.absent.discard(frame)
 
     def _poison(self, frame: int) -> None:
         if frame in self.slot_of:

@@ -1,10 +1,11 @@
 """The simulated order of an attention run as event columns, for the functional replay.
 
 Event numbers are those of the replay's contract: what a machine did, without time units other than ps and
-without values. Each CTA group over heads counts as one head of the replay.
+without values. Each CTA group over heads counts as one head of the replay. Copy-on-write and the new tokens
+come before the step; pages from a tier enter their frame when the machine had written them there.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun
 from sim.lowering.combine import combine_starts
 
-FETCH_DONE, TILE_CONSUMED, PARTIAL_DONE, MERGED, APPEND, MIGRATE_IN = 0, 1, 2, 3, 4, 7
+FETCH_DONE, TILE_CONSUMED, PARTIAL_DONE, MERGED, APPEND, COPY, MIGRATE_IN = 0, 1, 2, 3, 4, 5, 7
 Columns = dict[str, NDArray[np.int64]]
 NAMES = (
     "time_ps",
@@ -31,14 +32,6 @@ NAMES = (
     "q_first",
     "q_count",
 )
-
-
-@dataclass(frozen=True)
-class Migration:
-    """A page that was brought in: the frame, and when it was there."""
-
-    frame: NDArray[np.int64]
-    time_ps: NDArray[np.int64]
 
 
 def _rows(count: int, **values: NDArray[np.int64] | int) -> Columns:
@@ -104,10 +97,11 @@ def _output_events(run: AttentionRun) -> list[Columns]:
     return [partial, _rows(len(leader), time_ps=merged, kind=MERGED, **done)]
 
 
-def schedule_columns(step: Step, run: AttentionRun, migrations: Migration | None = None) -> Columns:
-    """All events in time order (ties: fetch, consume, partial, merge)."""
-    appends = step.appends.astype(np.int64)
-    parts = [
+def _page_events(step: Step, run: AttentionRun) -> list[Columns]:
+    """What changes frames: copies, new tokens, and pages that arrived from a tier."""
+    copies, appends = step.copies.astype(np.int64), step.appends.astype(np.int64)
+    events = [
+        _rows(len(copies), time_ps=0, kind=COPY, page_first=copies[:, 0], frame=copies[:, 1]),
         _rows(
             len(appends),
             time_ps=0,
@@ -116,19 +110,21 @@ def schedule_columns(step: Step, run: AttentionRun, migrations: Migration | None
             token_first=appends[:, 1],
             token_count=1,
             frame=appends[:, 2],
-        )
+        ),
     ]
-    if migrations is not None:
-        parts.append(
-            _rows(
-                len(migrations.frame),
-                time_ps=migrations.time_ps,
-                kind=MIGRATE_IN,
-                page_first=migrations.frame,
-                frame=migrations.frame,
-            )
+    arrived = run.outcome.pages_arrived_ps
+    if run.tiers is not None and arrived is not None:
+        came = arrived >= 0
+        frame = run.tiers.copies.frame[came]
+        events.append(
+            _rows(len(frame), time_ps=arrived[came], kind=MIGRATE_IN, page_first=frame, frame=frame)
         )
-    parts += _tile_events(step, run) + _output_events(run)
+    return events
+
+
+def schedule_columns(step: Step, run: AttentionRun) -> Columns:
+    """All events in time order (ties: changes of frames, then fetch, consume, partial, merge)."""
+    parts = _page_events(step, run) + _tile_events(step, run) + _output_events(run)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
     order = np.argsort(joined["time_ps"], kind="stable")
     return {name: column[order] for name, column in joined.items()}
