@@ -111,6 +111,10 @@ BROKEN = {
     "configs.csv": (lambda p: (p.parent / "configs.csv").unlink(), "configs.csv"),
     "column": (lambda p: p.write_text(p.read_text().replace("window", "windows", 1)), "window"),
     "mapping": (lambda p: p.write_text(p.read_text().replace("of6.co5", "of6.zz5", 1)), "zz5"),
+    "mapping of another device": (
+        lambda p: p.write_text(p.read_text().replace("ba2.bg2", "ba3.bg2", 1)),
+        "ba: ",
+    ),
     "config id": (lambda p: p.write_text(p.read_text().replace("d3_hbm2_stock", "nothing", 1)), "nothing"),
     "number": (lambda p: p.write_text(p.read_text().replace(",20000,", ",many,", 1)), "many"),
     "empty": (lambda p: p.write_text(""), "columns"),

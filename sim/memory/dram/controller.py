@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sim.errors import InputError
 from sim.memory.dram.config import ControllerConfig, parameters
 from sim.memory.dram.layout import (
     A_BANK,
@@ -104,7 +105,8 @@ class Counts:
 class ExactDram:
     """All channels of one memory, fed by one stream under a window (0: unlimited).
 
-    Ticks are those of the configuration. `log_commands` bounds the command log (0: none).
+    Ticks are those of the configuration; `log_commands` bounds the command log (0: none). Raises InputError
+    if the mapping addresses more than the device has.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class ExactDram:
         window: int,
         log_commands: int = 0,
     ) -> None:
+        check_mapping(config, mapping)
         self.config = config
         self.memory = _build(config, mapping, stream, log_commands)
         self.memory[G_WINDOW] = window
@@ -212,6 +215,24 @@ def _build(config: ControllerConfig, mapping: AddressMapping, stream: Stream, lo
     table[:, R_DONE] = -1
     _fill_accesses(s, stream, config, mapping, accesses)
     return s
+
+
+def check_mapping(config: ControllerConfig, mapping: AddressMapping) -> None:
+    """Raises InputError if `mapping` addresses more than the device of `config` has."""
+    sizes = {"bg": config.bank_groups, "ba": config.banks_per_group, "si": config.sids}
+    if config.pcs > 1:
+        sizes["pc"] = config.pcs
+    problems = [
+        f"mapping: {field}: found {mapping.width(field)} bits; the device has {size}"
+        for field, size in sizes.items()
+        if 1 << mapping.width(field) > size
+    ]
+    if 1 << mapping.width("of") != config.access_bytes:
+        problems.append(
+            f"mapping: of: found {mapping.width('of')} bits; an access has {config.access_bytes} bytes"
+        )
+    if problems:
+        raise InputError(*problems)
 
 
 def _channel_bits(config: ControllerConfig, mapping: AddressMapping) -> int:

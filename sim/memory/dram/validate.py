@@ -15,7 +15,7 @@ import numpy as np
 
 from sim.errors import InputError
 from sim.memory.dram.config import ControllerConfig
-from sim.memory.dram.controller import ExactDram
+from sim.memory.dram.controller import ExactDram, check_mapping
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.metrics import figures
 from sim.memory.dram.truth import CONFIG, ID, TAIL_TICKS, Row, config_of, read_truth, stream_of
@@ -111,6 +111,10 @@ def _configs(
 
 def predict(row: Row, config: ControllerConfig, mapping: AddressMapping) -> list[Prediction]:
     """The reported figures of one row that its truth also has."""
+    try:
+        check_mapping(config, mapping)
+    except InputError as error:
+        raise InputError(*(f"{row.where}: {problem}" for problem in error.problems)) from None
     stream = stream_of(row, mapping)
     dram = ExactDram(config, mapping, stream, row.integer("window"))
     dram.run_to_end(TAIL_TICKS[config.policy])
