@@ -1,0 +1,90 @@
+"""Mappings: what fits is decided by arithmetic, and more SRAM only adds choices."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels_ref.engine import Batch, make_step
+from kernels_ref.trace import Geometry, Step
+from sim.config.load import load_hardware, load_profile
+from sim.config.workload import Mapping
+from sim.lowering.candidates import candidates
+from sim.lowering.cut import Cut
+from sim.lowering.units import attention_units
+
+FA3 = load_profile("fa3")
+
+
+def step_of(contexts: list[int], q_len: int = 1, phase: str = "decode") -> Step:
+    lengths = np.array(contexts, np.int32)
+    shape = Geometry(64, 8, 128, 128)
+    batch = Batch(phase, shape, lengths, np.full(len(lengths), q_len, np.int32), 64, page_order="sequential")
+    return make_step(batch, 0)
+
+
+def cut(**changes: Any) -> Cut:
+    base: dict[str, Any] = {
+        "tile_tokens": 128,
+        "stages": 2,
+        "splits": 1,
+        "ctas_per_sm": 1,
+        "kv_heads_per_cta": 1,
+    }
+    return Cut(FA3, **base | changes)
+
+
+def test_a_larger_sram_offers_all_mappings_of_a_smaller_one_first() -> None:
+    step, before = step_of([8192] * 4), []
+    for kib in (228, 512, 1024, 2048):
+        hw = load_hardware("h200_sxm", (f"hw.sm.sram_kib={kib}",)).spec
+        cuts = [c.cut for c in candidates(step, [FA3], None, hw, 4)]
+        assert cuts[: len(before)] == before
+        assert len(cuts) > len(before)
+        before = cuts
+
+
+def test_fixed_parts_of_a_mapping_are_kept() -> None:
+    fixed = Mapping(tile_tokens=64, splits=3)
+    for found in candidates(step_of([8192]), [FA3], fixed, load_hardware("h100_sxm").spec, 4):
+        assert (found.cut.tile_tokens, found.cut.splits) == (64, 3)
+
+
+def test_the_storage_of_a_cta_is_the_sum_of_its_parts() -> None:
+    found = candidates(
+        step_of([8192]), [FA3], Mapping(tile_tokens=128, stages=2), load_hardware("h100_sxm").spec, 4
+    )
+    fits = found[0].footprint
+    # K and V of 128 tokens x 128 values x 2 B are 64 KiB; 64 padded rows of Q 16 KiB; 1 KiB is the system's.
+    assert fits.stage_bytes == 64 * 1024
+    assert fits.query_bytes == 16 * 1024
+    assert fits.sram_bytes == (2 * 64 + 16 + 1) * 1024 + fits.table_bytes
+    assert fits.fit_sram == 1
+
+
+@pytest.mark.parametrize("splits", [1, 3, 8])
+def test_ctas_cover_every_token_of_every_head_exactly_once(splits: int) -> None:
+    step = step_of([8192, 1000, 129])
+    units = attention_units(step, cut(splits=splits))
+    for sequence, context in enumerate(step.context.tolist()):
+        for head in range(8):
+            mine = np.flatnonzero((units.sequence == sequence) & (units.head == head))
+            spans = sorted(zip(units.lo[mine].tolist(), units.hi[mine].tolist(), strict=True))
+            assert spans[0][0] == 0
+            assert spans[-1][1] == context
+            assert all(a[1] == b[0] for a, b in pairwise(spans))
+
+
+def test_a_ragged_batch_is_cut_into_chunks_of_one_length() -> None:
+    units = attention_units(step_of([8192, 1000]), cut(splits=8))
+    assert set((units.hi - units.lo)[units.sequence == 0].tolist()) == {1024}
+    assert (units.sequence == 1).sum() == 8
+
+
+def test_prefill_blocks_see_only_the_keys_before_them() -> None:
+    units = attention_units(step_of([256], q_len=256, phase="prefill"), cut())
+    # 8 query heads share a CTA of 64 rows: 8 tokens a block.
+    assert (units.hi == units.q_first + units.q_count).all()
+    assert (units.rows == 64).all()
+    assert len(units.hi) == 8 * 256 // 8
