@@ -36,7 +36,7 @@ from sim.memory.prefetch import prefetch
 
 WAYS = int(Param.WAYS)
 
-NEAR_AHEAD, FAR_AHEAD = 5, 12
+NEAR_AHEAD, MID_AHEAD, FAR_AHEAD = 5, 9, 14
 """Buckets between asking for a row and using it."""
 SHIFT = 6
 """A bucket is 64 ps long."""
@@ -183,6 +183,10 @@ def look_ahead(m: Memory, at: int) -> None:
     if node >= 0:
         prefetch(m, node)
         prefetch(m, node + 8)
+    node = m[m[AT_HEADS] + ((at + MID_AHEAD) & (BUCKETS - 1))]
+    if node >= 0 and m[node + EV_NEXT] >= 0:
+        prefetch(m, m[node + EV_NEXT])
+        prefetch(m, m[node + EV_NEXT] + 8)
     node = m[m[AT_HEADS] + ((at + NEAR_AHEAD) & (BUCKETS - 1))]
     while node >= 0:
         stage = m[node + STAGE]
@@ -197,10 +201,17 @@ def look_ahead(m: Memory, at: int) -> None:
             prefetch(m, entry + 8)
             prefetch(m, entry + m[WAYS])
             prefetch(m, entry + m[WAYS] + 8)
+            prefetch(m, node + 16)
         elif stage == FILL:
-            prefetch(m, m[node + ENTRY] + m[WAYS])
-            prefetch(m, m[node + ENTRY] + 2 * m[WAYS])
-            prefetch(m, m[m[node + SLICE] + S_STALL_HEAD])
+            entry = m[node + ENTRY]
+            prefetch(m, entry)
+            prefetch(m, entry + m[WAYS])
+            prefetch(m, entry + 2 * m[WAYS])
+            stalled = m[m[node + SLICE] + S_STALL_HEAD]
+            if stalled >= 0:
+                prefetch(m, m[stalled + ENTRY])
+                prefetch(m, m[stalled + ENTRY] + 8)
+                prefetch(m, stalled + 16)
         prefetch(m, node + 24)
         node = m[node + EV_NEXT]
         if node >= 0:

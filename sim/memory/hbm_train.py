@@ -23,6 +23,7 @@ from sim.memory.layout import (
     C_DRAIN,
     C_LAST_DIR,
     C_NEXT,
+    C_READ_ACC,
     C_READ_AT,
     C_READ_HEAD,
     C_READS,
@@ -94,8 +95,10 @@ def run(m: Memory, c: int, now: int) -> None:
             break
         serve(m, c, best, now, writing)
         leave(m, counter, best, end)
-    wake = arrival(m, c + C_READ_HEAD, now, wake)
-    wake = arrival(m, c + C_WRITE_HEAD, now, wake)
+    if m[c + C_READ_ACC] < m[DEPTH]:
+        wake = arrival(m, c + C_READ_HEAD, now, wake)
+    if m[c + C_WRITE_ACC] < m[DEPTH]:
+        wake = arrival(m, c + C_WRITE_HEAD, now, wake)
     set_wake(m, c, wake, now)
 
 
@@ -127,7 +130,7 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
 
     `counter` is followed by the accesses seen, the FIFO's head and its tail.
     """
-    while m[counter + 2] >= 0:
+    while m[counter + 2] >= 0 and m[counter + 1] < m[DEPTH]:
         node = m[counter + 2]
         if m[node + AVAIL] > now:
             return

@@ -40,6 +40,7 @@ from sim.memory.layout import (
 )
 from sim.memory.mapping import place
 from sim.memory.params import Param
+from sim.memory.prefetch import prefetch
 from sim.memory.returns import send_back
 
 SECTOR_SHIFT, ACCESS_SHIFT = int(Param.SECTOR_SHIFT), int(Param.ACCESS_SHIFT)
@@ -293,3 +294,6 @@ def retry(m: Memory, at: int, now: int) -> None:
         if not look_up(m, node, at, now, True):
             return
         m[at + S_STALL_HEAD] = following
+        if following >= 0:
+            prefetch(m, following)
+            prefetch(m, following + 8)

@@ -1,4 +1,4 @@
-"""A hint to the processor: load a cell's cache line before it is needed.
+"""What Python cannot say to the compiler: load a cell's cache line early; do not count references.
 
 The plane's state is some ten megabytes, visited in the order of simulated time, so most first touches of
 a row miss the near caches; asking for the rows of the next events while this one is processed hides that.
@@ -28,9 +28,25 @@ def _hint(typing_context: Any, array: Any, index: Any) -> Any:
     return types.void(array, index), codegen
 
 
+def _share(typing_context: Any, array: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        shared = context.make_array(signature.return_type)(context, builder, arguments[0])
+        shared.meminfo = ir.Constant(shared.meminfo.type, None)
+        return shared._getvalue()
+
+    return array(array), codegen
+
+
+def _same(m: Memory) -> Memory:
+    return m
+
+
 def _nothing(m: Memory, cell: int) -> None:
     """Uncompiled code needs no hint."""
 
 
 UNCOMPILED = environ.get("NUMBA_DISABLE_JIT", "0") == "1"
 prefetch: Callable[[Memory, int], None] = _nothing if UNCOMPILED else cast("Any", intrinsic(_hint))
+borrowed: Callable[[Memory], Memory] = _same if UNCOMPILED else cast("Any", intrinsic(_share))
+"""The array without its reference count, which compiled calls would otherwise update (atomically) all the time.
+The caller keeps the array alive."""
