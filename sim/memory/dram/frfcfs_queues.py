@@ -58,7 +58,6 @@ from sim.memory.dram.pool import (
     filter_slot,
     find_in,
     finish_access,
-    free_entry,
     new_entry,
     take_access,
     unlink,
@@ -274,8 +273,3 @@ def hand_over(S: IntArray, base: int, t: int) -> bool:
         k += A_STRIDE
     S[base + H_FIFO] = k
     return k > first
-
-
-@compiled
-def release(S: IntArray, base: int, e: int) -> None:
-    free_entry(S, base, e)

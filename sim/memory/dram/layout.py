@@ -53,9 +53,9 @@ COL_FLOOR, ACT_FLOOR = 34, 39  # [pseudo-channel] what it allows (FR-FCFS, in pl
 PC0, PC_STRIDE, MAX_PC = 56, 16, 4
 C_RD, C_WR, C_ACT, C_PRE, C_PREAB, C_REFAB, C_REFPB, C_OPEN, C_FAW_AT, C_FAW = 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
 
-SID0, MAX_SID = PC0 + PC_STRIDE * MAX_PC, 32  # reads of this stack id not before
+SID0, MAX_SID = PC0 + PC_STRIDE * MAX_PC, 128  # reads of this stack id not before
 
-BG0, BG_STRIDE, MAX_BG = SID0 + MAX_SID, 4, 64
+BG0, BG_STRIDE, MAX_BG = SID0 + MAX_SID, 4, 128
 BG_RD, BG_WR, BG_ACT = 0, 1, 2
 
 BANK0, BANK_STRIDE, MAX_BANK = BG0 + BG_STRIDE * MAX_BG, 16, 128

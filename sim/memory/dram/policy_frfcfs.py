@@ -15,7 +15,6 @@ from sim.memory.dram.frfcfs_page import close_early, learn
 from sim.memory.dram.frfcfs_queues import (
     column_at,
     peek_mode,
-    release,
     remove,
     row_at,
     row_entry,
@@ -77,7 +76,7 @@ from sim.memory.dram.layout import (
     SOON_PRE,
     IntArray,
 )
-from sim.memory.dram.pool import finish_access
+from sim.memory.dram.pool import finish_access, free_entry
 from sim.memory.dram.timing import (
     issue_activate,
     issue_precharge,
@@ -98,7 +97,7 @@ def _issue_column(S: IntArray, base: int, e: int, t: int) -> None:
         finish_access(S, S[e + E_ACC], t + S[P_LATENCY])
     if S[P_PAGE] != OPEN_PAGE:
         close_early(S, base, bank, S[e + E_WR], t)
-    release(S, base, e)
+    free_entry(S, base, e)
 
 
 @compiled
