@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, get_args
 
-from sim.config.hardware import Hardware, KvFormat
+from sim.config.hardware import Hardware, PackedFormat
 from sim.config.workload import KernelProfile
 from sim.memory.params import peak_gb_s
 
@@ -27,7 +27,7 @@ def _same(hw: Hardware, _context_kib: int) -> Hardware:
 
 
 def _free_unpack(hw: Hardware, _context_kib: int) -> Hardware:
-    return _section(hw, "unpack", native=list(get_args(KvFormat)), native_values_per_clk=HUGE_RATE)
+    return _section(hw, "unpack", native=list(get_args(PackedFormat)), native_values_per_clk=HUGE_RATE)
 
 
 def _infinite_sram(hw: Hardware, context_kib: int) -> Hardware:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from sim.config.fields import PAIR, WHOLE, Float, Int, Section, broken_rule
 
 KvFormat = Literal["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4"]
+PackedFormat = Literal["fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4"]
 MmaFormat = Literal["fp16", "bf16", "fp8", "int8", "fp4"]
 MemoryStandard = Literal[
     "HBM2", "HBM2E", "HBM3", "HBM3E", "HBM4", "GDDR6", "GDDR6X", "GDDR7", "LPDDR5X", "DDR5"
@@ -190,13 +191,13 @@ class Gather(Section):
 class Unpack(Section):
     """Expansion of packed KV to an MMA format."""
 
-    native: list[KvFormat] = Field(
+    native: list[PackedFormat] = Field(
         default_factory=list, description="formats that an engine beside the pipes unpacks"
     )
     native_values_per_clk: Rate = Field(
         default=1024, description="values per clock and SM in the native engine"
     )
-    alu_values_per_clk: dict[KvFormat, Rate] = Field(
+    alu_values_per_clk: dict[PackedFormat, Rate] = Field(
         default_factory=dict, description="values per clock and SM, emulated on ALUs"
     )
 
@@ -222,9 +223,6 @@ class Tier(Section):
     kind: Literal["host", "cxl", "ssd"] = Field(description="host DRAM, CXL memory or SSD")
     capacity_gib: Float = Field(gt=0, le=1048576, description="capacity")
     bandwidth_gb_s: Bandwidth = Field(description="towards the device")
-    write_gb_s: Bandwidth | None = Field(
-        default=None, description="away from the device; none: as bandwidth_gb_s"
-    )
     latency_ns: Annotated[Float, Field(ge=0, le=1e9)] = Field(description="first byte of one access")
     iops: Float | None = Field(
         default=None, gt=0, le=1e9, description="accesses per second; none: not limiting"

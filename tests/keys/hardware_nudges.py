@@ -14,8 +14,6 @@ EXEMPT = MappingProxyType(
     }
 )
 
-NOT_PACKED = "values of 16 bit are never expanded; the schema should offer packed formats only"
-NO_WRITE_BACK = "nothing is written to a tier yet"
 
 NUDGES = MappingProxyType(
     {
@@ -93,8 +91,6 @@ NUDGES = MappingProxyType(
             f"unpack.alu_values_per_clk.{fmt}": Nudge(fmt, "4")
             for fmt in ("fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4")
         },
-        "unpack.alu_values_per_clk.fp16": Nudge("decode", "4", dead=NOT_PACKED),
-        "unpack.alu_values_per_clk.bf16": Nudge("bf16", "4", dead=NOT_PACKED),
         "launch.stream_ns": Nudge("stream", "9000"),
         "launch.graph_ns": Nudge("decode", "5000"),
         "launch.cta_ns": Nudge("decode", "900"),
@@ -103,7 +99,6 @@ NUDGES = MappingProxyType(
         "tiers.NAME.kind": Nudge("tiered", "ssd", "energy_j"),
         "tiers.NAME.capacity_gib": Nudge("tiered", "0.0001", "error"),
         "tiers.NAME.bandwidth_gb_s": Nudge("tiered", "5"),
-        "tiers.NAME.write_gb_s": Nudge("tiered", "1", dead=NO_WRITE_BACK),
         "tiers.NAME.latency_ns": Nudge("tiered", "20000"),
         "tiers.NAME.iops": Nudge("tiered", "10000"),
         "tiers.NAME.queue_depth": Nudge("shallow_tier", "1"),
