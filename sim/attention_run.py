@@ -100,7 +100,9 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     def probe(cut: Cut) -> tuple[float, float]:
         units = _one_wave(attention_units(task.step, cut), cut, task.hw.sm.count * cut.ctas_per_sm)
         launch = _lower(task, units, cut, addresses)
-        outcome = Machine(task.hw, [launch], RunOptions(how="none")).run(task.step.formats)
+        outcome = Machine(
+            task.hw, [launch], RunOptions(how="none", zero_latency=task.ideal == "zero_latency_hbm")
+        ).run(task.step.formats)
         return outcome.time_ps / 1000, launch.tiles / launch.ctas.count
 
     return choose(task.step, found, task.hw, probe)
@@ -124,7 +126,12 @@ def run_attention(task: Task, choice: Choice | None = None, record_order: bool =
     launches = [_lower(task, units, candidate.cut, addresses)]
     if (combine := build_combine(task.step, units, candidate.cut, addresses)) is not None:
         launches.append(combine)
-    options = RunOptions(task.workload.launch, task.workload.l2_state == "warm", record_order)
+    options = RunOptions(
+        how=task.workload.launch,
+        warm=task.workload.l2_state == "warm",
+        record_order=record_order,
+        zero_latency=task.ideal == "zero_latency_hbm",
+    )
     placement = task.workload.tier
     tiers = None
     if placement is not None:

@@ -102,6 +102,8 @@ class RunOptions:
     warm: bool = False
     record_order: bool = False
     window_scale: float = 1.0
+    zero_latency: bool = False
+    """Device memory takes no time but its bursts (a what-if)."""
 
 
 class Machine:
@@ -115,7 +117,9 @@ class Machine:
         tables = [launch.fetches for launch in launches] + ([tiers.writes] if tiers else [])
         table, self._offsets = join_tables(tables)
         ports = hw if tiers is None else _with_copy_ports(hw)
-        self._plane = MemoryPlane(self._env, ports, table, window_scale=options.window_scale)
+        self._plane = MemoryPlane(
+            self._env, ports, table, window_scale=options.window_scale, zero_latency=options.zero_latency
+        )
         self._recorder = Recorder()
         self._sms = [Sm(index, self._recorder) for index in range(hw.sm.count)]
         self._engines = self._copy_engines(tiers) if tiers else None

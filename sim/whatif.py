@@ -42,10 +42,6 @@ def _double_hbm(hw: Hardware, _context_kib: int) -> Hardware:
     return _section(hw, "hbm", peak_gb_s=2 * peak_gb_s(hw.hbm))
 
 
-def _zero_latency_hbm(hw: Hardware, _context_kib: int) -> Hardware:
-    return _section(hw, "hbm", controller_ns=0.0)
-
-
 def _free_launch(hw: Hardware, _context_kib: int) -> Hardware:
     return _section(hw, "launch", stream_ns=0.0, graph_ns=0.0, cta_ns=0.0)
 
@@ -71,7 +67,7 @@ IDEALS: Mapping[str, Callable[[Hardware, int], Hardware]] = MappingProxyType(
         "infinite_sram": _infinite_sram,
         "infinite_l2": _infinite_l2,
         "double_hbm": _double_hbm,
-        "zero_latency_hbm": _zero_latency_hbm,
+        "zero_latency_hbm": _same,
         "free_launch": _free_launch,
         "free_barriers": _same,
         "double_tensor": _double_tensor,

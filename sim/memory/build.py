@@ -31,9 +31,9 @@ def section(m: Memory, at: int, count: int, columns: int) -> Memory:
     return m[start : start + count * columns].reshape(count, columns)
 
 
-def new_memory(hw: Hardware, table: FetchTable) -> Memory:
+def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False) -> Memory:
     """A plane at time zero with cold caches. Raises InputError for hardware that the plane cannot model."""
-    p = build(hw)
+    p = build(hw, zero_latency=zero_latency)
     sets, ways = int(p[Param.SLICES] * p[Param.SETS]), int(p[Param.WAYS])
     assist = int(p[Param.ASSIST])
     sizes = {

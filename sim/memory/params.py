@@ -162,8 +162,18 @@ def peak_gb_s(hbm: Hbm) -> float:
     return channels(hbm) * std.channel_bits * (hbm.pin_gbit_s or std.pin_gb_s) / 8
 
 
-def build(hw: Hardware) -> NDArray[np.int64]:
-    """Parameter array of a device. Raises InputError where the plane cannot be built."""
+LATENCIES = (
+    *(Param.RCD, Param.RCD_WR, Param.RP, Param.RAS, Param.RC, Param.CL, Param.CWL, Param.WR, Param.RTP),
+    *(Param.RRD_S, Param.RRD_L, Param.FAW, Param.WTR, Param.RTW, Param.CTRL_IN, Param.CTRL_OUT),
+)
+"""Every wait of a memory access but the burst itself and refresh."""
+
+
+def build(hw: Hardware, *, zero_latency: bool = False) -> NDArray[np.int64]:
+    """Parameter array of a device. `zero_latency`: rows open and data come at once, only bursts take time.
+
+    Raises InputError where the plane cannot be built.
+    """
     values: dict[Param, int] = {}
     _port(values, hw)
     _l2(values, hw)
@@ -172,6 +182,8 @@ def build(hw: Hardware) -> NDArray[np.int64]:
     _assist(values, hw)
     _llc(values, hw)
     _layout(values)
+    if zero_latency:
+        values |= dict.fromkeys(LATENCIES, 0)
     window = 2 * values[Param.NEAR]
     if window < MIN_WINDOW_PS:
         raise InputError(

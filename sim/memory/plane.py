@@ -51,14 +51,23 @@ class MemoryPlane:
     """Ports, network, L2 and device memory of one device for one launch's fetches. Times are int picoseconds.
 
     `window_scale` in (0, 1] shortens the windows; it changes how often the driver runs and nothing else.
+    `zero_latency`: a what-if in which device memory takes no time but its bursts.
     """
 
-    def __init__(self, env: simpy.Environment, hw: Hardware, table: FetchTable, *, window_scale: float = 1.0):
+    def __init__(
+        self,
+        env: simpy.Environment,
+        hw: Hardware,
+        table: FetchTable,
+        *,
+        window_scale: float = 1.0,
+        zero_latency: bool = False,
+    ):
         if not 0 < window_scale <= 1:
             raise ValueError(f"window_scale: {window_scale}; allowed: above 0, up to 1")
         self.env = env
         self.table = table
-        self._memory: Memory = build.new_memory(hw, table)
+        self._memory: Memory = build.new_memory(hw, table, zero_latency=zero_latency)
         self.min_window_ps = 2 * int(self._memory[Param.NEAR])
         self._back = int(self._memory[Param.NEAR])
         self._window = max(1, round(self.min_window_ps * window_scale))
