@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from sim.causes import CAUSES
 from sim.cli.main import pagewalk
@@ -112,6 +113,23 @@ def test_the_first_configs_of_the_readme_load_and_have_sources(
     assert load_sweep("my_sweep.yaml").spec.name == "sram"
 
 
+NUMBER = re.compile(r"\d[\d,.]*\d|\d")
+
+
+def test_the_output_that_the_readme_shows_is_what_the_run_prints() -> None:
+    # Words are equal; numbers may drift by 2% before the page (and its tables, same value) must be written anew.
+    shown_lines = re.search(r"```text\n(.*?)```", text_of("README.md"), re.DOTALL)
+    assert shown_lines is not None
+    printed = CliRunner().invoke(pagewalk, ["run", "decode_16x8k", "--hw", "h100_sxm"]).output
+    expected, seen = (
+        shown_lines[1],
+        "\n".join(printed.splitlines()[: len(shown_lines[1].splitlines())]) + "\n",
+    )
+    assert NUMBER.sub("N", seen).split() == NUMBER.sub("N", expected).split()
+    numbers = [[float(n.replace(",", "")) for n in NUMBER.findall(text)] for text in (seen, expected)]
+    assert numbers[0] == pytest.approx(numbers[1], rel=0.02)
+
+
 def places() -> list[tuple[str, str]]:
     return re.findall(
         r"^\| \d \w+ \| `([^`]+)` \| `([^`]+)` \|", text_of("docs/add_a_block.md"), re.MULTILINE
@@ -160,6 +178,13 @@ def test_every_file_that_a_document_names_exists() -> None:
         named = re.findall(r"`([\w./]+)`", text_of(page))
         missing = [n for n in named if n.startswith(roots) and not (ROOT / n).exists()]
         assert missing == [], page
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = text_of("docs/index.md")
+    assert [
+        p.name for p in (ROOT / "docs").glob("*.md") if f"]({p.name})" not in index and p.name != "index.md"
+    ] == []
 
 
 def test_every_cause_is_explained_in_order() -> None:
