@@ -7,6 +7,7 @@ caught up with when the channel is looked at, which is whenever anything happens
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
 from sim.memory.layout import (
+    C_CHANGED,
     C_FAW,
     C_FAW_POS,
     C_LAST_ACT,
@@ -22,8 +23,8 @@ from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 # State of a bank: open row, when a column command may follow, when the next ACT and PRE may.
 B_ROW, B_COLUMN, B_ACT, B_PRE = range(4)
 # A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is
-# not; the cell that says when its bank group is free; its bank as a bit.
-E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_BIT = range(6)
+# not; the cell that says when its bank group is free.
+E_NODE, E_BANK, E_ROW, E_READY, E_GROUP = range(5)
 
 OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
 BANKS, BANK_GROUPS = int(Param.BANKS), int(Param.BANK_GROUPS)
@@ -60,6 +61,7 @@ def open_row(m: Memory, c: int, bank: int, row: int, now: int, writing: int) -> 
 @compiled
 def mark(m: Memory, c: int, bank: int, row: int, ready: int) -> None:
     """Tell the trains of a bank that `row` is open from `ready` on (-1: none is)."""
+    m[c + C_CHANGED] = 1
     base = c + m[OFF_READS]
     for entry in range(base, base + m[c + C_READS] * ENTRY_COLS, ENTRY_COLS):
         if m[entry + E_BANK] == bank:

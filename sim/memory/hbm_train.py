@@ -14,12 +14,13 @@ early changes nothing.
 
 from sim.memory import events, hbm_bank
 from sim.memory.counters import INDEX
-from sim.memory.hbm_bank import B_ACT, B_COLUMN, B_PRE, B_ROW, E_BANK, E_BIT, E_GROUP, E_NODE, E_READY, E_ROW
+from sim.memory.hbm_bank import B_ACT, B_COLUMN, B_PRE, B_ROW, E_BANK, E_GROUP, E_NODE, E_READY, E_ROW
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     AVAIL,
     BANK,
     BURSTS,
+    C_CHANGED,
     C_DRAIN,
     C_LAST_DIR,
     C_NEXT,
@@ -94,7 +95,7 @@ def run(m: Memory, c: int, now: int) -> None:
             m[c + C_NEXT] = m[best + E_NODE]
             break
         serve(m, c, best, now, writing)
-        leave(m, counter, best, end)
+        leave(m, c, counter, best, end)
     if m[c + C_READ_ACC] < m[DEPTH]:
         wake = arrival(m, c + C_READ_HEAD, now, wake)
     if m[c + C_WRITE_ACC] < m[DEPTH]:
@@ -149,7 +150,7 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
         m[entry + E_ROW] = m[node + ROW]
         m[entry + E_READY] = m[at + B_COLUMN] if m[at + B_ROW] == m[node + ROW] else -1
         m[entry + E_GROUP] = c + m[OFF_GROUP] + bank % m[BANK_GROUPS]
-        m[entry + E_BIT] = 1 << bank
+        m[c + C_CHANGED] = 1
 
 
 @compiled
@@ -167,39 +168,42 @@ def direction(m: Memory, c: int) -> int:
 @compiled
 def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
     """Open rows ahead; entry and start of the train that can start first, the oldest on ties."""
+    if writing or m[c + C_CHANGED]:
+        activate(m, c, now, base, end, writing)
+        m[c + C_CHANGED] = writing
     bus = m[c + (C_WRITE_AT if writing else C_READ_AT)]
     best = -1
     best_start = 0
-    held = 0
-    closed = 0
     for entry in range(base, end, ENTRY_COLS):
         ready = m[entry + E_READY]
         if ready < 0:
-            closed |= m[entry + E_BIT]
             continue
-        held |= m[entry + E_BIT]
         start = max(max(bus, ready), m[m[entry + E_GROUP]])
+        if start == bus:
+            return entry, start
         if best < 0 or start < best_start:
             best = entry
             best_start = start
-    if closed & ~held:
-        activate(m, c, now, base, end, held, writing)
-        for entry in range(base, end, ENTRY_COLS):
-            ready = m[entry + E_READY]
-            start = max(max(bus, ready), m[m[entry + E_GROUP]])
-            if ready >= 0 and (best < 0 or start < best_start or (start == best_start and entry < best)):
-                best = entry
-                best_start = start
     return best, best_start
 
 
 @compiled
-def activate(m: Memory, c: int, now: int, base: int, end: int, held: int, writing: int) -> None:
+def activate(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> None:
     """Open rows for waiting trains, oldest first, in banks whose open row nobody waits for."""
+    held = 0
+    closed = 0
     for entry in range(base, end, ENTRY_COLS):
-        if m[entry + E_READY] < 0 and not held & m[entry + E_BIT]:
-            held |= m[entry + E_BIT]
-            hbm_bank.open_row(m, c, m[entry + E_BANK], m[entry + E_ROW], now, writing)
+        if m[entry + E_READY] < 0:
+            closed |= 1 << m[entry + E_BANK]
+        else:
+            held |= 1 << m[entry + E_BANK]
+    if not closed & ~held:
+        return
+    for entry in range(base, end, ENTRY_COLS):
+        bank = m[entry + E_BANK]
+        if m[entry + E_READY] < 0 and not (held >> bank) & 1:
+            held |= 1 << bank
+            hbm_bank.open_row(m, c, bank, m[entry + E_ROW], now, writing)
             m[m[entry + E_NODE] + HBMQ] = -(m[RCD_WR] if writing else m[RCD])
 
 
@@ -251,8 +255,9 @@ def finish(m: Memory, node: int, end: int, writing: int, span: int) -> None:
 
 
 @compiled
-def leave(m: Memory, counter: int, entry: int, end: int) -> None:
+def leave(m: Memory, c: int, counter: int, entry: int, end: int) -> None:
     """Take a served train out of the queue."""
+    m[c + C_CHANGED] = 1
     m[counter] -= 1
     m[counter + 1] -= m[m[entry + E_NODE] + BURSTS]
     for at in range(entry, end - ENTRY_COLS):

@@ -32,7 +32,17 @@ def source_digest() -> str:
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile for int64 arguments and arrays, stored on disk."""
-    dispatcher: Any = njit(cache=True, error_model="numpy")(function)
+    """Compile for int64 arguments and arrays, stored on disk; callable from compiled code only."""
+    return _stored(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def entry(function: Callable[P, R]) -> Callable[P, R]:
+    """The same, callable from Python."""
+    return _stored(function)
+
+
+def _stored(function: Callable[P, R], **options: bool) -> Callable[P, R]:
+    compile_: Any = njit
+    dispatcher = compile_(cache=True, error_model="numpy", **options)(function)
     dispatcher._cache._cache_file._source_stamp = source_digest()
     return cast("Callable[P, R]", dispatcher)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.memory import assist, events, hbm_train, l2, port, returns, tlb
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, entry
 from sim.memory.layout import (
     ARRIVE,
     AT_FETCHES,
@@ -37,7 +37,7 @@ NEAR = int(Param.NEAR)
 GROW, IDLE = -1, -2
 
 
-@compiled
+@entry
 def submit_all(
     m: Memory, sms: NDArray[np.int64], fetches: NDArray[np.int64], times: NDArray[np.int64]
 ) -> None:
@@ -48,7 +48,7 @@ def submit_all(
         port.submit(m, sm, m[AT_FETCHES] + fetches[i] * FETCH_COLS, times[i])
 
 
-@compiled
+@entry
 def resume(m: Memory) -> None:
     """Go on at the ports that the pool had stopped, after it grew."""
     m = borrowed(m)
@@ -58,7 +58,7 @@ def resume(m: Memory) -> None:
             port.issue(m, sm)
 
 
-@compiled
+@entry
 def advance(m: Memory, horizon: int) -> int:
     """Process every event before `horizon`. Returns the next event's time, IDLE, or GROW: the pool must grow
     first.

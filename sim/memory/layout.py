@@ -102,13 +102,15 @@ PORT_COLS = P_RING + 2 * RING
 ) = range(10)
 SLICE_COLS = 10
 
-# Header of a channel's row, behind the event's columns. C_NEXT: the request that it will probably serve next.
+# Header of a channel's row, behind the event's columns. C_NEXT: the request that it will probably serve
+# next; C_CHANGED: rows may have to be opened for reads that it sees.
 (
     C_READ_AT,
     C_WRITE_AT,
     C_LAST_ACT,
     C_LAST_GROUP,
     C_NEXT,
+    C_CHANGED,
     C_DRAIN,
     C_READS,
     C_READ_ACC,
@@ -124,7 +126,7 @@ SLICE_COLS = 10
     C_LAST_DIR,
     C_FAW_POS,
     C_FAW,
-) = range(4, 24)
+) = range(4, 25)
 # Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: its stamps;
 # F_FIRST: its first block-table entry, counted over the port; F_HEAD_AT: when it was first in line at its port,
 # -1 before; F_UNKNOWN: entries not yet known; F_READY: when the last became known.

@@ -120,7 +120,7 @@ class Param(IntEnum):
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 CHAN_HEADER = 28
 BANK_COLS = 4
-ENTRY_COLS = 6
+ENTRY_COLS = 5
 
 
 def ps(ns: float) -> int:

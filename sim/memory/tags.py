@@ -55,6 +55,8 @@ def wanted(m: Memory, addr: int, count: int) -> int:
 @compiled
 def bits(mask: int) -> int:
     """Number of sectors in a mask."""
+    if mask == SECTORS:
+        return 16
     count = 0
     while mask:
         count += (NIBBLE_BITS >> ((mask & 15) << 2)) & 15

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.memory import llc, tags
-from sim.memory.jit import compiled
+from sim.memory.jit import entry
 from sim.memory.layout import (
     AT_FETCHES,
     AT_PORTS,
@@ -26,7 +26,7 @@ from sim.memory.params import Param
 SECTOR, GRANULE_SHIFT, LLC = int(Param.SECTOR), int(Param.GRANULE_SHIFT), int(Param.LLC)
 
 
-@compiled
+@entry
 def warm_range(m: Memory, addr: int, count: int, part: int) -> None:
     """Walk the sectors of [addr, addr + count) in order."""
     sector = m[SECTOR] - 1
@@ -40,7 +40,7 @@ def warm_range(m: Memory, addr: int, count: int, part: int) -> None:
         at = stop
 
 
-@compiled
+@entry
 def warm_fetches(m: Memory, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
     """Walk the runs of `fetches`, in order, each on behalf of its SM."""
     for i in range(len(fetches)):
