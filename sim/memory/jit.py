@@ -10,6 +10,7 @@ run the plane uncompiled.
 import hashlib
 from collections.abc import Callable
 from functools import cache
+from os import environ
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
@@ -18,6 +19,8 @@ from numba import njit
 P = ParamSpec("P")
 R = TypeVar("R")
 
+UNCOMPILED = environ.get("NUMBA_DISABLE_JIT", "0") == "1"
+"""Numba's own switch: the plane then runs as plain Python."""
 NOT_COMPILED = ("addresses", "build", "plane")
 
 
@@ -42,6 +45,8 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def _stored(function: Callable[P, R], **options: bool) -> Callable[P, R]:
+    if UNCOMPILED:
+        return function
     compile_: Any = njit
     dispatcher = compile_(cache=True, error_model="numpy", **options)(function)
     dispatcher._cache._cache_file._source_stamp = source_digest()

@@ -5,13 +5,13 @@ a row miss the near caches; asking for the rows of the next events while this on
 """
 
 from collections.abc import Callable
-from os import environ
 from typing import Any, cast
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
+from sim.memory.jit import UNCOMPILED
 from sim.memory.layout import Memory
 
 
@@ -45,7 +45,6 @@ def _nothing(m: Memory, cell: int) -> None:
     """Uncompiled code needs no hint."""
 
 
-UNCOMPILED = environ.get("NUMBA_DISABLE_JIT", "0") == "1"
 prefetch: Callable[[Memory, int], None] = _nothing if UNCOMPILED else cast("Any", intrinsic(_hint))
 borrowed: Callable[[Memory], Memory] = _same if UNCOMPILED else cast("Any", intrinsic(_share))
 """The array without its reference count, which compiled calls would otherwise update (atomically) all the time.

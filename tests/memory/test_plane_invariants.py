@@ -1,5 +1,10 @@
 """What must hold for any stream: bytes balance, order is causal, windows and repetition change nothing."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -107,3 +112,25 @@ def test_exact_grain_moves_the_same_bytes_in_about_the_same_time(small: Hardware
     exact = drive(changed(small, hbm__grain="exact"), fetches, lambda f: f % 4, depth=2)
     assert exact.counter("hbm_read") == train.counter("hbm_read")
     assert abs(exact.end / train.end - 1) < 0.06
+
+
+def test_plain_python_gives_the_same_bits_as_compiled_code(small: Hardware, repo: Path) -> None:
+    hw = changed(
+        small,
+        hbm__refresh="per_bank",
+        l2__mshrs_per_slice=16,
+        l2__capacity_mib=0.25,
+        tlb__l2_latency_ns=20,
+        tlb__l1_entries=8,
+    )
+    plain = subprocess.run(
+        [sys.executable, "-m", "tests.memory.plain_twin", hw.model_dump_json(), "7"],
+        cwd=repo,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    from tests.memory.plain_twin import digest
+
+    assert plain.stdout.strip() == digest(hw, 7)

@@ -1,0 +1,19 @@
+"""Run a random stream on the plane and print a digest of every stamp and counter; started by a test, uncompiled."""
+
+import hashlib
+import json
+import sys
+
+from sim.config.hardware import Hardware
+from tests.memory.conftest import drive
+from tests.memory.test_plane_invariants import mixed
+
+
+def digest(hw: Hardware, seed: int) -> str:
+    outcome = drive(hw, mixed(seed, count=60, span=1 << 18), lambda f: f % 4, depth=2)
+    text = outcome.plane.stamps.tobytes() + json.dumps(outcome.plane.counters).encode()
+    return hashlib.sha256(text).hexdigest()
+
+
+if __name__ == "__main__":
+    print(digest(Hardware.model_validate(json.loads(sys.argv[1])), int(sys.argv[2])))
