@@ -98,11 +98,19 @@ def combine_time_ns(cut: Cut, hw: Hardware) -> float:
 
 
 def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Candidate]:
-    """The best few of each SRAM class by estimate, ties to the first."""
+    """The best few of each SRAM class by estimate: the best of each kernel before a second one of any.
+
+    Ties go to the first, and a profile names its preferred tiles and stages first.
+    """
     rated = [(grid_time_ns(step, c.cut, hw, tile_time_ns(step, c.cut, hw)), i) for i, c in enumerate(found)]
     kept: list[int] = []
     for sram_class, quota in enumerate(PROBES_PER_CLASS):
-        kept += [i for _, i in sorted(r for r in rated if found[r[1]].sram_class == sram_class)[:quota]]
+        ranked = [i for _, i in sorted(r for r in rated if found[r[1]].sram_class == sram_class)]
+        seen: dict[str, int] = {}
+        for i in ranked:
+            seen.setdefault(found[i].cut.profile.name, i)
+        first = set(seen.values())
+        kept += [*(i for i in ranked if i in first), *(i for i in ranked if i not in first)][:quota]
     return [found[i] for i in kept]
 
 
