@@ -36,7 +36,7 @@ ASSIST = DECODE.but("hw.translation.assist=true")
 TIGHT_ASSIST = ASSIST.but(
     "hw.translation.sm_entries=4", "hw.translation.shared_entries=8", "hw.translation.walkers=1"
 )
-WARM = DECODE.but("workload.l2_state=warm", "hw.l2.capacity_mib=0.5", "hw.l2.effective_fraction=1")
+WARM = DECODE.but("workload.l2_state=warm", "hw.l2.capacity_mib=1", "hw.l2.effective_fraction=1")
 TIERED = Witness(
     (*SMALL_CHIP, *SMALL_BATCH, "workload.kernel=fa3", CUT, "workload.tier={name: host, fraction: 0.5}"),
     hardware="h200_tiered",
