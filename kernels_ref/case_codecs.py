@@ -96,14 +96,15 @@ def _groupwise(case: Case) -> Checked:
         )
         for name in ("k", "v")
     }
-    source = GroupwiseKV(
-        parts["k"],
-        parts["v"],
-        case.integers("block_tables", 2),
-        case.integers("quantised_tokens", 1),
-        int(case.required_number("group")),
-        int(case.required_number("bits")),
-    )
+    group, quantised = int(case.required_number("group")), case.integers("quantised_tokens", 1)
+    dim = parts["v"].residual.shape[3]
+    if group < 1 or dim % group or (quantised % group).any():
+        raise InputError(
+            f"{case.file}: meta: group: {group}; allowed: a divisor of the head dimension {dim} "
+            f"and of every count in quantised_tokens"
+        )
+    bits = int(case.required_number("bits"))
+    source = GroupwiseKV(parts["k"], parts["v"], case.integers("block_tables", 2), quantised, group, bits)
     return source, _unquantised(case), _groupwise_checks(case, source)
 
 

@@ -5,9 +5,10 @@ in two tilings, dense).
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from kernels_ref import cache_ops, mla
 from kernels_ref.attention import Tiling, paged_attention, paged_partials, shuffled
@@ -22,24 +23,39 @@ from kernels_ref.errors import InputError
 from kernels_ref.oracle import dense_attention
 
 Checks = Iterator[Check]
+MOST_TILES = 64
+"""Tiles of the longest sequence: with one-token blocks a long prefill would take a tile for each key."""
 
 
 def case_options(case: Case) -> AttentionOptions:
     """The attention options of a case; what it leaves out has the documented default."""
-    slopes = case.optional("alibi_slopes", 1)
-    if case.meta.get("alibi") and slopes is None:
+    q = case.array("q" if case.has("q") else "q_nope", 3)
+    lengths = case.integers("q_lens", 1)
+    rows = int(lengths.max(initial=0))
+    if case.meta.get("alibi"):
         case.array("alibi_slopes")
+    softcap = float(case.number("softcap", 0.0))
+    if softcap < 0:
+        raise InputError(f"{case.file}: meta: softcap: {softcap}; allowed: 0 (none) and more")
     return AttentionOptions(
         scale=float(case.required_number("scale")),
         causal=bool(case.meta.get("causal", True)),
         window=int(case.number("window", -1)),
         sink_tokens=int(case.number("sink_tokens", 0)),
-        softcap=float(case.number("softcap", 0.0)),
-        alibi_slopes=slopes,
-        leftpad=case.optional("leftpad", 1),
-        sink_logit=case.optional("sink_logit", 1),
-        tree_mask=case.optional("tree_mask", 3),
+        softcap=softcap,
+        alibi_slopes=_option(case, "alibi_slopes", (q.shape[1],)),
+        leftpad=_option(case, "leftpad", (len(lengths),)),
+        sink_logit=_option(case, "sink_logit", (q.shape[1],)),
+        tree_mask=_option(case, "tree_mask", (len(lengths), rows, rows)),
     )
+
+
+def _option(case: Case, key: str, least: tuple[int, ...]) -> NDArray[Any] | None:
+    """An optional array. Raises InputError if it is smaller than the queries need."""
+    values = case.optional(key, len(least))
+    if values is not None and any(found < need for found, need in zip(values.shape, least, strict=True)):
+        raise InputError(f"{case.file}: array {key} has shape {values.shape}; allowed: {least}")
+    return values
 
 
 def case_batch(case: Case) -> RaggedBatch:
@@ -63,15 +79,29 @@ def case_batch(case: Case) -> RaggedBatch:
 
 
 def case_cache(case: Case) -> PagedKV:
-    return PagedKV(case.floats("k_cache", 4), case.floats("v_cache", 4), case.integers("block_tables", 2))
+    """The caches. Raises InputError if K and V, or K and the queries, do not fit each other."""
+    k, v = case.floats("k_cache", 4), case.floats("v_cache", 4)
+    if k.shape[:3] != v.shape[:3]:
+        raise InputError(f"{case.file}: array v_cache has shape {v.shape}; k_cache has {k.shape}")
+    q = case.floats("q", 3)
+    if q.shape[2] != k.shape[3]:
+        raise InputError(f"{case.file}: array q has head dimension {q.shape[2]}; k_cache has {k.shape[3]}")
+    return PagedKV(k, v, case.integers("block_tables", 2))
 
 
 def ways(
     q: Floats, source: KVSource, batch: RaggedBatch, options: AttentionOptions, dtype: DTypeLike
 ) -> Iterator[tuple[str, AttentionResult]]:
-    """The same attention by every implementation; the oracle is float64 whatever the dtype."""
-    yield "paged", paged_attention(q, source, batch, options, Tiling(dtype=dtype))
-    odd_tiles = Tiling(tile_tokens=24, splits=3, order=shuffled(7), dtype=dtype)
+    """The same attention by every implementation; the oracle is float64 whatever the dtype.
+
+    Tiles are one block, or the whole blocks that cut the longest sequence in MOST_TILES.
+    """
+    longest = int(batch.kv_lens.max(initial=0))
+    blocks = max(-(-longest // (MOST_TILES * source.block_size)), 1)
+    whole_blocks = Tiling(tile_tokens=blocks * source.block_size, dtype=dtype)
+    yield "paged", paged_attention(q, source, batch, options, whole_blocks)
+    odd = max(24, longest // MOST_TILES + 3)
+    odd_tiles = Tiling(tile_tokens=odd, splits=3, order=shuffled(7), dtype=dtype)
     yield "paged, 3 splits, shuffled tiles", paged_attention(q, source, batch, options, odd_tiles)
     yield "dense", dense_attention(q, source, batch, options)
 
@@ -129,11 +159,13 @@ def check_cascade(case: Case, dtype: DTypeLike) -> Checks:
 def check_mla(case: Case, dtype: DTypeLike) -> Checks:
     q_nope, q_pe = case.floats("q_nope", 3), case.floats("q_pe", 3)
     w_uk, w_uv = case.floats("w_uk", 3), case.floats("w_uv", 3)
-    latent = mla.LatentKV(
-        case.floats("latent_cache", 3),
-        case.integers("block_tables", 2),
-        int(case.required_number("kv_lora_rank")),
-    )
+    cache, rank = case.floats("latent_cache", 3), int(case.required_number("kv_lora_rank"))
+    if rank != w_uk.shape[2] or rank + q_pe.shape[2] != cache.shape[2]:
+        raise InputError(
+            f"{case.file}: meta: kv_lora_rank: {rank}; allowed: {w_uk.shape[2]}, the rank of w_uk, "
+            f"which with {q_pe.shape[2]} rotary values fills a cache of {cache.shape[2]}"
+        )
+    latent = mla.LatentKV(cache, case.integers("block_tables", 2), rank)
     batch, options = case_batch(case), case_options(case)
     for way, result in ways(mla.absorbed_queries(q_nope, q_pe, w_uk), latent, batch, options, dtype):
         yield close(case, f"absorbed latent, {way}", result.out, "expected_latent_out")

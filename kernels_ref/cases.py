@@ -114,23 +114,30 @@ def load_case(path: Path) -> Case:
         NotImplementedError,
     ) as error:
         raise InputError(f"{path}: not a readable .npz file: {_short(error)}") from None
-    except (ValueError, MemoryError) as error:
-        raise InputError(
-            f"{path}: an array cannot be read (pickled objects are refused): {_short(error)}"
-        ) from None
     return Case(str(path), _parse_meta(path, arrays), arrays)
 
 
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     if not zipfile.is_zipfile(path):
-        with path.open("rb"):
-            raise InputError(f"{path}: not a zip archive; allowed: an .npz file written by numpy.savez")
+        with path.open("rb") as stream:
+            found = "a truncated .npz file" if stream.read(2) == b"PK" else "not a zip archive"
+        raise InputError(f"{path}: {found}; allowed: an .npz file written by numpy.savez")
     with np.load(path, allow_pickle=False) as stored:
-        arrays = {key: stored[key] for key in stored.files}
+        arrays = {key: _read_array(path, stored, key) for key in stored.files}
     for key, values in arrays.items():
         if not isinstance(values, np.ndarray):
             raise InputError(f"{path}: array {key} is no .npy array (pickles and other files are refused)")
     return arrays
+
+
+def _read_array(path: Path, stored: Mapping[str, Any], key: str) -> NDArray[Any]:
+    try:
+        values: NDArray[Any] = stored[key]
+        return values
+    except (ValueError, MemoryError) as error:
+        raise InputError(
+            f"{path}: array {key} cannot be read (pickled objects are refused): {_short(error)}"
+        ) from None
 
 
 def _parse_meta(path: Path, arrays: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 import io
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def foreign_member(folder):
 def truncated(folder):
     path = small_case(folder)
     path.write_bytes(path.read_bytes()[:-300])
-    return path, "not a zip archive"
+    return path, "a truncated .npz file"
 
 
 def damaged(folder):
@@ -117,7 +118,28 @@ def wrong_shape(folder):
 
 
 def wrong_heads(folder):
-    return small_case(folder, alibi_slopes=np.zeros(5)), "do not fit"
+    return small_case(folder, alibi_slopes=np.zeros(1)), "alibi_slopes has shape (1,); allowed: (2,)"
+
+
+def too_few_pads(folder):
+    return small_case(folder, leftpad=np.zeros(2, np.int32)), "leftpad has shape (2,); allowed: (3,)"
+
+
+def too_small_a_tree(folder):
+    tree = np.ones((3, 2, 2), np.uint8)
+    return small_case(folder, tree_mask=tree), "tree_mask has shape (3, 2, 2); allowed: (3, 3, 3)"
+
+
+def wrong_head_dimension(folder):
+    return small_case(folder, q=np.zeros((4, 2, 5))), "array q has head dimension 5; k_cache has"
+
+
+def another_value_cache(folder):
+    return small_case(folder, v_cache=np.zeros((1, 16, 1, 8))), "array v_cache has shape (1, 16, 1, 8)"
+
+
+def negative_soft_cap(folder):
+    return small_case(folder, meta={"softcap": -30.0}), "meta: softcap: -30.0; allowed: 0 (none) and more"
 
 
 def wrong_block(folder):
@@ -168,6 +190,11 @@ BAD = [
     wrong_type,
     wrong_shape,
     wrong_heads,
+    too_few_pads,
+    too_small_a_tree,
+    wrong_head_dimension,
+    another_value_cache,
+    negative_soft_cap,
     wrong_block,
     negative_length,
     wrong_option,
@@ -200,3 +227,22 @@ def test_a_case_asks_for_what_it_needs_by_name(tmp_path):
     case = load_case(small_case(tmp_path, meta={"op": "split_kv"}))
     with pytest.raises(InputError, match="meta: num_splits is missing"):
         run_case(case)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "message"),
+    [
+        ("mla_decode_bs16", {"kv_lora_rank": 63}, "kv_lora_rank: 63; allowed: 64"),
+        ("int4_kivi_g32_bs16", {"group": 7}, "group: 7; allowed: a divisor of the head dimension 64"),
+        ("int4_kivi_g32_bs16", {"bits": 3}, "codes of 3 bits cannot be packed"),
+        ("int8_token_bs16", {"format": "int3"}, "meta: format: 'int3'; allowed: int8"),
+        ("split3_decode", {"num_splits": 0}, "splits 0"),
+        ("cascade_two_level", {"prefix_len": -1}, "prefix_len -1"),
+    ],
+)
+def test_an_unsupported_combination_of_format_and_option_is_named(shared, name, option, message):
+    case = load_case(shared / "validation" / "kernels" / "cases" / f"{name}.npz")
+    with pytest.raises(InputError) as caught:
+        run_case(replace(case, meta={**case.meta, **option}))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(case.file)
