@@ -31,7 +31,7 @@ from sim.memory.layout import (
     Memory,
 )
 from sim.memory.params import Param
-from sim.memory.prefetch import borrowed
+from sim.memory.prefetch import cells
 
 NEAR = int(Param.NEAR)
 GROW, IDLE = -1, -2
@@ -42,7 +42,7 @@ def submit_all(
     m: Memory, sms: NDArray[np.int64], fetches: NDArray[np.int64], times: NDArray[np.int64]
 ) -> None:
     """Hand a window's submissions, in order, to their ports."""
-    m = borrowed(m)
+    m = cells(m)
     for i in range(len(sms)):
         sm = m[AT_PORTS] + sms[i] * PORT_COLS
         port.submit(m, sm, m[AT_FETCHES] + fetches[i] * FETCH_COLS, times[i])
@@ -51,7 +51,7 @@ def submit_all(
 @entry
 def resume(m: Memory) -> None:
     """Go on at the ports that the pool had stopped, after it grew."""
-    m = borrowed(m)
+    m = cells(m)
     m[Q_GROW] = 0
     for sm in range(m[AT_PORTS], m[AT_SLICES], PORT_COLS):
         if m[sm + P_BLOCKED]:
@@ -63,7 +63,7 @@ def advance(m: Memory, horizon: int) -> int:
     """Process every event before `horizon`. Returns the next event's time, IDLE, or GROW: the pool must grow
     first.
     """
-    m = borrowed(m)
+    m = cells(m)
     while True:
         if m[Q_GROW] or m[Q_FREE_COUNT] <= port.MARGIN:
             return GROW

@@ -110,7 +110,8 @@ class MemoryPlane:
 
     def warm(self, addresses: Iterable[tuple[int, int]], sm: int = 0) -> None:
         """Make (address, bytes) ranges present in L2, in order, as reads by `sm` would have left them."""
-        warming.warm_ranges(self._memory, addresses, sm)
+        ranges = np.array(list(addresses), np.int64).reshape(-1, 2)
+        warming.warm_ranges(self._memory, ranges[:, 0].copy(), ranges[:, 1].copy(), sm)
 
     def warm_fetches(self, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
         """Leave in L2 what an identical launch that ran `fetches` in this order on `sms` would have left."""

@@ -1,4 +1,4 @@
-"""What Python cannot say to the compiler: load a cell's cache line early; do not count references.
+"""What Python cannot say to the compiler: load a cell's cache line early; hand on a bare pointer.
 
 The plane's state is some ten megabytes, visited in the order of simulated time, so most first touches of
 a row miss the near caches; asking for the rows of the next events while this one is processed hides that.
@@ -15,26 +15,23 @@ from sim.memory.jit import UNCOMPILED
 from sim.memory.layout import Memory
 
 
-def _hint(typing_context: Any, array: Any, index: Any) -> Any:
+def _hint(typing_context: Any, pointer: Any, index: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        cell = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        cell = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), ir.IntType(8).as_pointer())
         flag = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [cell.type, flag, flag, flag])
         function = builder.module.declare_intrinsic("llvm.prefetch", (cell.type,), kind)
         builder.call(function, [cell, flag(0), flag(3), flag(1)])
         return context.get_dummy_value()
 
-    return types.void(array, index), codegen
+    return types.void(pointer, index), codegen
 
 
-def _share(typing_context: Any, array: Any) -> Any:
+def _cells(typing_context: Any, array: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        shared = context.make_array(signature.return_type)(context, builder, arguments[0])
-        shared.meminfo = ir.Constant(shared.meminfo.type, None)
-        return shared._getvalue()
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
 
-    return array(array), codegen
+    return types.CPointer(types.int64)(array), codegen  # type: ignore[no-untyped-call]
 
 
 def _same(m: Memory) -> Memory:
@@ -46,6 +43,6 @@ def _nothing(m: Memory, cell: int) -> None:
 
 
 prefetch: Callable[[Memory, int], None] = _nothing if UNCOMPILED else cast("Any", intrinsic(_hint))
-borrowed: Callable[[Memory], Memory] = _same if UNCOMPILED else cast("Any", intrinsic(_share))
-"""The array without its reference count, which compiled calls would otherwise update (atomically) all the time.
-The caller keeps the array alive."""
+cells: Callable[[Memory], Memory] = _same if UNCOMPILED else cast("Any", intrinsic(_cells))
+"""A bare pointer to the array's cells: no reference counting (atomic operations) at calls, no test for negative
+indices. The caller keeps the array alive."""

@@ -1,12 +1,10 @@
 """Functional warming of L2: tags as an earlier, identical launch left them, at no simulated time."""
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.memory import llc, tags
-from sim.memory.jit import entry
+from sim.memory.jit import compiled, entry
 from sim.memory.layout import (
     AT_FETCHES,
     AT_PORTS,
@@ -22,11 +20,12 @@ from sim.memory.layout import (
 )
 from sim.memory.mapping import place, slice_of
 from sim.memory.params import Param
+from sim.memory.prefetch import cells
 
 SECTOR, GRANULE_SHIFT, LLC = int(Param.SECTOR), int(Param.GRANULE_SHIFT), int(Param.LLC)
 
 
-@entry
+@compiled
 def warm_range(m: Memory, addr: int, count: int, part: int) -> None:
     """Walk the sectors of [addr, addr + count) in order."""
     sector = m[SECTOR] - 1
@@ -43,6 +42,7 @@ def warm_range(m: Memory, addr: int, count: int, part: int) -> None:
 @entry
 def warm_fetches(m: Memory, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
     """Walk the runs of `fetches`, in order, each on behalf of its SM."""
+    m = cells(m)
     for i in range(len(fetches)):
         part = m[m[AT_PORTS] + sms[i] * PORT_COLS + P_PART]
         f = m[AT_FETCHES] + fetches[i] * FETCH_COLS
@@ -50,8 +50,12 @@ def warm_fetches(m: Memory, fetches: NDArray[np.int64], sms: NDArray[np.int64]) 
             warm_range(m, m[run + R_ADDR], m[run + R_BYTES], part)
 
 
-def warm_ranges(m: Memory, ranges: Iterable[tuple[int, int]], sm: int) -> None:
-    """Walk (address, bytes) ranges in order."""
-    part = int(m[m[AT_PORTS] + sm * PORT_COLS + P_PART])
-    for addr, count in ranges:
-        warm_range(m, addr, count, part)
+@entry
+def warm_ranges(
+    m: Memory, addresses: NDArray[np.int64], counts: NDArray[np.int64], sm: int
+) -> None:
+    """Walk byte ranges in order, on behalf of one SM."""
+    m = cells(m)
+    part = m[m[AT_PORTS] + sm * PORT_COLS + P_PART]
+    for i in range(len(addresses)):
+        warm_range(m, addresses[i], counts[i], part)
