@@ -87,6 +87,8 @@ def hit_curves(
         raise InputError("blocks: capacities are at least 1, tiers at least 0")
     rules = rules or TierRules()
     rules.check()
+    if rules != TierRules() and not any(tiers):
+        raise InputError("inclusion, write, admission: found without a tier; they concern --tier")
     for policy in (name for name in policies if name != OPTIMUM):
         for blocks in capacities:
             for tier in tiers or [0]:

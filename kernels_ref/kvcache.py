@@ -113,7 +113,8 @@ def prepare(trace: RequestTrace, page_tokens: int | None = None) -> Workload:
     does not divide its blocks."""
     if trace.blocks is None:
         raise InputError(f"{trace.name}: no hash_ids; prefix-cache results need a trace that records them")
-    blocks = trace.blocks.split(page_tokens or trace.blocks.block_tokens, trace.input_length)
+    size = trace.blocks.block_tokens if page_tokens is None else page_tokens
+    blocks = trace.blocks.split(size, trace.input_length)
     ids, unique = blocks.dense()
     arrival = trace.arrival_s
     if arrival is None or trace.session is not None:

@@ -74,7 +74,7 @@ def _of_trace(name: str, asked: dict[str, Any], path: Path) -> Iterator[Comparis
     load = prepare(read_requests(path, block_tokens=asked.get("block_tokens")))
     for field, seen in (("requests", load.requests), ("unique_blocks", load.unique)):
         if field in asked:
-            yield Comparison(name, "trace", field, int(asked[field]), seen)
+            yield Comparison(name, "trace", field, _integer(asked[field], f"trace {field}"), seen)
     for capacity, policies in asked.get("single", {}).items():
         for policy, fields in policies.items():
             counts = _single(load, int(capacity), policy)
@@ -96,4 +96,28 @@ def _fields(
 ) -> Iterator[Comparison]:
     for field in names:
         if field in asked:
-            yield Comparison(trace, case, field, int(asked[field]), int(getattr(counts, field)))
+            wanted = _integer(asked[field], f"{case} {field}")
+            yield Comparison(trace, case, field, wanted, int(getattr(counts, field)))
+
+
+def _integer(value: Any, where: str) -> int:
+    """A count; 2.5 is no count that could be equal to 2."""
+    if type(value) is not int:
+        raise ValueError(f"{where}: found {value!r}; allowed: integers")
+    return value
+
+
+def not_compared(reference: Path) -> list[str]:
+    """Integers of a reference that no replay counts, by their fields: they are neither right nor wrong."""
+    found: dict[str, None] = {}
+    for asked in _load(reference).values():
+        single = [fields for policies in asked.get("single", {}).values() for fields in policies.values()]
+        for group, names, cases in (
+            ("", ("block_tokens", "requests", "unique_blocks"), [asked]),
+            ("single.", SINGLE_FIELDS, single),
+            ("two_tier.", TWO_TIER_FIELDS, list(asked.get("two_tier", {}).values())),
+        ):
+            for fields in cases:
+                unknown = (name for name, value in fields.items() if name not in names and type(value) is int)
+                found |= dict.fromkeys(f"{group}{name}" for name in unknown)
+    return list(found)

@@ -65,7 +65,7 @@ def _add_record(columns: Columns, number: int, record: dict[str, Any], problems:
     columns.output_length.append(_integer(record, ("output_length", "output_tokens"), number, problems))
     if "chat_id" in record:
         columns.block_tokens = 16
-        columns.arrival_s.append(_seconds(record["timestamp"], number, problems, 1.0))
+        columns.arrival_s.append(_seconds(record.get("timestamp"), number, problems, 1.0))
     elif "timestamp" in record:
         columns.arrival_s.append(_seconds(record["timestamp"], number, problems, 1000.0))
     elif "first_event" in record:

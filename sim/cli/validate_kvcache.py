@@ -34,9 +34,11 @@ def kvcache(reference: Path, traces: Path, out: Path | None, as_json: bool, max_
     Requests run one after the other, ids are blocks, a hit is a resident leading id. Ends with 1 if any
     integer differs, with 2 if a file is unusable.
     """
-    from kernels_ref.kvcache_reference import compare_with_reference
+    from kernels_ref.kvcache_reference import compare_with_reference, not_compared
 
     rows = list(compare_with_reference(reference, traces))
+    if ignored := not_compared(reference):
+        click.echo(f"not compared, no replay counts them: {', '.join(ignored)}", err=True)
     if out is not None:
         _write(rows, out)
     if as_json:

@@ -74,7 +74,9 @@ def test_a_smaller_page_is_asked_for_by_its_tokens(trace: Path) -> None:
     [
         (["--blocks", "4", "--block-tokens", "5"], "block_tokens: found 5; the trace has 16-token blocks"),
         (["--blocks", "4", "--policy", "clock"], "policy: found clock; allowed: lru_tail_first"),
+        (["--blocks", "4", "--block-tokens", "0"], "block_tokens: found 0; the trace has 16-token blocks"),
         (["--blocks", "0"], "capacities are at least 1"),
+        (["--blocks", "4", "--write", "through"], "write, admission: found without a tier"),
         (["--blocks", "4", "--inclusion", "both"], "inclusion: found both; allowed: exclusive, inclusive"),
         (
             ["--blocks", "4", "--tier", "2", "--write", "through"],
@@ -148,6 +150,13 @@ def test_one_wrong_integer_ends_with_1_and_is_named(reference: Path, tmp_path: P
     }
 
 
+def test_an_integer_that_no_replay_counts_is_said_not_to_be_compared(reference: Path, tmp_path: Path) -> None:
+    reference.write_text(reference.read_text().replace('"evictions": 4', '"evictions": 4, "ghosts": 7'))
+    result = call(kvcache, reference, "--traces", tmp_path)
+    assert result.exit_code == 0
+    assert result.stderr == "not compared, no replay counts them: single.ghosts\n"
+
+
 def test_an_allowed_mean_difference_is_compared_with_the_mean_over_all_integers(
     reference: Path, tmp_path: Path
 ) -> None:
@@ -174,6 +183,10 @@ def test_all_compared_integers_are_written_as_a_table(reference: Path, tmp_path:
         ('{"absent.jsonl": {}}', "absent.jsonl: no such trace"),
         ('{"tiny.jsonl": {"block_tokens": 512}}', "3 ids for 40 tokens; blocks of 512 tokens need 1"),
         ('{"tiny.jsonl": {"single": {"x": {"lru_tail_first": {}}}}}', "malformed: ValueError"),
+        (
+            '{"tiny.jsonl": {"single": {"3": {"lru_tail_first": {"evictions": 4.5}}}}}',
+            "single.3.lru_tail_first evictions: found 4.5; allowed: integers",
+        ),
         ('{"tiny.jsonl": {"single": {"3": {"clock": {}}}}}', "policy: found clock"),
     ],
 )

@@ -125,6 +125,10 @@ def test_a_page_that_does_not_divide_the_block_is_refused(tmp_path: Path, page: 
         ([request(20, [1, -2])], "t.jsonl:1: hash_ids: found"),
         ([{"input_length": 4}], "t.jsonl:1: output_length: found nothing"),
         (
+            [{"chat_id": 1, "input_length": 4, "output_length": 1}],
+            "t.jsonl:1: timestamp: found None; a number, at least 0",
+        ),
+        (
             [request(20, [1, 2]), {"input_length": 4, "output_length": 1, "timestamp": 1}],
             "found 1 of 2 lines",
         ),
