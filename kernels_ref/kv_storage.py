@@ -28,12 +28,12 @@ STORAGE = {
     "bf16": Storage(16),
     "fp8_e4m3": Storage(8),
     "fp8_e5m2": Storage(8),
-    "int8": Storage(8, 4, 128),
-    "int4": Storage(4, 4, 64),
+    "int8": Storage(8, 2, 128),
+    "int4": Storage(4, 4, 32),
     "mxfp8": Storage(8, 1, 32),
     "mxfp4": Storage(4, 1, 32),
     "nvfp4": Storage(4, 1, 16),
 }
-"""INT8: an fp32 scale per token and head of 128 (vLLM's per-token-head layout). INT4: fp16 scale and zero
-point per 64 elements. MX formats: one e8m0 byte per 32 (OCP MX 1.0). NVFP4: one e4m3 byte per 16; its fp32
-factor per tensor is negligible. FP8 in serving engines has one scale per tensor or head, negligible too."""
+"""INT8: an fp16 scale per token and head of 128 values. INT4: fp16 scale and zero point per 32 values (KIVI).
+MX formats: one e8m0 byte per 32 (OCP MX 1.0). NVFP4: one e4m3 byte per 16; its fp32 factor per tensor is
+negligible, as is FP8's one scale per tensor."""

@@ -1,4 +1,5 @@
-"""Codecs by the format names of workloads. K and V differ only for INT4 (per channel, per token)."""
+"""Codecs by the format names of workloads, each with the scales that `kv_storage` counts bytes for. K and V
+differ only for INT4 (per channel, per token)."""
 
 from kernels_ref.codecs.base import Codec
 from kernels_ref.codecs.groupwise import GroupwiseCodec
@@ -18,9 +19,9 @@ def codec(name: str, part: str = "k") -> Codec:
         case "fp16" | "bf16":
             return PlainCodec(name)
         case "fp8_e4m3" | "fp8_e5m2":
-            return Fp8Codec(name)
+            return Fp8Codec(name, granularity="tensor")
         case "int8":
-            return Int8Codec()
+            return Int8Codec(parameters="float16")
         case "int4":
             return GroupwiseCodec(per="channel" if part == "k" else "token")
         case "mxfp4" | "mxfp8" | "mxfp8_e5m2":

@@ -1,4 +1,4 @@
-"""FP8 and INT8 with one float32 scale per tensor, head, channel or token.
+"""FP8 and INT8 with one scale per tensor, head, channel or token.
 
 Per head: one scale for all tokens and channels of a KV head. Per channel: one for each (head, channel). Per
 token: one for each (token, head), which serving runtimes call per-token-head and store beside the token.
@@ -56,20 +56,25 @@ class Fp8Codec:
 
 @dataclass(frozen=True)
 class Int8Codec:
-    """Symmetric (scale = absmax / 127) or asymmetric (scale = (max - min) / 255, integer zero point)."""
+    """Symmetric (scale = absmax / 127) or asymmetric (scale = (max - min) / 255, integer zero point).
+
+    Scale and zero point are kept in `parameters` (float32 or float16).
+    """
 
     granularity: str = "token"
     symmetric: bool = True
+    parameters: str = "float32"
     name: str = "int8"
 
     def encode(self, x: Values) -> Encoded:
         if self.symmetric:
-            scale = absmax(x, self.granularity) / np.float32(INT8_MAX)
+            scale = (absmax(x, self.granularity) / np.float32(INT8_MAX)).astype(self.parameters)
             return Encoded(x.shape, int8_codes(x, scale), {"scale": scale})
         axes = reduced_axes(self.granularity)
         low = x.astype(np.float32).min(axis=axes, keepdims=True)
-        scale = (x.astype(np.float32).max(axis=axes, keepdims=True) - low) / np.float32(255)
-        zero = np.rint(-128 - low / np.where(scale == 0, np.float32(1), scale)).astype(np.float32)
+        spread = x.astype(np.float32).max(axis=axes, keepdims=True) - low
+        scale = (spread / np.float32(255)).astype(self.parameters)
+        zero = np.rint(-128 - low / np.where(scale == 0, np.float32(1), scale)).astype(self.parameters)
         return Encoded(x.shape, int8_codes(x, scale, zero), {"scale": scale, "zero": zero})
 
     def decode(self, stored: Encoded) -> F32:

@@ -114,10 +114,11 @@ def test_codes_that_do_not_fill_bytes_are_bad_input():
 SIZES = {
     "fp16": (16.0, 0),
     "bf16": (16.0, 0),
-    # one float32 scale per (token, head): 128 x 4 B; 8 + 32/64
-    "fp8_e4m3": (8.5, 512),
-    "fp8_e5m2": (8.5, 512),
-    "int8": (8.5, 512),
+    # one float32 scale per tensor: 8 + 32/8192
+    "fp8_e4m3": (8.00390625, 4),
+    "fp8_e5m2": (8.00390625, 4),
+    # one float16 scale per (token, head): 128 x 2 B; 8 + 16/64
+    "int8": (8.25, 256),
     # one e8m0 byte per 32: 4 + 8/32
     "mxfp4": (4.25, 256),
     "mxfp8": (8.25, 256),

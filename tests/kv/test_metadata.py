@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from kernels_ref.codecs.registry import codec
 from kernels_ref.errors import InputError
 from kernels_ref.kv_storage import STORAGE
 from kernels_ref.metadata import Conversion, PageMetadata
 from kernels_ref.metadata_overhead import ATTRIBUTE_BYTES, KvShape, metadata_bytes
+from sim.formats import KV_STORAGE, token_bytes
 
 LLAMA_70B = 2 * 80 * 8 * 128
 CONTEXTS = np.full(64, 8192)
@@ -47,10 +49,23 @@ def test_even_one_latent_layer_of_int4_stays_below_2_percent_from_32_tokens_on()
 
 def test_scales_outweigh_the_tables() -> None:
     int4 = metadata_bytes(CONTEXTS, 8192, 16, KvShape(LLAMA_70B, "int4"), "two_level")
-    assert int4.fraction_with_scales > 0.12
-    assert STORAGE["int4"].scale_fraction == 0.125
+    assert int4.fraction_with_scales > 0.25
+    # 4 bytes beside 32 values of 4 bits.
+    assert STORAGE["int4"].scale_fraction == 0.25
     assert STORAGE["nvfp4"].scale_fraction == 0.125
     assert STORAGE["mxfp4"].scale_fraction == 0.0625
+
+
+@pytest.mark.parametrize("fmt", STORAGE)
+def test_bytes_are_counted_alike_by_codec_engine_and_simulator(fmt: str) -> None:
+    counted = STORAGE[fmt].bits * (1 + STORAGE[fmt].scale_fraction)
+    if fmt in KV_STORAGE:
+        assert 8 * token_bytes(fmt, 1, 128, 128) / 256 == counted
+    x = np.random.default_rng(0).standard_normal((2048, 2, 128))
+    kept = 32 if fmt == "int4" else 0
+    stored = codec(fmt).encode(x)
+    # INT4 leaves the newest 32 tokens in 16 bits; scales per tensor are a few bytes of 65,536.
+    assert stored.bits_per_value == pytest.approx(counted + kept / 2048 * (16 - counted), abs=1e-3)
 
 
 def test_shared_pages_are_stored_and_described_once_but_listed_by_every_sequence() -> None:
@@ -67,8 +82,8 @@ def test_a_conversion_counts_bytes_read_and_written_scales_included() -> None:
     metadata.convert(2, "int4")
     assert metadata.take_conversions() == [Conversion(2, "fp16", "int4")]
     assert metadata.take_conversions() == []
-    # 1024 elements: 2048 bytes read; 512 bytes and 16 groups of 64 with 4 bytes each written.
-    assert Conversion(2, "fp16", "int4").traffic(1024) == (2048, 512 + 64)
+    # 1024 elements: 2048 bytes read; 512 bytes and 32 groups of 32 with 4 bytes each written.
+    assert Conversion(2, "fp16", "int4").traffic(1024) == (2048, 512 + 128)
 
 
 def test_heat_and_age_saturate_and_heat_fades() -> None:
