@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kernels_ref.errors import InputError
 from kernels_ref.hit_curves import hit_curves, policy_names
-from kernels_ref.kvcache import CacheReplay, Workload, prepare
+from kernels_ref.kvcache import CacheReplay, RetentionHints, Workload, prepare
 from kernels_ref.kvcache_reference import compare_with_reference
 from kernels_ref.policies.eviction import POLICIES
 from kernels_ref.policies.optimum import infinite_hits, most_hits
@@ -168,6 +168,36 @@ def test_tail_first_keeps_the_root_where_head_first_strands_the_end() -> None:
     load = workload([[0, 1, 2], [3], [0, 1, 2]])
     assert CacheReplay(load, 3, POLICIES["lru_tail_first"]()).run().hit_blocks == 2
     assert CacheReplay(load, 3, POLICIES["lru_head_first"]()).run().hit_blocks == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(prompts(), st.integers(1, 12), st.integers(0, 8))
+def test_tail_first_evicts_leaves_only(rows: list[list[int]], capacity: int, tier: int) -> None:
+    # Whoever uses a block uses its parent later: the least recent block of all is a leaf.
+    first, leaf = (
+        CacheReplay(workload(rows), capacity, POLICIES[name](), tier=tier).run()
+        for name in ("lru_tail_first", "lru_leaf")
+    )
+    assert (first.l1_hit_blocks, first.l2_hit_blocks, first.evictions) == (
+        leaf.l1_hit_blocks,
+        leaf.l2_hit_blocks,
+        leaf.evictions,
+    )
+
+
+def test_fifo_forgets_the_oldest_block_although_it_was_just_hit() -> None:
+    load = workload([[0], [1], [0], [2], [0]])
+    assert CacheReplay(load, 2, POLICIES["fifo_tail_first"]()).run().hit_blocks == 1
+    assert CacheReplay(load, 2, POLICIES["lru_tail_first"]()).run().hit_blocks == 2
+
+
+def test_a_pinned_block_goes_only_when_nothing_else_is_left() -> None:
+    # The first page of each prompt is pinned. [4, 5] pushes out 1 and 3; [6, 7] pushes out 5 and then, as
+    # only pins are left, the least recent of 0, 2, 4, which is 2. So 0 is hit both times.
+    load = workload([[0, 1], [2, 3], [4, 5], [0], [6, 7], [0]], 512)
+    pins = RetentionHints(head_tokens=512, head_priority=100.0, ttl_s=np.inf)
+    assert CacheReplay(load, 4, POLICIES["priority"](), hints=pins).run().hit_blocks == 2
+    assert CacheReplay(load, 4, POLICIES["lru_tail_first"]()).run().hit_blocks == 1
 
 
 def test_lfu_keeps_what_is_used_often_and_lru_what_is_used_late() -> None:
