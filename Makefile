@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test lint types format benchmark
+.PHONY: demo test test-slow lint types format benchmark golden
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -19,6 +19,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m slow
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,3 +32,11 @@ types: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# How fast the simulator is, beside what is asked of it.
+benchmark: $(STAMP)
+	$(BIN)/python benchmarks/bench_run.py
+
+# After a change of the model: show the drift, then keep the new results (say why in the commit).
+golden: $(STAMP)
+	$(BIN)/python tests/golden/update_golden.py

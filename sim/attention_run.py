@@ -17,7 +17,7 @@ from sim.lowering.launch import Launch
 from sim.lowering.units import Units, attention_units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap, build_address_map
-from sim.search import PROBE_TILES, Choice, choose
+from sim.search import Choice, choose, probe_tokens
 from sim.tiers.placement import TierPlan, plan_tiers
 
 CAPABILITY = {"load": 0, "cp_async": 1, "tma": 2}
@@ -98,7 +98,8 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     found = candidates(task.step, profiles, fixed, task.hw, task.workload.table_entry_bytes)
 
     def probe(cut: Cut) -> tuple[float, float]:
-        units = _one_wave(attention_units(task.step, cut), cut, task.hw.sm.count * cut.ctas_per_sm)
+        tokens = probe_tokens(task.step, cut, task.hw)
+        units = _one_wave(attention_units(task.step, cut), tokens, task.hw.sm.count * cut.ctas_per_sm)
         launch = _lower(task, units, cut, addresses)
         outcome = Machine(
             task.hw, [launch], RunOptions(how="none", zero_latency=task.ideal == "zero_latency_hbm")
@@ -108,12 +109,11 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     return choose(task.step, found, task.hw, probe)
 
 
-def _one_wave(units: Units, cut: Cut, slots: int) -> Units:
-    """At most `slots` CTAs, evenly spaced over the grid, with at most PROBE_TILES tiles each."""
+def _one_wave(units: Units, tokens: int, slots: int) -> Units:
+    """At most `slots` CTAs, evenly spaced over the grid, with at most `tokens` KV tokens each."""
     count = len(units.sequence)
     keep = np.unique(np.linspace(0, count - 1, min(slots, count)).astype(np.int64))
-    limit = units.lo + PROBE_TILES * cut.tile_tokens
-    short = replace(units, hi=np.minimum(units.hi, limit))
+    short = replace(units, hi=np.minimum(units.hi, units.lo + tokens))
     return Units(**{name: getattr(short, name)[keep] for name in Units.__dataclass_fields__})
 
 

@@ -6,6 +6,7 @@ and a larger class must win by more than the probe's own error: so more SRAM nev
 by chance.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -23,14 +24,17 @@ from sim.memory.params import peak_gb_s
 
 PROBES_PER_CLASS = (4, 1, 1, 1, 1)
 """At most 8 probes: four among mappings for today's SRAM, one for each larger class."""
-PROBE_TILES = 6
+PROBE_SHARE, MOST_PROBE_TOKENS = 16, 1536
+"""A probe does a sixteenth of an SM's KV tokens, at most so many, whatever the tile: small tiles get more of them."""
+LEAST_PROBE_TILES = 2
 HYSTERESIS = 0.05
-"""A probe of six tiles a CTA missed the full run by up to 4% on ragged batches."""
+"""Probes missed the full run by up to 4% on ragged batches."""
+MOST_WHOLE_WAVES = 2
 STREAMING_SHARE = 0.9
 """Share of peak bandwidth that the estimate expects; only ranks candidates."""
 
 Probe = Callable[[Cut], tuple[float, float]]
-"""Time in ns of one wave of the cut with at most PROBE_TILES tiles per CTA, launch excluded; mean tiles per CTA."""
+"""Time in ns of one wave of the cut with `probe_tokens` per CTA, launch excluded; mean tiles per CTA."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,14 @@ def tile_counts(step: Step, cut: Cut) -> NDArray[np.int64]:
     units = attention_units(step, cut)
     counts: NDArray[np.int64] = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
     return counts
+
+
+def probe_tokens(step: Step, cut: Cut, hw: Hardware) -> int:
+    """KV tokens that each CTA of a probe reads: the same for an SM whatever its CTAs and tiles."""
+    rows = step.geometry.kv_heads if cut.profile.pack_gqa else step.geometry.q_heads
+    per_sm = int(step.context.sum()) * rows // (cut.kv_heads_per_cta * hw.sm.count)
+    share = min(MOST_PROBE_TOKENS, per_sm // PROBE_SHARE) // cut.ctas_per_sm
+    return max(LEAST_PROBE_TILES, round(share / cut.tile_tokens)) * cut.tile_tokens
 
 
 def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
@@ -76,11 +88,16 @@ def cta_overhead_ns(cut: Cut, hw: Hardware) -> float:
 
 
 def makespan(counts: NDArray[np.int64], slots: int, fixed: float, per_tile: float) -> float:
-    """Time of CTAs with `counts` tiles on `slots` slots: whole waves if equal, else the mean plus half the longest."""
+    """Time of CTAs with `counts` tiles on `slots` slots: the mean plus half the longest, or waves if all are equal.
+
+    A first and a second wave are whole; after that the CTAs are out of step, and a short last wave has more of the
+    memory to itself.
+    """
     costs = fixed + per_tile * counts
     longest = float(costs.max())
     if counts.min() == counts.max():
-        return -(-len(counts) // slots) * longest
+        waves = len(counts) / slots
+        return (waves if waves > MOST_WHOLE_WAVES else math.ceil(waves)) * longest
     return max(longest, float(costs.sum()) / slots + longest / 2)
 
 
