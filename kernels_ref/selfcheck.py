@@ -4,6 +4,7 @@ table.
 """
 
 from collections import Counter
+from typing import Any
 
 from kernels_ref.block_manager import BlockManager
 from kernels_ref.block_pool import BlockPool
@@ -39,6 +40,28 @@ def check_drained(manager: BlockManager) -> None:
     free, usable = manager.num_free_blocks, manager.pool.usable_blocks
     _require(free == usable, f"{usable - free} of {usable} blocks are not free after the drain")
     check_manager(manager, parents_cached=False)
+
+
+class CheckedBlockManager(BlockManager):
+    """A block manager that checks itself after everything that changes it: for studies of policies and for
+    tests, since a check looks at every block."""
+
+    def allocate(self, *arguments: Any, **options: Any) -> int:
+        cached = super().allocate(*arguments, **options)
+        check_manager(self)
+        return cached
+
+    def append(self, *arguments: Any, **options: Any) -> None:
+        super().append(*arguments, **options)
+        check_manager(self)
+
+    def fork(self, *arguments: Any, **options: Any) -> None:
+        super().fork(*arguments, **options)
+        check_manager(self)
+
+    def free(self, *arguments: Any, **options: Any) -> None:
+        super().free(*arguments, **options)
+        check_manager(self)
 
 
 def _require(condition: bool, message: str) -> None:

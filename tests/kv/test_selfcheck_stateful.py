@@ -17,7 +17,7 @@ from kernels_ref.block_manager import BlockManager
 from kernels_ref.block_pool import OutOfBlocksError
 from kernels_ref.metadata import PageMetadata
 from kernels_ref.migration import Migrations, Move
-from kernels_ref.selfcheck import BrokenInvariantError, check_drained, check_manager
+from kernels_ref.selfcheck import BrokenInvariantError, CheckedBlockManager, check_drained, check_manager
 
 BLOCKS, TOKENS = 24, 4
 SALTS = st.sampled_from([None, "a", "b"])
@@ -194,6 +194,17 @@ def filled() -> BlockManager:
     manager.allocate(1, 6, token_hash_ids=[4, 5], salt="b")
     check_manager(manager)
     return manager
+
+
+def test_a_checked_manager_stops_at_the_first_change_after_a_defect() -> None:
+    manager = CheckedBlockManager(8, 4)
+    manager.allocate(0, 12, token_hash_ids=[1, 2, 3])
+    manager.append(0, 1)
+    manager.fork(0, 1)
+    manager.free(0)
+    manager.pool.ref_count[manager.sequences[1].blocks[0]] += 1
+    with pytest.raises(BrokenInvariantError, match="reference count 2, but 1 table entries"):
+        manager.append(1, 1)
 
 
 def test_a_lost_reference_is_found() -> None:
