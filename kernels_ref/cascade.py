@@ -22,7 +22,8 @@ def range_attention(
     last: int | None = None,
 ) -> AttentionResult:
     """Normalised partial over the keys first .. last-1 of every sequence (None: to its end), no sinks."""
-    parts = []
+    heads = q.shape[1]
+    parts = [AttentionResult(np.zeros((0, heads, source.value_dim)), np.zeros((0, heads)))]
     for seq in batch.sequences():
         end = seq.kv_len if last is None else min(last, seq.kv_len)
         parts.append(normalise(attend_range(q[seq.rows], source, seq, options, Tiling(), first, end)))

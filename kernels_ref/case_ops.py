@@ -89,19 +89,19 @@ def case_cache(case: Case) -> PagedKV:
     return PagedKV(k, v, case.integers("block_tables", 2))
 
 
+def whole_blocks(source: KVSource, batch: RaggedBatch) -> int:
+    """Tokens of a tile: one block, or as many as cut the longest sequence into MOST_TILES."""
+    longest = int(batch.kv_lens.max(initial=0))
+    return source.block_size * max(-(-longest // (MOST_TILES * source.block_size)), 1)
+
+
 def ways(
     q: Floats, source: KVSource, batch: RaggedBatch, options: AttentionOptions, dtype: DTypeLike
 ) -> Iterator[tuple[str, AttentionResult]]:
-    """The same attention by every implementation; the oracle is float64 whatever the dtype.
-
-    Tiles are one block, or the whole blocks that cut the longest sequence in MOST_TILES.
-    """
-    longest = int(batch.kv_lens.max(initial=0))
-    blocks = max(-(-longest // (MOST_TILES * source.block_size)), 1)
-    whole_blocks = Tiling(tile_tokens=blocks * source.block_size, dtype=dtype)
-    yield "paged", paged_attention(q, source, batch, options, whole_blocks)
-    odd = max(24, longest // MOST_TILES + 3)
-    odd_tiles = Tiling(tile_tokens=odd, splits=3, order=shuffled(7), dtype=dtype)
+    """The same attention by every implementation; the oracle is float64 whatever the dtype."""
+    tile = whole_blocks(source, batch)
+    yield "paged", paged_attention(q, source, batch, options, Tiling(tile, dtype=dtype))
+    odd_tiles = Tiling(max(24, tile + 3), splits=3, order=shuffled(7), dtype=dtype)
     yield "paged, 3 splits, shuffled tiles", paged_attention(q, source, batch, options, odd_tiles)
     yield "dense", dense_attention(q, source, batch, options)
 
@@ -132,11 +132,14 @@ def check_fork(case: Case, dtype: DTypeLike) -> Checks:
 def check_split_kv(case: Case, dtype: DTypeLike) -> Checks:
     source, batch, options = case_cache(case), case_batch(case), case_options(case)
     q = case.floats("q", 3)
-    tiling = Tiling(splits=int(case.required_number("num_splits")), dtype=dtype)
+    count = int(case.required_number("num_splits"))
+    tiling = Tiling(whole_blocks(source, batch), splits=count, dtype=dtype)
     parts = [[normalise(state) for state in seq] for seq in paged_partials(q, source, batch, options, tiling)]
-    splits = list(zip(*parts, strict=True))
-    outs = np.stack([np.concatenate([part.out for part in split]) for split in splits])
-    lses = np.stack([np.concatenate([part.lse for part in split]) for split in splits])
+    shape = (count, q.shape[0], q.shape[1])
+    outs, lses = np.zeros((*shape, source.value_dim)), np.zeros(shape)
+    for seq, splits in zip(batch.sequences(), parts, strict=True):
+        for split, part in enumerate(splits):
+            outs[split, seq.rows], lses[split, seq.rows] = part.out, part.lse
     yield close(case, "partial out", outs, "partial_out")
     yield close(case, "partial lse", lses, "partial_lse")
     merged = merge_sink(merge_results(outs, lses), options.sink_logit)

@@ -109,3 +109,14 @@ def test_blocks_of_one_token_do_not_make_a_tile_of_every_key(monkeypatch):
     monkeypatch.setattr(case_ops, "paged_attention", count)
     assert passed(run_case(case))
     assert max(tiles) <= case_ops.MOST_TILES
+
+
+@pytest.mark.parametrize("sequences", [0, 2])
+@pytest.mark.parametrize(("op", "option"), [("attention", {}), ("split_kv", {"num_splits": 3})])
+def test_a_batch_without_rows_has_empty_outputs(sequences, op, option):
+    lengths, cache = np.zeros(sequences, np.int32), np.full((3, 4, 2, 8), np.nan)
+    arrays = {"q": np.zeros((0, 4, 8)), "k_cache": cache, "v_cache": cache, "q_lens": lengths}
+    arrays |= {"kv_lens": lengths, "block_tables": np.full((sequences, 2), -1)}
+    arrays |= {"expected_out": np.zeros((0, 4, 8)), "expected_lse": np.zeros((0, 4))}
+    arrays |= {"partial_out": np.zeros((3, 0, 4, 8)), "partial_lse": np.zeros((3, 0, 4))}
+    assert passed(run_case(Case("made.npz", {"op": op, "scale": 0.3} | option, arrays)))
