@@ -152,16 +152,38 @@ class Cta:
             self.context.recorder.add(self.sm.index, ISSUE, start, start + job.times.prologue)
             yield env.timeout(job.times.prologue)
         self.pump()
-        ready = [self.now] * job.streams
+        yield from self._one_stream() if job.streams == 1 else self._streams(job.streams)
+        yield from self._finish()
+        self.context.recorder.add(self.sm.index, RESIDENT, start, self.now)
+
+    def _one_stream(self) -> Steps:
+        """Tile after tile: wait, compute, give the buffer back."""
+        env, arrivals = self.context.env, self.arrivals
+        for tile in range(self.first, self.end):
+            event = arrivals.get(tile)
+            if event is not None and event.callbacks is None:  # processed: the tile is there
+                del arrivals[tile]
+            else:
+                yield from self._await_tile(tile)
+            now = self.now
+            done = self._compute(tile, now)
+            if done > now:
+                yield env.timeout(done - now)
+            self._consumed(tile)
+
+    def _streams(self, count: int) -> Steps:
+        """Streams take their shares of the same tiles, each at its own pace, at most one tile apart (ping-pong)."""
+        env = self.context.env
+        ready = [self.now] * count
         for tile in range(self.first, self.end):
             yield from self._await_tile(tile)
             now = self.now
             ready = [self._compute(tile, at if at > now else now) for at in ready]
             self._when(max(ready), tile)
-            if tile + 1 < self.end and min(ready) > self.now:
+            if min(ready) > self.now:
                 yield env.timeout(min(ready) - self.now)
-        yield from self._finish(max(ready))
-        self.context.recorder.add(self.sm.index, RESIDENT, start, self.now)
+        if max(ready) > self.now:
+            yield env.timeout(max(ready) - self.now)
 
     def _when(self, at: int, tile: int) -> None:
         """Give the tile's buffer back at time `at`."""
@@ -215,9 +237,9 @@ class Cta:
         self._waited(cause, at, at + duration)
         return at + duration
 
-    def _finish(self, ready: int) -> Steps:
+    def _finish(self) -> Steps:
         env, times = self.context.env, self.job.times
-        at = self.sm.work(self.sm.issue, ISSUE, max(ready, self.now), times.epilogue)
+        at = self.sm.work(self.sm.issue, ISSUE, self.now, times.epilogue)
         if at > self.now:
             yield env.timeout(at - self.now)
         output = self.job.output[self.index]

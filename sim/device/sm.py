@@ -23,6 +23,8 @@ class Sm:
 
     def work(self, unit: Unit, code: int, ready: int, duration: int) -> int:
         """Run one stage from `ready` on; the time at which it ends."""
+        if duration <= 0:
+            return ready
         end = ready
         for begin, end in unit.reserve(ready, duration):
             self.recorder.add(self.index, code, begin, end)
