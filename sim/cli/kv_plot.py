@@ -30,7 +30,9 @@ def draw_hit_rates(points: "list[CurvePoint]", title: str, out: Path) -> None:
             axes.set_title(f"Hits {label}", loc="left")
         panels[0].set_ylim(bottom=0)
         panels[0].set_ylabel("hit rate (fraction)")
-        panels[1].legend(loc="lower right")
+        # Below the panels: the lines rise to the right and end anywhere.
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 4))
         figure.suptitle(title, x=0.01, ha="left")
         figure.savefig(out / "hit_rate.png", dpi=DPI, metadata={"Software": None})
         figure.savefig(out / "hit_rate.svg", metadata={"Date": None})
