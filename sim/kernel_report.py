@@ -83,7 +83,7 @@ def moved_bytes(task: Task, run: AttentionRun) -> dict[str, int]:
 
 def attention_mapping(run: AttentionRun) -> dict[str, Any]:
     """The `mapping` section: the cut, its storage arithmetic, what else was tried."""
-    candidate = run.choice.candidate
+    candidate = run.candidate
     fits = candidate.footprint
     cut = candidate.cut
     return cut.summary() | {

@@ -91,7 +91,7 @@ def _output_events(run: AttentionRun) -> list[Columns]:
     if len(run.launches) > 1:
         split = np.flatnonzero(units.splits[leader] > 1)
         merged[split] = np.maximum.reduceat(
-            outcome.orders[1].finished_ps, combine_starts(units, run.choice.candidate.cut)
+            outcome.orders[1].finished_ps, combine_starts(units, run.candidate.cut)
         )
     done = {name: values[leader] for name, values in output.items()}
     return [partial, _rows(len(leader), time_ps=merged, kind=MERGED, **done)]

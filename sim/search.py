@@ -1,9 +1,9 @@
 """`mapping: auto`: an analytic estimate prunes the candidates, short simulations decide between those left.
 
 A probe runs one wave of CTAs with a few tiles each and gives the time of a tile under full contention; the time of
-the whole grid follows from the tile counts. The number of probes is fixed per SRAM class, the first of equals wins,
-and a larger class must win by more than the probe's own error: so more SRAM never changes a choice for the worse
-by chance.
+the whole grid follows from the tile counts. The number of probes is fixed per SRAM class and the first of equals wins.
+Probes miss by up to a tenth on ragged batches, so a mapping that needs a larger SRAM class is taken only when the whole
+simulation is faster with it: more SRAM is never slower.
 """
 
 import math
@@ -27,8 +27,8 @@ PROBES_PER_CLASS = (4, 1, 1, 1, 1)
 PROBE_SHARE, MOST_PROBE_TOKENS = 16, 1536
 """A probe does a sixteenth of an SM's KV tokens, at most so many, whatever the tile: small tiles get more of them."""
 LEAST_PROBE_TILES = 2
-HYSTERESIS = 0.05
-"""Probes missed the full run by up to 4% on ragged batches."""
+MARGIN = 0.02
+"""A mapping that needs a larger SRAM must look better by this much to be worth a whole simulation."""
 MOST_WHOLE_WAVES = 2
 STREAMING_SHARE = 0.9
 """Share of peak bandwidth that the estimate expects; only ranks candidates."""
@@ -42,6 +42,9 @@ class Choice:
     """The mapping taken, and what was tried."""
 
     candidate: Candidate
+    """The fastest by probe among those that need least SRAM."""
+    contenders: tuple[Candidate, ...]
+    """By growing SRAM: what a probe puts ahead of all before. Only a whole simulation can confirm it."""
     tried: tuple[tuple[Cut, float], ...]
     """Probed mappings with their estimated times in ns, best first."""
     considered: int
@@ -134,16 +137,24 @@ def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Cand
 def choose(step: Step, found: Sequence[Candidate], hw: Hardware, probe: Probe) -> Choice:
     """Probe the shortlist and take the fastest; a lone candidate is not probed."""
     if len(found) == 1:
-        return Choice(found[0], (), 1)
-    best: tuple[float, Candidate] | None = None
+        return Choice(found[0], (), (), 1)
+    leaders: list[tuple[float, Candidate]] = []
     tried: list[tuple[Cut, float]] = []
     for candidate in shortlist(step, found, hw):
         probed, tiles = probe(candidate.cut)
         per_tile = (probed - cta_overhead_ns(candidate.cut, hw)) / tiles
         time = grid_time_ns(step, candidate.cut, hw, max(per_tile, 0.0))
         tried.append((candidate.cut, time))
-        margin = HYSTERESIS if best and candidate.sram_class > best[1].sram_class else 0.0
-        if best is None or time < best[0] * (1 - margin):
-            best = (time, candidate)
-    assert best is not None
-    return Choice(best[1], tuple(sorted(tried, key=lambda pair: pair[1])), len(found))
+        _lead(leaders, time, candidate)
+    ranked = tuple(sorted(tried, key=lambda pair: pair[1]))
+    return Choice(leaders[0][1], tuple(leader for _, leader in leaders[1:]), ranked, len(found))
+
+
+def _lead(leaders: list[tuple[float, Candidate]], time: float, candidate: Candidate) -> None:
+    """Keep the best of each SRAM class that beats all smaller ones by the margin; candidates come by class."""
+    same_class = bool(leaders) and leaders[-1][1].sram_class == candidate.sram_class
+    if same_class and time >= leaders[-1][0]:
+        return
+    below = leaders[:-1] if same_class else leaders
+    if not below or time < below[-1][0] * (1 - MARGIN):
+        leaders[:] = [*below, (time, candidate)]

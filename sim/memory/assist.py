@@ -4,7 +4,8 @@ L2.
 A fetch of KV may be issued once the block-table entries of its pages are known. The port asks for entries
 in the order of its fetches, at most `prefetch_depth` entries ahead of the fetch that it issues from. What
 its own cache does not hold goes to the shared level; what that does not hold is walked: one sector of the
-table read through L2 by one of a few walkers, requests for an entry that is being walked wait for it. As
+table read through L2 by one of a few walkers, and kept whole, as page walkers keep a line of neighbouring
+entries; requests for a sector that is being walked wait for it. As
 in `tlb`, an SM's own entry is usable once the answer of a shared hit can be back, since ports run ahead
 of the event order.
 """
@@ -66,8 +67,8 @@ N_LOOKUPS, N_SM = INDEX["block_table_lookups"], INDEX["assist_sm_hits"]
 N_SHARED, N_WALKS = INDEX["assist_shared_hits"], INDEX["assist_walks"]
 N_REQUESTED, N_REQUESTED_WALKS = INDEX["requested"], INDEX["requested_walks"]
 PENDING = 1 << 62
-ENTRY_SHIFT = 2
-"""Entries are at least four bytes."""
+UNIT_SHIFT = 5
+"""Caches keep what one walk brings: a sector of neighbouring entries, at least 32 bytes."""
 MARGIN = 16
 LOOKUP_TIE = 1 << 39
 """Look-ups come behind the same port's data requests of the same instant."""
@@ -96,7 +97,7 @@ def ask(m: Memory, sm: int) -> None:
             return
         time = max(max(m[sm + P_X_FREE], m[f + F_SUBMIT]), m[gate + F_HEAD_AT])
         m[sm + P_X_FREE] = time + m[CLK]
-        look_up(m, sm, f, m[at], time)
+        look_up(m, sm, f, m[at] & ~(m[SECTOR] - 1), time)
         m[sm + P_X_AT] = at + 1
 
 
@@ -114,10 +115,10 @@ def gate_of(m: Memory, sm: int, f: int, index: int) -> int:
 
 @compiled
 def look_up(m: Memory, sm: int, f: int, addr: int, time: int) -> None:
-    """Find one entry in the SM's cache, or send for it."""
+    """Find the sector of one entry in the SM's cache, or send for it."""
     m[N_LOOKUPS] += 1
     ways = m[ASSIST_WAYS]
-    row = m[sm + P_ASSIST] + ((addr >> ENTRY_SHIFT) % m[ASSIST_SETS]) * (2 * ways + 1)
+    row = m[sm + P_ASSIST] + ((addr >> UNIT_SHIFT) % m[ASSIST_SETS]) * (2 * ways + 1)
     cell = find(m, row, ways, addr)
     if cell >= 0 and m[cell + ways] <= time:
         m[N_SM] += 1
@@ -139,7 +140,7 @@ def look_up(m: Memory, sm: int, f: int, addr: int, time: int) -> None:
 
 @compiled
 def shared_row(m: Memory, addr: int) -> int:
-    return int(m[AT_ASSIST] + ((addr >> ENTRY_SHIFT) % m[SHARED_SETS]) * (3 * m[SHARED_WAYS] + 1))
+    return int(m[AT_ASSIST] + ((addr >> UNIT_SHIFT) % m[SHARED_SETS]) * (3 * m[SHARED_WAYS] + 1))
 
 
 @compiled

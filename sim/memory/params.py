@@ -162,6 +162,8 @@ def peak_gb_s(hbm: Hbm) -> float:
     return channels(hbm) * std.channel_bits * (hbm.pin_gbit_s or std.pin_gb_s) / 8
 
 
+ENTRY_BYTES = 4
+"""Of a block table; the assist's caches hold sectors of such entries."""
 LATENCIES = (
     *(Param.RCD, Param.RCD_WR, Param.RP, Param.RAS, Param.RC, Param.CL, Param.CWL, Param.WR, Param.RTP),
     *(Param.RRD_S, Param.RRD_L, Param.FAW, Param.WTR, Param.RTW, Param.CTRL_IN, Param.CTRL_OUT),
@@ -289,8 +291,9 @@ def _tlb(v: dict[Param, int], hw: Hardware) -> None:
 def _assist(v: dict[Param, int], hw: Hardware) -> None:
     assist, clk = hw.translation, 1000 / hw.sm.clock_ghz
     v[Param.ASSIST], v[Param.CLK] = int(assist.assist), round(clk)
-    v[Param.ASSIST_SETS], v[Param.ASSIST_WAYS] = sets_and_ways(assist.sm_entries)
-    v[Param.SHARED_SETS], v[Param.SHARED_WAYS] = sets_and_ways(assist.shared_entries)
+    per_sector = max(hw.l2.sector_bytes, standard(hw.hbm).access_bytes) // ENTRY_BYTES
+    v[Param.ASSIST_SETS], v[Param.ASSIST_WAYS] = sets_and_ways(max(1, assist.sm_entries // per_sector))
+    v[Param.SHARED_SETS], v[Param.SHARED_WAYS] = sets_and_ways(max(1, assist.shared_entries // per_sector))
     v[Param.ASSIST_HIT], v[Param.SHARED_LATENCY] = (
         round(assist.sm_hit_clk * clk),
         ps(assist.shared_latency_ns),

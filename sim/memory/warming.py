@@ -51,9 +51,7 @@ def warm_fetches(m: Memory, fetches: NDArray[np.int64], sms: NDArray[np.int64]) 
 
 
 @entry
-def warm_ranges(
-    m: Memory, addresses: NDArray[np.int64], counts: NDArray[np.int64], sm: int
-) -> None:
+def warm_ranges(m: Memory, addresses: NDArray[np.int64], counts: NDArray[np.int64], sm: int) -> None:
     """Walk byte ranges in order, on behalf of one SM."""
     m = cells(m)
     part = m[m[AT_PORTS] + sm * PORT_COLS + P_PART]
