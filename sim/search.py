@@ -6,6 +6,7 @@ Probes miss by up to a tenth on ragged batches, so a mapping that needs a larger
 simulation is faster with it: more SRAM is never slower.
 """
 
+import heapq
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,22 @@ def grid_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
     return time + (combine_time_ns(cut, hw) if cut.splits > 1 else 0)
 
 
+def dispatched_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
+    """Time of the grid as the block scheduler deals it out, halfway between two paces of the tail.
+
+    With every tile at the probed pace the tail is too slow, since the last CTAs have the memory to themselves; with
+    the shared work spread evenly there is no tail at all.
+    """
+    costs = cta_overhead_ns(cut, hw) + per_tile * tile_counts(step, cut)
+    slots = hw.sm.count * cut.ctas_per_sm
+    free = [0.0] * min(slots, len(costs))
+    for cost in costs.tolist():
+        heapq.heapreplace(free, free[0] + cost)
+    even = max(float(costs.max()), float(costs.sum()) / slots)
+    time = (max(free) + even) / 2
+    return time + (combine_time_ns(cut, hw) if cut.splits > 1 else 0)
+
+
 def combine_time_ns(cut: Cut, hw: Hardware) -> float:
     """Estimated time of the split reduction: entry of a second kernel, or the last CTA's own work."""
     merge = cut.splits * cut.profile.combine_split_clk * ps_per_clk(hw) / PS_PER_NS
@@ -143,7 +160,7 @@ def choose(step: Step, found: Sequence[Candidate], hw: Hardware, probe: Probe) -
     for candidate in shortlist(step, found, hw):
         probed, tiles = probe(candidate.cut)
         per_tile = (probed - cta_overhead_ns(candidate.cut, hw)) / tiles
-        time = grid_time_ns(step, candidate.cut, hw, max(per_tile, 0.0))
+        time = dispatched_time_ns(step, candidate.cut, hw, max(per_tile, 0.0))
         tried.append((candidate.cut, time))
         _lead(leaders, time, candidate)
     ranked = tuple(sorted(tried, key=lambda pair: pair[1]))

@@ -43,6 +43,8 @@ def simulate(
     if step is None and model.attention != "ssm":
         step = engine_step(workload, model, seed)
     case = Case(hardware, workload, model, all_profiles(workload), step, seed)
+    if verify and step is None:
+        raise InputError("--verify: a state-space layer has no paged attention to replay")
     check = _replayer(step, seed) if verify and step is not None else None
     return simulate_case(case, fidelity=fidelity, what_if=what_if, verify=check)
 
