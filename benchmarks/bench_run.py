@@ -26,16 +26,19 @@ WORKLOAD, HARDWARE = "decode_64x8k", "h100_sxm"
 Sets = tuple[str, ...]
 
 CHILD = """
-import json, resource, sys, time
+import json, sys, time
+from pathlib import Path
 from sim.cli.job import run_named
 workload, hardware, *sets = sys.argv[1:]
 started = time.perf_counter()
 result = run_named(workload, hardware, tuple(sets), fidelity="full", seed=0, what_if=False, verify=False)
 seconds = time.perf_counter() - started
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+status = Path("/proc/self/status").read_text()
+peak = int(status.partition("VmHWM:")[2].split()[0])
 print(json.dumps({"seconds": seconds, "rss_mb": peak * 1024 / 1e6, "mapping": result.mapping}))
 """
-"""Imports are outside the time, everything that the run itself does is inside (ru_maxrss is KiB on Linux)."""
+"""Imports are outside the time, everything that the run itself does is inside. VmHWM is KiB since exec; ru_maxrss would
+begin at the parent's size."""
 
 CUT_KEYS = ("tile_tokens", "stages", "splits", "ctas_per_sm", "kv_heads_per_cta")
 

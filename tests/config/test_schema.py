@@ -73,7 +73,7 @@ def workload_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
             "name: found 7; allowed: text of at most 80 characters, not empty; quote it if text is meant",
         ),
         ('name: ""', 'name: found ""; allowed: text of at most 80 characters, not empty'),
-        ("unpack: {native: [fp5]}", 'unpack.native[0]: found "fp5"; allowed: one of fp16, bf16, '),
+        ("unpack: {native: [fp5]}", 'unpack.native[0]: found "fp5"; allowed: one of fp8_e4m3, fp8_e5m2, '),
         (
             "sm: {tensor_flop_per_clk: {fp5: 1}}",
             "sm.tensor_flop_per_clk.fp5: unknown key; allowed: fp16, bf16, fp8",
