@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels_ref.trace import DEVICE, Step
+from kernels_ref.trace import DEVICE, Geometry, Step
 from sim.config.hardware import Hardware
 from sim.config.workload import Model, Workload
 from sim.errors import InputError
-from sim.formats import KV_STORAGE
+from sim.formats import KV_STORAGE, token_bytes
 from sim.work import format_bytes
 
 GIB = 2**30
@@ -62,22 +62,51 @@ def weight_bytes(model: Model) -> float:
     return (model.layers * layer + 2 * model.vocab * model.hidden) * model.weight_bytes
 
 
+def layers_counted(model: Model, workload: Workload) -> int:
+    """Attention layers whose KV a run holds: one of a kernel, all of a step."""
+    return model.layers // model.attention_every if workload.kind == "step" else 1
+
+
+def weights_counted(model: Model, workload: Workload) -> float:
+    """Bytes of weights on one device beside the KV: none for a kernel."""
+    return weight_bytes(model) / workload.tensor_parallel if workload.kind == "step" else 0.0
+
+
+def check_fits(kv_bytes: float, weights: float, hw: Hardware) -> None:
+    """Raises InputError when KV blocks and weights together exceed device memory."""
+    if kv_bytes + weights > hw.hbm.capacity_gib * GIB:
+        raise InputError(
+            f"workload: {kv_bytes / GIB:.2f} GiB of KV blocks and {weights / GIB:.2f} GiB of weights;"
+            f" allowed on {hw.name}: {hw.hbm.capacity_gib:g} GiB (smaller batch or context, narrower kv_format,"
+            " more tensor_parallel, or a tier)"
+        )
+
+
+def check_tokens_fit(tokens: int, geometry: Geometry, model: Model, workload: Workload, hw: Hardware) -> None:
+    """Refuse what cannot fit before any table is built: `tokens` at the narrowest format, if nothing is shared or away.
+
+    Raises InputError.
+    """
+    if workload.shared_prefix or workload.tier is not None:
+        return
+    kv = workload.kv_format
+    formats = (kv,) if isinstance(kv, str) else (kv.hot, kv.cold)
+    g = geometry
+    least = min(token_bytes(f, g.kv_heads, g.head_dim, g.value_dim, latent=g.latent) for f in formats)
+    check_fits(tokens * least * layers_counted(model, workload), weights_counted(model, workload), hw)
+
+
 def kv_report(step: Step, model: Model, workload: Workload, hw: Hardware) -> dict[str, float]:
     """The `kv` section of a result. A kernel counts one layer; a step all attention layers, and the weights.
 
     Raises InputError when the blocks (with the weights) do not fit device memory or their tier.
     """
     blocks = pool(step)
-    layers = model.layers // model.attention_every if workload.kind == "step" else 1
-    weights = weight_bytes(model) / workload.tensor_parallel if workload.kind == "step" else 0.0
+    layers = layers_counted(model, workload)
+    weights = weights_counted(model, workload)
     capacity = hw.hbm.capacity_gib * GIB - weights
     used = blocks.device_bytes * layers
-    if used > capacity:
-        raise InputError(
-            f"workload: {used / GIB:.2f} GiB of KV blocks and {weights / GIB:.2f} GiB of weights;"
-            f" allowed on {hw.name}: {hw.hbm.capacity_gib:g} GiB (smaller batch or context, narrower kv_format,"
-            " more tensor_parallel, or a tier)"
-        )
+    check_fits(used, weights, hw)
     _check_tier(blocks.tier_bytes * layers, workload, hw)
     allocated = blocks.device_bytes + blocks.tier_bytes
     table = len(step.table) * workload.table_entry_bytes

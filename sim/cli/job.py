@@ -41,7 +41,7 @@ def simulate(
 
     model = model_of(workload)
     if step is None and model.attention != "ssm":
-        step = engine_step(workload, model, seed)
+        step = engine_step(workload, model, seed, hardware)
     case = Case(hardware, workload, model, all_profiles(workload), step, seed)
     if verify and step is None:
         raise InputError("--verify: a state-space layer has no paged attention to replay")
@@ -125,20 +125,27 @@ def refuse_absurd_pool(contexts: "NDArray[np.int32]", workload: Workload) -> Non
         )
 
 
-def engine_step(workload: Workload, model: Model, seed: int) -> "Step":
-    """One step of the reference engine. A prefill with q_len 1 computes its whole context."""
+def engine_step(workload: Workload, model: Model, seed: int, hardware: Hardware | None = None) -> "Step":
+    """One step of the reference engine. A prefill with q_len 1 computes its whole context.
+
+    With `hardware`, what cannot fit its memory is refused before tables are built. Raises InputError.
+    """
     import numpy as np
 
     from kernels_ref.engine import Batch, make_step
+    from sim.kv_report import check_tokens_fit
 
     contexts = contexts_of(workload, seed)
     refuse_absurd_pool(contexts, workload)
+    geometry = geometry_of(model, workload.tensor_parallel)
+    if hardware is not None:
+        check_tokens_fit(int(contexts.sum(dtype=np.int64)), geometry, model, workload, hardware)
     whole = workload.phase == "prefill" and workload.q_len == 1
     q_len = contexts if whole else np.full(workload.batch, workload.q_len, np.int32)
     kv = workload.kv_format
     batch = Batch(
         phase=workload.phase,
-        geometry=geometry_of(model, workload.tensor_parallel),
+        geometry=geometry,
         contexts=contexts,
         q_len=q_len,
         page_tokens=workload.page_tokens,
