@@ -5,6 +5,8 @@ decide the weights, and then one FP32 row per split (Flash-Decoding; FlashAttent
 blocks). A kernel of its own pays the entry cost of its framework's kernels again.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,9 @@ from sim.lowering.launch import CtaTable, Launch, TileWork
 from sim.lowering.runs import Runs, repeat_index, single_runs
 from sim.lowering.units import Units
 from sim.memory.addresses import AddressMap
-from sim.memory.fetches import TrafficClass
+from sim.memory.fetches import FetchTable, TrafficClass
+
+Int64 = NDArray[np.int64]
 
 COMBINE_ROWS = 8
 COMBINE_CTAS_PER_SM = 8
@@ -24,71 +28,95 @@ OPS_PER_VALUE = 2
 """FP32 multiply and add for each partial value."""
 
 
-def combine_starts(units: Units, cut: Cut) -> NDArray[np.int64]:
+@dataclass(frozen=True)
+class Blocks:
+    """[B] combine CTAs: rows [first, first + count) of the output of `leader`, the first split of its group."""
+
+    leader: Int64
+    first: Int64
+    count: Int64
+
+
+def combine_blocks(units: Units, cut: Cut) -> Blocks:
+    """The row blocks of every group that was split, group after group."""
+    leaders = np.flatnonzero((units.split == 0) & (units.splits > 1))
+    rows = units.rows[leaders] * cut.kv_heads_per_cta
+    owner, block = repeat_index(-(-rows // COMBINE_ROWS))
+    first = block * COMBINE_ROWS
+    return Blocks(leaders[owner], first, np.minimum(COMBINE_ROWS, rows[owner] - first))
+
+
+def combine_starts(units: Units, cut: Cut) -> Int64:
     """First combine CTA of each split group, in the order of the groups' first splits."""
-    first = np.flatnonzero((units.split == 0) & (units.splits > 1))
-    blocks = -(-units.rows[first] * cut.kv_heads_per_cta // COMBINE_ROWS)
-    starts: NDArray[np.int64] = np.cumsum(blocks) - blocks
+    starts: Int64 = np.flatnonzero(combine_blocks(units, cut).first == 0)
     return starts
+
+
+def _fetches(step: Step, units: Units, blocks: Blocks, cut: Cut, addresses: AddressMap) -> FetchTable:
+    """Per CTA: the partial rows of its splits, their log-sum-exps, the output; in this order over all CTAs."""
+    value_dim, count = step.geometry.value_dim, len(blocks.leader)
+    value_bytes = value_dim * PARTIAL_BYTES
+    row_bytes = value_bytes + LSE_BYTES
+    size = units.rows * cut.kv_heads_per_cta * row_bytes
+    start = addresses.partial_base + np.cumsum(size) - size
+    splits = units.splits[blocks.leader]
+    cta, split = repeat_index(splits)
+    address = start[blocks.leader[cta] + split] + blocks.first[cta] * row_bytes
+    ptr = np.zeros(count + 1, np.int64)
+    np.cumsum(splits, out=ptr[1:])
+    rows = blocks.count[cta]
+    output = (
+        addresses.output_base + (units.output_row[blocks.leader] + blocks.first) * value_dim * OUTPUT_BYTES
+    )
+    partial = np.full(count, TrafficClass.PARTIAL)
+    return fetch_table(
+        [
+            Runs(ptr, address, rows * value_bytes),
+            Runs(ptr, address + rows * value_bytes, rows * LSE_BYTES),
+            single_runs(output, blocks.count * value_dim * OUTPUT_BYTES),
+        ],
+        [partial, partial, np.full(count, TrafficClass.OUTPUT)],
+        writes_from=2 * count,
+    )
 
 
 def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> Launch | None:
     """The second kernel of a split launch, or None when nothing was split."""
-    first = np.flatnonzero((units.split == 0) & (units.splits > 1))
-    if not first.size:
+    blocks = combine_blocks(units, cut)
+    count = len(blocks.leader)
+    if not count:
         return None
+    partials = units.splits[blocks.leader] * blocks.count
     value_dim = step.geometry.value_dim
-    row_bytes = (value_dim + 1) * PARTIAL_BYTES
-    rows = units.rows * cut.kv_heads_per_cta
-    offset = np.cumsum(rows * row_bytes) - rows * row_bytes
-    blocks = -(-rows[first] // COMBINE_ROWS)
-    owner, block = repeat_index(blocks)
-    leader = first[owner]
-    row_first = block * COMBINE_ROWS
-    row_count = np.minimum(COMBINE_ROWS, rows[leader] - row_first)
-    splits = units.splits[leader]
-    cta, split = repeat_index(splits)
-    source = leader[cta] + split
-    address = addresses.partial_base + offset[source] + row_first[cta] * row_bytes
-    ptr = np.zeros(len(leader) + 1, np.int64)
-    np.cumsum(splits, out=ptr[1:])
-    reads = Runs(ptr, address, row_count[cta] * (row_bytes - LSE_BYTES))
-    weights = Runs(ptr, address + row_count[cta] * (row_bytes - LSE_BYTES), row_count[cta] * LSE_BYTES)
-    output = addresses.output_base + (units.output_row[leader] + row_first) * value_dim * OUTPUT_BYTES
-    writes = single_runs(output, row_count * value_dim * OUTPUT_BYTES)
-    count = len(leader)
-    partial = np.full(count, TrafficClass.PARTIAL)
-    classes = [partial, partial, np.full(count, TrafficClass.OUTPUT)]
     own_kernel = cut.profile.combine == "kernel"
-    none = np.full(count, -1, np.int32)
-    zero = np.zeros(count, np.int64)
-    packed = splits * row_count * row_bytes
+    none, zero = np.full(count, -1, np.int32), np.zeros(count, np.int64)
+    packed = partials * (value_dim * PARTIAL_BYTES + LSE_BYTES)
     return Launch(
         name="combine",
         ctas=CtaTable(
             tile_ptr=np.arange(count + 1, dtype=np.int64),
-            sequence=units.sequence[leader].astype(np.int32),
-            head=units.head[leader].astype(np.int32),
+            sequence=units.sequence[blocks.leader].astype(np.int32),
+            head=units.head[blocks.leader].astype(np.int32),
             split=none,
-            rows=row_count.astype(np.int32),
+            rows=blocks.count.astype(np.int32),
             first_line=none,
             last_line=none,
             root=np.arange(count, 2 * count, dtype=np.int32),
             output=np.arange(2 * count, 3 * count, dtype=np.int32),
         ),
         work=TileWork(
-            tokens=splits.astype(np.int32),
+            tokens=units.splits[blocks.leader].astype(np.int32),
             token_first=zero.astype(np.int32),
             packed_bytes=packed,
             unpack_values=zero,
             qk_flops=zero,
             pv_flops=zero,
             sram_bytes=zero,
-            exps=splits * row_count,
-            alu_ops=OPS_PER_VALUE * splits * row_count * value_dim,
+            exps=partials,
+            alu_ops=OPS_PER_VALUE * partials * value_dim,
         ),
         tile_line=none,
-        fetches=fetch_table([reads, weights, writes], classes, writes_from=2 * count),
+        fetches=_fetches(step, units, blocks, cut, addresses),
         buffer_bytes=int(packed.max()),
         ctas_per_sm=COMBINE_CTAS_PER_SM,
         mma="fp16",
