@@ -5,8 +5,6 @@ all by a colour-blind reader: compute blue, memory orange to red, on-chip limits
 purple, idle grey. Hues after Okabe and Ito (2008).
 """
 
-from sim.causes import BUSY, CAUSES, IDLE
-
 CAUSE_STYLE: dict[str, tuple[str, str]] = {
     "tensor": ("#0b3c6f", ""),
     "softmax": ("#2f78b7", ""),
@@ -55,8 +53,6 @@ CAUSE_TEXT: dict[str, str] = {
 }
 SERIES_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#3d3d3d", "#8c564b")
 SERIES_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-
-FAMILIES = {cause: "busy" if cause in BUSY else "idle" if cause in IDLE else "wait" for cause in CAUSES}
 
 
 def series_style(position: int) -> dict[str, str]:

@@ -99,10 +99,6 @@ def size_text(value: float, unit: str) -> str:
     return f"{value:.4g} {names[step]}"
 
 
-def bytes_text(value: float) -> str:
-    return f"{value:.0f} B" if value < 1024 else size_text(value / 1024, "kib")
-
-
 def time_scale(largest_ns: float) -> tuple[float, str]:
     """Divisor and unit that bring the largest time of a figure to a readable number."""
     steps = ((1e9, "s"), (1e6, "ms"), (1e3, "µs"))

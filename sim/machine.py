@@ -30,7 +30,6 @@ class RunOutcome:
     """What one simulated kernel (launches in dependent order) did. Times in ps."""
 
     time_ps: int
-    launch_ends_ps: tuple[int, ...]
     account: dict[str, float]
     """SM-picoseconds by cause."""
     counters: dict[str, int]
@@ -76,7 +75,6 @@ def make_job(launch: Launch, formats: tuple[str, ...], hw: Hardware, fetch_offse
         tile_ptr=ctas.tile_ptr.tolist(),
         tile_line=launch.tile_line.tolist(),
         tile_bytes=launch.work.packed_bytes.tolist(),
-        first_line=ctas.first_line.tolist(),
         last_line=ctas.last_line.tolist(),
         root=ctas.root.tolist(),
         output=ctas.output.tolist(),
@@ -147,7 +145,6 @@ class Machine:
             self._engines.request_all()
         gap, cta_ps = launch_gap_ps(self._hw, self._options.how), round(self._hw.launch.cta_ns * PS_PER_NS)
         orders = [Order.of(launch) for launch in self._launches]
-        ends: list[int] = []
         phases: list[Phase] = []
         for index, launch in enumerate(self._launches):
             if index and launch.follows_at_once:
@@ -159,12 +156,11 @@ class Machine:
             )
             job = make_job(launch, formats, self._hw, self._offsets[index])
             self._run_grid(launch, job, orders[index], index, gap, cta_ps)
-            ends.append(int(self._env.now))
+        end = int(self._env.now)
         links = self._engines.links if self._engines else {}
         return RunOutcome(
-            time_ps=ends[-1],
-            launch_ends_ps=tuple(ends),
-            account=account_sms(self._recorder.rows(), self._hw.sm.count, ends[-1], phases),
+            time_ps=end,
+            account=account_sms(self._recorder.rows(), self._hw.sm.count, end, phases),
             counters=self._plane.counters,
             arrivals_ps=self._plane.stamps[:, Stamp.SM_ARRIVE],
             orders=tuple(orders) if self._options.record_order else (),

@@ -27,8 +27,6 @@ from sim.state_run import report_state
 from sim.whatif import IDEALS, ideal_profiles
 from sim.work import step_work
 
-FIDELITIES = ("full", "bound")
-
 
 @dataclass(frozen=True)
 class Case:

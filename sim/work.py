@@ -14,7 +14,7 @@ from sim.formats import token_bytes
 Int64 = NDArray[np.int64]
 
 VALUE_BYTES = 2
-"""Queries and outputs are 16 bit."""
+"""Queries are 16 bit."""
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,8 @@ class Work:
     kv_bytes_in_tiers: int
     """Those of them that are not in device memory before the step."""
     query_bytes: int
-    output_bytes: int
     flops: int
     scores: int
-    new_tokens: int
 
 
 def visible_tokens(step: Step) -> tuple[Int64, Int64]:
@@ -84,8 +82,6 @@ def step_work(step: Step) -> Work:
         kv_bytes=int(per_frame.sum()),
         kv_bytes_in_tiers=int(per_frame[step.frame_residency != DEVICE].sum()),
         query_bytes=rows * g.head_dim * VALUE_BYTES,
-        output_bytes=rows * g.value_dim * VALUE_BYTES,
         flops=2 * scores * (g.head_dim + g.value_dim),
         scores=scores,
-        new_tokens=int(step.q_len.sum()),
     )

@@ -47,7 +47,6 @@ class Job:
     tile_ptr: list[int]
     tile_line: list[int]
     tile_bytes: list[int]
-    first_line: list[int]
     last_line: list[int]
     root: list[int]
     output: list[int]

@@ -128,7 +128,6 @@ class TableLines:
     """Software look-ups: fetches of block-table pieces, and which of them each tile needs last."""
 
     runs: Runs
-    first: Int64
     last: Int64
     tile_line: Int64
 
@@ -148,7 +147,7 @@ def table_lines(step: Step, tiles: Tiles, cut: Cut, addresses: AddressMap, entry
     runs = single_runs(addresses.table_base + (row + lo) * entry_bytes, np.maximum(1, hi - lo) * entry_bytes)
     start = np.cumsum(lines) - lines
     local = np.arange(len(tiles.cta)) - tiles.ptr[tiles.cta]
-    return TableLines(runs, start, start + lines - 1, start[tiles.cta] + local // per_line)
+    return TableLines(runs, start + lines - 1, start[tiles.cta] + local // per_line)
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,6 @@ class FetchParts:
 
     runs: list[Runs]
     classes: list[NDArray[np.int64]]
-    first_line: Int64
     last_line: Int64
     tile_line: Int64
     root: Int64
@@ -178,12 +176,12 @@ def _fetch_parts(
     step: Step, units: Units, tiles: Tiles, tile_part: Runs, cut: Cut, addresses: AddressMap, look_up: LookUp
 ) -> FetchParts:
     count, n_tiles = len(units.sequence), len(tiles.cta)
-    first = last = root = np.full(count, -1, np.int64)
+    last = root = np.full(count, -1, np.int64)
     tile_line = np.full(n_tiles, -1, np.int64)
     runs, classes, fetches = [tile_part], [np.full(n_tiles, TrafficClass.KV)], n_tiles
     if look_up.software:
         lines = table_lines(step, tiles, cut, addresses, look_up.entry_bytes)
-        first, last, tile_line = (n_tiles + a for a in (lines.first, lines.last, lines.tile_line))
+        last, tile_line = n_tiles + lines.last, n_tiles + lines.tile_line
         n_lines = len(lines.runs.address)
         runs.append(lines.runs)
         classes.append(np.full(n_lines, TrafficClass.METADATA))
@@ -195,7 +193,7 @@ def _fetch_parts(
             fetches += count
     runs.append(output_runs(step, units, addresses, cut.kv_heads_per_cta))
     classes.append(np.where(units.splits > 1, TrafficClass.PARTIAL, TrafficClass.OUTPUT))
-    return FetchParts(runs, classes, first, last, tile_line, root, fetches + np.arange(count))
+    return FetchParts(runs, classes, last, tile_line, root, fetches + np.arange(count))
 
 
 def build_attention(
@@ -216,10 +214,6 @@ def build_attention(
         ctas=CtaTable(
             tile_ptr=tiles.ptr,
             sequence=units.sequence.astype(np.int32),
-            head=units.head.astype(np.int32),
-            split=units.split.astype(np.int32),
-            rows=units.rows.astype(np.int32),
-            first_line=parts.first_line.astype(np.int32),
             last_line=parts.last_line.astype(np.int32),
             root=parts.root.astype(np.int32),
             output=parts.output.astype(np.int32),

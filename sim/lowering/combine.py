@@ -96,10 +96,6 @@ def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> 
         ctas=CtaTable(
             tile_ptr=np.arange(count + 1, dtype=np.int64),
             sequence=units.sequence[blocks.leader].astype(np.int32),
-            head=units.head[blocks.leader].astype(np.int32),
-            split=none,
-            rows=blocks.count.astype(np.int32),
-            first_line=none,
             last_line=none,
             root=np.arange(count, 2 * count, dtype=np.int32),
             output=np.arange(2 * count, 3 * count, dtype=np.int32),

@@ -39,12 +39,8 @@ class CtaTable:
 
     tile_ptr: Int64
     sequence: Int32
-    head: Int32
-    split: Int32
-    rows: Int32
-    first_line: Int32
-    """First block-table fetch of the CTA, or -1 when no software look-up is needed."""
     last_line: Int32
+    """Last block-table fetch of the CTA, or -1 when no software look-up is needed."""
     root: Int32
     """Fetch of the first table level (two_level layout), or -1."""
     output: Int32

@@ -49,10 +49,6 @@ def build_state_update(
         ctas=CtaTable(
             tile_ptr=np.arange(count + 1, dtype=np.int64),
             sequence=index // heads,
-            head=index % heads,
-            split=none,
-            rows=np.ones(count, np.int32),
-            first_line=none,
             last_line=none,
             root=none,
             output=index + np.int32(count),
