@@ -24,11 +24,14 @@ UNCOMPILED = environ.get("NUMBA_DISABLE_JIT", "0") == "1"
 NOT_COMPILED = ("addresses", "build", "plane")
 
 
+HERE = Path(__file__).parent
+
+
 @cache
-def source_digest() -> str:
-    """Digest of every source of this folder that compiled code can depend on."""
+def source_digest(folder: Path) -> str:
+    """Digest of every source of a folder that compiled code can depend on, and of what all compiled code shares."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted({*folder.glob("*.py"), HERE / "jit.py", HERE / "pointer.py"}):
         if path.stem not in NOT_COMPILED:
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -36,18 +39,19 @@ def source_digest() -> str:
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Compile for int64 arguments and arrays, stored on disk; callable from compiled code only."""
-    return _stored(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    return stored(function, HERE, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
     """The same, callable from Python."""
-    return _stored(function)
+    return stored(function, HERE)
 
 
-def _stored(function: Callable[P, R], **options: bool) -> Callable[P, R]:
+def stored(function: Callable[P, R], folder: Path, **options: bool) -> Callable[P, R]:
+    """Compile on first call, or load what equal sources of `folder` compiled before."""
     if UNCOMPILED:
         return function
     compile_: Any = njit
     dispatcher = compile_(cache=True, error_model="numpy", **options)(function)
-    dispatcher._cache._cache_file._source_stamp = source_digest()
+    dispatcher._cache._cache_file._source_stamp = source_digest(folder)
     return cast("Callable[P, R]", dispatcher)

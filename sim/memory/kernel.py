@@ -31,7 +31,7 @@ from sim.memory.layout import (
     Memory,
 )
 from sim.memory.params import Param
-from sim.memory.prefetch import cells
+from sim.memory.pointer import cells
 
 NEAR = int(Param.NEAR)
 GROW, IDLE = -1, -2

@@ -1,4 +1,4 @@
-"""What Python cannot say to the compiler: load a cell's cache line early; hand on a bare pointer.
+"""What Python cannot say to the compiler: load a cell's cache line early.
 
 The plane's state is some ten megabytes, visited in the order of simulated time, so most first touches of
 a row miss the near caches; asking for the rows of the next events while this one is processed hides that.
@@ -27,22 +27,8 @@ def _hint(typing_context: Any, pointer: Any, index: Any) -> Any:
     return types.void(pointer, index), codegen
 
 
-def _cells(typing_context: Any, array: Any) -> Any:
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
-
-    return types.CPointer(types.int64)(array), codegen  # type: ignore[no-untyped-call]
-
-
-def _same(m: Memory) -> Memory:
-    return m
-
-
 def _nothing(m: Memory, cell: int) -> None:
     """Uncompiled code needs no hint."""
 
 
 prefetch: Callable[[Memory, int], None] = _nothing if UNCOMPILED else cast("Any", intrinsic(_hint))
-cells: Callable[[Memory], Memory] = _same if UNCOMPILED else cast("Any", intrinsic(_cells))
-"""A bare pointer to the array's cells: no reference counting (atomic operations) at calls, no test for negative
-indices. The caller keeps the array alive."""

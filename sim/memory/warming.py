@@ -20,7 +20,7 @@ from sim.memory.layout import (
 )
 from sim.memory.mapping import place, slice_of
 from sim.memory.params import Param
-from sim.memory.prefetch import cells
+from sim.memory.pointer import cells
 
 SECTOR, GRANULE_SHIFT, LLC = int(Param.SECTOR), int(Param.GRANULE_SHIFT), int(Param.LLC)
 

@@ -123,11 +123,14 @@ def test_compiled_code_equals_its_plain_python_twin_to_the_bit() -> None:
     assert plain.stdout.split() == fingerprints()
 
 
-def test_stored_compiled_code_is_keyed_by_the_whole_folder() -> None:
-    from sim.memory.dram import jit, layout, source
+def test_stored_compiled_code_is_keyed_by_the_whole_folder_and_what_it_shares() -> None:
+    from sim.memory import jit
+    from sim.memory.dram import layout, source
 
-    before = jit.source_digest()
+    folder = Path(layout.__file__).parent
+    before = jit.source_digest(folder)
     assert source.run_frfcfs._cache._cache_file._source_stamp == before  # type: ignore[attr-defined]
-    # Any byte of any file of the folder, the constants included, enters the key.
-    everything = b"".join(p.read_bytes() for p in sorted(Path(layout.__file__).parent.glob("*.py")))
+    # Any byte of any file of the folder, the constants included, enters the key, and the shared pointer with it.
+    shared = [folder.parent / "jit.py", folder.parent / "pointer.py"]
+    everything = b"".join(p.read_bytes() for p in [*sorted(folder.glob("*.py")), *shared])
     assert before == hashlib.sha256(everything).hexdigest()

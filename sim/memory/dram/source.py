@@ -41,7 +41,7 @@ from sim.memory.dram.layout import (
 )
 from sim.memory.dram.policy_bank_queues import step_bank_queues
 from sim.memory.dram.policy_frfcfs import step_frfcfs
-from sim.memory.dram.words import words_of
+from sim.memory.pointer import cells
 
 
 @compiled
@@ -112,7 +112,7 @@ def _next_wake(S: IntArray) -> int:
 @compiled
 def run_bank_queues(memory: IntArray, horizon: int) -> None:
     """Advance to `horizon`. A completion of tick c admits in tick c + 1; hand-over precedes the step."""
-    S = words_of(memory)
+    S = cells(memory)
     while S[G_TO_END] == 0 or S[G_FINISHED] < S[G_COUNT]:
         admission = _next_admission(S, 1)
         t = min(admission, _next_wake(S))
@@ -130,7 +130,7 @@ def run_bank_queues(memory: IntArray, horizon: int) -> None:
 @compiled
 def run_frfcfs(memory: IntArray, horizon: int) -> None:
     """Advance to `horizon`. Completions of tick c admit in tick c; steps precede admission and hand-over."""
-    S = words_of(memory)
+    S = cells(memory)
     while S[G_TO_END] == 0 or S[G_FINISHED] < S[G_COUNT]:
         t = min(_next_admission(S, 0), _next_wake(S))
         if t >= horizon:
