@@ -10,13 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels_ref.block_manager import BlockManager
 from kernels_ref.errors import InputError
+from kernels_ref.placement import as_allocated, in_order, ranks
 from kernels_ref.request_trace import RequestTrace
 from kernels_ref.trace import Geometry, Step
-
-GENERATED_SHARE = 0.1
-"""Share of a context that was generated in turns with the rest of the batch rather than prefilled."""
 
 
 @dataclass(frozen=True)
@@ -39,68 +36,36 @@ class Batch:
     layers: int = field(default=1)
 
 
-def _rows_in_order(batch: Batch, rng: np.random.Generator) -> list[NDArray[np.int32]]:
-    """Block-table rows of `sequential` and `shuffled` batches; shared pages come first in the pool."""
-    shared = _shared_pages(batch)
-    pages = -(-batch.contexts.astype(np.int64) // batch.page_tokens) - shared
-    frames = np.arange(shared + int(pages.sum()), dtype=np.int32)
-    if batch.page_order == "shuffled":
-        frames = rng.permutation(frames)
-    ends = shared + np.cumsum(pages)
-    return [
-        np.concatenate([frames[:shared], frames[end - n : end]]) for end, n in zip(ends, pages, strict=True)
-    ]
-
-
 def _shared_pages(batch: Batch) -> int:
     """Only full blocks are shared, and at least one token of each sequence is its own."""
     return min(batch.shared_prefix, int(batch.contexts.min()) - 1) // batch.page_tokens
 
 
-def _prompt_ids(batch: Batch, sequence: int, tokens: int) -> list[int]:
-    shared = min(_shared_pages(batch), tokens // batch.page_tokens)
-    own = -(-tokens // batch.page_tokens) - shared
-    return [*range(shared), *(-(sequence << 24) - 1 - i for i in range(own))]
+def _table(batch: Batch, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Frames of all sequences, one after the other, in the batch's page order."""
+    contexts, shared = batch.contexts.astype(np.int64), _shared_pages(batch)
+    if batch.page_order == "trace":
+        return as_allocated(contexts, batch.q_len.astype(np.int64), batch.page_tokens, shared, rng)
+    pages = -(-contexts // batch.page_tokens)
+    return in_order(pages, shared, rng if batch.page_order == "shuffled" else None)
 
 
-def _rows_as_allocated(batch: Batch, rng: np.random.Generator) -> list[NDArray[np.int32]]:
-    """Block-table rows that the block manager gives after a history of earlier requests."""
-    page, contexts = batch.page_tokens, batch.contexts.astype(np.int64)
-    pages = -(-contexts // page)
-    manager = BlockManager(int(pages.sum()) + 1, page)
-    earlier = rng.permutation(len(contexts))
-    for index in earlier:
-        manager.allocate(-1 - int(index), int(contexts[index]))
-    for index in rng.permutation(earlier):
-        manager.free(-1 - int(index))
-    turns = np.maximum(batch.q_len, (contexts * GENERATED_SHARE).astype(np.int64))
-    turns = np.minimum(turns, contexts - 1) if contexts.min() > 1 else np.zeros_like(contexts)
-    for sequence, tokens in enumerate((contexts - turns).tolist()):
-        manager.allocate(sequence, tokens, token_hash_ids=_prompt_ids(batch, sequence, tokens))
-    left = turns.copy()
-    while (open_rows := np.flatnonzero(left > 0)).size:
-        for sequence in open_rows.tolist():
-            step = min(page, int(left[sequence]))
-            manager.append(sequence, step)
-            left[sequence] -= step
-    return [manager.block_table(sequence) for sequence in range(len(contexts))]
-
-
-def _frame_formats(batch: Batch, rows: list[NDArray[np.int32]], frames: int) -> NDArray[np.uint8]:
-    """Hot pages in formats[0], pages that lie wholly before the hot tokens in formats[1]."""
-    chosen = np.zeros(frames, np.uint8)
-    if len(batch.formats) > 1:
-        for row, context in zip(rows, batch.contexts, strict=True):
-            cold = max(0, int(context) - batch.hot_tokens) // batch.page_tokens
-            chosen[row[:cold]] = 1
+def _marked(
+    table: NDArray[np.int32], pages: NDArray[np.int64], oldest: NDArray[np.int64]
+) -> NDArray[np.uint8]:
+    """[F] 1 for the frames of the `oldest` first pages of each sequence."""
+    chosen = np.zeros(1 + int(table.max()), np.uint8)
+    if oldest.any():
+        _, rank = ranks(pages)
+        chosen[table[rank < np.repeat(oldest, pages)]] = 1
     return chosen
 
 
-def _residency(batch: Batch, rows: list[NDArray[np.int32]], frames: int) -> NDArray[np.uint8]:
-    where = np.zeros(frames, np.uint8)
-    for row in rows if batch.tiers else []:
-        where[row[: int(len(row) * batch.tier_fraction)]] = 1
-    return where
+def _cold_pages(batch: Batch) -> NDArray[np.int64]:
+    """[S] pages in formats[1]: those that lie wholly before the hot tokens."""
+    contexts = batch.contexts.astype(np.int64)
+    cold: NDArray[np.int64] = np.maximum(0, contexts - batch.hot_tokens) // batch.page_tokens
+    return cold if len(batch.formats) > 1 else np.zeros_like(cold)
 
 
 def make_step(batch: Batch, seed: int) -> Step:
@@ -112,11 +77,10 @@ def make_step(batch: Batch, seed: int) -> Step:
             f"q_len: {batch.q_len[i]} new tokens in a context of {batch.contexts[i]}; at most the context"
         )
     rng = np.random.default_rng(seed)
-    as_allocated = batch.page_order == "trace"
-    rows = _rows_as_allocated(batch, rng) if as_allocated else _rows_in_order(batch, rng)
-    frames = 1 + max(int(row.max(initial=0)) for row in rows)
-    ptr = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum([len(row) for row in rows], out=ptr[1:])
+    table = _table(batch, rng)
+    pages = -(-batch.contexts.astype(np.int64) // batch.page_tokens)
+    ptr = np.concatenate([np.zeros(1, np.int64), np.cumsum(pages)])
+    away = (pages * batch.tier_fraction).astype(np.int64) if batch.tiers else np.zeros_like(pages)
     return Step(
         phase=batch.phase,
         geometry=batch.geometry,
@@ -124,23 +88,20 @@ def make_step(batch: Batch, seed: int) -> Step:
         context=batch.contexts.astype(np.int32),
         q_len=batch.q_len.astype(np.int32),
         table_ptr=ptr,
-        table=np.concatenate(rows).astype(np.int32),
-        frame_format=_frame_formats(batch, rows, frames),
-        frame_residency=_residency(batch, rows, frames),
+        table=table,
+        frame_format=_marked(table, pages, _cold_pages(batch)),
+        frame_residency=_marked(table, pages, away),
         formats=batch.formats,
         tiers=batch.tiers,
-        appends=_appends(batch, rows),
+        appends=_appends(batch, ptr, table),
     )
 
 
-def _appends(batch: Batch, rows: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+def _appends(batch: Batch, ptr: NDArray[np.int64], table: NDArray[np.int32]) -> NDArray[np.int32]:
     """(sequence, position, frame) of each new token."""
-    sequence = np.repeat(np.arange(len(rows)), batch.q_len)
-    start = np.cumsum(batch.q_len) - batch.q_len
-    past = batch.contexts - batch.q_len
-    position = past[sequence] + np.arange(len(sequence)) - start[sequence]
-    first = np.cumsum([0] + [len(row) for row in rows[:-1]])
-    frame = np.concatenate(rows)[first[sequence] + position // batch.page_tokens]
+    sequence, rank = ranks(batch.q_len.astype(np.int64))
+    position = (batch.contexts - batch.q_len)[sequence] + rank
+    frame = table[ptr[sequence] + position // batch.page_tokens]
     appended: NDArray[np.int32] = np.stack([sequence, position, frame], axis=1).astype(np.int32)
     return appended
 

@@ -9,7 +9,7 @@ from sim.config.hardware import Hardware
 from sim.config.workload import Model, Workload
 from sim.errors import InputError
 from sim.formats import KV_STORAGE, token_bytes
-from sim.work import format_bytes
+from sim.work import by_format, bytes_of, format_bytes, tokens_in_frames
 
 GIB = 2**30
 
@@ -25,30 +25,25 @@ class Pool:
     scale_bytes: int
 
 
-def _scale_share(step: Step) -> np.ndarray:
-    """[formats] part of a token's bytes that is scale metadata."""
+def _scale_bytes(step: Step) -> np.ndarray:
+    """[formats] scale metadata of a token."""
     g = step.geometry
     dims = (g.head_dim,) if g.latent else (g.head_dim, g.value_dim)
-    scales = [g.kv_heads * sum(KV_STORAGE[f].scale_bytes_for(d) for d in dims) for f in step.formats]
-    return np.array(scales) / format_bytes(step)
+    per_head = [sum(KV_STORAGE[f].scale_bytes_for(dim) for dim in dims) for f in step.formats]
+    return g.kv_heads * np.array(per_head, np.int64)
 
 
 def pool(step: Step) -> Pool:
-    used = np.unique(step.table)
-    per_frame = format_bytes(step)[step.frame_format[used]] * step.page_tokens
-    on_device = step.frame_residency[used] == DEVICE
-    slots = np.zeros(step.frames, np.int64)
-    owner = np.repeat(np.arange(step.sequences), np.diff(step.table_ptr))
-    index = np.arange(len(step.table)) - step.table_ptr[owner]
-    tokens = np.clip(step.context[owner] - index * step.page_tokens, 0, step.page_tokens)
-    np.maximum.at(slots, step.table, tokens)
-    filled = slots[used] * format_bytes(step)[step.frame_format[used]]
-    scales = per_frame * _scale_share(step)[step.frame_format[used]]
+    """Sums over the frames that some table entry names."""
+    used = np.zeros(step.frames, bool)
+    used[step.table] = True
+    away = used & (step.frame_residency != DEVICE)
+    slots, slots_away = (step.page_tokens * by_format(step, flags) for flags in (used, away))
     return Pool(
-        device_bytes=int(per_frame[on_device].sum()),
-        tier_bytes=int(per_frame[~on_device].sum()),
-        filled_bytes=int(filled.sum()),
-        scale_bytes=round(float(scales.sum())),
+        device_bytes=int((slots - slots_away) @ format_bytes(step)),
+        tier_bytes=int(slots_away @ format_bytes(step)),
+        filled_bytes=bytes_of(step, tokens_in_frames(step, np.zeros(step.sequences, np.int64))),
+        scale_bytes=int(slots @ _scale_bytes(step)),
     )
 
 

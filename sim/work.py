@@ -4,13 +4,16 @@ Shared blocks count once, padding and re-reads never, causal scores only where a
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from kernels_ref.trace import DEVICE, Step
 from sim.formats import token_bytes
 
+Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 
 VALUE_BYTES = 2
@@ -30,25 +33,31 @@ class Work:
     scores: int
 
 
-def visible_tokens(step: Step) -> tuple[Int64, Int64]:
-    """(frame, tokens of it that some query of the row sees) for every table entry, clipped to the window."""
-    pages = np.diff(step.table_ptr)
-    owner = np.repeat(np.arange(step.sequences), pages)
-    index = np.arange(len(step.table)) - step.table_ptr[owner]
-    context, q_len = step.context.astype(np.int64), step.q_len.astype(np.int64)
-    window = step.geometry.window
-    first = np.maximum(0, context - q_len + 1 - window) if window else np.zeros_like(context)
-    lo = np.maximum(first[owner], index * step.page_tokens)
-    hi = np.minimum(context[owner], (index + 1) * step.page_tokens)
-    return step.table.astype(np.int64), np.maximum(0, hi - lo)
+@njit(cache=True)
+def _most_tokens(
+    table_ptr: Int64, table: Int32, first: Int64, end: Int64, page_tokens: int, most: Int32
+) -> None:
+    """most[F] = tokens of [first, end) that a row has in each frame, the largest over the rows that name it."""
+    for row in range(len(end)):
+        for entry in range(table_ptr[row], table_ptr[row + 1]):
+            begin = (entry - table_ptr[row]) * page_tokens
+            tokens = min(end[row], begin + page_tokens) - max(first[row], begin)
+            most[table[entry]] = max(most[table[entry]], tokens)
 
 
-def distinct_tokens(step: Step) -> Int64:
-    """[F] tokens of each frame that the step needs at least once."""
-    frame, tokens = visible_tokens(step)
-    seen = np.zeros(step.frames, np.int64)
-    np.maximum.at(seen, frame, tokens)
-    return seen
+def tokens_in_frames(step: Step, first: Int64) -> Int32:
+    """[F] tokens of each frame at positions `first` ([S]) or later of some sequence; shared frames count once."""
+    most = np.zeros(step.frames, np.int32)
+    end = step.context.astype(np.int64)
+    _most_tokens(step.table_ptr, step.table, first, end, step.page_tokens, most)
+    return most
+
+
+def distinct_tokens(step: Step) -> Int32:
+    """[F] tokens of each frame that some query of the step sees, clipped to the window."""
+    context, window = step.context.astype(np.int64), step.geometry.window
+    first = np.maximum(0, context - step.q_len + 1 - window) if window else np.zeros_like(context)
+    return tokens_in_frames(step, first)
 
 
 def causal_scores(step: Step) -> int:
@@ -72,15 +81,28 @@ def format_bytes(step: Step) -> Int64:
     return np.array(sizes, np.int64)
 
 
+def by_format(step: Step, values: NDArray[Any]) -> Int64:
+    """[formats] sums of `values` ([F]) over the frames of each format."""
+    if len(step.formats) == 1:
+        return np.array([values.sum()], np.int64)
+    return np.array(
+        [values[step.frame_format == index].sum() for index in range(len(step.formats))], np.int64
+    )
+
+
+def bytes_of(step: Step, tokens: Int32) -> int:
+    """Bytes of `tokens` ([F]) in the formats of their frames."""
+    return int(by_format(step, tokens) @ format_bytes(step))
+
+
 def step_work(step: Step) -> Work:
     g = step.geometry
     seen = distinct_tokens(step)
-    per_frame = seen * format_bytes(step)[step.frame_format]
     scores = causal_scores(step) * g.q_heads
     rows = int(step.q_len.sum()) * g.q_heads
     return Work(
-        kv_bytes=int(per_frame.sum()),
-        kv_bytes_in_tiers=int(per_frame[step.frame_residency != DEVICE].sum()),
+        kv_bytes=bytes_of(step, seen),
+        kv_bytes_in_tiers=bytes_of(step, seen * (step.frame_residency != DEVICE)) if step.tiers else 0,
         query_bytes=rows * g.head_dim * VALUE_BYTES,
         flops=2 * scores * (g.head_dim + g.value_dim),
         scores=scores,

@@ -12,7 +12,7 @@ from sim.config.load import load_hardware, load_model, load_workload
 from sim.errors import InputError, SelfCheckError
 from sim.formats import KV_STORAGE, token_bytes
 from sim.kv_report import kv_report
-from sim.work import causal_scores, step_work
+from sim.work import _most_tokens, causal_scores, step_work
 
 
 def step_of(contexts: list[int], q_len: list[int], window: int = 0, shared: int = 0, page: int = 16) -> Step:
@@ -98,3 +98,15 @@ def test_more_kv_than_capacity_is_bad_input_with_the_sizes() -> None:
     )
     with pytest.raises(InputError, match=r"160\.00 GiB of KV blocks"):
         kv_report(step, model, workload, load_hardware("h100_sxm").spec)
+
+
+@pytest.mark.parametrize("window", [0, 24])
+def test_the_compiled_count_of_tokens_in_frames_is_its_plain_twin(window: int) -> None:
+    # Two rows share frame 0; row 1 ends inside its last page.
+    table, ptr = np.array([0, 1, 2, 0, 3], np.int32), np.array([0, 3, 5], np.int64)
+    end = np.array([48, 20], np.int64)
+    first = np.maximum(0, end - window) if window else np.zeros(2, np.int64)
+    compiled, plain = np.zeros(4, np.int32), np.zeros(4, np.int32)
+    _most_tokens(ptr, table, first, end, 16, compiled)
+    _most_tokens.py_func(ptr, table, first, end, 16, plain)
+    assert compiled.tolist() == plain.tolist() == ([16, 8, 16, 4] if window else [16, 16, 16, 4])
