@@ -24,7 +24,9 @@ def queries(step: Step, seed: int, head_dim: int, sequence: int, head: int, rows
 
 
 def visible_tokens(step: Step, sequence: int, rows: Ids, tokens: Ids) -> NDArray[np.bool_]:
-    """[rows, tokens]: causal, bottom-right aligned, within the window."""
+    """[rows, tokens]: causal, bottom-right aligned, within the window; everything where the step is not causal."""
+    if not step.geometry.causal:
+        return np.ones((len(rows), len(tokens)), bool)
     position = (int(step.context[sequence]) - int(step.q_len[sequence]) + rows)[:, None]
     seen = tokens[None, :] <= position
     if step.geometry.window > 0:
@@ -34,6 +36,8 @@ def visible_tokens(step: Step, sequence: int, rows: Ids, tokens: Ids) -> NDArray
 
 def all_visible(step: Step, sequence: int, rows: Ids, tokens: Ids) -> bool:
     """Every row sees every one of these consecutive tokens: the common case, without a mask."""
+    if not step.geometry.causal:
+        return True
     start = int(step.context[sequence]) - int(step.q_len[sequence])
     oldest = start + int(rows[-1]) - step.geometry.window if step.geometry.window > 0 else -1
     return int(tokens[-1]) <= start + int(rows[0]) and int(tokens[0]) > oldest

@@ -29,6 +29,8 @@ class Geometry:
     """Visible tokens of a sliding window; 0 is full attention."""
     latent: bool = False
     """MLA: K and V are one latent row, stored and read once."""
+    causal: bool = True
+    """A new token sees itself and what is before it; otherwise the whole context (encoders, benchmarks)."""
 
 
 @dataclass(frozen=True)

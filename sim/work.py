@@ -1,6 +1,6 @@
 """What one attention step needs, whatever machine runs it: distinct bytes, useful FLOPs, exponentials.
 
-Shared blocks count once, padding and re-reads never, causal scores only where a query sees the key.
+Shared blocks count once, padding and re-reads never, scores only where a query sees the key.
 """
 
 from dataclasses import dataclass
@@ -60,9 +60,12 @@ def distinct_tokens(step: Step) -> Int32:
     return tokens_in_frames(step, first)
 
 
-def causal_scores(step: Step) -> int:
-    """Query-key pairs that count: row r of a sequence sees context - q_len + r + 1 keys, at most the window."""
+def visible_scores(step: Step) -> int:
+    """Query-key pairs that count: row r of a sequence sees context - q_len + r + 1 keys, at most the window; each
+    row sees the whole context where the step is not causal."""
     context, q_len = step.context.astype(np.int64), step.q_len.astype(np.int64)
+    if not step.geometry.causal:
+        return int((q_len * context).sum())
     past = context - q_len
     window = step.geometry.window
     if not window:
@@ -98,7 +101,7 @@ def bytes_of(step: Step, tokens: Int32) -> int:
 def step_work(step: Step) -> Work:
     g = step.geometry
     seen = distinct_tokens(step)
-    scores = causal_scores(step) * g.q_heads
+    scores = visible_scores(step) * g.q_heads
     rows = int(step.q_len.sum()) * g.q_heads
     return Work(
         kv_bytes=bytes_of(step, seen),

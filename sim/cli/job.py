@@ -61,7 +61,7 @@ def all_profiles(workload: Workload) -> list[KernelProfile]:
     return profiles
 
 
-def geometry_of(model: Model, parallel: int) -> "Geometry":
+def geometry_of(model: Model, parallel: int, causal: bool = True) -> "Geometry":
     """Attention shape on one of `parallel` devices. Raises InputError when the heads do not divide."""
     from kernels_ref.trace import Geometry
 
@@ -77,6 +77,7 @@ def geometry_of(model: Model, parallel: int) -> "Geometry":
         value_dim=model.value_dim or model.head_dim,
         window=model.window or 0 if model.attention == "window" else 0,
         latent=latent,
+        causal=causal,
     )
 
 
@@ -137,7 +138,7 @@ def engine_step(workload: Workload, model: Model, seed: int, hardware: Hardware 
 
     contexts = contexts_of(workload, seed)
     refuse_absurd_pool(contexts, workload)
-    geometry = geometry_of(model, workload.tensor_parallel)
+    geometry = geometry_of(model, workload.tensor_parallel, workload.causal)
     if hardware is not None:
         check_tokens_fit(int(contexts.sum(dtype=np.int64)), geometry, model, workload, hardware)
     whole = workload.phase == "prefill" and workload.q_len == 1

@@ -26,6 +26,7 @@ FIXED = (
     "phase",
     "batch",
     "q_len",
+    "causal",
     "kv_format",
     "page_tokens",
     "shared_prefix",

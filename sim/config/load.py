@@ -15,7 +15,14 @@ from sim.config.merge import Tree, leaves, overlay, read_layers
 from sim.config.overrides import Override, apply_override, parse_overrides, unknown_path
 from sim.config.problems import Problem, path_text, raise_problems
 from sim.config.provenance import Ledger, outside_range, take_sources, vouch
-from sim.config.references import anchor_paths, open_model, parallel_problems, unknown_names, write_out_model
+from sim.config.references import (
+    anchor_paths,
+    mask_problems,
+    open_model,
+    parallel_problems,
+    unknown_names,
+    write_out_model,
+)
 from sim.config.schema_tree import schema_tree
 from sim.config.translate import translated
 from sim.config.workload import KernelProfile, Model, Workload
@@ -85,7 +92,10 @@ def load_workload(name_or_path: str, sets: Sequence[str | Override] = ()) -> Res
         apply_override(tree, override)
     write_out_model(tree)
     spec = _validated(Workload, tree, unknown_names(tree))
-    raise_problems(parallel_problems(tree, spec.tensor_parallel, model_of(spec)))
+    model = model_of(spec)
+    raise_problems(
+        parallel_problems(tree, spec.tensor_parallel, model) + mask_problems(tree, spec.causal, model)
+    )
     return _resolved(spec, tree, found)
 
 

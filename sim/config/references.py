@@ -87,6 +87,15 @@ def unknown_name(tree: Tree, path: KeyPath, kind: Kind, name: str) -> list[Probl
     return []
 
 
+def mask_problems(tree: Tree, causal: bool, model: Model) -> list[Problem]:
+    """A sliding window is a causal mask with a beginning: without causality it has no meaning here."""
+    if causal or model.attention != "window":
+        return []
+    path: KeyPath = ("causal",)
+    text = "found false with a sliding window; allowed: true"
+    return [Problem(tree.place_of(path), path_text(path), text)]
+
+
 def parallel_problems(tree: Tree, degree: int, model: Model) -> list[Problem]:
     """Tensor parallelism deals out whole query heads; KV heads are shared out or, when too few, repeated."""
     if model.q_heads % degree == 0 and (model.kv_heads % degree == 0 or degree % model.kv_heads == 0):

@@ -158,6 +158,9 @@ class Workload(Section):
         default=1,
         description="new tokens per sequence; prefill: the whole context when left at 1 and no cache",
     )
+    causal: bool = Field(
+        default=True, description="each new token sees what is before it; false: all of the context"
+    )
     kv_format: Annotated[
         Annotated[KvFormat, branch("text")] | Annotated[MixedFormat, branch("mapping")], TEXT_OR_MAPPING
     ] = Field(default="fp16", description="format of the cache, one or by age")

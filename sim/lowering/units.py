@@ -62,7 +62,7 @@ def attention_units(step: Step, cut: Cut) -> Units:
     q_first = q_block * block_tokens
     q_last = np.minimum(q_first + block_tokens, q_len[sequence])
     past = step.context.astype(np.int64)[sequence] - q_len[sequence]
-    hi = past + q_last
+    hi = past + (q_last if step.geometry.causal else q_len[sequence])
     window = step.geometry.window
     lo = np.maximum(0, past + q_first + 1 - window) if window else np.zeros_like(hi)
     q_start = np.cumsum(q_len) - q_len

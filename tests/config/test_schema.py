@@ -129,6 +129,10 @@ def test_an_impossible_hardware_value_is_refused(hardware_problems: Check, text:
             "tensor_parallel: 3",
             "tensor_parallel: found 3 for 64 query and 8 KV heads; allowed: a divisor of both",
         ),
+        (
+            "causal: false\nmodel: {base: llama3_8b, attention: window, window: 512}",
+            "causal: found false with a sliding window; allowed: true",
+        ),
         ("page_tokens: 0", "page_tokens: found 0; allowed: a whole number from 1 to 65536"),
     ],
 )

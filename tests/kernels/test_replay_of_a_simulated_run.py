@@ -136,3 +136,12 @@ def test_copies_on_write_come_before_the_new_tokens(simulated):
     assert (copy["kind"][0], copy["page_first"][0], copy["frame"][0]) == (EventKind.COPY, 3, 5)
     assert set(append["kind"]) == {EventKind.APPEND}
     assert copy["time_ps"][0] == append["time_ps"][0] == 0
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_a_prefill_computes_the_right_answer_with_and_without_a_causal_mask(causal):
+    sets = (*SMALL, f"workload.causal={str(causal).lower()}", "workload.context=160", "workload.batch=1")
+    workload = load_workload("prefill_chunked", (*sets, "workload.q_len=96")).spec
+    result = job.simulate(load_hardware("h100_sxm", sets).spec, workload, verify=True)
+    assert result.verify["ok"]
+    assert result.verify["checked"] > 0

@@ -37,6 +37,7 @@ NUDGES = MappingProxyType(
         "context.trace": Nudge("trace", "no_such_trace", "error"),
         "context.at_s": Nudge("trace", "30"),
         "q_len": Nudge("decode", "4"),
+        "causal": Nudge("prefill", "false"),
         "kv_format": Nudge("fp8_e4m3", "int4"),
         "kv_format.hot": Nudge("by_age", "fp8_e4m3"),
         "kv_format.cold": Nudge("by_age", "int4"),

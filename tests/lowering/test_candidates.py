@@ -1,5 +1,6 @@
 """Mappings: what fits is decided by arithmetic, and more SRAM only adds choices."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -88,3 +89,12 @@ def test_prefill_blocks_see_only_the_keys_before_them() -> None:
     assert (units.hi == units.q_first + units.q_count).all()
     assert (units.rows == 64).all()
     assert len(units.hi) == 8 * 256 // 8
+
+
+def test_query_blocks_see_up_to_their_last_row_or_without_causality_everything() -> None:
+    # 64-row blocks of 8 query heads are 8 tokens: 5 blocks of 40 new tokens, after 60 old ones.
+    step = step_of([100], q_len=40, phase="prefill")
+    causal = attention_units(step, cut())
+    assert sorted(set(causal.hi.tolist())) == [68, 76, 84, 92, 100]
+    open_step = replace(step, geometry=replace(step.geometry, causal=False))
+    assert set(attention_units(open_step, cut()).hi.tolist()) == {100}

@@ -1,5 +1,7 @@
 """Work and bounds from counting, not from the simulator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from sim.config.load import load_hardware, load_model, load_workload
 from sim.errors import InputError, SelfCheckError
 from sim.formats import KV_STORAGE, token_bytes
 from sim.kv_report import kv_report
-from sim.work import _most_tokens, causal_scores, step_work
+from sim.work import _most_tokens, step_work, visible_scores
 
 
 def step_of(contexts: list[int], q_len: list[int], window: int = 0, shared: int = 0, page: int = 16) -> Step:
@@ -38,7 +40,7 @@ def test_scores_are_the_query_key_pairs_that_see_each_other(rows: list[tuple[int
             position = context - new + row
             first = max(0, position - window + 1) if window else 0
             expected += position - first + 1
-    assert causal_scores(step_of(contexts, q_len, window)) == expected
+    assert visible_scores(step_of(contexts, q_len, window)) == expected
 
 
 def test_shared_blocks_count_once_and_the_unfilled_part_of_a_block_never() -> None:
@@ -110,3 +112,12 @@ def test_the_compiled_count_of_tokens_in_frames_is_its_plain_twin(window: int) -
     _most_tokens(ptr, table, first, end, 16, compiled)
     _most_tokens.py_func(ptr, table, first, end, 16, plain)
     assert compiled.tolist() == plain.tolist() == ([16, 8, 16, 4] if window else [16, 16, 16, 4])
+
+
+def test_without_causality_every_new_token_sees_the_whole_context() -> None:
+    # 5 and 7 queries of 2 x 4 heads over 40 and 50 keys.
+    causal = step_of([40, 50], [5, 7])
+    step = replace(causal, geometry=replace(causal.geometry, causal=False))
+    assert visible_scores(step) == 5 * 40 + 7 * 50
+    assert step_work(step).flops == 2 * 8 * (5 * 40 + 7 * 50) * (16 + 16)
+    assert step_work(step).kv_bytes == step_work(causal).kv_bytes
