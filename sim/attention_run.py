@@ -7,6 +7,7 @@ import numpy as np
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
+from sim.config.split import Split
 from sim.config.workload import KernelProfile, Mapping, Workload
 from sim.errors import InputError
 from sim.lowering.attention import LookUp, build_attention
@@ -50,7 +51,10 @@ class AttentionRun:
 
 
 def usable_profiles(task: Task) -> list[KernelProfile]:
-    """The profiles that can run this problem on this chip, in order; the named one alone when one is named."""
+    """The profiles that can run this problem on this chip, in order; the named one alone when one is named.
+
+    A named kernel keeps its implementation's own split rule; `auto` asks what its style could do at best.
+    """
     wanted = task.workload.kernel
     reasons: list[str] = []
     found: list[KernelProfile] = []
@@ -61,11 +65,16 @@ def usable_profiles(task: Task) -> list[KernelProfile]:
         if reason:
             reasons.append(f"{profile.name}: {reason}")
         else:
-            found.append(profile)
+            found.append(profile if wanted == profile.name else searched(profile))
     if not found:
         detail = "; ".join(reasons) or f"allowed: {', '.join(p.name for p in task.profiles)}"
         raise InputError(f"workload.kernel: {wanted!r} cannot run this on {task.hw.name}: {detail}")
     return found
+
+
+def searched(profile: KernelProfile) -> KernelProfile:
+    """The profile without its own rule: tile, depth and splits are free."""
+    return profile.model_copy(update={"split": Split()})
 
 
 def _why_not(profile: KernelProfile, task: Task) -> str | None:

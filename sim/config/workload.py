@@ -15,6 +15,7 @@ from sim.config.fields import (
     broken_rule,
 )
 from sim.config.hardware import KvFormat
+from sim.config.split import Split
 
 Tokens = Annotated[Int, Field(ge=1, le=16_777_216)]
 AttentionKind = Literal["gqa", "mla", "window", "ssm", "hybrid"]
@@ -177,10 +178,13 @@ class Workload(Section):
     shared_prefix: Int = Field(
         default=0, ge=0, le=16_777_216, description="leading tokens that all sequences share"
     )
-    kernel: str = Field(default="auto", description="a kernel profile, or auto: the best one that can run")
+    kernel: str = Field(
+        default="auto",
+        description="a kernel profile, as its implementation is; auto: the best one that can run",
+    )
     mapping: Annotated[
         Annotated[Literal["auto"], branch("text")] | Annotated[Mapping, branch("mapping")], TEXT_OR_MAPPING
-    ] = Field(default="auto", description="how the kernel is cut, or auto: searched")
+    ] = Field(default="auto", description="how the kernel is cut, or auto: by its own rule, else searched")
     l2_state: Literal["cold", "warm"] = Field(
         default="cold", description="warm: the state after one identical launch, as benchmarks replay"
     )
@@ -239,8 +243,15 @@ class KernelProfile(Section):
     stages: list[Annotated[Int, Field(ge=1, le=64)]] = Field(
         min_length=1, description="stage buffers, in order of preference"
     )
-    max_splits: Int = Field(default=1, ge=1, le=1024, description="KV splits")
+    split: Split = Field(default=Split(), description="how the implementation splits a context")
+    max_splits: Int = Field(default=1, ge=1, le=1024, description="most KV splits")
     min_split_tokens: Int = Field(default=256, ge=1, le=1_048_576, description="least KV tokens per split")
+    ctas_per_sm: Int = Field(
+        default=0,
+        ge=0,
+        le=32,
+        description="CTAs per SM that it is built for, with the first tile that lets them fit; 0: all that fit",
+    )
     warps: Int = Field(default=4, ge=1, le=64, description="warps per CTA")
     registers_per_thread: Int = Field(default=168, ge=16, le=255, description="32-bit registers per thread")
     pack_gqa: bool = Field(default=True, description="query heads of one KV head share a CTA")

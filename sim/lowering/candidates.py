@@ -1,11 +1,15 @@
 """Candidate mappings of an attention kernel: a fixed, ordered list that depends on the chip only through what fits.
 
 What needs less SRAM comes first, so that the list of a larger SRAM begins with that of a smaller one, and more
-SRAM can only add choices.
+SRAM can only add choices. A kernel that is asked for by name is taken as its implementation is: its first tile and
+depth, as many CTAs per SM as fit, and its own split rule.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
@@ -13,6 +17,10 @@ from sim.config.workload import KernelProfile, Mapping
 from sim.errors import InputError
 from sim.lowering.cut import Cut
 from sim.lowering.occupancy import KIB, Footprint, TileShape, footprint
+from sim.lowering.split_rules import Grid, chunk_tokens
+from sim.lowering.units import unsplit_ctas
+
+Int64 = NDArray[np.int64]
 
 CTAS_PER_SM = (1, 2, 3, 4)
 WAVES = (1, 2)
@@ -49,15 +57,35 @@ def tile_shape(step: Step, profile: KernelProfile, tile: int, heads: int, entry_
     )
 
 
+def attended_tokens(step: Step) -> Int64:
+    """[B] KV tokens that the queries of each sequence attend to."""
+    context = step.context.astype(np.int64)
+    window = step.geometry.window
+    return np.minimum(context, window + step.q_len) if window else context
+
+
+def own_chunks(step: Step, profile: KernelProfile, tile: int, heads: int, hw: Hardware) -> Int64:
+    """[B] KV tokens of a CTA of each sequence by the implementation's own rule."""
+    grid = Grid(
+        blocks=unsplit_ctas(step, profile, heads),
+        tokens=attended_tokens(step),
+        head_dim=step.geometry.head_dim,
+        tile_tokens=tile,
+        page_tokens=step.page_tokens,
+        sms=hw.sm.count,
+        max_splits=profile.max_splits,
+        min_tokens=profile.min_split_tokens,
+    )
+    return chunk_tokens(grid, profile.split)
+
+
 def split_choices(
     step: Step, profile: KernelProfile, tile: int, ctas: int, heads: int, hw: Hardware
 ) -> list[int]:
     """1, and what fills one or two waves of slots; never below the profile's smallest chunk."""
     g = step.geometry
     groups = g.kv_heads // heads if profile.pack_gqa else g.q_heads
-    longest = int(step.context.max())
-    if g.window:
-        longest = min(longest, g.window + int(step.q_len.max()))
+    longest = int(attended_tokens(step).max())
     grids = step.sequences * groups * max(1, int(step.q_len.max()) // profile.m_tile)
     most = max(1, min(profile.max_splits, longest // max(tile, profile.min_split_tokens)))
     slots = hw.sm.count * ctas
@@ -66,40 +94,74 @@ def split_choices(
     return sorted({1, *(min(most, max(1, w)) for w in wanted)})
 
 
-def _shapes(profile: KernelProfile, fixed: Mapping | None) -> Iterator[tuple[int, int, int]]:
-    tiles = [fixed.tile_tokens] if fixed and fixed.tile_tokens else profile.tile_tokens
-    stages = [fixed.stages] if fixed and fixed.stages else profile.stages
-    heads = fixed.kv_heads_per_cta if fixed and fixed.kv_heads_per_cta else profile.kv_heads_per_cta
+Shape = tuple[int, int, int]
+"""KV tokens of a tile, stages, KV heads of a CTA."""
+
+
+def _cuts(
+    step: Step, profile: KernelProfile, fixed: Mapping, hw: Hardware, fit: int, shape: Shape
+) -> Iterator[Cut]:
+    """The cuts of one shape, of which `fit` CTAs go on an SM."""
+    tile, stages, heads = shape
+    own = _as_it_is(profile)
+    counts = [fixed.ctas_per_sm] if fixed.ctas_per_sm else CTAS_PER_SM
+    if own and not fixed.ctas_per_sm:
+        counts = [min(fit, profile.ctas_per_sm or fit)]
+    for ctas in (c for c in counts if 0 < c <= fit):
+        if own and not fixed.splits:
+            chunks = own_chunks(step, profile, tile, heads, hw)
+            most = int((-(-attended_tokens(step) // chunks)).max())
+            yield Cut(profile, tile, stages, most, ctas, heads, tuple(chunks.tolist()))
+            continue
+        splits = [fixed.splits] if fixed.splits else split_choices(step, profile, tile, ctas, heads, hw)
+        for count in splits:
+            yield Cut(profile, tile, stages, count, ctas, heads)
+
+
+def _as_it_is(profile: KernelProfile) -> bool:
+    """Whether the profile stands for an implementation that has made its choices."""
+    return profile.split.rule != "search"
+
+
+def _shapes(profile: KernelProfile, fixed: Mapping) -> Iterator[Shape]:
+    tiles = [fixed.tile_tokens] if fixed.tile_tokens else profile.tile_tokens
+    stages = [fixed.stages] if fixed.stages else profile.stages
+    heads = fixed.kv_heads_per_cta or profile.kv_heads_per_cta
     for tile in tiles:
         for stage in stages:
             yield tile, stage, heads
+
+
+def _taken(fits: list[tuple[Shape, Footprint]], profile: KernelProfile) -> list[tuple[Shape, Footprint]]:
+    """Of shapes in order of preference: all, or the first that lets as many CTAs fit as it is built for."""
+    if not _as_it_is(profile) or not fits:
+        return fits
+    wanted = min(max(1, profile.ctas_per_sm), max(found.ctas_per_sm for _, found in fits))
+    return [next(pair for pair in fits if pair[1].ctas_per_sm >= wanted)]
 
 
 def candidates(
     step: Step, profiles: Sequence[KernelProfile], fixed: Mapping | None, hw: Hardware, entry_bytes: int
 ) -> list[Candidate]:
     """Every mapping that fits, smallest SRAM class first. Raises InputError, with the sums, when none fits."""
+    fixed = fixed or Mapping()
     found: list[Candidate] = []
     rejected: list[str] = []
     for profile in profiles:
-        for tile, stages, heads in _shapes(profile, fixed):
+        fits: list[tuple[Shape, Footprint]] = []
+        for shape in _shapes(profile, fixed):
+            tile, stages, heads = shape
             if step.geometry.kv_heads % heads:
-                rejected.append(
-                    f"{profile.name}: {heads} KV heads per CTA do not divide {step.geometry.kv_heads}"
-                )
+                text = f"{heads} KV heads per CTA do not divide {step.geometry.kv_heads}"
+                rejected.append(f"{profile.name}: {text}")
                 continue
-            fits = footprint(tile_shape(step, profile, tile, heads, entry_bytes), stages, profile, hw.sm)
-            counts = [fixed.ctas_per_sm] if fixed and fixed.ctas_per_sm else CTAS_PER_SM
-            usable = [c for c in counts if c <= fits.ctas_per_sm]
-            if not usable:
-                rejected.append(f"{profile.name}, {tile} tokens: {fits.arithmetic()}")
-            for ctas in usable:
-                splits = (
-                    [fixed.splits]
-                    if fixed and fixed.splits
-                    else split_choices(step, profile, tile, ctas, heads, hw)
-                )
-                found += [Candidate(Cut(profile, tile, stages, s, ctas, heads), fits) for s in splits]
+            storage = tile_shape(step, profile, tile, heads, entry_bytes)
+            fits.append((shape, footprint(storage, stages, profile, hw.sm)))
+        for shape, storage_of_cta in _taken(fits, profile):
+            cuts = list(_cuts(step, profile, fixed, hw, storage_of_cta.ctas_per_sm, shape))
+            if not cuts:
+                rejected.append(f"{profile.name}, {shape[0]} tokens: {storage_of_cta.arithmetic()}")
+            found += [Candidate(cut, storage_of_cta) for cut in cuts]
     if not found:
         raise InputError(*(f"workload.mapping: does not fit {hw.name}: {reason}" for reason in rejected[:8]))
     return sorted(found, key=lambda candidate: candidate.sram_class)

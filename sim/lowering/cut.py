@@ -14,12 +14,14 @@ class Cut:
     tile_tokens: int
     stages: int
     splits: int
-    """KV splits of the longest sequence; shorter ones get chunks of the same length."""
+    """KV splits of the longest sequence; shorter ones get chunks of the same length, unless `chunks` says more."""
     ctas_per_sm: int
     kv_heads_per_cta: int
+    chunks: tuple[int, ...] = ()
+    """KV tokens of one split of each sequence, where the kernel has its own rule."""
 
     def summary(self) -> dict[str, Any]:
         data = asdict(self)
         data["kernel"] = self.profile.name
-        del data["profile"]
+        del data["profile"], data["chunks"]
         return data

@@ -1,7 +1,8 @@
 """CTAs of an attention launch: sequence x KV-head group x query block x KV split.
 
-Split-KV (Flash-Decoding) divides a context into chunks of equal length, the same for all sequences, so that a
-ragged batch gets CTAs of similar length. Query rows of one KV head share a CTA when the kernel packs GQA.
+Split-KV (Flash-Decoding) divides a context into chunks: of one length for all sequences, so that a ragged batch gets
+CTAs of similar length, or of the length that the kernel's own rule gives each. Query rows of one KV head share a CTA
+when the kernel packs GQA.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
+from sim.config.workload import KernelProfile
 from sim.lowering.cut import Cut
 from sim.lowering.runs import repeat_index
 
@@ -39,19 +41,26 @@ class Units:
     group: Int64
 
 
-def _head_groups(step: Step, cut: Cut) -> tuple[int, int, int]:
+def _head_groups(step: Step, profile: KernelProfile, kv_heads_per_cta: int) -> tuple[int, int, int]:
     """(CTA groups over heads, rows per query token in one group, blocks that one head's rows fall into)."""
     geometry = step.geometry
     per_kv_head = geometry.q_heads // geometry.kv_heads
-    if not cut.profile.pack_gqa:
+    if not profile.pack_gqa:
         return geometry.q_heads, 1, 1
-    blocks = -(-per_kv_head // cut.profile.m_tile)
-    return geometry.kv_heads // cut.kv_heads_per_cta, -(-per_kv_head // blocks), blocks
+    blocks = -(-per_kv_head // profile.m_tile)
+    return geometry.kv_heads // kv_heads_per_cta, -(-per_kv_head // blocks), blocks
+
+
+def unsplit_ctas(step: Step, profile: KernelProfile, kv_heads_per_cta: int) -> Int64:
+    """[B] CTAs of each sequence before its KV is split."""
+    groups, rows_per_token, blocks = _head_groups(step, profile, kv_heads_per_cta)
+    q_blocks = -(-step.q_len.astype(np.int64) // max(1, profile.m_tile // rows_per_token))
+    return groups * blocks * q_blocks
 
 
 def attention_units(step: Step, cut: Cut) -> Units:
     """Enumerate the CTAs, longest query block first (causal blocks shrink), splits innermost."""
-    groups, rows_per_token, blocks = _head_groups(step, cut)
+    groups, rows_per_token, blocks = _head_groups(step, cut.profile, cut.kv_heads_per_cta)
     block_tokens = max(1, cut.profile.m_tile // rows_per_token)
     q_len = step.q_len.astype(np.int64)
     q_blocks = -(-q_len // block_tokens)
@@ -66,7 +75,7 @@ def attention_units(step: Step, cut: Cut) -> Units:
     window = step.geometry.window
     lo = np.maximum(0, past + q_first + 1 - window) if window else np.zeros_like(hi)
     q_start = np.cumsum(q_len) - q_len
-    split_owner, split, splits, chunk_lo, chunk_hi = _split(lo, hi, cut)
+    split_owner, split, splits, chunk_lo, chunk_hi = _split(lo, hi, sequence, cut)
     group_head = head_block // blocks
     head = group_head * cut.kv_heads_per_cta
     if not cut.profile.pack_gqa:
@@ -89,10 +98,13 @@ def attention_units(step: Step, cut: Cut) -> Units:
     )
 
 
-def _split(lo: Int64, hi: Int64, cut: Cut) -> tuple[Int64, Int64, Int64, Int64, Int64]:
-    tiles = np.maximum(1, -(-(hi - lo) // cut.tile_tokens))
-    chunk = -(-int(tiles.max(initial=1)) // cut.splits) * cut.tile_tokens
+def _split(lo: Int64, hi: Int64, sequence: Int64, cut: Cut) -> tuple[Int64, Int64, Int64, Int64, Int64]:
+    if cut.chunks:
+        chunk = np.asarray(cut.chunks, np.int64)[sequence]
+    else:
+        tiles = np.maximum(1, -(-(hi - lo) // cut.tile_tokens))
+        chunk = np.full(len(lo), -(-int(tiles.max(initial=1)) // cut.splits) * cut.tile_tokens)
     splits = np.maximum(1, -(-(hi - lo) // chunk))
     owner, split = repeat_index(splits)
-    start = lo[owner] + split * chunk
-    return owner, split, splits, start, np.minimum(start + chunk, hi[owner])
+    start = lo[owner] + split * chunk[owner]
+    return owner, split, splits, start, np.minimum(start + chunk[owner], hi[owner])

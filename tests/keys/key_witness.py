@@ -88,6 +88,12 @@ def profile_outcome(witness: Witness, profile: str) -> Outcome:
 
 def changed_profile_outcome(witness: Witness, profile: str, key: str, value: Any) -> Outcome:
     case = _profile_case(witness, profile)
-    changed = KernelProfile.model_validate(case.profiles[0].model_dump() | {key: value})
+    profile = case.profiles[0].model_dump()
+    *sections, last = key.split(".")
+    holder = profile
+    for section in sections:
+        holder = holder[section]
+    holder[last] = value
+    changed = KernelProfile.model_validate(profile)
     case = Case(case.hw, case.workload, case.model, [changed], case.step)
     return _outcome(lambda: simulate_case(case))

@@ -23,10 +23,15 @@ SMALL_BATCH = (
 )
 CUT = "workload.mapping={tile_tokens: 64, stages: 2, splits: 2, ctas_per_sm: 1}"
 
-SEARCHED = Witness((*SMALL_CHIP, *SMALL_BATCH, "workload.kernel=fa3"))
-DECODE = SEARCHED.but(CUT)
+AS_IT_IS = Witness((*SMALL_CHIP, *SMALL_BATCH, "workload.kernel=fa3"))
+DECODE = AS_IT_IS.but(CUT)
+LATENT = AS_IT_IS.but(
+    "workload.kernel=flashmla",
+    "workload.model={layers: 2, q_heads: 16, kv_heads: 1, head_dim: 96, value_dim: 64, hidden: 512, ffn: 512,"
+    " vocab: 1000, attention: mla}",
+)
 STEP = DECODE.but("workload.kind=step", "workload.tensor_parallel=2")
-FOUR_CTAS = SEARCHED.but(
+FOUR_CTAS = AS_IT_IS.but(
     "workload.mapping={tile_tokens: 64, stages: 2, splits: 8, ctas_per_sm: 4}",
     "workload.kernel=register_decode",
 )
@@ -61,14 +66,15 @@ CHIPLETS = Witness(
 WITNESSES = MappingProxyType(
     {
         "decode": DECODE,
-        "searched": SEARCHED,
-        "long": SEARCHED.but("workload.batch=1", "workload.context=2048"),
+        "as_it_is": AS_IT_IS,
+        "short": AS_IT_IS.but("workload.batch=1"),
+        "long": AS_IT_IS.but("workload.batch=1", "workload.context=2048"),
         "any_kernel": Witness((*SMALL_CHIP, *SMALL_BATCH)),
         "four_ctas": FOUR_CTAS,
         "registers": DECODE.but("workload.kernel=register_decode"),
         "no_async_copy": DECODE.but("workload.kernel=register_decode", "hw.sm.async_copy=none"),
         "tensor_memory": FOUR_CTAS.but("hw.sm.tmem_kib=256"),
-        "large_sram": SEARCHED.but("hw.sm.sram_kib=512"),
+        "large_sram": AS_IT_IS.but("hw.sm.sram_kib=512"),
         "stream": DECODE.but("workload.launch=stream"),
         "partitions": DECODE.but("hw.l2.partitions=2"),
         "private": CHIPLETS.but("hw.l2.private=false"),
@@ -94,14 +100,11 @@ WITNESSES = MappingProxyType(
             "hw.unpack.native=[int4]",
             "hw.unpack.native_values_per_clk=32",
         ),
-        "prefill": SEARCHED.but("workload.phase=prefill", "workload.kernel=fa3_prefill", "workload.batch=2"),
+        "prefill": AS_IT_IS.but("workload.phase=prefill", "workload.kernel=fa3_prefill", "workload.batch=2"),
         "step": STEP,
         "one_device": STEP.but("workload.tensor_parallel=1"),
-        "latent": SEARCHED.but(
-            "workload.kernel=mla_decode",
-            "workload.model={layers: 2, q_heads: 16, kv_heads: 1, head_dim: 96, value_dim: 64, hidden: 512, ffn: 512,"
-            " vocab: 1000, attention: mla}",
-        ),
+        "latent": LATENT,
+        "latent_three": LATENT.but("workload.batch=3"),
         "window": DECODE.but("workload.model.attention=window", "workload.model.window=128"),
         "states": Witness(
             (*SMALL_CHIP, *SMALL_BATCH, "workload.model.attention=ssm", "workload.model.state_dim=32")
@@ -113,7 +116,7 @@ WITNESSES = MappingProxyType(
             "workload.kernel=auto",
             "workload.tensor_parallel=1",
         ),
-        "shipped_model": SEARCHED.but("workload.model=llama3_8b", "workload.batch=2", "workload.context=256"),
+        "shipped_model": AS_IT_IS.but("workload.model=llama3_8b", "workload.batch=2", "workload.context=256"),
         "uniform": DECODE.but("workload.context={uniform: [256, 512]}"),
         "trace": DECODE.but("workload.context={trace: sample_chat, at_s: 60}", "workload.batch=2"),
         "by_age": DECODE.but(

@@ -49,7 +49,7 @@ NUDGES = MappingProxyType(
         "table_entry_bytes": Nudge("decode", "8"),
         "shared_prefix": Nudge("decode", "256"),
         "kernel": Nudge("decode", "fa2"),
-        "mapping": Nudge("searched", "{tile_tokens: 64, stages: 1, splits: 1, ctas_per_sm: 1}"),
+        "mapping": Nudge("as_it_is", "{tile_tokens: 64, stages: 1, splits: 1, ctas_per_sm: 1}"),
         "mapping.tile_tokens": Nudge("decode", "128"),
         "mapping.stages": Nudge("decode", "3"),
         "mapping.splits": Nudge("decode", "1"),

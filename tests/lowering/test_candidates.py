@@ -9,13 +9,14 @@ import pytest
 
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
+from sim.attention_run import searched
 from sim.config.load import load_hardware, load_profile
 from sim.config.workload import Mapping
 from sim.lowering.candidates import candidates
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units
 
-FA3 = load_profile("fa3")
+FA3 = searched(load_profile("fa3"))
 
 
 def step_of(contexts: list[int], q_len: int = 1, phase: str = "decode") -> Step:
@@ -98,3 +99,44 @@ def test_query_blocks_see_up_to_their_last_row_or_without_causality_everything()
     assert sorted(set(causal.hi.tolist())) == [68, 76, 84, 92, 100]
     open_step = replace(step, geometry=replace(step.geometry, causal=False))
     assert set(attention_units(open_step, cut()).hi.tolist()) == {100}
+
+
+def test_a_kernel_as_it_is_has_one_mapping_its_first_tile_and_its_own_splits() -> None:
+    found = candidates(step_of([8192]), [load_profile("fa3")], None, load_hardware("h100_sxm").spec, 4)
+    assert len(found) == 1
+    # 64 tiles of 8 heads: 512 x 1.1 / 132 is 5 tiles a CTA, 13 splits.
+    taken = found[0].cut
+    assert (taken.tile_tokens, taken.stages, taken.ctas_per_sm, taken.splits) == (128, 2, 1, 13)
+    units = attention_units(step_of([8192]), taken)
+    assert len(units.lo) == 8 * 13
+    assert (units.hi - units.lo).max() == 5 * 128
+
+
+def test_a_smaller_tile_is_taken_where_sram_is_short_of_the_ctas_it_is_built_for() -> None:
+    # FlashInfer plans two CTAs per SM; K and V of 64 tokens in two buffers are 64 KiB each, Ada has 100 KiB.
+    tiles = {}
+    for hw in ("h100_sxm", "l40s"):
+        found = candidates(step_of([8192]), [load_profile("flashinfer")], None, load_hardware(hw).spec, 4)
+        tiles[hw] = (found[0].cut.tile_tokens, found[0].cut.ctas_per_sm)
+    assert tiles == {"h100_sxm": (64, 2), "l40s": (32, 2)}
+
+
+def test_own_splits_of_a_ragged_batch_cover_every_token_once() -> None:
+    step = step_of([32768, 1000, 129, 1])
+    for name in ("fa2", "fa3", "xqa", "flashinfer", "triton_sglang", "triton_vllm"):
+        hw = load_hardware("h100_sxm").spec
+        units = attention_units(step, candidates(step, [load_profile(name)], None, hw, 4)[0].cut)
+        for sequence, context in enumerate(step.context.tolist()):
+            mine = np.flatnonzero((units.sequence == sequence) & (units.head == 3))
+            spans = sorted(zip(units.lo[mine].tolist(), units.hi[mine].tolist(), strict=True))
+            assert spans[0][0] == 0, name
+            assert spans[-1][1] == context, name
+            assert all(a[1] == b[0] for a, b in pairwise(spans)), name
+
+
+def test_splits_of_the_user_come_before_the_rule() -> None:
+    found = candidates(
+        step_of([8192]), [load_profile("fa3")], Mapping(splits=3), load_hardware("h100_sxm").spec, 4
+    )
+    assert [c.cut.splits for c in found] == [3]
+    assert found[0].cut.chunks == ()
