@@ -81,8 +81,14 @@ class L2(Section):
     private: bool = Field(
         default=False, description="each partition caches for its own SMs only (needs an llc behind it)"
     )
+    far_copies: bool = Field(
+        default=False,
+        description="SMs read through their own partition, which keeps copies of what another one owns",
+    )
     mshrs_per_slice: Int = Field(ge=1, le=65536, description="lines in flight to memory per slice")
-    replacement: Literal["lru", "random"] = Field(default="lru", description="victim choice")
+    replacement: Literal["lru", "random", "nru"] = Field(
+        default="lru", description="victim choice; nru: at random among those not recently used"
+    )
 
     @model_validator(mode="after")
     def sectors_fill_lines(self) -> Self:
@@ -313,6 +319,13 @@ class Hardware(Section):
             raise broken_rule(
                 "found true; allowed: only with an llc section behind the L2s", ("l2", "private")
             )
+        return self
+
+    @model_validator(mode="after")
+    def private_l2s_share_nothing(self) -> Self:
+        if self.l2.private and self.l2.far_copies:
+            text = "found true; allowed: only where l2.private is false, as private L2s share nothing"
+            raise broken_rule(text, ("l2", "private"), ("l2", "far_copies"))
         return self
 
     @model_validator(mode="after")

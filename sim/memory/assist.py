@@ -51,6 +51,7 @@ from sim.memory.layout import (
     STAGE,
     TIE,
     WALK,
+    WALKER,
     WRITE,
     Memory,
 )
@@ -133,7 +134,7 @@ def look_up(m: Memory, sm: int, f: int, addr: int, time: int) -> None:
     m[node + FETCH] = f
     m[node + SM] = sm
     m[node + ADDR] = addr
-    m[node + WALK] = 1
+    m[node + WALK] = WALKER
     m[f + F_UNKNOWN] += 1
     events.push(m, node, time + m[ASSIST_HIT] + m[NEAR])
 

@@ -24,6 +24,7 @@ COUNTERS = (
     Counter("l2_miss", "B", "requested bytes read from behind L2"),
     Counter("l2_read", "B", "requested bytes of reads"),
     Counter("l2_write", "B", "requested bytes of writes"),
+    Counter("l2_far", "B", "requested bytes that a partition asked the home slice in another one for"),
     Counter("hbm_read", "B", "bytes read from device memory"),
     Counter("hbm_write", "B", "bytes written to device memory"),
     Counter("llc_hit", "B", "L2 misses found in the last-level cache"),

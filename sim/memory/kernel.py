@@ -16,6 +16,7 @@ from sim.memory.layout import (
     EV_TIME,
     FETCH_COLS,
     FILL,
+    HOME,
     LOOKUP,
     OUT,
     P_BLOCKED,
@@ -88,14 +89,22 @@ def dispatch(m: Memory, node: int, now: int) -> None:
         hbm_train.run(m, node, now)
     elif stage == FILL:
         l2.filled(m, node, now)
+    elif stage == HOME:
+        l2.at_home(m, node, now)
     elif stage == RETURN:
         returns.arrived(m, node, now + m[NEAR])
-    elif stage == TRANSLATE:
+    elif stage == OUT:
+        returns.cross(m, node, now)
+    else:
+        translation(m, node, now, stage)
+
+
+@compiled
+def translation(m: Memory, node: int, now: int, stage: int) -> None:
+    if stage == TRANSLATE:
         m[node + STAGE] = ARRIVE
         events.push(m, node, tlb.translate(m, node, now))
     elif stage == LOOKUP:
         assist.shared(m, node, now)
     elif stage == WALKED:
         assist.walked(m, node, now)
-    elif stage == OUT:
-        returns.cross(m, node, now)

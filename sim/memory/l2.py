@@ -4,18 +4,18 @@ A request occupies its slice for bytes / slice bandwidth, in order of arrival. I
 one DRAM row, go to memory as one train; sectors that another request has in flight are waited for. Lines
 in flight, and lines being written back, hold MSHRs of their slice; a miss that finds too few waits in the
 slice's FIFO while hits pass. Writes allocate without fetching; what they push out goes to memory.
+With `l2.far_copies` a miss whose home is in another partition asks there (`copies`).
 """
 
-from sim.memory import hbm_train, llc, pool, tags
+from sim.memory import copies, llc, pool, tags
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
+from sim.memory.l2_misses import fetch, lines, push_out, write_back
 from sim.memory.layout import (
     ADDR,
     AVAIL,
-    BANK,
-    BURSTS,
     BYTES,
-    CHAN,
+    COPY,
     ENTRY,
     HBM_DONE,
     HBMQ,
@@ -24,16 +24,13 @@ from sim.memory.layout import (
     LINK,
     MSHR,
     OWN,
-    ROW,
     S_FREE,
     S_INFLIGHT,
-    S_NUMBER,
-    S_SEQ,
     S_STALL_HEAD,
     S_STALL_TAIL,
     SLICE,
     SM,
-    TIE,
+    WALK,
     WANT,
     WRITE,
     Memory,
@@ -43,14 +40,11 @@ from sim.memory.params import Param
 from sim.memory.prefetch import prefetch
 from sim.memory.returns import send_back
 
-SECTOR_SHIFT, ACCESS_SHIFT = int(Param.SECTOR_SHIFT), int(Param.ACCESS_SHIFT)
-LINE_SECTORS_SHIFT, GRANULE_SHIFT = int(Param.LINE_SECTORS_SHIFT), int(Param.GRANULE_SHIFT)
+SECTOR_SHIFT, GRANULE_SHIFT, WAYS = int(Param.SECTOR_SHIFT), int(Param.GRANULE_SHIFT), int(Param.WAYS)
 SLICE_Q16, L2_LATENCY, MSHRS = int(Param.SLICE_Q16), int(Param.L2_LATENCY), int(Param.MSHRS)
-CTRL_IN, WAYS, LLC = int(Param.CTRL_IN), int(Param.WAYS), int(Param.LLC)
-N_HIT, N_MISS, N_READ, N_WRITE = INDEX["l2_hit"], INDEX["l2_miss"], INDEX["l2_read"], INDEX["l2_write"]
+LLC, COPIES = int(Param.LLC), int(Param.COPIES)
+N_HIT, N_READ, N_WRITE = INDEX["l2_hit"], INDEX["l2_read"], INDEX["l2_write"]
 N_BUSY, N_STALLS, N_MERGES = INDEX["l2_busy"], INDEX["mshr_stalls"], INDEX["merges"]
-N_DIRTY, N_HBM_READ, N_HBM_WRITE = INDEX["evictions_dirty"], INDEX["hbm_read"], INDEX["hbm_write"]
-SLICE_TIE = 1 << 60
 
 
 @compiled
@@ -75,10 +69,18 @@ def arrive(m: Memory, node: int, now: int) -> None:
 
 
 @compiled
-def lines(m: Memory, mask: int) -> int:
-    """MSHRs for the sectors of a mask."""
-    per_line = m[LINE_SECTORS_SHIFT]
-    return int((tags.bits(mask) + (1 << per_line) - 1) >> per_line)
+def at_home(m: Memory, node: int, now: int) -> None:
+    """A copy's request reaches the home slice, whose look-up is part of the way between partitions. It takes no
+    MSHR from those that wait, or two partitions could wait for each other.
+    """
+    at = m[node + SLICE]
+    start = max(now, m[at + S_FREE])
+    service = (m[node + BYTES] * m[SLICE_Q16]) >> 16
+    m[at + S_FREE] = start + service
+    m[N_BUSY] += service
+    m[node + L2Q] = start - now
+    m[node + L2_DONE] = start
+    look_up(m, node, at, now, True)
 
 
 @compiled
@@ -103,7 +105,7 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     if miss and not m[node + WRITE]:
         need += lines(m, miss)
     used = m[at + S_INFLIGHT]
-    if need > 0 and (not first or (used > 0 and used + need > m[MSHRS])):
+    if need > 0 and m[node + WALK] != COPY and (not first or (used > 0 and used + need > m[MSHRS])):
         return False
     if dirty:
         push_out(m, at, cell, dirty, now)
@@ -124,9 +126,9 @@ def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
     """Fetch what is missing, wait for what is in flight, or send what is here."""
     count = m[node + BYTES]
     missing = tags.bits(miss) << m[SECTOR_SHIFT]
-    m[N_READ] += count
+    if m[node + WALK] != COPY:
+        m[N_READ] += count
     m[N_HIT] += count - missing
-    m[N_MISS] += missing
     m[node + OWN] = miss
     if miss:
         need = lines(m, miss)
@@ -160,60 +162,11 @@ def wait(m: Memory, node: int, cell: int) -> None:
 
 
 @compiled
-def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) -> None:
-    """Get missing sectors from the last-level cache, where there is one that has them, or from memory."""
-    addr = m[node + ADDR]
-    if m[LLC]:
-        c = place(m, addr)[0]
-        if llc.serves(m, c, node, addr, miss, missing, time):
-            return
-    m[N_HBM_READ] += missing
-    to_memory(m, node, addr, missing, time, now)
-
-
-@compiled
-def to_memory(m: Memory, node: int, addr: int, count: int, time: int, now: int) -> None:
-    """Send a train of `count` bytes at `addr` to its channel, where it arrives CTRL_IN after `time`."""
-    channel, bank, dram_row = place(m, addr)
-    m[node + CHAN] = channel
-    m[node + BANK] = bank
-    m[node + ROW] = dram_row
-    m[node + BURSTS] = count >> m[ACCESS_SHIFT]
-    m[node + AVAIL] = time + m[CTRL_IN]
-    hbm_train.enqueue(m, node, now)
-
-
-@compiled
-def push_out(m: Memory, at: int, cell: int, dirty: int, now: int) -> None:
-    addr = (m[cell] >> tags.TAG_SHIFT) << m[GRANULE_SHIFT]
-    write_back(m, at, addr, dirty, now)
-    m[N_DIRTY] += 1
-
-
-@compiled
-def write_back(m: Memory, at: int, addr: int, mask: int, now: int) -> None:
-    """Dirty sectors leave for memory; they hold MSHRs until memory has taken them."""
-    node = pool.take(m)
-    count = tags.bits(mask) << m[SECTOR_SHIFT]
-    m[at + S_SEQ] += 1
-    m[node + MSHR] = lines(m, mask)
-    m[at + S_INFLIGHT] += m[node + MSHR]
-    m[node + TIE] = SLICE_TIE | (m[at + S_NUMBER] << 40) | m[at + S_SEQ]
-    m[node + SLICE] = at
-    m[node + WRITE] = 1
-    m[node + ADDR] = addr
-    m[node + BYTES] = count
-    m[node + SM] = -1
-    m[N_HBM_WRITE] += count
-    if m[LLC]:
-        llc.keep(m, place(m, addr)[0], addr, mask)
-    to_memory(m, node, addr, count, now, now)
-
-
-@compiled
 def write(m: Memory, node: int, at: int, cell: int, now: int) -> None:
     """Take a write into the tags (past them when its set is all in flight) and acknowledge it."""
     m[N_WRITE] += m[node + BYTES]
+    if m[COPIES]:
+        copies.drop(m, m[node + ADDR], m[node + WANT], at)
     if cell < 0:
         write_back(m, at, m[node + ADDR], m[node + WANT], now)
     else:

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 Memory = NDArray[np.int64]
 
 # Event stages of a node: what happens at its EV_TIME.
-WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE, LOOKUP, WALKED = range(8)
+WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE, LOOKUP, WALKED, HOME = range(9)
 
 # Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
+# WALK says whose request it is: an SM's (0), a block-table walker's, or a copy's, on behalf of the request in FETCH.
+WALKER, COPY = 1, 2
 # Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that slices use, one
 # for channels, one for ports.
 (

@@ -3,6 +3,9 @@
 Consecutive blocks go to consecutive slices and channels; each round over them is rotated by a hash of the
 round's number, so that pages read in lockstep do not camp, while any contiguous range still loads all evenly.
 The same holds for the banks, rotated by a hash of the row.
+
+Where partitions keep copies of each other's data, a block has one home slice and, in each other partition, the
+slice at the same place among its own.
 """
 
 from sim.memory.jit import compiled
@@ -11,6 +14,7 @@ from sim.memory.params import Param
 
 BLOCK_SHIFT, GRANULE_SHIFT = int(Param.BLOCK_SHIFT), int(Param.GRANULE_SHIFT)
 CHANNELS, SLICES_SEEN, SETS = int(Param.CHANNELS), int(Param.SLICES_SEEN), int(Param.SETS)
+SLICES_NEAR, SET_ROUND, COPIES = int(Param.SLICES_NEAR), int(Param.SET_ROUND), int(Param.COPIES)
 BANKS, ROW_SHIFT, CHAN_COLS = int(Param.BANKS), int(Param.ROW_SHIFT), int(Param.CHAN_COLS)
 HASH, PRIVATE = int(Param.HASH), int(Param.PRIVATE)
 GOLDEN = 0x9E3779
@@ -24,25 +28,46 @@ def mix(value: int) -> int:
 
 
 @compiled
-def slice_of(m: Memory, addr: int, part: int) -> int:
-    """Handle of the slice of an address for an SM of partition `part` (matters with private L2s only)."""
+def number_of(m: Memory, addr: int) -> int:
+    """Number of an address's slice among those that blocks are spread over."""
     block = addr >> m[BLOCK_SHIFT]
     count = m[SLICES_SEEN]
     round_ = block // count
     at = block - round_ * count
     if m[HASH]:
         at = (at + mix(round_)) % count
+    return int(at)
+
+
+@compiled
+def slice_of(m: Memory, addr: int, part: int) -> int:
+    """Handle of the slice that an SM of partition `part` reads an address through (matters with private L2s and
+    copies only).
+    """
+    at = number_of(m, addr)
     if m[PRIVATE]:
-        at += part * count
+        at += part * m[SLICES_SEEN]
+    elif m[COPIES]:
+        at = at % m[SLICES_NEAR] + part * m[SLICES_NEAR]
     return int(m[AT_SLICES] + at * SLICE_COLS)
+
+
+@compiled
+def home_of(m: Memory, addr: int) -> int:
+    """Handle of the slice in front of an address's memory (L2s that are not private)."""
+    return int(m[AT_SLICES] + number_of(m, addr) * SLICE_COLS)
 
 
 @compiled
 def set_of(m: Memory, addr: int) -> int:
     """Set of an address inside its slice."""
-    round_ = (addr >> m[BLOCK_SHIFT]) // m[SLICES_SEEN]
+    round_ = (addr >> m[BLOCK_SHIFT]) // m[SET_ROUND]
     within = (addr & ((1 << m[BLOCK_SHIFT]) - 1)) >> m[GRANULE_SHIFT]
-    return int(((round_ << (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])) + within) % m[SETS])
+    number = (round_ << (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])) + within
+    if m[COPIES]:
+        # Every other round has its home here: without a step per turn it would use every other set only.
+        number += number // m[SETS]
+    return int(number % m[SETS])
 
 
 @compiled

@@ -41,6 +41,8 @@ class Param(IntEnum):
     SECTOR_SHIFT = auto()
     ROW_SHIFT = auto()
     SLICES_SEEN = auto()
+    SLICES_NEAR = auto()
+    SET_ROUND = auto()
     CAP = auto()
     RUN_PS = auto()
     GEN_Q16 = auto()
@@ -51,13 +53,14 @@ class Param(IntEnum):
     LINK_Q16 = auto()
     PARTITIONS = auto()
     PRIVATE = auto()
+    COPIES = auto()
     SLICES = auto()
     SETS = auto()
     WAYS = auto()
     SLICE_Q16 = auto()
     L2_LATENCY = auto()
     MSHRS = auto()
-    RANDOM = auto()
+    REPLACEMENT = auto()
     HASH = auto()
     CHANNELS = auto()
     BANKS = auto()
@@ -117,6 +120,7 @@ class Param(IntEnum):
     CHAN_COLS = auto()
 
 
+REPLACEMENT_CODE = {"lru": 0, "random": 1, "nru": 2}
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 CHAN_HEADER = 28
 BANK_COLS = 4
@@ -228,7 +232,10 @@ def _l2(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.SECTOR], v[Param.SECTOR_SHIFT] = sector, shift(sector)
     v[Param.BLOCK_SHIFT], v[Param.GRANULE_SHIFT] = shift(block), shift(granule)
     v[Param.LINE_SECTORS_SHIFT] = shift(l2.line_bytes // sector)
-    v[Param.SLICES_SEEN] = l2.slices // l2.partitions if l2.private else l2.slices
+    near = l2.slices // l2.partitions
+    v[Param.SLICES_SEEN], v[Param.SLICES_NEAR] = near if l2.private else l2.slices, near
+    v[Param.COPIES] = int(l2.far_copies and l2.partitions > 1)
+    v[Param.SET_ROUND] = near if v[Param.COPIES] else v[Param.SLICES_SEEN]
     v[Param.CUT] = sector if hw.hbm.grain == "exact" else granule
     v[Param.PARTITIONS], v[Param.PRIVATE] = l2.partitions, int(l2.private)
     v[Param.SLICES], v[Param.WAYS] = l2.slices, l2.ways
@@ -237,7 +244,7 @@ def _l2(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.SLICE_Q16] = q16(1000 * l2.slices / l2.bandwidth_gb_s)
     v[Param.L2_LATENCY] = ps(l2.latency_ns)
     v[Param.MSHRS] = l2.mshrs_per_slice
-    v[Param.RANDOM] = int(l2.replacement == "random")
+    v[Param.REPLACEMENT] = REPLACEMENT_CODE[l2.replacement]
 
 
 def _dram(v: dict[Param, int], hw: Hardware) -> None:

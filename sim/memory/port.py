@@ -71,11 +71,11 @@ from sim.memory.layout import (
     WRITE,
     Memory,
 )
-from sim.memory.mapping import slice_of
+from sim.memory.mapping import home_of, slice_of
 from sim.memory.params import Param
 
 CUT, SECTOR, CAP, RUN_PS = int(Param.CUT), int(Param.SECTOR), int(Param.CAP), int(Param.RUN_PS)
-PAGE_SHIFT, ASSIST = int(Param.PAGE_SHIFT), int(Param.ASSIST)
+PAGE_SHIFT, ASSIST, COPIES = int(Param.PAGE_SHIFT), int(Param.ASSIST), int(Param.COPIES)
 GEN_Q16, EGRESS_Q16 = int(Param.GEN_Q16), int(Param.EGRESS_Q16)
 MARGIN = 16
 """Free rows that must remain, so that one event never runs out of them (a request pushes out one granule)."""
@@ -207,7 +207,7 @@ def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
 def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: int) -> None:
     """Put a chunk on its way to its slice."""
     node = pool.take(m)
-    at = slice_of(m, low, m[sm + P_PART])
+    at = home_of(m, low) if m[COPIES] and m[f + F_KIND] else slice_of(m, low, m[sm + P_PART])
     m[sm + P_SEQ] += 1
     m[node + TIE] = (m[sm + P_NUMBER] << 40) | m[sm + P_SEQ]
     m[node + FETCH] = f

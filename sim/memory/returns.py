@@ -4,12 +4,13 @@ Events at SMs are queued by arrival less the shortest way back, so that one hori
 and memory may do and what SMs may see.
 """
 
-from sim.memory import assist, events, noc, port
+from sim.memory import assist, copies, events, noc, port
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     AT_OUT,
     AVAIL,
     BYTES,
+    COPY,
     ELIGIBLE,
     F_INDEX,
     F_ISSUED,
@@ -37,6 +38,7 @@ from sim.memory.layout import (
     TLBW,
     WALK,
     WALKED,
+    WALKER,
     WRITE,
     Memory,
 )
@@ -62,7 +64,7 @@ def send_back(m: Memory, node: int, time: int, now: int) -> None:
     memory may do and what SMs may see.
     """
     if m[node + WALK]:
-        m[node + STAGE] = WALKED
+        m[node + STAGE] = WALKED if m[node + WALK] == WALKER else OUT
         events.push(m, node, time)
         return
     sm, at = m[node + SM], m[node + SLICE]
@@ -87,6 +89,9 @@ def cross(m: Memory, node: int, now: int) -> None:
     start = max(now, m[home])
     m[home] = start + ((m[node + BYTES] * m[LINK_Q16]) >> 16)
     m[node + NOCQ] += start - now
+    if m[node + WALK] == COPY:
+        copies.crossed(m, node, start)
+        return
     m[node + STAGE] = RETURN
     events.push(m, node, start + m[FAR] - m[NEAR])
 

@@ -8,15 +8,19 @@ A set is a row of `ways` tag cells, then as many state cells, then as many heads
 cell packs the granule's number (bits 33 and up), whether anything of it is in flight (bit 32: never
 replaced), and the slice's counter at its last use (bits 0-31). A state cell packs valid (0-15), in-flight
 (16-31) and dirty (32-47) sectors.
+
+Replacement `nru` (not recently used) takes, at random, one of those that were not used since all of the set had
+been: a cycle over twice the capacity finds next to nothing, as with LRU, but one just over it still finds most.
 """
 
 from sim.memory.jit import compiled
 from sim.memory.layout import S_STAMP, S_TAGS, Memory
 from sim.memory.mapping import mix, set_of
-from sim.memory.params import Param
+from sim.memory.params import REPLACEMENT_CODE, Param
 
-WAYS, RANDOM, CUT, SECTOR_SHIFT = int(Param.WAYS), int(Param.RANDOM), int(Param.CUT), int(Param.SECTOR_SHIFT)
+WAYS, REPLACEMENT, SECTOR_SHIFT = int(Param.WAYS), int(Param.REPLACEMENT), int(Param.SECTOR_SHIFT)
 GRANULE_SHIFT = int(Param.GRANULE_SHIFT)
+LRU, RANDOM, NRU = (REPLACEMENT_CODE[name] for name in ("lru", "random", "nru"))
 TAG_SHIFT = 33
 BUSY = 1 << 32
 STAMP = BUSY - 1
@@ -73,7 +77,7 @@ def touch(m: Memory, at: int, cell: int) -> None:
 
 @compiled
 def victim(m: Memory, at: int, row: int) -> int:
-    """Tag cell to replace: free, else least recently used or random; -1 when all are in flight."""
+    """Tag cell to replace: free, else by the policy; -1 when all are in flight."""
     ways = m[WAYS]
     best = -1
     least = BUSY
@@ -82,13 +86,25 @@ def victim(m: Memory, at: int, row: int) -> int:
         if not tag & BUSY and (tag & STAMP) < least:
             best = cell
             least = tag & STAMP
-    if m[RANDOM] and best >= 0 and m[best] != EMPTY:
-        start = mix(m[at + S_STAMP] * 31 + row) % ways
-        for i in range(ways):
-            cell = row + (start + i) % ways
-            if not m[cell] & BUSY:
-                return int(cell)
+    if m[REPLACEMENT] == LRU or best < 0 or m[best] == EMPTY:
+        return best
+    drawn = m[at + S_STAMP] + row
+    start = mix(mix(drawn) * mix(drawn + 1)) % ways  # one hash alone would step through the ways in turn
+    if m[REPLACEMENT] == NRU and least > 0:
+        forget(m, row)
+    for i in range(ways):
+        cell = row + (start + i) % ways
+        if not m[cell] & BUSY and (m[REPLACEMENT] == RANDOM or not m[cell] & STAMP):
+            return int(cell)
     return best
+
+
+@compiled
+def forget(m: Memory, row: int) -> None:
+    """All of a set has been used: from now on none has, but what is in flight."""
+    for cell in range(row, row + m[WAYS]):
+        if not m[cell] & BUSY:
+            m[cell] &= ~STAMP
 
 
 @compiled
@@ -97,6 +113,13 @@ def replace(m: Memory, at: int, cell: int, granule: int) -> None:
     m[cell] = granule << TAG_SHIFT
     m[cell + m[WAYS]] = 0
     touch(m, at, cell)
+
+
+@compiled
+def holds(m: Memory, addr: int, count: int, at: int) -> bool:
+    """Whether slice `at` has all sectors of `count` bytes from `addr` on, all in one granule."""
+    cell = find(m, row_of(m, at, addr), addr >> m[GRANULE_SHIFT])
+    return bool(cell >= 0 and not wanted(m, addr, count) & ~m[cell + m[WAYS]])
 
 
 @compiled

@@ -51,6 +51,7 @@ def small(h100: Hardware) -> Hardware:
         l2__bandwidth_gb_s=1024,
         l2__partitions=1,
         l2__replacement="lru",
+        l2__far_copies=False,
         hbm__stacks=1,
         hbm__pin_gbit_s=6.4,
         hbm__controller_ns=100,

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -114,7 +115,8 @@ def test_exact_grain_moves_the_same_bytes_in_about_the_same_time(small: Hardware
     assert abs(exact.end / train.end - 1) < 0.06
 
 
-def test_plain_python_gives_the_same_bits_as_compiled_code(small: Hardware, repo: Path) -> None:
+@pytest.mark.parametrize("copies", [False, True])
+def test_plain_python_gives_the_same_bits_as_compiled_code(small: Hardware, repo: Path, copies: bool) -> None:
     hw = changed(
         small,
         hbm__refresh="per_bank",
@@ -122,6 +124,9 @@ def test_plain_python_gives_the_same_bits_as_compiled_code(small: Hardware, repo
         l2__capacity_mib=0.25,
         tlb__l2_latency_ns=20,
         tlb__l1_entries=8,
+        l2__partitions=2,
+        l2__far_copies=copies,
+        l2__replacement="nru" if copies else "lru",
     )
     plain = subprocess.run(
         [sys.executable, "-m", "tests.memory.plain_twin", hw.model_dump_json(), "7"],

@@ -1,0 +1,99 @@
+"""The way from an L2 slice to what lies behind it: another partition, a last-level cache, or memory.
+
+Lines in flight, and lines being written back, hold MSHRs of their slice.
+"""
+
+from sim.memory import copies, hbm_train, llc, pool, tags
+from sim.memory.counters import INDEX
+from sim.memory.jit import compiled
+from sim.memory.layout import (
+    ADDR,
+    AVAIL,
+    BANK,
+    BURSTS,
+    BYTES,
+    CHAN,
+    MSHR,
+    ROW,
+    S_INFLIGHT,
+    S_NUMBER,
+    S_SEQ,
+    SLICE,
+    SM,
+    TIE,
+    WRITE,
+    Memory,
+)
+from sim.memory.mapping import home_of, place
+from sim.memory.params import Param
+
+ACCESS_SHIFT, SECTOR_SHIFT = int(Param.ACCESS_SHIFT), int(Param.SECTOR_SHIFT)
+LINE_SECTORS_SHIFT, GRANULE_SHIFT = int(Param.LINE_SECTORS_SHIFT), int(Param.GRANULE_SHIFT)
+CTRL_IN, LLC, COPIES = int(Param.CTRL_IN), int(Param.LLC), int(Param.COPIES)
+N_MISS, N_DIRTY = INDEX["l2_miss"], INDEX["evictions_dirty"]
+N_HBM_READ, N_HBM_WRITE = INDEX["hbm_read"], INDEX["hbm_write"]
+SLICE_TIE = 1 << 60
+
+
+@compiled
+def lines(m: Memory, mask: int) -> int:
+    """MSHRs for the sectors of a mask."""
+    per_line = m[LINE_SECTORS_SHIFT]
+    return int((tags.bits(mask) + (1 << per_line) - 1) >> per_line)
+
+
+@compiled
+def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) -> None:
+    """Get missing sectors from the last-level cache, where there is one that has them, or from memory."""
+    addr = m[node + ADDR]
+    if m[COPIES]:
+        home = home_of(m, addr)
+        if home != m[node + SLICE]:
+            copies.ask_home(m, node, home, miss, missing, time)
+            return
+    m[N_MISS] += missing
+    if m[LLC]:
+        c = place(m, addr)[0]
+        if llc.serves(m, c, node, addr, miss, missing, time):
+            return
+    m[N_HBM_READ] += missing
+    to_memory(m, node, addr, missing, time, now)
+
+
+@compiled
+def to_memory(m: Memory, node: int, addr: int, count: int, time: int, now: int) -> None:
+    """Send a train of `count` bytes at `addr` to its channel, where it arrives CTRL_IN after `time`."""
+    channel, bank, dram_row = place(m, addr)
+    m[node + CHAN] = channel
+    m[node + BANK] = bank
+    m[node + ROW] = dram_row
+    m[node + BURSTS] = count >> m[ACCESS_SHIFT]
+    m[node + AVAIL] = time + m[CTRL_IN]
+    hbm_train.enqueue(m, node, now)
+
+
+@compiled
+def push_out(m: Memory, at: int, cell: int, dirty: int, now: int) -> None:
+    addr = (m[cell] >> tags.TAG_SHIFT) << m[GRANULE_SHIFT]
+    write_back(m, at, addr, dirty, now)
+    m[N_DIRTY] += 1
+
+
+@compiled
+def write_back(m: Memory, at: int, addr: int, mask: int, now: int) -> None:
+    """Dirty sectors leave for memory; they hold MSHRs until memory has taken them."""
+    node = pool.take(m)
+    count = tags.bits(mask) << m[SECTOR_SHIFT]
+    m[at + S_SEQ] += 1
+    m[node + MSHR] = lines(m, mask)
+    m[at + S_INFLIGHT] += m[node + MSHR]
+    m[node + TIE] = SLICE_TIE | (m[at + S_NUMBER] << 40) | m[at + S_SEQ]
+    m[node + SLICE] = at
+    m[node + WRITE] = 1
+    m[node + ADDR] = addr
+    m[node + BYTES] = count
+    m[node + SM] = -1
+    m[N_HBM_WRITE] += count
+    if m[LLC]:
+        llc.keep(m, place(m, addr)[0], addr, mask)
+    to_memory(m, node, addr, count, now, now)
