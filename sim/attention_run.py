@@ -14,7 +14,9 @@ from sim.lowering.attention import LookUp, build_attention
 from sim.lowering.candidates import Candidate, candidates
 from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
+from sim.lowering.kv_outer import build_kv_outer
 from sim.lowering.launch import Launch
+from sim.lowering.standard import build_standard, standard_candidate
 from sim.lowering.units import Units, attention_units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap, build_address_map
@@ -101,11 +103,25 @@ def _lower(task: Task, units: Units, cut: Cut, addresses: AddressMap) -> Launch:
     return build_attention(task.step, units, cut, task.hw, addresses, look_up)
 
 
+def build_launches(task: Task, units: Units, cut: Cut, addresses: AddressMap) -> list[Launch]:
+    """What the kernel launches, in dependent order."""
+    if cut.profile.algorithm == "standard":
+        return build_standard(task.step, cut, task.hw, addresses)
+    if cut.profile.algorithm == "kv_outer":
+        return [build_kv_outer(task.step, cut, task.hw, addresses)]
+    combine = build_combine(task.step, units, cut, addresses)
+    return [_lower(task, units, cut, addresses), *([combine] if combine is not None else [])]
+
+
 def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     """Search (or take) the mapping. Raises InputError when nothing fits the chip."""
     fixed = task.workload.mapping if isinstance(task.workload.mapping, Mapping) else None
     profiles = usable_profiles(task)
+    if profiles[0].algorithm == "standard":
+        return Choice(standard_candidate(task.step, profiles[0], task.hw), (), (), 1)
     found = candidates(task.step, profiles, fixed, task.hw, task.workload.table_entry_bytes)
+    if profiles[0].algorithm == "kv_outer":
+        return Choice(found[0], (), (), len(found))
 
     def probe(cut: Cut) -> tuple[float, float]:
         tokens = probe_tokens(task.step, cut, task.hw)
@@ -147,9 +163,7 @@ def _run(
     task: Task, candidate: Candidate, choice: Choice, addresses: AddressMap, record_order: bool
 ) -> AttentionRun:
     units = attention_units(task.step, candidate.cut)
-    launches = [_lower(task, units, candidate.cut, addresses)]
-    if (combine := build_combine(task.step, units, candidate.cut, addresses)) is not None:
-        launches.append(combine)
+    launches = build_launches(task, units, candidate.cut, addresses)
     options = RunOptions(
         how=task.workload.launch,
         warm=task.workload.l2_state == "warm",

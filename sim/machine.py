@@ -78,6 +78,7 @@ def make_job(launch: Launch, formats: tuple[str, ...], hw: Hardware, fetch_offse
         last_line=ctas.last_line.tolist(),
         root=ctas.root.tolist(),
         output=ctas.output.tolist(),
+        tile_output=[] if launch.tile_output is None else launch.tile_output.tolist(),
         fetch_offset=fetch_offset,
         buffer_bytes=launch.buffer_bytes,
         streams=launch.streams,
@@ -205,6 +206,10 @@ def _warming_order(
         order = np.lexsort((cta, rank, wave))
         fetches += [order + offset, ctas.output[ctas.output >= 0].astype(np.int64) + offset]
         sms += [cta[order] % hw.sm.count, np.flatnonzero(ctas.output >= 0) % hw.sm.count]
+        if launch.tile_output is not None:
+            writes = launch.tile_output[order]
+            fetches.append(writes[writes >= 0].astype(np.int64) + offset)
+            sms.append(cta[order][writes >= 0] % hw.sm.count)
     return np.concatenate(fetches), np.concatenate(sms)
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun
+from sim.errors import InputError
 from sim.lowering.combine import combine_starts
 
 FETCH_DONE, TILE_CONSUMED, PARTIAL_DONE, MERGED, APPEND, COPY, MIGRATE_IN = 0, 1, 2, 3, 4, 5, 7
@@ -123,7 +124,13 @@ def _page_events(step: Step, run: AttentionRun) -> list[Columns]:
 
 
 def schedule_columns(step: Step, run: AttentionRun) -> Columns:
-    """All events in time order (ties: changes of frames, then fetch, consume, partial, merge)."""
+    """All events in time order (ties: changes of frames, then fetch, consume, partial, merge).
+
+    Raises InputError for kernels that do not keep an output in the CTA that owns its rows.
+    """
+    profile = run.candidate.cut.profile
+    if profile.algorithm != "flash":
+        raise InputError(f"--verify: {profile.name} is a {profile.algorithm} kernel; allowed: flash kernels")
     parts = _page_events(step, run) + _tile_events(step, run) + _output_events(run)
     joined = {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
     order = np.argsort(joined["time_ps"], kind="stable")

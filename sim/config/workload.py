@@ -232,6 +232,11 @@ class KernelProfile(Section):
     attention: list[AttentionKind] = Field(default=["gqa", "window"], description="kinds that it computes")
     formats: list[KvFormat] = Field(min_length=1, description="KV formats that the kernel reads")
     auto: bool = Field(default=True, description="considered by `kernel: auto`")
+    algorithm: Literal["flash", "kv_outer", "standard"] = Field(
+        default="flash",
+        description="flash: a CTA owns query rows; kv_outer: a CTA owns a head and keeps its output in memory; "
+        "standard: scores in memory between three launches",
+    )
     address: Literal["tma", "cp_async", "load"] = Field(
         description="who makes addresses; tma needs sm.async_copy: tma, cp_async needs at least cp_async"
     )
@@ -242,6 +247,12 @@ class KernelProfile(Section):
     )
     stages: list[Annotated[Int, Field(ge=1, le=64)]] = Field(
         min_length=1, description="stage buffers, in order of preference"
+    )
+    k_tile: Int = Field(
+        default=64, ge=8, le=1024, description="standard: KV tokens per step of the product with V"
+    )
+    softmax_rows: Int = Field(
+        default=4, ge=1, le=1024, description="standard: rows of scores per CTA of the softmax launch"
     )
     split: Split = Field(default=Split(), description="how the implementation splits a context")
     max_splits: Int = Field(default=1, ge=1, le=1024, description="most KV splits")

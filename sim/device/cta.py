@@ -50,6 +50,8 @@ class Job:
     last_line: list[int]
     root: list[int]
     output: list[int]
+    tile_output: list[int]
+    """Empty where no tile writes."""
     fetch_offset: int
     buffer_bytes: int
     streams: int
@@ -192,6 +194,8 @@ class Cta:
     def _consumed(self, tile: int) -> None:
         if self.context.log is not None:
             self.context.log.consumed(self.now, self.index, tile)
+        if self.job.tile_output and (write := self.job.tile_output[tile]) >= 0:
+            self.context.memory.submit(self.sm.index, write + self.job.fetch_offset)
         self._release(tile)
 
     def _await_tile(self, tile: int) -> Steps:

@@ -74,6 +74,8 @@ class Launch:
     """Done by CTAs that are already there: no second launch."""
     scale_bytes: int = 0
     """Scale metadata among the bytes that its tiles fetch."""
+    tile_output: Int32 | None = None
+    """[T] fetch that a tile's consumer writes when it is done with it, or -1; none: no tile writes."""
     streams: int = 1
     """Independent instruction streams of a CTA that share its tiles (2: ping-pong)."""
 

@@ -4,6 +4,7 @@ A tile of tokens [lo, hi) of one sequence and a group of adjacent KV heads touch
 gives one run where the layout stores it contiguously, else one run per head (HND) or per token (NHD).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,12 +103,15 @@ def _piece_runs(
     return piece, address, length[piece]
 
 
-def tile_runs(step: Step, addresses: AddressMap, span: TileSpan) -> Runs:
-    """Runs of every tile, part after part (K, V, scales) inside a tile, pages in order inside a part."""
+def tile_runs(step: Step, addresses: AddressMap, span: TileSpan, parts: Sequence[int] | None = None) -> Runs:
+    """Runs of every tile, part after part inside a tile, pages in order inside a part.
+
+    `parts` (none: all) count K, V and the scales of both in this order.
+    """
     pieces = split_into_pages(step, span)
     tiles = len(span.lo)
-    parts = max(len(row) for row in addresses.parts)
-    found = [_piece_runs(addresses, span, pieces, part) for part in range(parts)]
+    wanted = range(max(len(row) for row in addresses.parts)) if parts is None else parts
+    found = [_piece_runs(addresses, span, pieces, part) for part in wanted]
     owner = np.concatenate([pieces.tile[piece] for piece, _, _ in found])
     order = np.argsort(owner, kind="stable")
     ptr = np.zeros(tiles + 1, np.int64)
