@@ -128,7 +128,9 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
         units = _one_wave(attention_units(task.step, cut), tokens, task.hw.sm.count * cut.ctas_per_sm)
         launch = _lower(task, units, cut, addresses)
         outcome = Machine(
-            task.hw, [launch], RunOptions(how="none", zero_latency=task.ideal == "zero_latency_hbm")
+            as_addressed(task.hw, cut.profile),
+            [launch],
+            RunOptions(how="none", zero_latency=task.ideal == "zero_latency_hbm"),
         ).run(task.step.formats)
         return outcome.time_ps / 1000, launch.tiles / launch.ctas.count
 
@@ -141,6 +143,13 @@ def _one_wave(units: Units, tokens: int, slots: int) -> Units:
     keep = np.unique(np.linspace(0, count - 1, min(slots, count)).astype(np.int64))
     short = replace(units, hi=np.minimum(units.hi, units.lo + tokens))
     return Units(**{name: getattr(short, name)[keep] for name in Units.__dataclass_fields__})
+
+
+def as_addressed(hw: Hardware, profile: KernelProfile) -> Hardware:
+    """The chip with what one run of a tile costs in this kernel, which may make addresses in its own way."""
+    if profile.run_clk is None:
+        return hw
+    return hw.model_copy(update={"gather": hw.gather.model_copy(update={"issue_clk": profile.run_clk})})
 
 
 def run_attention(task: Task, record_order: bool = False) -> AttentionRun:
@@ -174,5 +183,6 @@ def _run(
     tiers = None
     if placement is not None:
         tiers = plan_tiers(task.step, addresses, launches[0], prefetch=placement.policy == "prefetch")
-    outcome = Machine(task.hw, launches, options, tiers).run(task.step.formats)
+    hw = as_addressed(task.hw, candidate.cut.profile)
+    outcome = Machine(hw, launches, options, tiers).run(task.step.formats)
     return AttentionRun(candidate, choice, units, tuple(launches), outcome, tiers)

@@ -97,7 +97,11 @@ def attention_mapping(run: AttentionRun) -> dict[str, Any]:
         "mma": run.launches[0].mma,
         "expand_in": cut.profile.expand_in,
         "candidates_considered": run.choice.considered,
-        "probed": [tried.summary() | {"estimate_ns": time} for tried, time in run.choice.tried],
+        "candidates_probed": len(run.choice.tried),
+        "runners_up": [
+            tried.summary() | {"estimate_ns": time} for tried, time in run.choice.tried if tried != cut
+        ],
+        "estimate_ns": next((time for tried, time in run.choice.tried if tried == cut), None),
     }
 
 

@@ -10,11 +10,11 @@ import simpy
 from sim.accounting import Phase, account_sms
 from sim.config.hardware import Hardware
 from sim.device.cta import Context, Job
-from sim.device.dispatch import run_grid
+from sim.device.dispatch import Plan, run_grid
 from sim.device.order import Order
 from sim.device.recorder import Recorder
 from sim.device.sm import Sm
-from sim.device.stage_times import PS_PER_NS, stage_times
+from sim.device.stage_times import PS_PER_NS, ps_per_clk, stage_times
 from sim.device.wait import TileWait
 from sim.errors import StuckError
 from sim.lowering.launch import Launch
@@ -174,10 +174,12 @@ class Machine:
         gate = self._gate if index == 0 and self._gate else _all_resident
         log = order if self._options.record_order else None
         context = Context(env, self._plane, self._recorder, TileWait(self._plane), gate, log)
+        item_ps = round(launch.item_clk * ps_per_clk(self._hw))
+        plan = Plan(_start_order(launch).tolist(), launch.scheduling, cta_ps, item_ps)
 
         def start() -> Generator[simpy.Event, Any, None]:
             yield env.timeout(gap)
-            yield run_grid(context, job, self._sms, launch.ctas_per_sm, cta_ps)
+            yield run_grid(context, job, self._sms, launch.ctas_per_sm, plan)
 
         try:
             env.run(until=env.process(start()))
@@ -192,6 +194,10 @@ def _with_copy_ports(hw: Hardware) -> Hardware:
     )
 
 
+def _start_order(launch: Launch) -> np.ndarray:
+    return np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order
+
+
 def _warming_order(
     launches: Sequence[Launch], offsets: list[int], hw: Hardware
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -202,14 +208,15 @@ def _warming_order(
         ctas = launch.ctas
         cta = np.repeat(np.arange(ctas.count), np.diff(ctas.tile_ptr))
         rank = np.arange(launch.tiles) - ctas.tile_ptr[cta]
-        wave = cta // (hw.sm.count * launch.ctas_per_sm)
-        order = np.lexsort((cta, rank, wave))
+        turn = np.argsort(_start_order(launch))
+        wave = turn[cta] // (hw.sm.count * launch.ctas_per_sm)
+        order = np.lexsort((turn[cta], rank, wave))
         fetches += [order + offset, ctas.output[ctas.output >= 0].astype(np.int64) + offset]
-        sms += [cta[order] % hw.sm.count, np.flatnonzero(ctas.output >= 0) % hw.sm.count]
+        sms += [turn[cta[order]] % hw.sm.count, turn[ctas.output >= 0] % hw.sm.count]
         if launch.tile_output is not None:
             writes = launch.tile_output[order]
             fetches.append(writes[writes >= 0].astype(np.int64) + offset)
-            sms.append(cta[order][writes >= 0] % hw.sm.count)
+            sms.append(turn[cta[order]][writes >= 0] % hw.sm.count)
     return np.concatenate(fetches), np.concatenate(sms)
 
 

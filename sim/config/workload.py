@@ -263,6 +263,25 @@ class KernelProfile(Section):
         le=32,
         description="CTAs per SM that it is built for, with the first tile that lets them fit; 0: all that fit",
     )
+    scheduling: Literal["grid", "counter", "stride"] = Field(
+        default="grid",
+        description="a CTA per work item; or resident CTAs that take items from a counter, or every n-th one",
+    )
+    item_clk: Float = Field(
+        default=0,
+        ge=0,
+        le=1e6,
+        description="per further work item of a resident CTA, in place of prologue_clk",
+    )
+    grid_order: Literal["seq_head_split", "head_seq_split", "split_seq_head", "split_head_seq"] = Field(
+        default="seq_head_split", description="order in which work items start, slowest index first"
+    )
+    run_clk: Float | None = Field(
+        default=None,
+        ge=0,
+        le=1e5,
+        description="issue slots of one contiguous run of a tile; none: the chip's gather.issue_clk",
+    )
     warps: Int = Field(default=4, ge=1, le=64, description="warps per CTA")
     registers_per_thread: Int = Field(default=168, ge=16, le=255, description="32-bit registers per thread")
     pack_gqa: bool = Field(default=True, description="query heads of one KV head share a CTA")

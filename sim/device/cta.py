@@ -144,14 +144,14 @@ class Cta:
 
     # -- consumer ----------------------------------------------------------------------------------
 
-    def run(self) -> Steps:
-        """The whole life of the CTA."""
+    def run(self, entry: int) -> Steps:
+        """The whole life of the CTA (or of one item of a persistent one), `entry` ps before its first fetch."""
         env, job = self.context.env, self.job
         start = self.now
         self.covered = start
-        if job.times.prologue:
-            self.context.recorder.add(self.sm.index, ISSUE, start, start + job.times.prologue)
-            yield env.timeout(job.times.prologue)
+        if entry:
+            self.context.recorder.add(self.sm.index, ISSUE, start, start + entry)
+            yield env.timeout(entry)
         self.pump()
         yield from self._one_stream() if job.streams == 1 else self._streams(job.streams)
         yield from self._finish()

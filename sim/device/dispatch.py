@@ -1,7 +1,13 @@
-"""Block scheduler: CTAs go to SM slots in grid order, breadth first, and then to whichever slot is free next."""
+"""Who works on which item of a grid, and when.
+
+`grid`: the block scheduler gives CTAs to SM slots in start order, breadth first, and then to whichever slot is free
+next. Persistent kernels fill the slots once: their CTAs take further items from a counter, or every n-th one, and pay
+the entry of an item in place of that of a CTA.
+"""
 
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import simpy
@@ -10,21 +16,38 @@ from sim.device.cta import Context, Cta, Job
 from sim.device.sm import Sm
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How the items of a grid are dealt out. `cta_ps`: from a free slot to the CTA's first instruction."""
+
+    order: Sequence[int]
+    scheduling: str
+    cta_ps: int
+    item_ps: int
+
+
 def _slot(
-    context: Context, job: Job, sm: Sm, queue: deque[int], cta_ps: int
+    context: Context, job: Job, sm: Sm, queue: deque[int], plan: Plan
 ) -> Generator[simpy.Event, Any, None]:
+    resident = False
     while queue:
         index = queue.popleft()
-        if cta_ps:
-            yield context.env.timeout(cta_ps)
-        yield from Cta(context, job, sm, index).run()
+        if plan.cta_ps and not resident:
+            yield context.env.timeout(plan.cta_ps)
+        entry = plan.item_ps if resident else job.times.prologue
+        yield from Cta(context, job, sm, index).run(entry)
+        resident = plan.scheduling != "grid"
 
 
-def run_grid(context: Context, job: Job, sms: list[Sm], ctas_per_sm: int, cta_ps: int) -> simpy.Event:
-    """Start the grid now; the event fires when its last CTA has finished."""
-    queue = deque(range(len(job.output)))
+def run_grid(context: Context, job: Job, sms: list[Sm], ctas_per_sm: int, plan: Plan) -> simpy.Event:
+    """Start the grid now; the event fires when its last item is done."""
+    places = [sm for _ in range(ctas_per_sm) for sm in sms][: len(plan.order)]
+    if plan.scheduling == "stride":
+        queues = [deque(plan.order[first :: len(places)]) for first in range(len(places))]
+    else:
+        queues = [deque(plan.order)] * len(places)
     slots = [
-        context.env.process(_slot(context, job, sm, queue, cta_ps))
-        for _, sm in zip(range(len(queue)), [sm for _ in range(ctas_per_sm) for sm in sms], strict=False)
+        context.env.process(_slot(context, job, sm, queue, plan))
+        for sm, queue in zip(places, queues, strict=True)
     ]
     return context.env.all_of(slots)

@@ -26,7 +26,7 @@ from sim.lowering.runs import (
     split_into_pages,
     tile_runs,
 )
-from sim.lowering.units import Units
+from sim.lowering.units import Units, start_order
 from sim.memory.addresses import AddressMap
 from sim.memory.fetches import FetchTable, TrafficClass
 
@@ -209,6 +209,7 @@ def build_attention(
     tile_part = prepend_runs(kv_runs, tiles.ptr[:-1], q_address, q_bytes)
     parts = _fetch_parts(step, units, tiles, tile_part, cut, addresses, look_up)
     entries = _assist_entries(tiles, step, addresses, look_up.entry_bytes) if look_up.assist else None
+    in_order = cut.profile.grid_order == "seq_head_split"
     return Launch(
         name="attention",
         ctas=CtaTable(
@@ -229,6 +230,9 @@ def build_attention(
         token_issue_clk=cut.profile.tile_issue_clk / cut.profile.tile_tokens[0],
         barrier_clk=cut.profile.barrier_clk,
         scale_bytes=scale_bytes(step, tiles, cut),
+        scheduling=cut.profile.scheduling,
+        item_clk=cut.profile.item_clk,
+        start_order=None if in_order else start_order(units, cut.profile.grid_order),
         streams=2 if cut.profile.overlap == "pingpong" else 1,
     )
 

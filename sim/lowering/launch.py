@@ -76,6 +76,12 @@ class Launch:
     """Scale metadata among the bytes that its tiles fetch."""
     tile_output: Int32 | None = None
     """[T] fetch that a tile's consumer writes when it is done with it, or -1; none: no tile writes."""
+    scheduling: str = "grid"
+    """A CTA per work item (`grid`), or resident CTAs that take items from a `counter` or by `stride`."""
+    item_clk: float = 0
+    """Entry of a resident CTA's further items, in place of the prologue."""
+    start_order: Int64 | None = None
+    """[C] CTAs in the order in which they start; none: as they are numbered."""
     streams: int = 1
     """Independent instruction streams of a CTA that share its tiles (2: ping-pong)."""
 

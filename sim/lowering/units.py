@@ -58,6 +58,21 @@ def unsplit_ctas(step: Step, profile: KernelProfile, kv_heads_per_cta: int) -> I
     return groups * blocks * q_blocks
 
 
+ORDER_KEYS = {
+    "seq_head_split": ("split", "head_group", "sequence"),
+    "head_seq_split": ("split", "sequence", "head_group"),
+    "split_seq_head": ("head_group", "sequence", "split"),
+    "split_head_seq": ("sequence", "head_group", "split"),
+}
+"""Sort keys of a grid order, fastest index first."""
+
+
+def start_order(units: Units, grid_order: str) -> Int64:
+    """[C] CTAs in the order in which the block scheduler starts them; query blocks of a head stay as they are."""
+    order: Int64 = np.lexsort([getattr(units, name) for name in ORDER_KEYS[grid_order]])
+    return order
+
+
 def attention_units(step: Step, cut: Cut) -> Units:
     """Enumerate the CTAs, longest query block first (causal blocks shrink), splits innermost."""
     groups, rows_per_token, blocks = _head_groups(step, cut.profile, cut.kv_heads_per_cta)

@@ -37,7 +37,7 @@ FOUR_CTAS = AS_IT_IS.but(
 )
 DIRECT_MMA = DECODE.but(f"workload.kernel={Path(__file__).with_name('direct_mma.yaml')}")
 TLB = DECODE.but("hw.tlb.page_kib=4", "hw.tlb.l1_entries=2", "hw.tlb.l2_entries=16", "hw.tlb.walkers=1")
-ASSIST = DECODE.but("hw.translation.assist=true")
+ASSIST = DECODE.but("hw.translation.assist=true", "workload.kernel=register_decode")
 TIGHT_ASSIST = ASSIST.but(
     "hw.translation.sm_entries=4", "hw.translation.shared_entries=8", "hw.translation.walkers=1"
 )
@@ -67,6 +67,8 @@ WITNESSES = MappingProxyType(
     {
         "decode": DECODE,
         "as_it_is": AS_IT_IS,
+        "queue": DECODE.but("workload.mapping.splits=4"),
+        "ragged_queue": DECODE.but("workload.context={uniform: [128, 512]}", "workload.mapping.splits=4"),
         "short": AS_IT_IS.but("workload.batch=1"),
         "long": AS_IT_IS.but("workload.batch=1", "workload.context=2048"),
         "any_kernel": Witness((*SMALL_CHIP, *SMALL_BATCH)),

@@ -14,7 +14,7 @@ from sim.config.load import load_hardware, load_profile
 from sim.config.workload import Mapping
 from sim.lowering.candidates import candidates
 from sim.lowering.cut import Cut
-from sim.lowering.units import attention_units
+from sim.lowering.units import attention_units, start_order
 
 FA3 = searched(load_profile("fa3"))
 
@@ -140,3 +140,19 @@ def test_splits_of_the_user_come_before_the_rule() -> None:
     )
     assert [c.cut.splits for c in found] == [3]
     assert found[0].cut.chunks == ()
+
+
+def test_grid_orders_name_their_slowest_index_first() -> None:
+    units = attention_units(step_of([512, 512]), cut(splits=2))
+    firsts = {}
+    for name in ("seq_head_split", "head_seq_split", "split_seq_head", "split_head_seq"):
+        first = start_order(units, name)[:2]
+        firsts[name] = [(units.sequence[i], units.head[i], units.split[i]) for i in first]
+    assert firsts == {
+        "seq_head_split": [(0, 0, 0), (0, 0, 1)],
+        "head_seq_split": [(0, 0, 0), (0, 0, 1)],
+        "split_seq_head": [(0, 0, 0), (0, 1, 0)],
+        "split_head_seq": [(0, 0, 0), (1, 0, 0)],
+    }
+    third = start_order(units, "head_seq_split")[2]
+    assert (units.sequence[third], units.head[third], units.split[third]) == (1, 0, 0)
