@@ -52,7 +52,8 @@ DRAIN_HIGH, DRAIN_LOW = int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
 BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(Param.CWL)
 RCD, RCD_WR, RP, CLOSED = int(Param.RCD), int(Param.RCD_WR), int(Param.RP), int(Param.CLOSED)
 WR, RTP, WTR, RTW = int(Param.WR), int(Param.RTP), int(Param.WTR), int(Param.RTW)
-CTRL_OUT = int(Param.CTRL_OUT)
+CTRL_OUT, RC = int(Param.CTRL_OUT), int(Param.RC)
+NEVER = 1 << 62
 N_ROW_HITS, N_TRAINS = INDEX["row_hits"], INDEX["trains"]
 N_TURNS, N_BUSY = INDEX["turnarounds"], INDEX["hbm_busy"]
 
@@ -169,8 +170,8 @@ def direction(m: Memory, c: int) -> int:
 def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
     """Open rows ahead; entry and start of the train that can start first, the oldest on ties."""
     if writing or m[c + C_CHANGED]:
-        activate(m, c, now, base, end, writing)
-        m[c + C_CHANGED] = writing
+        left = activate(m, c, now, base, end, writing)
+        m[c + C_CHANGED] = writing | left
     bus = m[c + (C_WRITE_AT if writing else C_READ_AT)]
     best = -1
     best_start = 0
@@ -188,8 +189,12 @@ def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tupl
 
 
 @compiled
-def activate(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> None:
-    """Open rows for waiting trains, oldest first, in banks whose open row nobody waits for."""
+def activate(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
+    """Open rows for waiting trains, oldest first, in banks whose open row nobody waits for.
+
+    Activations of a channel are in order of decision, so a bank that is being refreshed is left for later while
+    there is other work, or it would hold up all others. Returns 1 when one was left.
+    """
     held = 0
     closed = 0
     for entry in range(base, end, ENTRY_COLS):
@@ -197,14 +202,25 @@ def activate(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> 
             closed |= 1 << m[entry + E_BANK]
         else:
             held |= 1 << m[entry + E_BANK]
-    if not closed & ~held:
-        return
-    for entry in range(base, end, ENTRY_COLS):
-        bank = m[entry + E_BANK]
-        if m[entry + E_READY] < 0 and not (held >> bank) & 1:
+    left = closed & ~held
+    if not left:
+        return 0
+    soon = now + m[RC]
+    while left:
+        for entry in range(base, end, ENTRY_COLS):
+            bank = m[entry + E_BANK]
+            if not (left >> bank) & 1 or m[entry + E_READY] >= 0:
+                continue
+            if m[c + m[OFF_BANK] + bank * BANK_COLS + B_ACT] > soon:
+                continue
             held |= 1 << bank
+            left &= ~(1 << bank)
             hbm_bank.open_row(m, c, bank, m[entry + E_ROW], now, writing)
             m[m[entry + E_NODE] + HBMQ] = -(m[RCD_WR] if writing else m[RCD])
+        if held:
+            break
+        soon = NEVER
+    return 1 if left else 0
 
 
 @compiled

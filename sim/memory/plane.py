@@ -108,9 +108,10 @@ class MemoryPlane:
         self._wake(self._now + self._window)
         return event
 
-    def warm(self, addresses: Iterable[tuple[int, int]], sm: int = 0) -> None:
+    def warm(self, addresses: Iterable[tuple[int, int]] | NDArray[np.int64], sm: int = 0) -> None:
         """Make (address, bytes) ranges present in L2, in order, as reads by `sm` would have left them."""
-        ranges = np.array(list(addresses), np.int64).reshape(-1, 2)
+        listed = addresses if isinstance(addresses, np.ndarray) else np.array(list(addresses), np.int64)
+        ranges = listed.reshape(-1, 2)
         warming.warm_ranges(self._memory, ranges[:, 0].copy(), ranges[:, 1].copy(), sm)
 
     def warm_fetches(self, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:

@@ -5,9 +5,12 @@ import pytest
 
 from sim.config.hardware import Hardware
 from sim.memory import params
+from sim.memory.dram.standards import STANDARDS
 from sim.memory.fetches import FetchTable
 from sim.memory.plane import MemoryPlane
 from tests.memory.conftest import changed, drive, table
+
+HBM3 = STANDARDS["HBM3"]
 
 
 def stream(total: int, fetch: int = 16384, start: int = 0) -> FetchTable:
@@ -27,6 +30,23 @@ def test_refresh_of_all_banks_takes_its_share_of_the_time(h100: Hardware) -> Non
         for scheme in ("none", "all_bank")
     }
     assert ends["none"] / ends["all_bank"] <= 1 - 350 / 3900 + 0.02
+
+
+def test_refresh_of_one_bank_holds_up_no_other(small: Hardware) -> None:
+    """Random sectors, a row each: a bank is away tRFCpb in tREFI, 5% of the time; its neighbours work on."""
+    rng = np.random.default_rng(0)
+    fetches = table([[(int(a) * 64, 64) for a in rng.integers(0, 1 << 24, 64)] for _ in range(256)])
+    ends = {
+        scheme: drive(
+            changed(small, hbm__refresh=scheme, gather__issue_clk=1, sm__max_inflight_kib=256),
+            fetches,
+            lambda f: f % 4,
+            depth=8,
+        ).end
+        for scheme in ("none", "per_bank")
+    }
+    away = HBM3.trfc_pb_ns / HBM3.trefi_ns
+    assert ends["per_bank"] < ends["none"] * (1 + 2 * away)
 
 
 def test_few_bytes_in_flight_follow_littles_law(small: Hardware) -> None:
