@@ -1,78 +1,129 @@
-"""Everything of a step that is not attention: GEMMs, collectives and the launches between them, as sums."""
+"""Everything of a step that is not attention: GEMMs, pointwise kernels, collectives and the launches between them."""
+
+from collections.abc import Mapping
 
 from sim.causes import CAUSES
 from sim.config.hardware import Hardware
+from sim.config.runtime import Pointwise, Runtime
 from sim.config.workload import Model, Workload
 from sim.kernel_report import KernelReport, Operations, scaled
-from sim.lowering.gemm import (
-    ALL_REDUCES_PER_LAYER,
-    VALUE_BYTES,
-    Gemm,
-    all_reduce_ns,
-    gemm_time,
-    head,
-    projections,
-)
+from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
+from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, head, projections, weight_bytes
+from sim.lowering.pointwise import pointwise_time
+from sim.machine import launch_gap_ps
 from sim.memory.params import peak_gb_s
 
+ALL_REDUCES_PER_LAYER = 2
+"""After attention and after the feed-forward block (Megatron-LM, arXiv:1909.08053)."""
+PS_PER_NS = 1000
 
-def report_gemm(gemm: Gemm, model: Model, hw: Hardware, launch_ns: float) -> KernelReport:
-    """One GEMM behind its launch gap; waiting for streamed weights is queueing at memory."""
-    t = gemm_time(gemm, model, hw)
-    account = dict.fromkeys(CAUSES, 0.0) | {
-        "launch": launch_ns * hw.sm.count,
+
+def _account(hw: Hardware, launch_ns: float, causes: Mapping[str, float]) -> dict[str, float]:
+    """SM-ns by cause, all causes: `launch_ns` on every SM, the others as they are."""
+    return dict.fromkeys(CAUSES, 0.0) | {"launch": launch_ns * hw.sm.count} | dict(causes)
+
+
+def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch_ns: float) -> KernelReport:
+    """One GEMM behind its launch gap."""
+    t = gemm_time(gemm, model, hw, runtime)
+    causes = {
         "tensor": t.tensor_ns,
+        "issue": t.issue_ns,
+        "noc": t.noc_ns,
         "no_work": t.idle_ns,
-        "hbm_queue": t.memory_ns,
+        "hbm_queue": t.hbm_ns,
+        "hbm_service": t.latency_ns,
+        "l2": t.l2_ns,
     }
-    moved = {
-        "hbm_read": t.bytes,
-        "l2_read": t.bytes,
-        "l2_miss": t.bytes,
-        "sram_fill": t.bytes,
-        "wanted": t.bytes,
-    }
-    best = max(hw.sm.tensor_flop_per_clk.values())
+    written = VALUE_BYTES * gemm.m * gemm.n
+    read = t.bytes - written
+    tensor = hw.sm.tensor_flop_per_clk[gemm_format(model, hw)]  # type: ignore[index]
     return KernelReport(
         time_ns=t.time_ns + launch_ns,
-        account=account,
-        bytes=moved,
-        operations=Operations(tensor_flops=t.flops, sram_bytes=t.bytes),
+        account=_account(hw, launch_ns, causes),
+        bytes={
+            "hbm_read": read,
+            "hbm_write": written,
+            "l2_read": t.fill_bytes,
+            "l2_write": written,
+            "l2_hit": t.fill_bytes - read,
+            "l2_miss": read,
+            "sram_fill": t.fill_bytes,
+            "wanted": read,
+        },
+        operations=Operations(tensor_flops=t.flops, sram_bytes=t.fill_bytes),
         bounds_ns={
-            "hbm": t.bytes / peak_gb_s(hw.hbm),
-            "tensor": t.flops / (hw.sm.count * hw.sm.clock_ghz * best),
+            "hbm": weight_bytes(gemm, model) / peak_gb_s(hw.hbm),
+            "tensor": t.flops / (hw.sm.count * hw.sm.clock_ghz * tensor),
             "l2": t.bytes / hw.l2.bandwidth_gb_s,
         },
         counters={"gemms": 1},
     )
 
 
-def report_collective(tokens: int, model: Model, workload: Workload, hw: Hardware) -> KernelReport | None:
+def report_pointwise(
+    kernel: Pointwise, tokens: int, model: Model, workload: Workload, hw: Hardware, launch_ns: float
+) -> KernelReport:
+    """One kernel that only moves values, behind its launch gap."""
+    t = pointwise_time(kernel, tokens, model, workload.tensor_parallel, hw)
+    moving = "hbm_queue" if t.memory else "l2"
+    trips = t.trips_ns * hw.sm.count
+    from_memory, to_memory = (t.read, t.written) if t.memory else (0, 0)
+    return KernelReport(
+        time_ns=t.time_ns + launch_ns,
+        account=_account(hw, launch_ns, {moving: t.move_ns * hw.sm.count, "noc": trips}),
+        bytes={
+            "hbm_read": from_memory,
+            "hbm_write": to_memory,
+            "l2_read": t.read,
+            "l2_write": t.written,
+            "l2_hit": t.read - from_memory,
+            "l2_miss": from_memory,
+            "sram_fill": t.read,
+            "wanted": t.read,
+        },
+        operations=Operations(),
+        bounds_ns={"l2": (t.read + t.written) / hw.l2.bandwidth_gb_s},
+        counters={"pointwise_kernels": 1},
+    )
+
+
+def report_collective(
+    tokens: int, model: Model, workload: Workload, hw: Hardware, runtime: Runtime, launch_ns: float
+) -> KernelReport | None:
     """The all-reduces of one layer, or None without tensor parallelism."""
     size = tokens * model.hidden * VALUE_BYTES
-    time = ALL_REDUCES_PER_LAYER * all_reduce_ns(size, workload.tensor_parallel, hw)
-    if time == 0:
+    one = all_reduce_ns(size, workload.tensor_parallel, hw, runtime.all_reduce)
+    if one == 0:
         return None
-    return KernelReport(
-        time_ns=time,
-        account=dict.fromkeys(CAUSES, 0.0) | {"collective": time * hw.sm.count},
-        bytes={},
-        operations=Operations(),
-        bounds_ns={"link": time},
-        counters={"all_reduces": ALL_REDUCES_PER_LAYER},
+    return scaled(
+        KernelReport(
+            time_ns=one + launch_ns,
+            account=_account(hw, launch_ns, {"collective": one * hw.sm.count}),
+            bytes={},
+            operations=Operations(),
+            bounds_ns={"link": all_reduce_bound_ns(size, workload.tensor_parallel, hw)},
+            counters={"all_reduces": 1},
+        ),
+        ALL_REDUCES_PER_LAYER,
     )
 
 
 def report_around(
-    tokens: int, sequences: int, model: Model, workload: Workload, hw: Hardware
+    tokens: int, sequences: int, model: Model, workload: Workload, hw: Hardware, runtime: Runtime
 ) -> list[KernelReport]:
-    """All GEMMs and collectives of a whole step on one device."""
-    gap = {"graph": hw.launch.graph_ns, "stream": hw.launch.stream_ns, "none": 0.0}[workload.launch]
-    parts: list[KernelReport] = []
-    for gemm in projections(model, tokens, workload.tensor_parallel):
-        parts.append(scaled(report_gemm(gemm, model, hw, gap), model.layers))
-    collective = report_collective(tokens, model, workload, hw)
+    """All GEMMs, pointwise kernels and collectives of a whole step on one device. Sampling is not in it."""
+    gap = launch_gap_ps(hw, workload.launch) / PS_PER_NS
+    parallel = workload.tensor_parallel
+    parts = [
+        scaled(report_gemm(gemm, model, hw, runtime, gap), model.layers)
+        for gemm in projections(model, tokens, parallel)
+    ]
+    for kernel in runtime.pointwise:
+        count = kernel.count * (model.layers if kernel.per == "layer" else 1)
+        parts.append(scaled(report_pointwise(kernel, tokens, model, workload, hw, gap), count))
+    collective = report_collective(tokens, model, workload, hw, runtime, gap)
     if collective is not None:
         parts.append(scaled(collective, model.layers))
-    parts.append(report_gemm(head(model, sequences, workload.tensor_parallel), model, hw, gap))
+    parts.append(report_gemm(head(model, sequences, parallel), model, hw, runtime, gap))
     return parts

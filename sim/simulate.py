@@ -14,6 +14,7 @@ from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun, Task, run_attention
 from sim.bounds import attention_bounds_ns, check_not_beaten
 from sim.config.hardware import Hardware
+from sim.config.runtime import Runtime
 from sim.config.workload import KernelProfile, Model, Workload
 from sim.cost.area import area_mm2
 from sim.cost.energy import Events, energy_j
@@ -39,6 +40,8 @@ class Case:
     step: Step | None
     seed: int = 0
     ideal: str = ""
+    runtime: Runtime | None = None
+    """How the rest of a step runs; kernels need none."""
 
 
 Verify = Callable[[AttentionRun], dict[str, Any]]
@@ -72,9 +75,20 @@ def run_case(case: Case, record_order: bool = False) -> Simulated:
         check_not_beaten(state.time_ns, dict(state.bounds_ns))
         parts.append(scaled(state, case.model.layers - attention_layers(case.model) if whole_step else 1))
     if whole_step:
-        tokens = new_tokens(case)
-        parts += report_around(tokens, case.workload.batch, case.model, case.workload, case.hw)
+        parts += around(case)
     return Simulated(joined(parts, parts[0].mapping), attention)
+
+
+def around(case: Case) -> list[KernelReport]:
+    """What a step does beside attention. Raises ValueError for a step without a runtime."""
+    if case.runtime is None:
+        raise ValueError("a step needs a runtime: how its GEMMs, norms and collectives run")
+    parts = report_around(
+        new_tokens(case), case.workload.batch, case.model, case.workload, case.hw, case.runtime
+    )
+    for part in parts:
+        check_not_beaten(part.time_ns, dict(part.bounds_ns))
+    return parts
 
 
 def new_tokens(case: Case) -> int:
@@ -212,7 +226,7 @@ def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result
     bounds = attention_bounds_ns(step_work(case.step), case.step.formats, case.hw, warm=warm)
     if case.workload.kind == "step":
         bounds = {name: value * attention_layers(case.model) for name, value in bounds.items()}
-        for part in report_around(new_tokens(case), case.workload.batch, case.model, case.workload, case.hw):
+        for part in around(case):
             for name, value in part.bounds_ns.items():
                 bounds[name] = bounds.get(name, 0.0) + value
     bound = max(bounds.values())

@@ -36,13 +36,14 @@ def simulate(
     step: "Step | None" = None,
 ) -> "Result":
     """Simulate one workload on one machine; `step` replaces the engine's own step (a stored trace)."""
-    from sim.config.load import model_of
+    from sim.config.load import load_runtime, model_of
     from sim.simulate import Case, simulate_case
 
     model = model_of(workload)
     if step is None and model.attention != "ssm":
         step = engine_step(workload, model, seed, hardware)
-    case = Case(hardware, workload, model, all_profiles(workload), step, seed)
+    runtime = load_runtime(workload.runtime) if workload.kind == "step" else None
+    case = Case(hardware, workload, model, all_profiles(workload), step, seed, runtime=runtime)
     if verify and step is None:
         raise InputError("--verify: a state-space layer has no paged attention to replay")
     check = _replayer(step, seed) if verify and step is not None else None

@@ -16,21 +16,28 @@ def workload() -> None:
 @workload.command(name="list", epilog="Example: pagewalk workload list")
 @json_option
 def list_workloads(as_json: bool) -> None:
-    """The workloads, models and kernel profiles that ship."""
+    """The workloads, models, kernel profiles and runtimes that ship."""
     from sim.config.catalog import shipped
     from sim.config.load import load_workload
 
     found = [(name, load_workload(name).spec) for name in shipped("workload")]
-    models, kernels = shipped("model"), shipped("kernel profile")
+    models, kernels, runtimes = shipped("model"), shipped("kernel profile"), shipped("runtime")
     if as_json:
         items = [{"name": name, "description": spec.description} for name, spec in found]
         print_json(
-            {"schema": "pagewalk.workload_list/1", "workloads": items, "models": models, "kernels": kernels}
+            {
+                "schema": "pagewalk.workload_list/1",
+                "workloads": items,
+                "models": models,
+                "kernels": kernels,
+                "runtimes": runtimes,
+            }
         )
         return
     rows = [(name, spec.kind, spec.phase, f"{spec.batch}", spec.description) for name, spec in found]
     click.echo(columns(rows, ("name", "kind", "phase", "batch", "description")))
     click.echo(f"\nmodels: {', '.join(models)}\nkernel profiles: {', '.join(kernels)}")
+    click.echo(f"runtimes: {', '.join(runtimes)}")
 
 
 @workload.command(epilog="Example: pagewalk workload show decode_64x8k --set workload.batch=8")

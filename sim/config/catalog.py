@@ -8,13 +8,14 @@ from typing import Literal
 
 from sim.config.problems import did_you_mean, printable, refuse, shown
 
-Kind = Literal["hardware", "workload", "model", "kernel profile"]
+Kind = Literal["hardware", "workload", "model", "kernel profile", "runtime"]
 
 _FOLDERS: dict[Kind, tuple[str, str]] = {
     "hardware": ("hwconfigs", ""),
     "workload": ("workloads", ""),
     "model": ("workloads", "models"),
     "kernel profile": ("workloads", "kernels"),
+    "runtime": ("workloads", "runtimes"),
 }
 MAX_NAME = 1000
 YAML_SUFFIXES = (".yaml", ".yml")

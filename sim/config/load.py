@@ -23,6 +23,7 @@ from sim.config.references import (
     unknown_names,
     write_out_model,
 )
+from sim.config.runtime import Runtime
 from sim.config.schema_tree import schema_tree
 from sim.config.translate import translated
 from sim.config.workload import KernelProfile, Model, Workload
@@ -107,6 +108,11 @@ def load_model(name_or_path: str) -> Model:
 def load_profile(name_or_path: str) -> KernelProfile:
     """A kernel profile."""
     return _plain("kernel profile", name_or_path, KernelProfile).spec
+
+
+def load_runtime(name_or_path: str) -> Runtime:
+    """How a runtime runs everything of a layer but attention."""
+    return _plain("runtime", name_or_path, Runtime).spec
 
 
 def model_of(workload: Workload) -> Model:

@@ -19,6 +19,7 @@ EXPECTED: dict[Kind, str] = {
     "hardware": "a mapping with name, sm, noc, l2, hbm, ... (or base:)",
     "workload": "a mapping with kind, model, phase, batch, context, ... (or base:)",
     "model": "a mapping with layers, q_heads, kv_heads, head_dim, ...",
+    "runtime": "a mapping with name, gemm_tiles, pointwise, all_reduce, ...",
     "kernel profile": "a mapping with name, phase, m_tile, tile_tokens, stages, ...",
 }
 

@@ -26,6 +26,7 @@ def anchor_paths(layer: Document) -> None:
     for holder, key in (
         (data, "model"),
         (data, "kernel"),
+        (data, "runtime"),
         (data.get("model"), "base"),
         (data.get("context"), "trace"),
     ):
@@ -66,9 +67,13 @@ def write_out_model(tree: Tree) -> None:
 
 
 def unknown_names(tree: Tree) -> list[Problem]:
-    """Names of a model or of a kernel profile that nothing answers to."""
+    """Names of a model, of a kernel profile or of a runtime that nothing answers to."""
     problems = []
-    kinds: tuple[tuple[str, Kind], ...] = (("model", "model"), ("kernel", "kernel profile"))
+    kinds: tuple[tuple[str, Kind], ...] = (
+        ("model", "model"),
+        ("kernel", "kernel profile"),
+        ("runtime", "runtime"),
+    )
     for key, kind in kinds:
         name = tree.data.get(key)
         if isinstance(name, str) and not (key == "kernel" and name == "auto"):

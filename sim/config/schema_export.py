@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from sim.config.hardware import Hardware
 from sim.config.problems import path_text
+from sim.config.runtime import Runtime
 from sim.config.schema_tree import SchemaTree, model_schema, schema_tree
 from sim.config.sweep import Sweep
 from sim.config.workload import KernelProfile, Model, Workload
@@ -19,6 +20,7 @@ MODELS: dict[str, type[BaseModel]] = {
     "sweep": Sweep,
     "model": Model,
     "kernel profile": KernelProfile,
+    "runtime": Runtime,
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

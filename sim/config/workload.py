@@ -191,6 +191,9 @@ class Workload(Section):
     launch: Literal["graph", "stream", "none"] = Field(
         default="graph", description="who launches the kernels"
     )
+    runtime: str = Field(
+        default="vllm", description="step: how everything but attention runs; a shipped runtime or a path"
+    )
     tensor_parallel: Int = Field(default=1, ge=1, le=1024, description="devices that share each layer")
     tier: TierPlacement | None = Field(default=None, description="pages that start outside device memory")
 

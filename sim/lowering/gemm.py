@@ -1,52 +1,72 @@
-"""GEMMs and collectives around attention, by roofline with wave quantisation (an honest first form).
+"""Time of one GEMM: output tiles in waves over the SMs, or weights streamed from memory, whichever takes longer.
 
-A GEMM [M, K] x [K, N] runs as ceil(M/128) x ceil(N/128) output tiles in whole waves over the SMs, or streams its
-weights at peak memory bandwidth, whichever takes longer. Tensor parallelism divides the weights; two ring
-all-reduces a layer bring the parts together (Megatron-LM).
+A GEMM [M, K] x [K, N] is cut into tiles of the runtime's shapes and, where that fills the machine better, along K
+(split-K, FP32 parts through L2). A tile step is limited by the tensor rate, by its operands' way into the SM or by
+shared memory; a wave is as long as a tile (wave quantisation), so SMs without a tile in the last wave idle. Memory is
+read once (weights and activations), at the rate that the SMs at work can keep in flight (Little's law) and at most a
+stated share of the peak. A cluster of CTAs takes one operand from L2 once (TMA multicast); where accumulators are in
+tensor memory its SMs also keep one copy of it between them (a pair of SMs for one MMA). The library takes the fastest
+shape, and so does the model.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sim.config.hardware import Hardware
+from sim.config.runtime import Runtime
 from sim.config.workload import Model
 from sim.memory.params import peak_gb_s
 
-TILE = 128
 VALUE_BYTES = 2
-ALL_REDUCES_PER_LAYER = 2
+PART_BYTES = 4
+"""Split-K parts are FP32."""
+MMA_ROWS = 16
+"""Least rows of an MMA: a thinner side is padded (mma.sync m16n8k16; wgmma with the operands swapped)."""
 
 
 @dataclass(frozen=True)
 class Gemm:
-    """Shape of one product on one device. `count` equal ones in the step."""
+    """Shape of one product on one device."""
 
     name: str
     m: int
     n: int
     k: int
-    count: int = 1
 
 
 @dataclass(frozen=True)
 class GemmTime:
-    """Time of one GEMM, and the SM-time by cause: tensor work, idle SMs of the last wave, waiting for memory."""
+    """Time of one GEMM without its launch, and the SM-time of each cause; the causes add up to SMs x time."""
 
     time_ns: float
     tensor_ns: float
+    issue_ns: float
+    """Main loop beyond the tensor cores' own time."""
+    noc_ns: float
+    """Operands on their way into SMs, or out of shared memory, beyond the main loop."""
     idle_ns: float
-    memory_ns: float
+    """SMs without a tile."""
+    hbm_ns: float
+    """Waiting for streamed weights."""
+    l2_ns: float
+    """Waiting for L2's bandwidth, and for the parts of a split."""
+    latency_ns: float
+    """First bytes of the first tile, last bytes of the last."""
     bytes: int
+    fill_bytes: int
+    """Operands that L2 gives, re-reads included."""
     flops: int
+    tile: tuple[int, int]
+    split: int
 
 
 def projections(model: Model, tokens: int, parallel: int) -> list[Gemm]:
     """The GEMMs of one transformer layer on one device."""
     attention = (model.q_heads + 2 * model.kv_heads) * model.head_dim
+    out = -(-model.q_heads * (model.value_dim or model.head_dim) // parallel)
     return [
         Gemm("qkv", tokens, -(-attention // parallel), model.hidden),
-        Gemm(
-            "out", tokens, model.hidden, -(-model.q_heads * (model.value_dim or model.head_dim) // parallel)
-        ),
+        Gemm("out", tokens, model.hidden, out),
         Gemm("gate_up", tokens, -(-2 * model.ffn // parallel), model.hidden),
         Gemm("down", tokens, model.hidden, -(-model.ffn // parallel)),
     ]
@@ -57,30 +77,105 @@ def head(model: Model, sequences: int, parallel: int) -> Gemm:
     return Gemm("head", sequences, -(-model.vocab // parallel), model.hidden)
 
 
-def gemm_time(gemm: Gemm, model: Model, hw: Hardware) -> GemmTime:
-    rate = hw.sm.tensor_flop_per_clk[
-        "fp8" if model.weight_bytes <= 1 and "fp8" in hw.sm.tensor_flop_per_clk else "fp16"
-    ]
-    tiles = -(-gemm.m // TILE) * -(-gemm.n // TILE)
-    waves = -(-tiles // hw.sm.count)
-    tile_ns = 2 * min(TILE, max(16, gemm.m)) * TILE * gemm.k / rate / hw.sm.clock_ghz
-    size = round(gemm.n * gemm.k * model.weight_bytes) + VALUE_BYTES * gemm.m * (gemm.k + gemm.n)
-    compute = waves * tile_ns
-    memory = size / min(peak_gb_s(hw.hbm), hw.l2.bandwidth_gb_s)
-    tensor = tiles * tile_ns
+def gemm_format(model: Model, hw: Hardware) -> str:
+    """FP8 weights meet FP8 activations where the chip can; all else is computed in 16 bit."""
+    return "fp8" if model.weight_bytes <= 1 and "fp8" in hw.sm.tensor_flop_per_clk else "fp16"
+
+
+def first_byte_ns(hw: Hardware) -> float:
+    """From a CTA's start to its first bytes from memory, uncontended."""
+    return hw.launch.cta_ns + 2 * hw.noc.latency_ns + hw.l2.latency_ns + hw.hbm.controller_ns
+
+
+def l2_trip_ns(hw: Hardware) -> float:
+    return 2 * hw.noc.latency_ns + hw.l2.latency_ns
+
+
+def weight_bytes(gemm: Gemm, model: Model) -> int:
+    return round(gemm.n * gemm.k * model.weight_bytes)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """One way to cut a GEMM. Times of a whole tile of one CTA in ns."""
+
+    tile: tuple[int, int]
+    split: int
+    ctas: int
+    tensor_ns: float
+    loop_ns: float
+    tile_ns: float
+    fill_bytes: int
+
+
+def _shapes(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> Iterator[_Shape]:
+    rate = hw.sm.tensor_flop_per_clk[gemm_format(model, hw)]  # type: ignore[index]
+    steps_all = -(-gemm.k // runtime.k_step)
+    sharing = runtime.cluster if hw.sm.async_copy == "tma" and gemm.m > MMA_ROWS else 1
+    for tile_m, tile_n in runtime.gemm_tiles:
+        rows, columns = min(tile_m, -(-gemm.m // MMA_ROWS) * MMA_ROWS), tile_n
+        own, common = VALUE_BYTES * rows * runtime.k_step, model.weight_bytes * columns * runtime.k_step
+        read = own + common / sharing
+        into_sm = read if hw.sm.tmem_kib else own + common
+        tensor = 2 * rows * columns * runtime.k_step / rate / hw.sm.clock_ghz
+        way = into_sm / min(hw.noc.port_bytes_per_clk, hw.sm.sram_bytes_per_clk) / hw.sm.clock_ghz
+        loop = tensor / runtime.tensor_fraction
+        for split in runtime.split_k:
+            if split > steps_all:
+                continue
+            steps = -(-steps_all // split)
+            ctas = -(-gemm.m // tile_m) * -(-gemm.n // tile_n) * split
+            yield _Shape(
+                tile=(tile_m, tile_n),
+                split=split,
+                ctas=ctas,
+                tensor_ns=steps * tensor,
+                loop_ns=steps * loop,
+                tile_ns=steps * max(loop, way),
+                fill_bytes=round(ctas * steps * read),
+            )
+
+
+def _stream_gb_s(ctas: int, hw: Hardware, runtime: Runtime) -> float:
+    """Memory rate that `ctas` SMs can draw: bytes in flight over the latency, at most the reached peak."""
+    latency = first_byte_ns(hw) - hw.launch.cta_ns
+    per_sm = min(
+        hw.sm.max_inflight_kib * 1024 / latency if latency else float("inf"),
+        hw.noc.port_bytes_per_clk * hw.sm.clock_ghz,
+    )
+    return min(runtime.stream_fraction * peak_gb_s(hw.hbm), min(ctas, hw.sm.count) * per_sm)
+
+
+def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runtime) -> GemmTime:
+    sms = hw.sm.count
+    size = weight_bytes(gemm, model) + VALUE_BYTES * gemm.m * (gemm.k + gemm.n)
+    waves = -(-shape.ctas // sms)
+    compute = waves * shape.tile_ns
+    memory = size / _stream_gb_s(shape.ctas, hw, runtime)
+    l2 = max(shape.fill_bytes, size) / hw.l2.bandwidth_gb_s
+    wait = max(0.0, memory - compute, l2 - compute)
+    parts = 0.0
+    if shape.split > 1:
+        parts = 2 * shape.split * gemm.m * gemm.n * PART_BYTES / hw.l2.bandwidth_gb_s + 2 * l2_trip_ns(hw)
+    latency = first_byte_ns(hw) + l2_trip_ns(hw)
     return GemmTime(
-        time_ns=max(compute, memory),
-        tensor_ns=tensor,
-        idle_ns=(waves * hw.sm.count - tiles) * tile_ns,
-        memory_ns=max(0.0, memory - compute) * hw.sm.count,
+        time_ns=latency + compute + wait + parts,
+        tensor_ns=shape.ctas * shape.tensor_ns,
+        issue_ns=shape.ctas * (shape.loop_ns - shape.tensor_ns),
+        noc_ns=shape.ctas * (shape.tile_ns - shape.loop_ns),
+        idle_ns=(waves * sms - shape.ctas) * shape.tile_ns,
+        hbm_ns=wait * sms if memory >= l2 else 0.0,
+        l2_ns=(parts + (wait if l2 > memory else 0.0)) * sms,
+        latency_ns=latency * sms,
         bytes=size,
+        fill_bytes=max(shape.fill_bytes, size),
         flops=2 * gemm.m * gemm.n * gemm.k,
+        tile=shape.tile,
+        split=shape.split,
     )
 
 
-def all_reduce_ns(size: int, parallel: int, hw: Hardware) -> float:
-    """Ring all-reduce of `size` bytes: 2 (p - 1) / p of them over the link, 2 (p - 1) hops of latency."""
-    if parallel == 1 or hw.link is None:
-        return 0.0
-    hops = 2 * (parallel - 1)
-    return hops / parallel * size / hw.link.bandwidth_gb_s + hops * hw.link.latency_ns
+def gemm_time(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> GemmTime:
+    """The fastest of the runtime's shapes; of equals the first."""
+    timed = (_timed(gemm, shape, model, hw, runtime) for shape in _shapes(gemm, model, hw, runtime))
+    return min(timed, key=lambda t: t.time_ns)

@@ -57,6 +57,7 @@ NUDGES = MappingProxyType(
         "mapping.kv_heads_per_cta": Nudge("many_heads", "2"),
         "l2_state": Nudge("decode", "warm"),
         "launch": Nudge("decode", "none"),
+        "runtime": Nudge("step", "eager"),
         "tensor_parallel": Nudge("decode", "2"),
         "tier.name": Nudge("tiered", "cxl"),
         "tier.fraction": Nudge("tiered", "0.25"),

@@ -1,0 +1,33 @@
+"""All-reduce of tensor parallelism over NVLink: one shot, two shots or a ring, by size.
+
+One shot: every device reads the whole buffers of all others. Two shots: it sums its share of them, then all read all
+shares. Both begin and end with a barrier of flags, one hop each (vLLM custom_all_reduce.cuh, FasterTransformer). The
+ring moves a share per step, 2 (p - 1) steps (NCCL).
+"""
+
+from sim.config.hardware import Hardware
+from sim.config.runtime import AllReduce
+
+KIB = 1024
+ROUND_TRIP, BARRIER = 2, 1
+"""Hops of a read from a peer, and of a flag."""
+
+
+def all_reduce_ns(size: int, parallel: int, hw: Hardware, rule: AllReduce) -> float:
+    """Time to sum buffers of `size` bytes on `parallel` devices, without launch; 0 on one device or without a link."""
+    if parallel == 1 or hw.link is None:
+        return 0.0
+    rate, hop = hw.link.bandwidth_gb_s * rule.link_fraction, hw.link.latency_ns
+    if size * parallel <= rule.one_shot_kib * KIB:
+        return (parallel - 1) * size / rate + (2 * BARRIER + ROUND_TRIP) * hop
+    if size <= rule.two_shot_kib * KIB:
+        return 2 * (parallel - 1) / parallel * size / rate + (3 * BARRIER + 2 * ROUND_TRIP) * hop
+    steps = 2 * (parallel - 1)
+    return steps * (size / parallel / rate + hop)
+
+
+def all_reduce_bound_ns(size: int, parallel: int, hw: Hardware) -> float:
+    """What no algorithm over the links beats: every device must take in all parts but its own, summed on the way."""
+    if parallel == 1 or hw.link is None:
+        return 0.0
+    return 2 * (parallel - 1) / parallel * size / hw.link.bandwidth_gb_s

@@ -1,0 +1,63 @@
+"""Kernels that only move values: norms, rotary embedding, activations, copies into the cache, the embedding.
+
+One CTA per token at least (vLLM and PyTorch launch them so), so that a few tokens leave most SMs idle and the time is
+that of a few dependent trips to L2. Values that the kernel before has just written come from L2 while they fit it, from
+memory beyond that.
+"""
+
+from dataclasses import dataclass
+
+from sim.config.hardware import Hardware
+from sim.config.runtime import Pointwise
+from sim.config.workload import Model
+from sim.lowering.gemm import VALUE_BYTES, l2_trip_ns
+from sim.memory.params import peak_gb_s
+
+CTA_BYTES = 4096
+"""Bytes that one CTA of an element-wise kernel takes at most: 1024 threads of 16 bytes are four such."""
+
+
+@dataclass(frozen=True)
+class PointwiseTime:
+    """Time of one kernel without its launch: moving bytes, and dependent trips. `memory`: bytes come from memory."""
+
+    move_ns: float
+    trips_ns: float
+    read: int
+    written: int
+    memory: bool
+
+    @property
+    def time_ns(self) -> float:
+        return self.move_ns + self.trips_ns
+
+
+def widths(model: Model, parallel: int) -> dict[str, int]:
+    """Values per token on one device of what pointwise kernels work on; kv counts K and V together."""
+    row = model.head_dim if model.attention == "mla" else model.head_dim + (model.value_dim or model.head_dim)
+    return {
+        "hidden": model.hidden,
+        "q": -(-model.q_heads * model.head_dim // parallel),
+        "kv": max(1, model.kv_heads // parallel) * row,
+        "ffn": -(-model.ffn // parallel),
+    }
+
+
+def pointwise_time(
+    kernel: Pointwise, tokens: int, model: Model, parallel: int, hw: Hardware
+) -> PointwiseTime:
+    width = widths(model, parallel)
+    read, written = (
+        round(tokens * VALUE_BYTES * sum(share * width[name] for name, share in sides.items()))
+        for sides in (kernel.reads, kernel.writes)
+    )
+    size = read + written
+    memory = size > hw.l2.capacity_mib * 2**20 * hw.l2.effective_fraction
+    active = min(hw.sm.count, max(tokens, -(-size // CTA_BYTES)))
+    rate = min(
+        active * hw.noc.port_bytes_per_clk * hw.sm.clock_ghz,
+        hw.l2.bandwidth_gb_s,
+        peak_gb_s(hw.hbm) if memory else float("inf"),
+    )
+    trips = hw.launch.cta_ns + (kernel.round_trips + 1) * l2_trip_ns(hw)
+    return PointwiseTime(size / rate, trips, read, written, memory)
