@@ -49,7 +49,7 @@ def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False) -
         layout.AT_LLC: int(p[Param.LLC] * p[Param.CHANNELS]) * _llc_cells(p),
         layout.AT_CHANNELS: int(p[Param.CHANNELS] * p[Param.CHAN_COLS]),
         layout.AT_HEADS: events.BUCKETS,
-        layout.AT_GROUPS: events.BUCKETS >> events.GROUP_SHIFT,
+        layout.AT_WORDS: events.BUCKETS >> events.WORD_SHIFT,
         layout.AT_TAGS: sets * ways * tags.ROW_ARRAYS,
         layout.AT_FETCHES: table.fetches * layout.FETCH_COLS,
         layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
@@ -63,7 +63,7 @@ def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False) -
     for cell, size in sizes.items():
         m[cell] = position
         position += size
-    m[m[layout.AT_HEADS] : m[layout.AT_GROUPS]] = -1
+    m[m[layout.AT_HEADS] : m[layout.AT_WORDS]] = -1
     _tags(m, sets, ways)
     _ports(m, p)
     _slices(m, p)

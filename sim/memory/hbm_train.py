@@ -56,6 +56,8 @@ CTRL_OUT, RC = int(Param.CTRL_OUT), int(Param.RC)
 NEVER = 1 << 62
 N_ROW_HITS, N_TRAINS = INDEX["row_hits"], INDEX["trains"]
 N_TURNS, N_BUSY = INDEX["turnarounds"], INDEX["hbm_busy"]
+MAX_SLEEP_PS = (1 << 20) - 32
+"""A channel with waiting trains notices a refresh that is due within so long."""
 
 
 @compiled
@@ -116,7 +118,7 @@ def arrival(m: Memory, head: int, now: int, wake: int) -> int:
 @compiled
 def set_wake(m: Memory, c: int, wake: int, now: int) -> None:
     if wake >= 0:
-        wake = min(wake, now + (events.SPAN >> 1))
+        wake = min(wake, now + MAX_SLEEP_PS)
     if m[c + C_WAKE] == wake:
         return
     if m[c + C_WAKE] >= 0:

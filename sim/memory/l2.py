@@ -84,6 +84,13 @@ def at_home(m: Memory, node: int, now: int) -> None:
 
 
 @compiled
+def must_wait(m: Memory, node: int, at: int, need: int, first: bool) -> bool:
+    """Whether a request that needs so many MSHRs of its slice has to queue for them."""
+    used = m[at + S_INFLIGHT]
+    return bool(m[node + WALK] != COPY and (not first or (used > 0 and used + need > m[MSHRS])))
+
+
+@compiled
 def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     """Serve a request from the tags, or say that it must wait for MSHRs (`first`: none waits before it).
 
@@ -92,20 +99,19 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     row = m[node + ENTRY]
     cell = tags.find(m, row, m[node + ADDR] >> m[GRANULE_SHIFT])
     miss = m[node + WANT]
-    dirty = 0
     found = cell >= 0
     if found:
         state = m[cell + m[WAYS]]
         miss &= ~(state | (state >> tags.FLIGHT_SHIFT))
-    else:
+    need = lines(m, miss) if miss and not m[node + WRITE] else 0
+    if need > 0 and must_wait(m, node, at, need, first):
+        return False
+    dirty = 0
+    if not found:
         cell = tags.victim(m, at, row)
         if cell >= 0:
             dirty = (m[cell + m[WAYS]] >> tags.DIRTY_SHIFT) & tags.SECTORS
-    need = lines(m, dirty) if dirty else 0
-    if miss and not m[node + WRITE]:
-        need += lines(m, miss)
-    used = m[at + S_INFLIGHT]
-    if need > 0 and m[node + WALK] != COPY and (not first or (used > 0 and used + need > m[MSHRS])):
+    if dirty and must_wait(m, node, at, need + lines(m, dirty), first):
         return False
     if dirty:
         push_out(m, at, cell, dirty, now)

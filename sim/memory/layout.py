@@ -162,6 +162,8 @@ PARAMS = 96
 """Cells for parameters."""
 (
     Q_CURSOR,
+    Q_SEEN_FAR,
+    Q_SEEN_NEAR,
     Q_COUNT,
     Q_HEAP,
     Q_FREE_HEAD,
@@ -185,12 +187,12 @@ PARAMS = 96
     AT_LLC,
     AT_CHANNELS,
     AT_HEADS,
-    AT_GROUPS,
+    AT_WORDS,
     AT_TAGS,
     AT_FETCHES,
     AT_RUNS,
     AT_OUT,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 30)
+) = range(PARAMS, PARAMS + 32)
 COUNTER_BASE = PARAMS + 32
 FIRST_SECTION = COUNTER_BASE + 64

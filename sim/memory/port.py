@@ -125,9 +125,16 @@ def issue(m: Memory, sm: int) -> None:
             m[Q_GROW] = 1
             m[sm + P_BLOCKED] = 1
             return
-        if not issue_one(m, sm):
+        if is_full(m, sm) or not issue_one(m, sm):
             m[sm + P_BLOCKED] = 1
             return
+
+
+@compiled
+def is_full(m: Memory, sm: int) -> bool:
+    """Whether not even a sector fits under the cap before another credit comes back."""
+    held = m[sm + P_INFLIGHT]
+    return bool(m[sm + P_CRED_HEAD] < 0 and held > 0 and held + m[SECTOR] > m[CAP])
 
 
 @compiled

@@ -14,7 +14,7 @@ been: a cycle over twice the capacity finds next to nothing, as with LRU, but on
 """
 
 from sim.memory.jit import compiled
-from sim.memory.layout import S_STAMP, S_TAGS, Memory
+from sim.memory.layout import AT_TAGS, S_STAMP, S_TAGS, Memory
 from sim.memory.mapping import mix, set_of
 from sim.memory.params import REPLACEMENT_CODE, Param
 
@@ -83,17 +83,21 @@ def victim(m: Memory, at: int, row: int) -> int:
     least = BUSY
     for cell in range(row, row + ways):
         tag = m[cell]
+        if tag == EMPTY:
+            return cell
         if not tag & BUSY and (tag & STAMP) < least:
             best = cell
             least = tag & STAMP
-    if m[REPLACEMENT] == LRU or best < 0 or m[best] == EMPTY:
+    if m[REPLACEMENT] == LRU or best < 0:
         return best
-    drawn = m[at + S_STAMP] + row
+    drawn = m[at + S_STAMP] + row - m[AT_TAGS]
     start = mix(mix(drawn) * mix(drawn + 1)) % ways  # one hash alone would step through the ways in turn
     if m[REPLACEMENT] == NRU and least > 0:
         forget(m, row)
     for i in range(ways):
-        cell = row + (start + i) % ways
+        cell = row + start + i
+        if start + i >= ways:
+            cell -= ways
         if not m[cell] & BUSY and (m[REPLACEMENT] == RANDOM or not m[cell] & STAMP):
             return int(cell)
     return best
