@@ -38,7 +38,7 @@ from sim.memory.layout import (
 from sim.memory.mapping import place
 from sim.memory.params import Param
 from sim.memory.prefetch import prefetch
-from sim.memory.returns import send_back
+from sim.memory.returns import send_back, send_now
 
 SECTOR_SHIFT, GRANULE_SHIFT, WAYS = int(Param.SECTOR_SHIFT), int(Param.GRANULE_SHIFT), int(Param.WAYS)
 SLICE_Q16, L2_LATENCY, MSHRS = int(Param.SLICE_Q16), int(Param.L2_LATENCY), int(Param.MSHRS)
@@ -193,7 +193,7 @@ def filled(m: Memory, node: int, now: int) -> None:
             llc.keep(m, place(m, m[node + ADDR])[0], m[node + ADDR], m[node + OWN])
         cell = m[node + ENTRY]
         if cell < 0:
-            send_back(m, node, now, now)
+            send_now(m, node, now)
         else:
             fill(m, node, cell, now)
     if m[at + S_STALL_HEAD] >= 0:
@@ -213,6 +213,8 @@ def fill(m: Memory, node: int, cell: int, now: int) -> None:
     m[head] = -1
     if (state >> tags.FLIGHT_SHIFT) & m[node + WANT]:
         wait(m, node, cell)
+    elif waiter < 0:
+        send_now(m, node, now)
     else:
         send_back(m, node, now, now)
     while waiter >= 0:

@@ -63,23 +63,36 @@ def send_back(m: Memory, node: int, time: int, now: int) -> None:
     Events at SMs are queued by arrival less the shortest way back: so one horizon bounds both what L2 and
     memory may do and what SMs may see.
     """
-    if m[node + WALK]:
+    if m[node + WALK] == WALKER or over_link(m, node):
         m[node + STAGE] = WALKED if m[node + WALK] == WALKER else OUT
         events.push(m, node, time)
         return
-    sm, at = m[node + SM], m[node + SLICE]
-    far = m[at + S_PART] != m[sm + P_PART]
-    if far and m[LINK_Q16] and not m[node + WRITE]:
-        m[node + STAGE] = OUT
-        events.push(m, node, time)
-        return
-    if far:
+    if m[m[node + SLICE] + S_PART] != m[m[node + SM] + P_PART]:
         time += m[FAR] - m[NEAR]
     if time == now:
         arrived(m, node, now + m[NEAR])
         return
     m[node + STAGE] = RETURN
     events.push(m, node, time)
+
+
+@compiled
+def over_link(m: Memory, node: int) -> bool:
+    """Whether a request takes its turn at the link that leaves the slice's partition."""
+    if m[node + WALK] or m[node + WRITE] or not m[LINK_Q16]:
+        return bool(m[node + WALK] == COPY)
+    return bool(m[m[node + SLICE] + S_PART] != m[m[node + SM] + P_PART])
+
+
+@compiled
+def send_now(m: Memory, node: int, now: int) -> None:
+    """The data of the event that is being processed leaves, alone: its turn at the link is now, with no event of its
+    own, which would come next.
+    """
+    if over_link(m, node):
+        cross(m, node, now)
+    else:
+        send_back(m, node, now, now)
 
 
 @compiled
