@@ -6,6 +6,7 @@ dependency) or no_work. Each cause is accumulated on its own: nothing is found b
 `check_closed` compares the raw sum with SMs x time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,17 @@ def account_sms(rows: NDArray[np.int64], sms: int, end: int, phases: list[Phase]
         total += account
     check_closed(total, sms, end)
     return {cause: float(total[i]) for i, cause in enumerate(CAUSES)}
+
+
+def account_window(
+    rows: NDArray[np.int64], sms: int, begin: int, end: int, phases: Sequence[Phase]
+) -> dict[str, float]:
+    """`account_sms` of [begin, end) alone."""
+    part = rows.copy()
+    part[:, 2:] = np.clip(rows[:, 2:], begin, end) - begin
+    part = part[part[:, 3] > part[:, 2]]
+    shifted = [Phase(p.cause, max(0, p.begin - begin), max(0, p.end - begin)) for p in phases]
+    return account_sms(part, sms, end - begin, shifted)
 
 
 def check_closed(total: NDArray[np.float64], sms: int, end: int) -> None:

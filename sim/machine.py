@@ -26,6 +26,15 @@ from sim.tiers.placement import TierPlan, make_gate
 
 
 @dataclass(frozen=True)
+class RunDetail:
+    """What a run leaves for those who look at parts of it: the recorder's rows, its phases, the end of each launch."""
+
+    rows: np.ndarray
+    phases: tuple[Phase, ...]
+    ends_ps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class RunOutcome:
     """What one simulated kernel (launches in dependent order) did. Times in ps."""
 
@@ -41,6 +50,8 @@ class RunOutcome:
     """[pages copied] when each was in device memory."""
     tier_bytes: dict[str, int] = field(default_factory=dict)
     """Bytes brought in, by name of the tier."""
+    detail: RunDetail | None = None
+    """When asked for."""
 
 
 def join_tables(tables: Sequence[FetchTable]) -> tuple[FetchTable, list[int]]:
@@ -95,10 +106,12 @@ def launch_gap_ps(hw: Hardware, how: str) -> int:
 @dataclass(frozen=True)
 class RunOptions:
     """How a run is made. how: launch from a `graph`, a `stream`, or not counted (`none`); warm: the L2 holds what one
-    identical run leaves; record_order: keep the order of work for the replay; window_scale: see MemoryPlane."""
+    identical run leaves; resident: [N, 2] (address, bytes) that L2 holds instead; record_order: keep the order of work
+    and the account's rows; window_scale: see MemoryPlane."""
 
     how: str = "graph"
     warm: bool = False
+    resident: np.ndarray | None = None
     record_order: bool = False
     window_scale: float = 1.0
     zero_latency: bool = False
@@ -142,11 +155,14 @@ class Machine:
         """
         if self._options.warm:
             self._plane.warm_fetches(*_warming_order(self._launches, self._offsets, self._hw))
+        if self._options.resident is not None:
+            self._plane.warm(map(tuple, self._options.resident.tolist()))
         if self._engines is not None and self._prefetch:
             self._engines.request_all()
         gap, cta_ps = launch_gap_ps(self._hw, self._options.how), round(self._hw.launch.cta_ns * PS_PER_NS)
         orders = [Order.of(launch) for launch in self._launches]
         phases: list[Phase] = []
+        ends: list[int] = []
         for index, launch in enumerate(self._launches):
             if index and launch.follows_at_once:
                 gap = cta_ps = 0
@@ -157,16 +173,19 @@ class Machine:
             )
             job = make_job(launch, formats, self._hw, self._offsets[index])
             self._run_grid(launch, job, orders[index], index, gap, cta_ps)
+            ends.append(int(self._env.now))
         end = int(self._env.now)
         links = self._engines.links if self._engines else {}
+        rows, record = self._recorder.rows(), self._options.record_order
         return RunOutcome(
             time_ps=end,
-            account=account_sms(self._recorder.rows(), self._hw.sm.count, end, phases),
+            account=account_sms(rows, self._hw.sm.count, end, phases),
             counters=self._plane.counters,
             arrivals_ps=self._plane.stamps[:, Stamp.SM_ARRIVE],
-            orders=tuple(orders) if self._options.record_order else (),
+            orders=tuple(orders) if record else (),
             pages_arrived_ps=self._engines.arrived_ps if self._engines else None,
             tier_bytes={name: link.moved_bytes for name, link in links.items()},
+            detail=RunDetail(rows, tuple(phases), tuple(ends)) if record else None,
         )
 
     def _run_grid(self, launch: Launch, job: Job, order: Order, index: int, gap: int, cta_ps: int) -> None:

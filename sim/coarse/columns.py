@@ -1,0 +1,45 @@
+"""Columns of the arrays that the tile-grain loop works on; all times are integer picoseconds."""
+
+# A class of equal tiles: bytes into the SM, cost at the port, and the stages of one instruction stream.
+(
+    BYTES,
+    PORT,
+    ISSUE,
+    UNPACK,
+    QK,
+    QK_STALL,
+    EXP,
+    ALU,
+    PV,
+    PV_STALL,
+) = range(10)
+CLASS_COLS = 10
+
+# Scalars of a launch on a machine.
+(
+    SMS,
+    CTAS_PER_SM,
+    STAGES,
+    STREAMS,
+    UNPACK_NATIVE,
+    START,
+    CTA,
+    PROLOGUE,
+    GATE,
+    EPILOGUE,
+    STORE,
+    BARRIER,
+    CAP,
+    SEGMENT,
+    WAY_IN,
+    WAY_BACK,
+    FAR_EXTRA,
+    L2_LATENCY,
+    HBM_LATENCY,
+    L2_Q16,
+    HBM_Q16,
+    INGRESS_Q16,
+    COUNT_FIRST,
+    COUNT_LAST,
+) = range(24)
+SCALARS = 24

@@ -1,0 +1,126 @@
+"""A launch at tile grain: which class of equal tiles each tile of each CTA belongs to, without its byte runs.
+
+Tiles of one format that cover equal tokens with equal query rows cost the same wherever they lie, so one CTA of each
+kind is lowered in full and lends its tiles to all of its kind. With formats mixed by age every tile is lowered.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels_ref.trace import Step
+from sim.config.hardware import Hardware
+from sim.coarse import columns as c
+from sim.device.stage_times import stage_times
+from sim.lowering.cut import Cut
+from sim.lowering.launch import Launch
+from sim.lowering.units import Units
+
+Int64 = NDArray[np.int64]
+Int32 = NDArray[np.int32]
+PS_PER_NS = 1000
+
+Lower = Callable[[Units], Launch]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """tile_ptr [C + 1], tile_class [T], classes [K, CLASS_COLS], query_bytes [C]; `sample` is a lowered launch that has
+    the constants of the whole one."""
+
+    tile_ptr: Int64
+    tile_class: Int32
+    classes: Int64
+    query_bytes: Int64
+    sample: Launch
+
+    @property
+    def tiles(self) -> int:
+        return len(self.tile_class)
+
+    @property
+    def ctas(self) -> int:
+        return len(self.query_bytes)
+
+    def tile_bytes(self) -> Int64:
+        """[T] KV bytes of each tile."""
+        sizes: Int64 = self.classes[self.tile_class, c.BYTES]
+        return sizes
+
+
+def take_units(units: Units, keep: NDArray[np.int64]) -> Units:
+    """The CTAs `keep` of a grid."""
+    return Units(**{name: getattr(units, name)[keep] for name in Units.__dataclass_fields__})
+
+
+def tile_counts(units: Units, cut: Cut) -> Int64:
+    """[C] tiles of each CTA."""
+    counts: Int64 = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
+    return counts
+
+
+def port_ps(launch: Launch, hw: Hardware) -> Int64:
+    """[F] cost of each fetch at the SM's port: a descriptor per run, then address generation by bytes."""
+    clk = PS_PER_NS / hw.sm.clock_ghz
+    runs = np.diff(launch.fetches.run_ptr)
+    size = np.add.reduceat(launch.fetches.run_bytes.astype(np.int64), launch.fetches.run_ptr[:-1])
+    per_run = hw.gather.engine_clk if hw.gather.engine else hw.gather.issue_clk
+    cost: Int64 = np.rint((runs * per_run + size / hw.gather.bytes_per_clk) * clk).astype(np.int64)
+    return cost
+
+
+def launch_classes(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Int64:
+    """[T, CLASS_COLS] of every tile of a lowered launch."""
+    times = stage_times(launch, formats, hw)
+    table = np.zeros((launch.tiles, c.CLASS_COLS), np.int64)
+    table[:, c.BYTES] = launch.work.packed_bytes
+    table[:, c.PORT] = port_ps(launch, hw)[: launch.tiles]
+    for column, values in (
+        (c.ISSUE, times.issue),
+        (c.UNPACK, times.unpack),
+        (c.QK, times.qk),
+        (c.QK_STALL, times.qk_stall),
+        (c.EXP, times.exp),
+        (c.ALU, times.alu),
+        (c.PV, times.pv),
+        (c.PV_STALL, times.pv_stall),
+    ):
+        table[:, column] = values
+    return table
+
+
+def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Grid:
+    """A launch that was lowered in full; query bytes are what its first tiles read beside KV."""
+    classes, index = np.unique(launch_classes(launch, formats, hw), axis=0, return_inverse=True)
+    return Grid(
+        tile_ptr=launch.ctas.tile_ptr,
+        tile_class=index.reshape(-1).astype(np.int32),
+        classes=classes,
+        query_bytes=np.zeros(launch.ctas.count, np.int64),
+        sample=launch,
+    )
+
+
+def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lower) -> Grid:
+    """The grid of an attention launch. `lower` makes a launch of some of its CTAs."""
+    query = units.rows * cut.kv_heads_per_cta * step.geometry.head_dim * 2
+    if len(step.formats) > 1:
+        grid = grid_of_launch(lower(units), step.formats, hw)
+        return Grid(grid.tile_ptr, grid.tile_class, grid.classes, query, grid.sample)
+    counts = tile_counts(units, cut)
+    last = units.hi - units.lo - (counts - 1) * cut.tile_tokens
+    kinds, kind = np.unique(np.stack([units.rows, last, counts > 1], axis=1), axis=0, return_inverse=True)
+    kind = kind.reshape(-1)
+    first = np.full(len(kinds), -1, np.int64)
+    first[kind[::-1]] = np.arange(len(kind))[::-1]
+    short = take_units(units, first)
+    short.hi[:] = short.lo + np.where(kinds[:, 2] > 0, cut.tile_tokens, 0) + kinds[:, 1]
+    sample = lower(short)
+    classes = launch_classes(sample, step.formats, hw)
+    ptr = np.zeros(len(counts) + 1, np.int64)
+    np.cumsum(counts, out=ptr[1:])
+    tile_class = np.repeat(sample.ctas.tile_ptr[kind], counts).astype(np.int32)
+    tile_class[ptr[1:] - 1] = sample.ctas.tile_ptr[kind + 1] - 1
+    return Grid(ptr, tile_class, classes, query, sample)

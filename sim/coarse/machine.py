@@ -1,0 +1,90 @@
+"""Run launches at tile grain on a machine: its latencies and rates as the scalars of the loop."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.coarse import columns as c
+from sim.coarse import loop
+from sim.coarse.grid import Grid
+from sim.config.hardware import Hardware
+from sim.device.stage_times import stage_times
+from sim.memory import params
+from sim.memory.params import Param
+
+PS_PER_NS = 1000
+STREAMING_SHARE = 0.93
+"""Share of the peak that a full memory queue delivers at this grain; a sampled run replaces it by what it sees."""
+SEGMENT_BYTES = 8192
+"""Bytes that a port sends as one event; larger launches take larger segments, at most a tile."""
+MOST_SEGMENTS = 400_000
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What a run assumes of memory: share of peak reached, and whether the L2 starts warm (look-ups hit)."""
+
+    share: float = STREAMING_SHARE
+    warm: bool = False
+    zero_latency: bool = False
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Times in ps. `first` and `last`: when the marked numbers of tiles had been consumed."""
+
+    end: int
+    first: int
+    last: int
+
+
+def scalars(grid: Grid, formats: tuple[str, ...], hw: Hardware, memory: Memory, start: int) -> NDArray[np.int64]:
+    """The scalars of one launch that starts at `start` ps."""
+    v = params.build(hw, zero_latency=memory.zero_latency)
+    launch = grid.sample
+    times = stage_times(launch, formats, hw)
+    near, far = int(v[Param.NEAR]), int(v[Param.FAR])
+    mean_way = near + (far - near) * (hw.l2.partitions - 1) // hw.l2.partitions
+    dram = int(v[Param.CTRL_IN] + v[Param.CTRL_OUT] + v[Param.RCD] + v[Param.CL] + v[Param.BURST])
+    hit = 2 * mean_way + int(v[Param.L2_LATENCY])
+    p = np.zeros(c.SCALARS, np.int64)
+    p[c.SMS], p[c.CTAS_PER_SM], p[c.STREAMS] = hw.sm.count, launch.ctas_per_sm, launch.streams
+    p[c.STAGES] = max(1, launch.buffer_bytes // max(1, int(grid.classes[:, c.BYTES].max())))
+    p[c.UNPACK_NATIVE] = int(times.unpack_native)
+    p[c.START] = start
+    p[c.CTA] = 0 if launch.follows_at_once else round(hw.launch.cta_ns * PS_PER_NS)
+    p[c.PROLOGUE], p[c.EPILOGUE], p[c.BARRIER] = times.prologue, times.epilogue, times.barrier
+    looks_up = bool((launch.tile_line >= 0).any()) or len(launch.fetches.entry_addr) > 0
+    p[c.GATE] = 0
+    if looks_up:
+        p[c.GATE] = hit + (0 if memory.warm else dram)
+    if (launch.ctas.root >= 0).any():
+        p[c.GATE] += hit
+    p[c.STORE] = hit if (launch.ctas.output >= 0).any() else 0
+    p[c.CAP] = v[Param.CAP]
+    total = int(grid.tile_bytes().sum())
+    p[c.SEGMENT] = max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS))
+    p[c.WAY_IN] = p[c.WAY_BACK] = mean_way
+    p[c.FAR_EXTRA] = 2 * (far - mean_way)
+    p[c.L2_LATENCY], p[c.HBM_LATENCY] = v[Param.L2_LATENCY], dram
+    p[c.L2_Q16] = params.q16(1000 / hw.l2.bandwidth_gb_s)
+    p[c.HBM_Q16] = params.q16(1000 / (params.peak_gb_s(hw.hbm) * memory.share))
+    p[c.INGRESS_Q16] = v[Param.INGRESS_Q16]
+    return p
+
+
+def run_grid(
+    grid: Grid,
+    hit_q16: NDArray[np.int32],
+    formats: tuple[str, ...],
+    hw: Hardware,
+    memory: Memory,
+    start: int = 0,
+    marks: tuple[float, float] = (0.0, 0.0),
+) -> Timing:
+    """Run one launch from `start` ps on. hit_q16: [T] share of each tile found in L2, in 1/65536; marks: shares of the
+    tiles whose consumption is timed."""
+    p = scalars(grid, formats, hw, memory, start)
+    p[c.COUNT_FIRST], p[c.COUNT_LAST] = (max(1, round(mark * grid.tiles)) if mark else 0 for mark in marks)
+    return Timing(*loop.run(p, grid.classes, grid.tile_ptr, grid.tile_class, hit_q16, grid.query_bytes))

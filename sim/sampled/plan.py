@@ -1,0 +1,62 @@
+"""Which part of a launch is simulated in detail.
+
+Whole groups of splits from the beginning of the grid, so that CTAs that run side by side also run side by side in the
+sample, and the first tiles of each, so that every slot of the machine works. Small launches run whole.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sim.coarse.grid import Grid, take_units, tile_counts
+from sim.lowering.cut import Cut
+from sim.lowering.units import Units
+
+BUDGET_TILES = 5000
+BUDGET_CHUNKS = 200_000
+"""Detail that a sample may cost: about a quarter of a second each on one core."""
+WHOLE = 1.5
+"""A launch that would cost this many samples runs whole."""
+LEAST_TILES = 6
+"""Tiles of a CTA in the sample: enough to fill its buffers twice and come to rest."""
+WAVES = 2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sampled CTAs, shortened to their first tiles; None: the whole launch is simulated."""
+
+    units: Units | None
+    ctas: int
+    tiles_per_cta: int
+
+
+def chunks_per_tile(grid: Grid, granule: int) -> float:
+    """Requests that one tile becomes: its bytes in pieces of at most `granule`, at least one per run."""
+    fetches = grid.sample.fetches
+    runs = np.diff(fetches.run_ptr)[: grid.sample.tiles]
+    size = np.maximum(1, grid.sample.work.packed_bytes)
+    return float(np.maximum(runs, size / granule).mean())
+
+
+def cost(tiles: int, chunks: float) -> float:
+    """Detailed work in samples: 1.0 is the budget."""
+    return tiles / BUDGET_TILES + tiles * chunks / BUDGET_CHUNKS
+
+
+def plan_sample(units: Units, grid: Grid, cut: Cut, slots: int, granule: int) -> Plan:
+    """Choose the sample of a launch with `slots` places for CTAs on the whole machine."""
+    chunks = chunks_per_tile(grid, granule)
+    if cost(grid.tiles, chunks) <= WHOLE:
+        return Plan(None, grid.ctas, 0)
+    affordable = int(grid.tiles / cost(grid.tiles, chunks))
+    ctas = min(grid.ctas, WAVES * slots, max(slots, affordable // LEAST_TILES))
+    if ctas < grid.ctas:
+        ctas = 1 + int(np.flatnonzero(units.group[:ctas] != units.group[ctas])[-1:].max(initial=ctas - 1))
+    counts = tile_counts(units, cut)[:ctas]
+    tiles = max(2, affordable // ctas)
+    if tiles >= counts.max():
+        ctas = min(grid.ctas, max(ctas, int(affordable // max(1.0, counts.mean()))))
+    part = take_units(units, np.arange(ctas))
+    short = replace(part, hi=np.minimum(part.hi, part.lo + tiles * cut.tile_tokens))
+    return Plan(short, ctas, tiles)
