@@ -53,7 +53,7 @@ def build_coarse(
     combine = build_combine(step, units, cut, addresses)
     return Coarse(
         grid=grid,
-        hits=tile_hits(step, units, grid, cut, hw, warm=warm)[1],
+        hits=tile_hits(step, units, grid, cut, hw, warm=warm),
         combine=None if combine is None else grid_of_launch(combine, step.formats, hw),
     )
 

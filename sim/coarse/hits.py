@@ -10,10 +10,13 @@ from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
 from sim.lowering.runs import repeat_index
 from sim.lowering.units import Units
+from sim.memory.params import REPLACEMENT_CODE
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 MIB = 2**20
+EVENING = 4
+"""Ways of a set here for one of the chip: its interleave fills the sets more evenly than blocks this large could."""
 
 
 def canonical_tiles(step: Step, tile_tokens: int) -> tuple[Int64, Int64]:
@@ -43,32 +46,36 @@ def tile_objects(step: Step, units: Units, grid: Grid, cut: Cut) -> Int64:
 
 
 def _is_read_once(objects: Int64) -> bool:
-    return len(objects) == 0 or len(np.unique(objects)) == len(objects)
+    return len(objects) == 0 or bool(np.bincount(objects).max() <= 1)
 
 
-def tile_hits(
-    step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool
-) -> tuple[Int32, Int32]:
-    """[T] shares found in L2, and in L2 or the last-level cache, in 1/65536."""
-    none = np.zeros(grid.tiles, np.int32)
+def _sets(capacity_bytes: float, ways: int, block: float) -> int:
+    return max(1, round(capacity_bytes / (ways * block)))
+
+
+def _scalars(hw: Hardware, size: int, slots: int, *, warm: bool) -> Int64:
+    """Scalars of the walk for tiles of `size` bytes."""
+    l2, parts = hw.l2, max(1, -(-size // tags.BLOCK_BYTES))
+    block = size / parts
+    groups = l2.partitions if l2.private or l2.far_copies else 1
+    usable = l2.capacity_mib * MIB * l2.effective_fraction / groups
+    p = np.zeros(tags.SCALARS, np.int64)
+    p[tags.SLOTS], p[tags.SMS], p[tags.PASSES] = slots, hw.sm.count, 2 if warm else 1
+    p[tags.PARTS], p[tags.PARTITIONS] = parts, l2.partitions
+    p[tags.COPIES], p[tags.PRIVATE] = int(l2.far_copies), int(l2.private)
+    ways = l2.ways * EVENING
+    p[tags.SETS], p[tags.WAYS] = _sets(usable, ways, block), ways
+    if hw.llc is not None:
+        p[tags.LAST_SETS], p[tags.LAST_WAYS] = _sets(hw.llc.capacity_mib * MIB, hw.llc.ways, block), hw.llc.ways
+    p[tags.POLICY] = REPLACEMENT_CODE[l2.replacement]
+    return p
+
+
+def tile_hits(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool) -> Int32:
+    """[T] shares found in L2, or in the last-level cache behind it, in 1/65536."""
     objects = tile_objects(step, units, grid, cut)
     if not warm and _is_read_once(objects):
-        return none, none
+        return np.zeros(grid.tiles, np.int32)
     size = int(grid.tile_bytes().max(initial=1))
-    parts = max(1, -(-size // tags.BLOCK_BYTES))
-    block = size / parts
-    usable = hw.l2.capacity_mib * MIB * hw.l2.effective_fraction
-    partitions = hw.l2.partitions if hw.l2.private else 1
-    first = np.tile(np.array([max(1, int(usable / partitions / block)), hw.sm.count], np.int64), (partitions, 1))
-    last = int(hw.llc.capacity_mib * MIB / block) if hw.llc else 0
-    return tags.walk(
-        grid.tile_ptr,
-        objects,
-        parts,
-        hw.sm.count * cut.ctas_per_sm,
-        2 if warm else 1,
-        first,
-        last,
-        hw.l2.replacement == "lru",
-        int(objects.max()) + 1,
-    )
+    p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, warm=warm)
+    return tags.walk(p, grid.tile_ptr, objects)

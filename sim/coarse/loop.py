@@ -23,8 +23,9 @@ IDLE_FOREVER = -1
 # State of a slot, and of an SM.
 S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS = range(8)
 P_FREE, P_HEAD, P_COUNT, P_LEFT, P_PAID, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS = range(10)
-U_ISSUE, U_TENSOR, U_VECTOR, U_UNPACK = range(10, 14)
-SM_COLS = 14
+U_ISSUE, U_TENSOR, U_VECTOR, U_UNPACK = range(10, 22, 3)
+"""A unit: when it is free for good, and the last gap before that, [begin, end)."""
+SM_COLS = 22
 
 
 @compiled
@@ -70,12 +71,24 @@ def pop(times: Int64, codes: Int64, size: int) -> int:
 
 @compiled
 def work(sms: Int64, sm: int, unit: int, at: int, duration: int) -> int:
-    """Book a unit of an SM from `at` on, first come first served; the end."""
+    """Book a unit of an SM from `at` on, in its last gap as far as that goes; the end."""
     if duration <= 0:
         return at
-    begin = max(at, sms[sm, unit])
-    sms[sm, unit] = begin + duration
-    return int(begin + duration)
+    begin = max(at, sms[sm, unit + 1])
+    room = sms[sm, unit + 2] - begin
+    if room > 0:
+        if room >= duration:
+            sms[sm, unit + 1] = begin + duration
+            return int(begin + duration)
+        sms[sm, unit + 2] = begin
+        duration -= room
+        at = sms[sm, unit]
+    if at > sms[sm, unit]:
+        sms[sm, unit + 1] = sms[sm, unit]
+        sms[sm, unit + 2] = at
+        sms[sm, unit] = at
+    sms[sm, unit] += duration
+    return int(sms[sm, unit])
 
 
 @compiled

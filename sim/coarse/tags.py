@@ -1,8 +1,8 @@
 """Functional walk of the cache at tile grain: which share of each tile is found in L2, whatever is timed.
 
 Every tile of the launch walks the tags in the order in which CTAs take turns (breadth first over the slots, wave after
-wave), so a run that times a few tiles sees the hits of the whole launch. A tile is cut into equal blocks of at most
-BLOCK_BYTES; blocks are replaced as the chip's L2 replaces lines.
+wave), so a run that times a few tiles sees the hits of the whole launch. A tile is cut into equal blocks of about
+BLOCK_BYTES. Sets, ways and replacement are those of the chip's L2, with blocks in place of lines.
 """
 
 import numpy as np
@@ -16,64 +16,86 @@ Int32 = NDArray[np.int32]
 BLOCK_BYTES = 8192
 ONE = 1 << 16
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407
-"""Knuth's MMIX linear congruential generator: the victim's place, the same in every run."""
+"""Knuth's MMIX linear congruential generator: draws victims, the same in every run."""
+LRU, RANDOM, NRU = range(3)
+EMPTY = -1
+
+# Scalars of a walk. COPIES: partitions keep copies of what others own; PRIVATE: of everything.
+SLOTS, SMS, PASSES, PARTS, PARTITIONS, COPIES, PRIVATE, SETS, WAYS, LAST_SETS, LAST_WAYS, POLICY = range(12)
+SCALARS = 12
 
 
 @compiled
-def touch(cache: Int64, places: Int64, recent: Int64, state: Int64, block: int, lru: bool) -> bool:
-    """Look a block up and leave it in the cache. `state`: blocks held, clock, random state."""
-    at = places[block]
-    state[1] += 1
-    if at >= 0:
-        recent[at] = state[1]
+def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, state: Int64) -> int:
+    """Place to replace in the set of `ways` places from `first` on."""
+    best = first
+    for at in range(first, first + ways):
+        if tags[at] == EMPTY:
+            return int(at)
+        if stamps[at] < stamps[best]:
+            best = at
+    if policy == LRU:
+        return int(best)
+    state[1] = state[1] * MULTIPLIER + INCREMENT
+    start = ((state[1] >> 33) & 0x3FFFFFFF) % ways
+    if policy == NRU and stamps[best] > 0:
+        stamps[first : first + ways] = 0
+    for i in range(ways):
+        at = first + (start + i) % ways
+        if policy == RANDOM or stamps[at] == 0:
+            return int(at)
+    return int(best)
+
+
+@compiled
+def touch(
+    tags: Int64, stamps: Int64, sets: int, ways: int, block: int, policy: int, state: Int64
+) -> bool:
+    """Look a block up and leave it in the cache. `state`: clock, random state."""
+    first = block % sets * ways
+    state[0] += 1
+    for at in range(first, first + ways):
+        if tags[at] == block:
+            stamps[at] = state[0]
+            return True
+    at = victim(tags, stamps, first, ways, policy, state)
+    tags[at] = block
+    stamps[at] = state[0]
+    return False
+
+
+@compiled
+def look_up(
+    p: Int64, tags: Int64, stamps: Int64, last_tags: Int64, last_stamps: Int64, block: int, group: int, state: Int64
+) -> bool:
+    """Whether a read by an SM of partition `group` finds the block in any cache; all that it passes keep it."""
+    if touch(tags[group], stamps[group], p[SETS], p[WAYS], block, p[POLICY], state):
         return True
-    if state[0] < len(cache):
-        at = state[0]
-        state[0] += 1
-    else:
-        if lru:
-            at = np.argmin(recent)
-        else:
-            state[2] = state[2] * MULTIPLIER + INCREMENT
-            at = ((state[2] >> 33) & 0x3FFFFFFF) % len(cache)
-        places[cache[at]] = -1
-    cache[at] = block
-    recent[at] = state[1]
-    places[block] = at
+    if p[COPIES]:
+        home = block % p[PARTITIONS]
+        if home != group:
+            return touch(tags[home], stamps[home], p[SETS], p[WAYS], block, p[POLICY], state)
+    if p[LAST_SETS] > 0:
+        return touch(last_tags, last_stamps, p[LAST_SETS], p[LAST_WAYS], block, p[POLICY], state)
     return False
 
 
 @entry
-def walk(
-    tile_ptr: Int64,
-    objects: Int64,
-    parts: int,
-    slots: int,
-    passes: int,
-    first_level: Int64,
-    last_level: int,
-    lru: bool,
-    n_objects: int,
-) -> tuple[Int32, Int32]:
-    """Walk the grid `passes` times. objects: [T] what each tile is a copy of; parts: blocks of a tile; first_level:
-    [partitions, 2] cache blocks of each L2 partition and the first SM slot behind it; last_level: blocks of the
-    last-level cache, 0 for none.
+def walk(p: Int64, tile_ptr: Int64, objects: Int64) -> Int32:
+    """Walk a grid. p: [SCALARS]; tile_ptr: [C + 1]; objects: [T] what each tile is a copy of.
 
-    Returns the hit shares of the last pass in L2, and in L2 or last level ([T] each, in 1/65536).
+    Returns [T] the shares found in the last pass, in 1/65536.
     """
-    partitions = len(first_level)
-    hit = np.zeros(len(objects), np.int32)
-    near = np.zeros(len(objects), np.int32)
-    size = first_level[0, 0]
-    caches = np.zeros((partitions + 1, max(size, last_level, 1)), np.int64)
-    recents = np.zeros((partitions + 1, max(size, last_level, 1)), np.int64)
-    places = np.full((partitions + 1, n_objects * parts), -1, np.int64)
-    states = np.zeros((partitions + 1, 3), np.int64)
-    ctas = len(tile_ptr) - 1
-    sms = first_level[0, 1]
-    for turn in range(passes):
-        hit[:] = 0
-        near[:] = 0
+    groups = p[PARTITIONS] if p[COPIES] or p[PRIVATE] else 1
+    found = np.zeros(len(objects), np.int32)
+    tags = np.full((groups, p[SETS] * p[WAYS]), EMPTY, np.int64)
+    stamps = np.zeros((groups, p[SETS] * p[WAYS]), np.int64)
+    last_tags = np.full(max(1, p[LAST_SETS] * p[LAST_WAYS]), EMPTY, np.int64)
+    last_stamps = np.zeros(max(1, p[LAST_SETS] * p[LAST_WAYS]), np.int64)
+    state = np.zeros(2, np.int64)
+    ctas, slots, parts = len(tile_ptr) - 1, p[SLOTS], p[PARTS]
+    for _ in range(p[PASSES]):
+        found[:] = 0
         for wave in range(0, ctas, slots):
             last = min(ctas, wave + slots)
             longest = 0
@@ -84,22 +106,11 @@ def walk(
                     tile = tile_ptr[cta] + rank
                     if tile >= tile_ptr[cta + 1]:
                         continue
-                    group = ((cta - wave) % sms) * partitions // sms
+                    group = (cta - wave) % p[SMS] * groups // p[SMS]
                     for part in range(parts):
                         block = objects[tile] * parts + part
-                        if touch(caches[group, :size], places[group], recents[group], states[group], block, lru):
-                            near[tile] += 1
-                            hit[tile] += 1
-                        elif last_level > 0 and touch(
-                            caches[partitions, :last_level],
-                            places[partitions],
-                            recents[partitions],
-                            states[partitions],
-                            block,
-                            lru,
-                        ):
-                            hit[tile] += 1
+                        if look_up(p, tags, stamps, last_tags, last_stamps, block, group, state):
+                            found[tile] += 1
     for tile in range(len(objects)):
-        near[tile] = near[tile] * ONE // parts
-        hit[tile] = hit[tile] * ONE // parts
-    return near, hit
+        found[tile] = found[tile] * ONE // parts
+    return found

@@ -1,0 +1,152 @@
+"""One attention kernel, sampled: a part in detail, the whole and the same part at tile grain, and the whole from these."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels_ref.trace import Step
+from sim.accounting import account_window
+from sim.coarse.estimate import Coarse, CoarseTime, build_coarse, coarse_time
+from sim.coarse.machine import Memory
+from sim.config.hardware import Hardware
+from sim.lowering.combine import build_combine
+from sim.lowering.cut import Cut
+from sim.lowering.launch import Launch
+from sim.lowering.units import Units
+from sim.machine import Machine, RunOptions, RunOutcome
+from sim.memory.addresses import AddressMap
+from sim.sampled.extrapolate import FIRST_MARK, LAST_MARK, Marks, Whole, extrapolate, relative_ci95
+from sim.sampled.residency import resident_ranges
+
+ONE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A kernel with its mapping on a machine. `lower` makes a launch of some CTAs; how: who launches."""
+
+    step: Step
+    cut: Cut
+    hw: Hardware
+    addresses: AddressMap
+    lower: Callable[[Units], Launch]
+    how: str
+    warm: bool
+    zero_latency: bool
+    seed: int
+
+    @property
+    def memory(self) -> Memory:
+        return Memory(warm=self.warm, zero_latency=self.zero_latency)
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What the whole kernel would do. account: SM-ps by cause; pace: detail over tile grain in the steady part."""
+
+    time_ps: float
+    account: dict[str, float]
+    counters: dict[str, int]
+    relative_ci95: float
+    pace: float
+    share: float
+    """Part of the launch's tiles that was simulated in detail."""
+
+
+def coarse_problem(problem: Problem, units: Units) -> Coarse:
+    p = problem
+    return build_coarse(p.step, units, p.cut, p.hw, p.addresses, p.lower, warm=p.warm)
+
+
+def coarse_marks(problem: Problem, kernel: Coarse) -> CoarseTime:
+    p = problem
+    return coarse_time(kernel, p.step.formats, p.hw, p.memory, p.how, (FIRST_MARK, LAST_MARK))
+
+
+def run_detail(problem: Problem, units: Units, hits: NDArray[np.int32]) -> RunOutcome:
+    """The sample on the whole machine; hits: [t] what its tiles find in L2 when the launch is replayed warm."""
+    p = problem
+    launches = [p.lower(units)]
+    combine = build_combine(p.step, units, p.cut, p.addresses)
+    if combine is not None:
+        launches.append(combine)
+    granule = p.hw.hbm.interleave_bytes
+    resident = resident_ranges(launches[0], hits, granule, p.seed) if p.warm else None
+    options = RunOptions(
+        p.how, resident=resident, record_order=True, zero_latency=p.zero_latency
+    )
+    return Machine(p.hw, launches, options).run(p.step.formats)
+
+
+def detail_marks(outcome: RunOutcome) -> Marks:
+    """When FIRST_MARK and LAST_MARK of the sample's tiles had been consumed, and the end of its first launch."""
+    consumed = np.sort(outcome.orders[0].consumed_ps)
+    first, last = (max(1, round(mark * len(consumed))) - 1 for mark in (FIRST_MARK, LAST_MARK))
+    assert outcome.detail is not None
+    return Marks(int(consumed[first]), int(consumed[last]), outcome.detail.ends_ps[0])
+
+
+def sample_hits(whole: Coarse, part: Coarse) -> NDArray[np.int32]:
+    """[t] hit shares of the sample's tiles, from the walk of the whole launch."""
+    starts = whole.grid.tile_ptr[: part.grid.ctas]
+    counts = np.diff(part.grid.tile_ptr)
+    index = np.repeat(starts - part.grid.tile_ptr[:-1], counts) + np.arange(part.grid.tiles)
+    shares: NDArray[np.int32] = whole.hits[index]
+    return shares
+
+
+def _account(outcome: RunOutcome, marks: Marks, whole: Whole, combine: float, hw: Hardware) -> dict[str, float]:
+    """SM-ps by cause: head and tail of the sample as they are, its steady part and its reduction stretched."""
+    assert outcome.detail is not None
+    parts = [(0, marks.first, 1.0), (marks.first, marks.last, whole.steady_ps / marks.steady)]
+    parts.append((marks.last, marks.end, 1.0))
+    if outcome.time_ps > marks.end:
+        parts.append((marks.end, outcome.time_ps, combine / (outcome.time_ps - marks.end)))
+    total: dict[str, float] = {}
+    for begin, end, weight in parts:
+        window = account_window(outcome.detail.rows, hw.sm.count, begin, end, outcome.detail.phases)
+        for cause, value in window.items():
+            total[cause] = total.get(cause, 0.0) + weight * value
+    return total
+
+
+def _counters(outcome: RunOutcome, whole: Coarse, part: Coarse, hits: NDArray[np.int32]) -> dict[str, int]:
+    """Counters of the whole: the sample's by KV bytes, with the hits of the walk in place of the sample's."""
+    size, size_part = whole.grid.tile_bytes(), part.grid.tile_bytes()
+    scale = int(size.sum()) / int(size_part.sum())
+    counters = {name: round(value * scale) for name, value in outcome.counters.items()}
+    expected = scale * float((size_part * (hits / ONE)).sum())
+    found = float((size * (whole.hits / ONE)).sum())
+    shift = min(max(round(found - expected), -counters["l2_hit"]), counters["l2_miss"])
+    shift = min(shift, counters["hbm_read"])
+    counters["l2_hit"] += shift
+    counters["l2_miss"] = counters["l2_read"] - counters["l2_hit"]
+    counters["hbm_read"] -= shift
+    return counters
+
+
+def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
+    """Simulate the sampled CTAs `units` and predict the whole launch."""
+    part = coarse_problem(problem, units)
+    hits = sample_hits(whole, part) if problem.warm else part.hits
+    part = Coarse(part.grid, hits, part.combine)
+    outcome = run_detail(problem, units, hits)
+    all_, some = coarse_marks(problem, whole), coarse_marks(problem, part)
+    marks = detail_marks(outcome)
+    coarse = Marks(some.attention.first, some.attention.last, some.attention.end)
+    predicted = extrapolate(marks, coarse, all_.attention.end)
+    merge = 0.0
+    if whole.combine is not None:
+        missed = (outcome.time_ps - marks.end) - (some.end_ps - some.attention.end)
+        merge = float(max(0, all_.end_ps - all_.attention.end + missed))
+    time = predicted.end_ps + merge
+    return Sampled(
+        time_ps=time,
+        account=_account(outcome, marks, predicted, merge, problem.hw),
+        counters=_counters(outcome, whole, part, part.hits),
+        relative_ci95=relative_ci95(predicted, time),
+        pace=predicted.pace,
+        share=part.grid.tiles / whole.grid.tiles,
+    )
