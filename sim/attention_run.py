@@ -1,14 +1,19 @@
 """One attention kernel on one machine: choose the mapping, lower it, run it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from kernels_ref.trace import Step
+from sim.coarse.estimate import build_coarse, coarse_time
+from sim.coarse.grid import attention_grid
+from sim.coarse.machine import Memory
 from sim.config.hardware import Hardware
 from sim.config.split import Split
-from sim.config.workload import KernelProfile, Mapping, Workload
+from sim.config.workload import KernelProfile, Workload
+from sim.config.workload import Mapping as FixedMapping
 from sim.errors import InputError
 from sim.lowering.attention import LookUp, build_attention
 from sim.lowering.candidates import Candidate, candidates
@@ -20,10 +25,14 @@ from sim.lowering.standard import build_standard, standard_candidate
 from sim.lowering.units import Units, attention_units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap, build_address_map
-from sim.search import Choice, choose, probe_tokens
+from sim.operations import Totals, totals_of_coarse, totals_of_launches
+from sim.sampled.plan import plan_sample
+from sim.sampled.run import Problem, coarse_problem, run_sampled
+from sim.search import Choice, choose
 from sim.tiers.placement import TierPlan, plan_tiers
 
 CAPABILITY = {"load": 0, "cp_async": 1, "tma": 2}
+PS_PER_NS = 1000
 ENGINE = {"none": 0, "cp_async": 1, "tma": 2}
 
 
@@ -48,8 +57,12 @@ class AttentionRun:
     choice: Choice
     units: Units
     launches: tuple[Launch, ...]
+    """Empty where the run was sampled."""
     outcome: RunOutcome
+    totals: Totals
     tiers: TierPlan | None = None
+    sampling: Mapping[str, float] | None = None
+    """How good a sampled run is; None for a whole one."""
 
 
 def usable_profiles(task: Task) -> list[KernelProfile]:
@@ -92,7 +105,8 @@ def _why_not(profile: KernelProfile, task: Task) -> str | None:
     return None
 
 
-def _lower(task: Task, units: Units, cut: Cut, addresses: AddressMap) -> Launch:
+def lower_attention(task: Task, cut: Cut, addresses: AddressMap, units: Units) -> Launch:
+    """The launch of the CTAs `units` alone."""
     w = task.workload
     look_up = LookUp(
         software=not task.hw.translation.assist and task.ideal != "free_translation",
@@ -110,12 +124,12 @@ def build_launches(task: Task, units: Units, cut: Cut, addresses: AddressMap) ->
     if cut.profile.algorithm == "kv_outer":
         return [build_kv_outer(task.step, cut, task.hw, addresses)]
     combine = build_combine(task.step, units, cut, addresses)
-    return [_lower(task, units, cut, addresses), *([combine] if combine is not None else [])]
+    return [lower_attention(task, cut, addresses, units), *([combine] if combine is not None else [])]
 
 
 def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     """Search (or take) the mapping. Raises InputError when nothing fits the chip."""
-    fixed = task.workload.mapping if isinstance(task.workload.mapping, Mapping) else None
+    fixed = task.workload.mapping if isinstance(task.workload.mapping, FixedMapping) else None
     profiles = usable_profiles(task)
     if profiles[0].algorithm == "standard":
         return Choice(standard_candidate(task.step, profiles[0], task.hw), (), (), 1)
@@ -123,26 +137,17 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     if profiles[0].algorithm == "kv_outer":
         return Choice(found[0], (), (), len(found))
 
-    def probe(cut: Cut) -> tuple[float, float]:
-        tokens = probe_tokens(task.step, cut, task.hw)
-        units = _one_wave(attention_units(task.step, cut), tokens, task.hw.sm.count * cut.ctas_per_sm)
-        launch = _lower(task, units, cut, addresses)
-        outcome = Machine(
-            as_addressed(task.hw, cut.profile),
-            [launch],
-            RunOptions(how="none", zero_latency=task.ideal == "zero_latency_hbm"),
-        ).run(task.step.formats)
-        return outcome.time_ps / 1000, launch.tiles / launch.ctas.count
-
-    return choose(task.step, found, task.hw, probe)
+    return choose(task.step, found, task.hw, partial(estimate_ns, task, addresses))
 
 
-def _one_wave(units: Units, tokens: int, slots: int) -> Units:
-    """At most `slots` CTAs, evenly spaced over the grid, with at most `tokens` KV tokens each."""
-    count = len(units.sequence)
-    keep = np.unique(np.linspace(0, count - 1, min(slots, count)).astype(np.int64))
-    short = replace(units, hi=np.minimum(units.hi, units.lo + tokens))
-    return Units(**{name: getattr(short, name)[keep] for name in Units.__dataclass_fields__})
+def estimate_ns(task: Task, addresses: AddressMap, cut: Cut) -> float:
+    """Time of the kernel with one mapping at tile grain."""
+    memory = Memory(warm=_warm(task), zero_latency=_no_latency(task))
+    units = attention_units(task.step, cut)
+    lower = partial(lower_attention, task, cut, addresses)
+    hw = as_addressed(task.hw, cut.profile)
+    kernel = build_coarse(task.step, units, cut, hw, addresses, lower, warm=memory.warm)
+    return coarse_time(kernel, task.step.formats, hw, memory, task.workload.launch).end_ps / PS_PER_NS
 
 
 def as_addressed(hw: Hardware, profile: KernelProfile) -> Hardware:
@@ -152,32 +157,51 @@ def as_addressed(hw: Hardware, profile: KernelProfile) -> Hardware:
     return hw.model_copy(update={"gather": hw.gather.model_copy(update={"issue_clk": profile.run_clk})})
 
 
-def run_attention(task: Task, record_order: bool = False) -> AttentionRun:
+def _warm(task: Task) -> bool:
+    return task.workload.l2_state == "warm"
+
+
+def _no_latency(task: Task) -> bool:
+    return task.ideal == "zero_latency_hbm"
+
+
+def _samples(task: Task, candidate: Candidate) -> bool:
+    """Whether there is a tile grain to extrapolate with: not for tiers, which move pages of the whole launch."""
+    return task.workload.tier is None and candidate.cut.profile.algorithm == "flash"
+
+
+def run_attention(task: Task, record_order: bool = False, sampled: bool = False) -> AttentionRun:
     """Simulate the kernel with its best mapping.
 
-    Where probes favour a mapping that needs more SRAM, it is simulated too and taken if it really is faster.
+    Where estimates favour a mapping that needs more SRAM, it is simulated too and taken if it really is faster.
     """
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
     choice = find_mapping(task, addresses)
-    best = _run(task, choice.candidate, choice, addresses, record_order)
+
+    def run(candidate: Candidate) -> AttentionRun:
+        if sampled and _samples(task, candidate):
+            return _run_part(task, candidate, choice, addresses)
+        return _run_whole(task, candidate, choice, addresses, record_order)
+
+    best = run(choice.candidate)
     for contender in choice.contenders:
-        run = _run(task, contender, choice, addresses, record_order)
-        if run.outcome.time_ps >= best.outcome.time_ps:
+        other = run(contender)
+        if other.outcome.time_ps >= best.outcome.time_ps:
             break
-        best = run
+        best = other
     return best
 
 
-def _run(
+def _run_whole(
     task: Task, candidate: Candidate, choice: Choice, addresses: AddressMap, record_order: bool
 ) -> AttentionRun:
     units = attention_units(task.step, candidate.cut)
     launches = build_launches(task, units, candidate.cut, addresses)
     options = RunOptions(
         how=task.workload.launch,
-        warm=task.workload.l2_state == "warm",
+        warm=_warm(task),
         record_order=record_order,
-        zero_latency=task.ideal == "zero_latency_hbm",
+        zero_latency=_no_latency(task),
     )
     placement = task.workload.tier
     tiers = None
@@ -185,4 +209,31 @@ def _run(
         tiers = plan_tiers(task.step, addresses, launches[0], prefetch=placement.policy == "prefetch")
     hw = as_addressed(task.hw, candidate.cut.profile)
     outcome = Machine(hw, launches, options, tiers).run(task.step.formats)
-    return AttentionRun(candidate, choice, units, tuple(launches), outcome, tiers)
+    totals = totals_of_launches(launches)
+    return AttentionRun(candidate, choice, units, tuple(launches), outcome, totals, tiers)
+
+
+def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: AddressMap) -> AttentionRun:
+    """Simulate a sample; a launch that is small enough runs whole."""
+    cut = candidate.cut
+    problem = Problem(
+        step=task.step,
+        cut=cut,
+        hw=as_addressed(task.hw, cut.profile),
+        addresses=addresses,
+        lower=partial(lower_attention, task, cut, addresses),
+        how=task.workload.launch,
+        warm=_warm(task),
+        zero_latency=_no_latency(task),
+    )
+    units = attention_units(task.step, cut)
+    grid = attention_grid(task.step, units, cut, problem.hw, problem.lower)
+    plan = plan_sample(units, grid, cut, task.hw.sm.count * cut.ctas_per_sm, task.hw.hbm.interleave_bytes)
+    if plan is None:
+        whole = _run_whole(task, candidate, choice, addresses, record_order=False)
+        return replace(whole, sampling={"share": 1.0, "relative_ci95": 0.0, "pace": 1.0})
+    kernel = coarse_problem(problem, units)
+    part = run_sampled(problem, kernel, plan)
+    outcome = RunOutcome(round(part.time_ps), part.account, part.counters, np.empty(0, np.int64))
+    sampling = {"share": part.share, "relative_ci95": part.relative_ci95, "pace": part.pace}
+    return AttentionRun(candidate, choice, units, (), outcome, totals_of_coarse(kernel), sampling=sampling)

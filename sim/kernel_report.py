@@ -8,31 +8,11 @@ from sim.attention_run import AttentionRun, Task
 from sim.bounds import attention_bounds_ns
 from sim.causes import CAUSES
 from sim.config.hardware import Hardware
-from sim.lowering.launch import Launch
 from sim.lowering.occupancy import KIB
+from sim.operations import Operations
 from sim.work import step_work
 
 PS_PER_NS = 1000
-
-
-@dataclass(frozen=True)
-class Operations:
-    """What the SMs executed, padding included."""
-
-    tensor_flops: int = 0
-    exps: int = 0
-    unpack_values: int = 0
-    sram_bytes: int = 0
-
-    def __add__(self, other: "Operations") -> "Operations":
-        return Operations(*(a + b for a, b in zip(_values(self), _values(other), strict=True)))
-
-    def times(self, count: int) -> "Operations":
-        return Operations(*(count * value for value in _values(self)))
-
-
-def _values(operations: Operations) -> tuple[int, int, int, int]:
-    return operations.tensor_flops, operations.exps, operations.unpack_values, operations.sram_bytes
 
 
 @dataclass(frozen=True)
@@ -51,19 +31,6 @@ class KernelReport:
     """Bytes moved by kind of tier."""
 
 
-def operations(launches: Sequence[Launch]) -> Operations:
-    total = Operations()
-    for launch in launches:
-        w = launch.work
-        total += Operations(
-            tensor_flops=int(w.qk_flops.sum() + w.pv_flops.sum()),
-            exps=int(w.exps.sum()),
-            unpack_values=int(w.unpack_values.sum()),
-            sram_bytes=int(w.sram_bytes.sum() + w.packed_bytes.sum()),
-        )
-    return total
-
-
 def moved_bytes(task: Task, run: AttentionRun) -> dict[str, int]:
     """The `bytes` section of a result for one attention kernel."""
     c = run.outcome.counters
@@ -77,7 +44,7 @@ def moved_bytes(task: Task, run: AttentionRun) -> dict[str, int]:
         "wanted": c["wanted"],
         "sram_fill": c["l2_read"],
         "block_table": c["requested_metadata"] + c["assist_walks"] * task.hw.l2.sector_bytes,
-        "scales": run.launches[0].scale_bytes,
+        "scales": run.totals.scale_bytes,
     } | {f"tier.{name}.in": size for name, size in run.outcome.tier_bytes.items()}
 
 
@@ -87,14 +54,14 @@ def attention_mapping(run: AttentionRun) -> dict[str, Any]:
     fits = candidate.footprint
     cut = candidate.cut
     return cut.summary() | {
-        "ctas": sum(launch.ctas.count for launch in run.launches),
-        "tiles": sum(launch.tiles for launch in run.launches),
+        "ctas": run.totals.ctas,
+        "tiles": run.totals.tiles,
         "sram_kib_per_cta": fits.sram_bytes / KIB,
         "sram_kib_used_per_sm": fits.sram_bytes * cut.ctas_per_sm / KIB,
         "sram_occupancy": fits.sram_bytes * cut.ctas_per_sm / fits.sram_limit_bytes,
         "registers_kib_per_cta": fits.register_bytes / KIB,
         "arithmetic": fits.arithmetic(),
-        "mma": run.launches[0].mma,
+        "mma": run.totals.mma,
         "expand_in": cut.profile.expand_in,
         "candidates_considered": run.choice.considered,
         "candidates_probed": len(run.choice.tried),
@@ -118,12 +85,12 @@ def report_attention(task: Task, run: AttentionRun) -> KernelReport:
     outcome = run.outcome
     bounds = attention_bounds_ns(work, task.step.formats, task.hw, warm=task.workload.l2_state == "warm")
     counters: dict[str, float] = dict(outcome.counters)
-    counters |= {"ctas": run.launches[0].ctas.count, "tiles": run.launches[0].tiles}
+    counters |= {"ctas": run.totals.ctas_first, "tiles": run.totals.tiles_first}
     return KernelReport(
         time_ns=outcome.time_ps / PS_PER_NS,
         account={cause: value / PS_PER_NS for cause, value in outcome.account.items()},
         bytes=moved_bytes(task, run),
-        operations=operations(run.launches),
+        operations=run.totals.operations,
         bounds_ns=bounds,
         counters=counters,
         mapping=attention_mapping(run),

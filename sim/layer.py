@@ -6,12 +6,13 @@ from sim.causes import CAUSES
 from sim.config.hardware import Hardware
 from sim.config.runtime import Pointwise, Runtime
 from sim.config.workload import Model, Workload
-from sim.kernel_report import KernelReport, Operations, scaled
+from sim.kernel_report import KernelReport, scaled
 from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
 from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, head, projections, weight_bytes
 from sim.lowering.pointwise import pointwise_time
 from sim.machine import launch_gap_ps
 from sim.memory.params import peak_gb_s
+from sim.operations import Operations
 
 ALL_REDUCES_PER_LAYER = 2
 """After attention and after the feed-forward block (Megatron-LM, arXiv:1909.08053)."""

@@ -1,12 +1,10 @@
-"""`mapping: auto`: an analytic estimate prunes the candidates, short simulations decide between those left.
+"""`mapping: auto`: an analytic estimate prunes the candidates, runs of the whole grid at tile grain decide.
 
-A probe runs one wave of CTAs with a few tiles each and gives the time of a tile under full contention; the time of
-the whole grid follows from the tile counts. The number of probes is fixed per SRAM class and the first of equals wins.
-Probes miss by up to a tenth on ragged batches, so a mapping that needs a larger SRAM class is taken only when the whole
-simulation is faster with it: more SRAM is never slower.
+The number of such probes is fixed per SRAM class and the first of equals wins, whatever the fidelity of the run that
+follows. The tile grain misses by up to a tenth where latency rules, so a mapping that needs a larger SRAM class is
+taken only when the simulation is faster with it: more SRAM is never slower.
 """
 
-import heapq
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,19 +21,16 @@ from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units
 from sim.memory.params import peak_gb_s
 
-PROBES_PER_CLASS = (4, 1, 1, 1, 1)
-"""At most 8 probes: four among mappings for today's SRAM, one for each larger class."""
-PROBE_SHARE, MOST_PROBE_TOKENS = 16, 1536
-"""A probe does a sixteenth of an SM's KV tokens, at most so many, whatever the tile: small tiles get more of them."""
-LEAST_PROBE_TILES = 2
+PROBES_PER_CLASS = (6, 1, 1, 1, 1)
+"""At most 10 probes: six among mappings for today's SRAM, one for each larger class."""
 MARGIN = 0.02
 """A mapping that needs a larger SRAM must look better by this much to be worth a whole simulation."""
 MOST_WHOLE_WAVES = 2
 STREAMING_SHARE = 0.9
 """Share of peak bandwidth that the estimate expects; only ranks candidates."""
 
-Probe = Callable[[Cut], tuple[float, float]]
-"""Time in ns of one wave of the cut with `probe_tokens` per CTA, launch excluded; mean tiles per CTA."""
+Probe = Callable[[Cut], float]
+"""Time in ns of the whole kernel with this cut, at tile grain."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +50,6 @@ def tile_counts(step: Step, cut: Cut) -> NDArray[np.int64]:
     units = attention_units(step, cut)
     counts: NDArray[np.int64] = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
     return counts
-
-
-def probe_tokens(step: Step, cut: Cut, hw: Hardware) -> int:
-    """KV tokens that each CTA of a probe reads: the same for an SM whatever its CTAs and tiles."""
-    rows = step.geometry.kv_heads if cut.profile.pack_gqa else step.geometry.q_heads
-    per_sm = int(step.context.sum()) * rows // (cut.kv_heads_per_cta * hw.sm.count)
-    share = min(MOST_PROBE_TOKENS, per_sm // PROBE_SHARE) // cut.ctas_per_sm
-    return max(LEAST_PROBE_TILES, round(share / cut.tile_tokens)) * cut.tile_tokens
 
 
 def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
@@ -111,22 +98,6 @@ def grid_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
     return time + (combine_time_ns(cut, hw) if cut.splits > 1 else 0)
 
 
-def dispatched_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
-    """Time of the grid as the block scheduler deals it out, halfway between two paces of the tail.
-
-    With every tile at the probed pace the tail is too slow, since the last CTAs have the memory to themselves; with
-    the shared work spread evenly there is no tail at all.
-    """
-    costs = cta_overhead_ns(cut, hw) + per_tile * tile_counts(step, cut)
-    slots = hw.sm.count * cut.ctas_per_sm
-    free = [0.0] * min(slots, len(costs))
-    for cost in costs.tolist():
-        heapq.heapreplace(free, free[0] + cost)
-    even = max(float(costs.max()), float(costs.sum()) / slots)
-    time = (max(free) + even) / 2
-    return time + (combine_time_ns(cut, hw) if cut.splits > 1 else 0)
-
-
 def combine_time_ns(cut: Cut, hw: Hardware) -> float:
     """Estimated time of the split reduction: entry of a second kernel, or the last CTA's own work."""
     merge = cut.splits * cut.profile.combine_split_clk * ps_per_clk(hw) / PS_PER_NS
@@ -158,9 +129,7 @@ def choose(step: Step, found: Sequence[Candidate], hw: Hardware, probe: Probe) -
     leaders: list[tuple[float, Candidate]] = []
     tried: list[tuple[Cut, float]] = []
     for candidate in shortlist(step, found, hw):
-        probed, tiles = probe(candidate.cut)
-        per_tile = (probed - cta_overhead_ns(candidate.cut, hw)) / tiles
-        time = dispatched_time_ns(step, candidate.cut, hw, max(per_tile, 0.0))
+        time = probe(candidate.cut)
         tried.append((candidate.cut, time))
         _lead(leaders, time, candidate)
     ranked = tuple(sorted(tried, key=lambda pair: pair[1]))

@@ -59,14 +59,14 @@ def attention_layers(model: Model) -> int:
     return 0 if model.attention == "ssm" else model.layers // model.attention_every
 
 
-def run_case(case: Case, record_order: bool = False) -> Simulated:
-    """Simulate at full fidelity."""
+def run_case(case: Case, record_order: bool = False, sampled: bool = False) -> Simulated:
+    """Simulate, attention in full or sampled."""
     attention, parts = None, []
     whole_step = case.workload.kind == "step"
     if case.step is not None:
         kind = "gqa" if case.model.attention == "hybrid" else case.model.attention
         task = Task(case.hw, case.workload, kind, case.step, case.profiles, case.ideal)
-        attention = run_attention(task, record_order=record_order)
+        attention = run_attention(task, record_order=record_order, sampled=sampled)
         report = report_attention(task, attention)
         check_not_beaten(report.time_ns, dict(report.bounds_ns))
         parts.append(scaled(report, attention_layers(case.model) if whole_step else 1))
@@ -103,14 +103,15 @@ def simulate_case(
     kv = kv_report(case.step, case.model, case.workload, case.hw) if case.step is not None else {}
     if fidelity == "bound":
         return _bound_result(case, kv, started)
-    simulated = run_case(case, record_order=verify is not None)
-    gains = what_if_gains(case, simulated.report.time_ns) if what_if else None
+    sampled = fidelity == "sampled"
+    simulated = run_case(case, record_order=verify is not None, sampled=sampled)
+    gains = what_if_gains(case, simulated.report.time_ns, sampled) if what_if else None
     checked = verify(simulated.attention) if verify and simulated.attention else None
     report = simulated.report
     bound = max(report.bounds_ns.values())
     area = sum(report.account.values())
     return Result(
-        **_echo(case, "full"),
+        **_echo(case, fidelity),
         mapping=dict(report.mapping),
         time_ns=report.time_ns,
         steps=1,
@@ -126,20 +127,28 @@ def simulate_case(
         kv=kv,
         energy_j=energy_j(_events(report), case.hw),
         area_mm2=area_mm2(case.hw),
-        sampling={"mode": "full", "relative_ci95": 0.0},
+        sampling=_sampling(simulated, fidelity),
         what_if=gains,
         verify=checked,
         wall_s=time.perf_counter() - started,
     )
 
 
-def what_if_gains(case: Case, time_ns: float) -> dict[str, float]:
+def _sampling(simulated: Simulated, fidelity: str) -> dict[str, Any]:
+    """How the time was found; the interval is that of the attention, in whose time alone there is sampling."""
+    exact = {"mode": fidelity, "relative_ci95": 0.0}
+    if simulated.attention is None or simulated.attention.sampling is None:
+        return exact
+    return exact | dict(simulated.attention.sampling)
+
+
+def what_if_gains(case: Case, time_ns: float, sampled: bool) -> dict[str, float]:
     """Speed-up of each ideal resource, the mapping searched again for each."""
     gains: dict[str, float] = {}
     for name, idealise in IDEALS.items():
         hw = idealise(case.hw, _whole_context_kib(case))
         ideal = replace(case, hw=hw, profiles=ideal_profiles(name, case.profiles), ideal=name)
-        gains[name] = time_ns / run_case(ideal).report.time_ns
+        gains[name] = time_ns / run_case(ideal, sampled=sampled).report.time_ns
     return gains
 
 

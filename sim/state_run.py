@@ -3,10 +3,11 @@
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile, Model, Workload
 from sim.errors import InputError
-from sim.kernel_report import PS_PER_NS, KernelReport, operations
+from sim.kernel_report import PS_PER_NS, KernelReport
 from sim.lowering.ssm import build_state_update, state_bytes
 from sim.machine import Machine, RunOptions
 from sim.memory.params import peak_gb_s
+from sim.operations import launch_operations
 
 
 def report_state(
@@ -27,7 +28,7 @@ def report_state(
         time_ns=outcome.time_ps / PS_PER_NS,
         account={cause: value / PS_PER_NS for cause, value in outcome.account.items()},
         bytes={name: c[name] for name in names} | {"sram_fill": c["l2_read"], "block_table": 0, "scales": 0},
-        operations=operations([launch]),
+        operations=launch_operations(launch),
         bounds_ns={
             "hbm": max(0.0, size - cached) / peak_gb_s(hw.hbm),
             "l2": size / hw.l2.bandwidth_gb_s,

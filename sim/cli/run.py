@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @set_option
 @click.option(
     "--fidelity",
-    type=click.Choice(["full", "bound"]),
+    type=click.Choice(["full", "sampled", "bound"]),
     default="full",
     show_default=True,
-    help="full: every line simulated; bound: the analytic floor, at once.",
+    help="full: every line simulated; sampled: a part, the rest extrapolated; bound: the analytic floor, at once.",
 )
 @click.option("--what-if", is_flag=True, help="Run again with one resource ideal at a time.")
 @click.option(
@@ -52,9 +52,12 @@ def run(
       pagewalk run decode_64x8k --hw h100_sxm
       pagewalk run decode_16x8k --hw h200_sxm --set hw.sm.sram_kib=512 --what-if
       pagewalk run decode_1x8k_warm --hw h100_sxm --verify --json
+      pagewalk run decode_64x8k --hw h100_sxm --fidelity sampled
     """
     if fidelity == "bound" and (what_if or verify):
         raise click.UsageError("--what-if and --verify simulate: they need --fidelity full.")
+    if fidelity == "sampled" and verify:
+        raise click.UsageError("--verify replays every tile: it needs --fidelity full.")
     from sim.cli.job import run_named
 
     if out is not None:

@@ -33,7 +33,7 @@ def time_text(ns: float) -> str:
 def screen(result: "Result", out: Path | None) -> str:
     """Plain text; complete without colour. GB/s are 10^9 B/s."""
     parts = [_verdict(result), _headline(result)]
-    if result.fidelity == "full":
+    if result.fidelity != "bound":
         parts += [_mapping(result), _resources(result), _stalls(result)]
     parts += [_bounds(result), _gains(result), _verified(result), _files(out)]
     return "\n\n".join(part for part in parts if part)
@@ -50,8 +50,13 @@ def _verdict(result: "Result") -> str:
     )
 
 
+def _interval(result: "Result") -> str:
+    share = result.sampling.get("relative_ci95") or 0.0
+    return f" +- {share:.1%} (95% interval of sampling)" if share else ""
+
+
 def _headline(result: "Result") -> str:
-    rows = [["time", time_text(result.time_ns)]]
+    rows = [["time", time_text(result.time_ns) + _interval(result)]]
     rate = result.tokens_per_s()
     if rate is not None:
         rows.append(["tokens/s", f"{rate:,.0f}"])

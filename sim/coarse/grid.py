@@ -5,14 +5,14 @@ kind is lowered in full and lends its tiles to all of its kind. With formats mix
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
-from sim.config.hardware import Hardware
 from sim.coarse import columns as c
+from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
@@ -27,14 +27,16 @@ Lower = Callable[[Units], Launch]
 
 @dataclass(frozen=True)
 class Grid:
-    """tile_ptr [C + 1], tile_class [T], classes [K, CLASS_COLS], query_bytes [C]; `sample` is a lowered launch that has
-    the constants of the whole one."""
+    """tile_ptr [C + 1], tile_class [T], classes [K, CLASS_COLS], query_bytes [C] read before a CTA's first tile;
+    `sample` is a lowered launch that has the constants of the whole one."""
 
     tile_ptr: Int64
     tile_class: Int32
     classes: Int64
     query_bytes: Int64
     sample: Launch
+    copies: Int64
+    """[tiles of `sample`] how many tiles of the grid each stands for."""
 
     @property
     def tiles(self) -> int:
@@ -92,7 +94,7 @@ def launch_classes(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> In
 
 
 def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Grid:
-    """A launch that was lowered in full; query bytes are what its first tiles read beside KV."""
+    """A launch that was lowered in full."""
     classes, index = np.unique(launch_classes(launch, formats, hw), axis=0, return_inverse=True)
     return Grid(
         tile_ptr=launch.ctas.tile_ptr,
@@ -100,6 +102,7 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
         classes=classes,
         query_bytes=np.zeros(launch.ctas.count, np.int64),
         sample=launch,
+        copies=np.ones(launch.tiles, np.int64),
     )
 
 
@@ -108,7 +111,7 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     query = units.rows * cut.kv_heads_per_cta * step.geometry.head_dim * 2
     if len(step.formats) > 1:
         grid = grid_of_launch(lower(units), step.formats, hw)
-        return Grid(grid.tile_ptr, grid.tile_class, grid.classes, query, grid.sample)
+        return replace(grid, query_bytes=query)
     counts = tile_counts(units, cut)
     last = units.hi - units.lo - (counts - 1) * cut.tile_tokens
     kinds, kind = np.unique(np.stack([units.rows, last, counts > 1], axis=1), axis=0, return_inverse=True)
@@ -123,4 +126,5 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     np.cumsum(counts, out=ptr[1:])
     tile_class = np.repeat(sample.ctas.tile_ptr[kind], counts).astype(np.int32)
     tile_class[ptr[1:] - 1] = sample.ctas.tile_ptr[kind + 1] - 1
-    return Grid(ptr, tile_class, classes, query, sample)
+    copies = np.bincount(tile_class, minlength=sample.tiles).astype(np.int64)
+    return Grid(ptr, tile_class, classes, query, sample, copies)

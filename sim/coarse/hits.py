@@ -66,7 +66,10 @@ def _scalars(hw: Hardware, size: int, slots: int, *, warm: bool) -> Int64:
     ways = l2.ways * EVENING
     p[tags.SETS], p[tags.WAYS] = _sets(usable, ways, block), ways
     if hw.llc is not None:
-        p[tags.LAST_SETS], p[tags.LAST_WAYS] = _sets(hw.llc.capacity_mib * MIB, hw.llc.ways, block), hw.llc.ways
+        p[tags.LAST_SETS], p[tags.LAST_WAYS] = (
+            _sets(hw.llc.capacity_mib * MIB, hw.llc.ways, block),
+            hw.llc.ways,
+        )
     p[tags.POLICY] = REPLACEMENT_CODE[l2.replacement]
     return p
 

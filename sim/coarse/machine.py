@@ -39,7 +39,9 @@ class Timing:
     last: int
 
 
-def scalars(grid: Grid, formats: tuple[str, ...], hw: Hardware, memory: Memory, start: int) -> NDArray[np.int64]:
+def scalars(
+    grid: Grid, formats: tuple[str, ...], hw: Hardware, memory: Memory, start: int
+) -> NDArray[np.int64]:
     """The scalars of one launch that starts at `start` ps."""
     v = params.build(hw, zero_latency=memory.zero_latency)
     launch = grid.sample

@@ -48,9 +48,7 @@ def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, state
 
 
 @compiled
-def touch(
-    tags: Int64, stamps: Int64, sets: int, ways: int, block: int, policy: int, state: Int64
-) -> bool:
+def touch(tags: Int64, stamps: Int64, sets: int, ways: int, block: int, policy: int, state: Int64) -> bool:
     """Look a block up and leave it in the cache. `state`: clock, random state."""
     first = block % sets * ways
     state[0] += 1
@@ -66,7 +64,14 @@ def touch(
 
 @compiled
 def look_up(
-    p: Int64, tags: Int64, stamps: Int64, last_tags: Int64, last_stamps: Int64, block: int, group: int, state: Int64
+    p: Int64,
+    tags: Int64,
+    stamps: Int64,
+    last_tags: Int64,
+    last_stamps: Int64,
+    block: int,
+    group: int,
+    state: Int64,
 ) -> bool:
     """Whether a read by an SM of partition `group` finds the block in any cache; all that it passes keep it."""
     if touch(tags[group], stamps[group], p[SETS], p[WAYS], block, p[POLICY], state):

@@ -94,7 +94,7 @@ class Sweep(Section):
         default_factory=dict,
         description="key path (as for --set) to the values that it takes; the last varies fastest",
     )
-    fidelity: Literal["full", "bound"] = Field(default="full", description="how each point is run")
+    fidelity: Literal["full", "sampled", "bound"] = Field(default="full", description="how each point is run")
     objectives: Annotated[dict[str, Literal["min", "max"]], BeforeValidator(as_objectives)] = Field(
         default={"time_ns": "min"}, description="metrics of the result, each to minimise or maximise"
     )

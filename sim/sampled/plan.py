@@ -4,7 +4,7 @@ Whole groups of splits from the beginning of the grid, so that CTAs that run sid
 sample, and the first tiles of each, so that every slot of the machine works. Small launches run whole.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,23 +12,14 @@ from sim.coarse.grid import Grid, take_units, tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.units import Units
 
-BUDGET_TILES = 5000
-BUDGET_CHUNKS = 200_000
+BUDGET_TILES = 8000
+BUDGET_CHUNKS = 400_000
 """Detail that a sample may cost: about a quarter of a second each on one core."""
-WHOLE = 1.5
+WHOLE = 1.25
 """A launch that would cost this many samples runs whole."""
 LEAST_TILES = 6
 """Tiles of a CTA in the sample: enough to fill its buffers twice and come to rest."""
 WAVES = 2
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The sampled CTAs, shortened to their first tiles; None: the whole launch is simulated."""
-
-    units: Units | None
-    ctas: int
-    tiles_per_cta: int
 
 
 def chunks_per_tile(grid: Grid, granule: int) -> float:
@@ -44,11 +35,14 @@ def cost(tiles: int, chunks: float) -> float:
     return tiles / BUDGET_TILES + tiles * chunks / BUDGET_CHUNKS
 
 
-def plan_sample(units: Units, grid: Grid, cut: Cut, slots: int, granule: int) -> Plan:
-    """Choose the sample of a launch with `slots` places for CTAs on the whole machine."""
+def plan_sample(units: Units, grid: Grid, cut: Cut, slots: int, granule: int) -> Units | None:
+    """The sampled CTAs, shortened to their first tiles; None: the whole launch is simulated.
+
+    `slots`: places for CTAs on the whole machine; `granule`: most bytes of a request.
+    """
     chunks = chunks_per_tile(grid, granule)
     if cost(grid.tiles, chunks) <= WHOLE:
-        return Plan(None, grid.ctas, 0)
+        return None
     affordable = int(grid.tiles / cost(grid.tiles, chunks))
     ctas = min(grid.ctas, WAVES * slots, max(slots, affordable // LEAST_TILES))
     if ctas < grid.ctas:
@@ -58,5 +52,4 @@ def plan_sample(units: Units, grid: Grid, cut: Cut, slots: int, granule: int) ->
     if tiles >= counts.max():
         ctas = min(grid.ctas, max(ctas, int(affordable // max(1.0, counts.mean()))))
     part = take_units(units, np.arange(ctas))
-    short = replace(part, hi=np.minimum(part.hi, part.lo + tiles * cut.tile_tokens))
-    return Plan(short, ctas, tiles)
+    return replace(part, hi=np.minimum(part.hi, part.lo + tiles * cut.tile_tokens))

@@ -1,4 +1,4 @@
-"""One attention kernel, sampled: a part in detail, the whole and the same part at tile grain, and the whole from these."""
+"""One attention kernel, sampled: a part in detail, and the whole from it and from runs at tile grain."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,6 @@ class Problem:
     how: str
     warm: bool
     zero_latency: bool
-    seed: int
 
     @property
     def memory(self) -> Memory:
@@ -73,10 +72,8 @@ def run_detail(problem: Problem, units: Units, hits: NDArray[np.int32]) -> RunOu
     if combine is not None:
         launches.append(combine)
     granule = p.hw.hbm.interleave_bytes
-    resident = resident_ranges(launches[0], hits, granule, p.seed) if p.warm else None
-    options = RunOptions(
-        p.how, resident=resident, record_order=True, zero_latency=p.zero_latency
-    )
+    resident = resident_ranges(launches[0], hits, granule) if p.warm else None
+    options = RunOptions(p.how, resident=resident, record_order=True, zero_latency=p.zero_latency)
     return Machine(p.hw, launches, options).run(p.step.formats)
 
 
@@ -97,7 +94,9 @@ def sample_hits(whole: Coarse, part: Coarse) -> NDArray[np.int32]:
     return shares
 
 
-def _account(outcome: RunOutcome, marks: Marks, whole: Whole, combine: float, hw: Hardware) -> dict[str, float]:
+def _account(
+    outcome: RunOutcome, marks: Marks, whole: Whole, combine: float, hw: Hardware
+) -> dict[str, float]:
     """SM-ps by cause: head and tail of the sample as they are, its steady part and its reduction stretched."""
     assert outcome.detail is not None
     parts = [(0, marks.first, 1.0), (marks.first, marks.last, whole.steady_ps / marks.steady)]

@@ -210,9 +210,9 @@ RUNS = {
     ),
     "no trace file": (("none.npz",), "none.npz"),
     "a broken trace file": (("broken.npz",), "broken.npz"),
-    "a later fidelity": (
-        ("decode_64x8k", "--fidelity", "sampled"),
-        "'sampled' is not one of 'full', 'bound'",
+    "no such fidelity": (
+        ("decode_64x8k", "--fidelity", "exact"),
+        "'exact' is not one of 'full', 'sampled', 'bound'",
     ),
 }
 

@@ -112,6 +112,6 @@ def test_a_stored_trace_gives_the_same_result_to_the_bit(tmp_path: Path) -> None
 
 
 def test_options_of_later_issues_are_refused() -> None:
-    for arguments in (["--fidelity", "sampled"], ["--timeline", "x.json"]):
+    for arguments in (["--fidelity", "exact"], ["--timeline", "x.json"]):
         done = CliRunner().invoke(run, ["decode_16x8k", "--hw", "h100_sxm", *arguments])
         assert done.exit_code == 2
