@@ -89,6 +89,8 @@ def run(m: Memory, c: int, now: int) -> None:
         writing = direction(m, c)
         counter = c + (C_WRITES if writing else C_READS)
         if m[counter] == 0:
+            if m[c + C_WRITE_HEAD] >= 0 and m[m[c + C_WRITE_HEAD] + AVAIL] <= now:
+                continue  # a drain has just ended; the writes behind it come in
             break
         base = c + m[OFF_WRITES if writing else OFF_READS]
         end = base + m[counter] * ENTRY_COLS

@@ -49,6 +49,15 @@ def test_refresh_of_one_bank_holds_up_no_other(small: Hardware) -> None:
     assert ends["per_bank"] < ends["none"] * (1 + 2 * away)
 
 
+def test_writes_that_wait_behind_a_finished_drain_come_in(small: Hardware) -> None:
+    """A queue that one row's train fills: when it has gone, the next write, long arrived, needs no new event."""
+    fetches = stream(4 << 20)
+    fetches.kind[:] = 1
+    outcome = drive(changed(small, hbm__queue_depth=4), fetches, lambda f: f % 4, depth=4)
+    assert outcome.counter("l2_write") == 4 << 20
+    assert len(outcome.seen) == fetches.fetches
+
+
 def test_few_bytes_in_flight_follow_littles_law(small: Hardware) -> None:
     """2 KiB in flight at a round trip of some 290 ns: about 7 GB/s, far below any bandwidth."""
     hw = changed(small, sm__max_inflight_kib=2, gather__issue_clk=0, gather__bytes_per_clk=1000000)
