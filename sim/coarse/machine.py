@@ -71,7 +71,7 @@ def scalars(
     p[c.FAR_EXTRA] = 2 * (far - mean_way)
     p[c.L2_LATENCY], p[c.HBM_LATENCY] = v[Param.L2_LATENCY], dram
     p[c.L2_Q16] = params.q16(1000 / hw.l2.bandwidth_gb_s)
-    p[c.HBM_Q16] = params.q16(1000 / (params.peak_gb_s(hw.hbm) * memory.share))
+    p[c.HBM_Q16] = params.q16(1000 / (params.peak_gb_s(hw.hbm) * (1 - hw.hbm.busy_fraction) * memory.share))
     p[c.INGRESS_Q16] = v[Param.INGRESS_Q16]
     return p
 

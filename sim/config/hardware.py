@@ -140,6 +140,12 @@ class Hbm(Section):
     grain: Literal["train", "exact"] = Field(
         default="train", description="accesses to one row of one channel as one train, or each alone"
     )
+    busy_fraction: Float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the data bus's time that is not for data: ECC and scrubbing, calibration, raised refresh",
+    )
     interleave_bytes: Annotated[Literal[64, 128, 256, 512, 1024, 2048, 4096], WHOLE] = Field(
         default=512, description="contiguous bytes per channel"
     )

@@ -250,7 +250,7 @@ def _l2(v: dict[Param, int], hw: Hardware) -> None:
 def _dram(v: dict[Param, int], hw: Hardware) -> None:
     hbm, std = hw.hbm, standard(hw.hbm)
     count = channels(hbm)
-    burst = std.access_bytes * count / peak_gb_s(hbm)
+    burst = std.access_bytes * count / peak_gb_s(hbm) / (1 - hbm.busy_fraction)
     v[Param.HASH], v[Param.CHANNELS] = int(hbm.hash), count
     v[Param.BANKS], v[Param.BANK_GROUPS] = std.banks, std.bank_groups
     v[Param.ROW_SHIFT], v[Param.ACCESS_SHIFT] = shift(std.row_bytes), shift(std.access_bytes)

@@ -65,6 +65,7 @@ NUDGES = MappingProxyType(
         "hbm.grain": Nudge("decode", "exact"),
         "hbm.interleave_bytes": Nudge("decode", "256"),
         "hbm.hash": Nudge("decode", "false"),
+        "hbm.busy_fraction": Nudge("decode", "0.1"),
         "hbm.queue_depth": Nudge("short_queue", "16"),
         "hbm.controller_ns": Nudge("decode", "400"),
         "hbm.page_policy": Nudge("decode", "closed"),
