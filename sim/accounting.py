@@ -6,7 +6,7 @@ dependency) or no_work. Each cause is accumulated on its own: nothing is found b
 `check_closed` compares the raw sum with SMs x time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,43 +84,45 @@ def _sweep(
 
 
 def _boundaries(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    times = np.concatenate([rows[:, 2], rows[:, 3]])
-    codes = np.concatenate([rows[:, 1], rows[:, 1]])
+    times = np.concatenate([rows[:, 1], rows[:, 2]])
+    codes = np.concatenate([rows[:, 0], rows[:, 0]])
     deltas = np.concatenate([np.ones(len(rows), np.int64), np.full(len(rows), -1, np.int64)])
     order = np.argsort(times, kind="stable")
     return times[order], codes[order], deltas[order]
 
 
-def account_sms(rows: NDArray[np.int64], sms: int, end: int, phases: list[Phase]) -> dict[str, float]:
-    """SM-picoseconds by cause over [0, end) on `sms` SMs; every cause is present.
+def account_sms(records: Iterable[NDArray[np.int64]], end: int, phases: list[Phase]) -> dict[str, float]:
+    """SM-picoseconds by cause over [0, end) from each SM's rows (code, begin, end); every cause is present.
 
     Raises SelfCheckError when a resident CTA has no cause or several, or the sum does not close to 1e-9.
     """
-    idle = np.array([[0, INDEX[p.cause], p.begin, min(p.end, end)] for p in phases], np.int64).reshape(-1, 4)
+    idle = np.array([[INDEX[p.cause], p.begin, min(p.end, end)] for p in phases], np.int64).reshape(-1, 3)
     total = np.zeros(len(CAUSES))
-    order = np.argsort(rows[:, 0], kind="stable")
-    bounds = np.searchsorted(rows[order, 0], np.arange(sms + 1))
-    for sm in range(sms):
-        mine = np.concatenate([idle, rows[order[bounds[sm] : bounds[sm + 1]]]])
-        times, codes, deltas = _boundaries(mine)
+    sms = 0
+    for sm, rows in enumerate(records):
+        times, codes, deltas = _boundaries(np.concatenate([idle, rows]))
         account = np.zeros(len(CAUSES))
         fault = _sweep(times, codes, deltas, end, account)
         if fault >= 0:
             raise SelfCheckError(f"SM {sm} at {fault} ps: a resident CTA has no single cause of waiting")
         total += account
+        sms += 1
     check_closed(total, sms, end)
     return {cause: float(total[i]) for i, cause in enumerate(CAUSES)}
 
 
 def account_window(
-    rows: NDArray[np.int64], sms: int, begin: int, end: int, phases: Sequence[Phase]
+    records: Iterable[NDArray[np.int64]], begin: int, end: int, phases: Sequence[Phase]
 ) -> dict[str, float]:
     """`account_sms` of [begin, end) alone."""
-    part = rows.copy()
-    part[:, 2:] = np.clip(rows[:, 2:], begin, end) - begin
-    part = part[part[:, 3] > part[:, 2]]
     shifted = [Phase(p.cause, max(0, p.begin - begin), max(0, p.end - begin)) for p in phases]
-    return account_sms(part, sms, end - begin, shifted)
+    return account_sms((_clipped(rows, begin, end) for rows in records), end - begin, shifted)
+
+
+def _clipped(rows: NDArray[np.int64], begin: int, end: int) -> NDArray[np.int64]:
+    part = rows.copy()
+    part[:, 1:] = np.clip(rows[:, 1:], begin, end) - begin
+    return part[part[:, 2] > part[:, 1]]
 
 
 def check_closed(total: NDArray[np.float64], sms: int, end: int) -> None:

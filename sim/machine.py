@@ -1,6 +1,6 @@
 """Build the modelled device and run launches on it: the one place that wires components together."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,13 +9,12 @@ import simpy
 
 from sim.accounting import Phase, account_sms
 from sim.config.hardware import Hardware
+from sim.device.chain import Chain, chains_of
 from sim.device.cta import Context, Job
 from sim.device.dispatch import Plan, run_grid
 from sim.device.order import Order
-from sim.device.recorder import Recorder
 from sim.device.sm import Sm
 from sim.device.stage_times import PS_PER_NS, ps_per_clk, stage_times
-from sim.device.wait import TileWait
 from sim.errors import StuckError
 from sim.lowering.launch import Launch
 from sim.memory.fetches import FetchTable
@@ -27,9 +26,9 @@ from sim.tiers.placement import TierPlan, make_gate
 
 @dataclass(frozen=True)
 class RunDetail:
-    """What a run leaves for those who look at parts of it: the recorder's rows, its phases, the end of each launch."""
+    """What a run leaves for those who look at parts of it: each SM's record, its phases, the end of each launch."""
 
-    rows: np.ndarray
+    records: tuple[np.ndarray, ...]
     phases: tuple[Phase, ...]
     ends_ps: tuple[int, ...]
 
@@ -80,8 +79,11 @@ def _join_ptr(ptrs: list[np.ndarray], offsets: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros(1, np.int64), *shifted])
 
 
-def make_job(launch: Launch, formats: tuple[str, ...], hw: Hardware, fetch_offset: int) -> Job:
-    ctas = launch.ctas
+def make_job(
+    launch: Launch, formats: tuple[str, ...], hw: Hardware, fetch_offset: int, first_chain: int
+) -> Job:
+    ctas, times = launch.ctas, stage_times(launch, formats, hw)
+    chains, chain_of = chains_of(times, first_chain)
     return Job(
         tile_ptr=ctas.tile_ptr.tolist(),
         tile_line=launch.tile_line.tolist(),
@@ -93,7 +95,9 @@ def make_job(launch: Launch, formats: tuple[str, ...], hw: Hardware, fetch_offse
         fetch_offset=fetch_offset,
         buffer_bytes=launch.buffer_bytes,
         streams=launch.streams,
-        times=stage_times(launch, formats, hw),
+        times=times,
+        chains=chains,
+        chain_of=chain_of,
     )
 
 
@@ -132,8 +136,8 @@ class Machine:
         self._plane = MemoryPlane(
             self._env, ports, table, window_scale=options.window_scale, zero_latency=options.zero_latency
         )
-        self._recorder = Recorder()
-        self._sms = [Sm(index, self._recorder) for index in range(hw.sm.count)]
+        self._sms = [Sm(index) for index in range(hw.sm.count)]
+        self._chains: list[Chain] = []
         self._engines = self._copy_engines(tiers) if tiers else None
         self._gate = make_gate(self._env, tiers, self._engines) if tiers and self._engines else None
         self._prefetch = tiers is not None and tiers.prefetch
@@ -171,28 +175,34 @@ class Machine:
                     "dependency" if index else "launch", int(self._env.now), int(self._env.now) + gap + cta_ps
                 )
             )
-            job = make_job(launch, formats, self._hw, self._offsets[index])
+            job = make_job(launch, formats, self._hw, self._offsets[index], len(self._chains))
+            self._chains += job.chains
             self._run_grid(launch, job, orders[index], index, gap, cta_ps)
             ends.append(int(self._env.now))
         end = int(self._env.now)
         links = self._engines.links if self._engines else {}
-        rows, record = self._recorder.rows(), self._options.record_order
+        record = self._options.record_order
+        records: Iterable[np.ndarray] = tuple(self._records()) if record else self._records()
         return RunOutcome(
             time_ps=end,
-            account=account_sms(rows, self._hw.sm.count, end, phases),
+            account=account_sms(records, end, phases),
             counters=self._plane.counters,
             arrivals_ps=self._plane.stamps[:, Stamp.SM_ARRIVE],
             orders=tuple(orders) if record else (),
             pages_arrived_ps=self._engines.arrived_ps if self._engines else None,
             tier_bytes={name: link.moved_bytes for name, link in links.items()},
-            detail=RunDetail(rows, tuple(phases), tuple(ends)) if record else None,
+            detail=RunDetail(tuple(records), tuple(phases), tuple(ends)) if record else None,
         )
+
+    def _records(self) -> Iterator[np.ndarray]:
+        """Each SM's record as rows, one SM at a time."""
+        return (sm.recorder.rows(self._chains, self._plane.stamps) for sm in self._sms)
 
     def _run_grid(self, launch: Launch, job: Job, order: Order, index: int, gap: int, cta_ps: int) -> None:
         env = self._env
         gate = self._gate if index == 0 and self._gate else _all_resident
         log = order if self._options.record_order else None
-        context = Context(env, self._plane, self._recorder, TileWait(self._plane), gate, log)
+        context = Context(env, self._plane, gate, log)
         item_ps = round(launch.item_clk * ps_per_clk(self._hw))
         plan = Plan(_start_order(launch).tolist(), launch.scheduling, cta_ps, item_ps)
 

@@ -12,13 +12,12 @@ from typing import Any, Protocol
 import simpy
 
 from sim.causes import INDEX
-from sim.device.recorder import RESIDENT, Recorder
-from sim.device.sm import ALU, ISSUE, SOFTMAX, TENSOR, Sm
+from sim.device.chain import DELAY, ISSUE, ISSUE_UNIT, Chain
+from sim.device.recorder import RESIDENT
+from sim.device.sm import Sm
 from sim.device.stage_times import StageTimes
-from sim.device.wait import TileWait
 
-BARRIER, SRAM_BANDWIDTH, STORE = (INDEX[c] for c in ("barrier", "sram_bandwidth", "store"))
-TRANSLATION, TIER = INDEX["translation"], INDEX["tier"]
+STORE, TRANSLATION, TIER = (INDEX[c] for c in ("store", "translation", "tier"))
 DEPENDENT_LOAD = INDEX["l2"]
 """Waiting for the log-sum-exps of the splits, which the first launch has just left in L2."""
 
@@ -56,6 +55,9 @@ class Job:
     buffer_bytes: int
     streams: int
     times: StageTimes
+    chains: list[Chain]
+    chain_of: list[int]
+    """Index among `chains` of each tile's."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,6 @@ class Context:
 
     env: simpy.Environment
     memory: Memory
-    recorder: Recorder
-    waits: TileWait
     page_gate: Callable[[int], simpy.Event | None]
     """Event after which the pages of a tile are in device memory; None when they are."""
     log: Log | None
@@ -86,6 +86,7 @@ class Cta:
         self.lines: dict[int, simpy.Event] = {}
         self.held_bytes = 0
         self.gate: Gate | None = None
+        self.open_line: int | None = None
         self.covered = 0
         self.release: simpy.Event = context.env.event()
 
@@ -99,7 +100,11 @@ class Cta:
     def pump(self) -> None:
         """Ask for every tile that credits and gates allow."""
         job = self.job
-        while self.gate is None and self.next < self.end and self._has_credit():
+        while (
+            self.gate is None
+            and self.next < self.end
+            and (self.held_bytes == 0 or self.held_bytes + job.tile_bytes[self.next] <= job.buffer_bytes)
+        ):
             gate = self._closed_gate(self.next)
             if gate is not None:
                 self.gate = gate
@@ -110,16 +115,22 @@ class Cta:
             self.held_bytes += job.tile_bytes[tile]
             self.arrivals[tile] = self.context.memory.submit(self.sm.index, tile + job.fetch_offset)
 
-    def _has_credit(self) -> bool:
-        size = self.job.tile_bytes[self.next]
-        return self.held_bytes == 0 or self.held_bytes + size <= self.job.buffer_bytes
-
     def _reopen(self, _event: simpy.Event) -> None:
         self.gate = None
         self.pump()
 
     def _closed_gate(self, tile: int) -> Gate | None:
         line = self.job.tile_line[tile]
+        if line != self.open_line:
+            gate = self._closed_line(line)
+            if gate is not None:
+                return gate
+            self.open_line = line
+        pages = self.context.page_gate(tile)
+        return None if pages is None or pages.processed else (pages, TIER)
+
+    def _closed_line(self, line: int) -> Gate | None:
+        """What the entries of a block-table line wait for; the next line is asked for ahead of its use."""
         root = self.job.root[self.index]
         if root >= 0 and not (event := self._line(root)).processed:
             return event, TRANSLATION if line >= 0 else DEPENDENT_LOAD
@@ -129,8 +140,7 @@ class Cta:
                 self._line(line + 1)
             if not event.processed:
                 return event, TRANSLATION
-        pages = self.context.page_gate(tile)
-        return None if pages is None or pages.processed else (pages, TIER)
+        return None
 
     def _line(self, line: int) -> simpy.Event:
         """The block-table fetch `line`, asked for on first use."""
@@ -150,12 +160,12 @@ class Cta:
         start = self.now
         self.covered = start
         if entry:
-            self.context.recorder.add(self.sm.index, ISSUE, start, start + entry)
+            self.sm.recorder.add(ISSUE, start, start + entry)
             yield env.timeout(entry)
         self.pump()
         yield from self._one_stream() if job.streams == 1 else self._streams(job.streams)
         yield from self._finish()
-        self.context.recorder.add(self.sm.index, RESIDENT, start, self.now)
+        self.sm.recorder.add(RESIDENT, start, self.now)
 
     def _one_stream(self) -> Steps:
         """Tile after tile: wait, compute, give the buffer back."""
@@ -211,38 +221,31 @@ class Cta:
         event = self.arrivals.pop(tile)
         if event.processed:
             return
-        since = self.now
+        since = max(self.now, self.covered)
         starved = self.gate is None and self.next < self.end
         yield event
-        for cause, begin, end in self.context.waits.cut(
-            tile + self.job.fetch_offset, since, self.now, starved
-        ):
-            self._waited(cause, begin, end)
+        if (now := self.now) > since:
+            self.sm.recorder.wait(tile + self.job.fetch_offset, since, now, starved)
+            self.covered = now
 
     def _compute(self, tile: int, ready: int) -> int:
         """Take one stream's share of a tile through the units; when it is done."""
-        times, sm = self.job.times, self.sm
-        at = sm.work(sm.issue, ISSUE, ready, times.issue[tile])
-        if times.unpack[tile]:
-            at = sm.expand(times, tile, at)
-        at = sm.work(sm.tensor, TENSOR, at, times.qk[tile])
-        if times.qk_stall[tile]:
-            at = self._delay(SRAM_BANDWIDTH, at, times.qk_stall[tile])
-        at = sm.work(sm.vector, SOFTMAX, at, times.exp[tile])
-        if times.alu[tile]:
-            at = sm.work(sm.vector, ALU, at, times.alu[tile])
-        at = sm.work(sm.tensor, TENSOR, at, times.pv[tile])
-        if times.pv_stall[tile]:
-            at = self._delay(SRAM_BANDWIDTH, at, times.pv_stall[tile])
-        return self._delay(BARRIER, at, times.barrier)
-
-    def _delay(self, cause: int, at: int, duration: int) -> int:
-        self._waited(cause, at, at + duration)
-        return at + duration
+        sm, chain = self.sm, self.job.chains[self.job.chain_of[tile]]
+        if ready >= sm.free_at and ready >= self.covered:
+            self.covered = at = sm.run_alone(chain, ready)
+            return at
+        at = ready
+        for unit, code, duration in chain.steps:
+            if unit == DELAY:
+                self._waited(code, at, at + duration)
+                at += duration
+            else:
+                at = sm.work(unit, code, at, duration)
+        return at
 
     def _finish(self) -> Steps:
         env, times = self.context.env, self.job.times
-        at = self.sm.work(self.sm.issue, ISSUE, self.now, times.epilogue)
+        at = self.sm.work(ISSUE_UNIT, ISSUE, self.now, times.epilogue)
         if at > self.now:
             yield env.timeout(at - self.now)
         output = self.job.output[self.index]
@@ -256,5 +259,5 @@ class Cta:
     def _waited(self, cause: int, begin: int, end: int) -> None:
         """Record a wait, once: a CTA of two streams has one cause at a time."""
         if end > self.covered:
-            self.context.recorder.add(self.sm.index, cause, max(begin, self.covered), end)
+            self.sm.recorder.add(cause, max(begin, self.covered), end)
             self.covered = end

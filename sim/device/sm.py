@@ -1,36 +1,47 @@
-"""One streaming multiprocessor: its units, and the chain of stages that a fetched tile goes through."""
+"""One streaming multiprocessor: its units, and the record of what happens on it."""
 
-from sim.causes import INDEX
+from sim.device.chain import UNITS, Chain
 from sim.device.recorder import Recorder
-from sim.device.stage_times import StageTimes
 from sim.device.unit import Unit
-
-TENSOR, SOFTMAX, UNPACK, ALU, ISSUE = (INDEX[c] for c in ("tensor", "softmax", "unpack", "alu", "issue"))
 
 
 class Sm:
-    """Units shared by the resident CTAs. The vector pipes serve softmax, FP32 work and emulated expansion alike."""
+    """Units shared by the resident CTAs. The vector pipes serve softmax, FP32 work and emulated expansion alike.
 
-    __slots__ = ("index", "issue", "recorder", "tensor", "unpack", "vector")
+    free_at: ps from which on no unit has work booked.
+    """
 
-    def __init__(self, index: int, recorder: Recorder) -> None:
+    __slots__ = ("_alone", "free_at", "index", "recorder", "units")
+
+    def __init__(self, index: int) -> None:
         self.index = index
-        self.recorder = recorder
-        self.tensor = Unit()
-        self.vector = Unit()
-        self.unpack = Unit()
-        self.issue = Unit()
+        self.recorder = Recorder()
+        self.units = tuple(Unit() for _ in range(UNITS))
+        self.free_at = 0
+        self._alone: tuple[Chain, int] | None = None
 
-    def work(self, unit: Unit, code: int, ready: int, duration: int) -> int:
+    def run_alone(self, chain: Chain, ready: int) -> int:
+        """Run a whole chain from `ready` on, when all units are free; the time at which it ends.
+
+        Its bookings are entered when somebody asks for a unit before they are over.
+        """
+        self.recorder.chain(chain.number, ready)
+        self._alone = (chain, ready)
+        self.free_at = ready + chain.busy
+        return ready + chain.duration
+
+    def work(self, unit: int, code: int, ready: int, duration: int) -> int:
         """Run one stage from `ready` on; the time at which it ends."""
         if duration <= 0:
             return ready
+        if self._alone is not None:
+            chain, start = self._alone
+            for used, begin, end in chain.last:
+                self.units[used].spans = [(start + begin, start + end)]
+            self._alone = None
         end = ready
-        for begin, end in unit.reserve(ready, duration):
-            self.recorder.add(self.index, code, begin, end)
+        for begin, end in self.units[unit].reserve(ready, duration):
+            self.recorder.add(code, begin, end)
+        if end > self.free_at:
+            self.free_at = end
         return end
-
-    def expand(self, times: StageTimes, tile: int, ready: int) -> int:
-        """Expand a packed tile: in the native engine, or on the vector pipes in competition with softmax."""
-        unit = self.unpack if times.unpack_native else self.vector
-        return self.work(unit, UNPACK, ready, times.unpack[tile])

@@ -5,15 +5,13 @@ being in flight to hide it: `sram_full` if all stage buffers were out, `inflight
 outstanding bytes had been reached, else to the stage itself (`noc`, `l2`, `hbm_service`).
 """
 
-from typing import Protocol
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.causes import INDEX
 from sim.memory.stamps import Stamp
 
-Part = tuple[int, int, int]
+Ints = NDArray[np.int64]
 
 NOC, L2, HBM_QUEUED, HBM_SERVICE = (INDEX[c] for c in ("noc", "l2", "hbm_queue", "hbm_service"))
 SRAM_FULL, INFLIGHT = INDEX["sram_full"], INDEX["inflight_limit"]
@@ -26,47 +24,51 @@ HBM_ENQUEUE, HBM_QUEUE, HBM_DONE = int(Stamp.HBM_ENQUEUE), int(Stamp.HBM_QUEUE),
 NOC_QUEUE, SM_ARRIVE = int(Stamp.NOC_QUEUE), int(Stamp.SM_ARRIVE)
 
 
-class Stamped(Protocol):
-    @property
-    def stamps(self) -> NDArray[np.int64]: ...
+STAGES = (ISSUE, TRANSLATION, INFLIGHT, TLB, NOC, L2, L2, HBM_QUEUED, HBM_SERVICE, NOC, NOC, NOC)
+"""Causes of the stages in order of time, and of what remains of a wait behind the last."""
+LATENCIES = (4, 6, 8, 10)
+"""Stages that more bytes in flight would have hidden: they go to what kept them out, where there is such a thing."""
 
 
-class TileWait:
-    """Cuts waits by the stamps that the memory plane leaves for each completed fetch."""
+def cut(stamps: Ints, since: Ints, until: Ints, starved: NDArray[np.bool_]) -> Ints:
+    """[M, 3] cause code, begin, end of the parts of each wait [since, until), without gaps, wait after wait.
 
-    def __init__(self, plane: Stamped) -> None:
-        self._plane = plane
-
-    def cut(self, fetch: int, since: int, until: int, starved: bool) -> list[Part]:
-        """(cause code, begin, end) of each part of [since, until), in order of time, without gaps."""
-        parts: list[Part] = []
-        at = since
-        for cause, end in stages(self._plane.stamps[fetch].tolist(), starved):
-            stop = end if end < until else until
-            if stop > at:
-                parts.append((cause, at, stop))
-                at = stop
-        if at < until:
-            parts.append((NOC, at, until))
-        return parts
+    stamps: [N, N_STAMPS] of the fetches waited for; since, until: [N] ps; starved: [N] all stage buffers were out.
+    """
+    ends = np.minimum(_stage_ends(stamps, until), until[:, None])
+    at = np.maximum.accumulate(np.column_stack([since, ends]), axis=1)
+    begins, ends = at[:, :-1], at[:, 1:]
+    kept = ends > begins
+    return np.stack([_codes(stamps, starved)[kept], begins[kept], ends[kept]], axis=1)
 
 
-def stages(row: list[int], starved: bool) -> tuple[tuple[int, int], ...]:
-    """(cause, end time) of each stage of the line that arrived last, from its stamps."""
-    capped = row[INFLIGHT_WAIT]
-    hidden = SRAM_FULL if starved else INFLIGHT if capped > 0 else -1
-    noc, l2, hbm = (NOC, L2, HBM_SERVICE) if hidden < 0 else (hidden, hidden, hidden)
-    issue, arrive, done = row[ISSUED], row[L2_ARRIVE], row[HBM_DONE]
-    return (
-        (ISSUE, issue - capped - row[TRANSLATION_WAIT]),
-        (TRANSLATION, issue - capped),
-        (INFLIGHT, issue),
-        (TLB, issue + row[TLB_WAIT]),
-        (noc, arrive),
-        (L2, arrive + row[L2_QUEUE]),
-        (l2, row[L2_DONE]),
-        (HBM_QUEUED, row[HBM_ENQUEUE] + row[HBM_QUEUE]),
-        (hbm, done),
-        (NOC, done + row[NOC_QUEUE]),
-        (noc, row[SM_ARRIVE]),
+def _codes(stamps: Ints, starved: NDArray[np.bool_]) -> Ints:
+    codes = np.tile(np.array(STAGES, np.int64), (len(stamps), 1))
+    capped = stamps[:, INFLIGHT_WAIT] > 0
+    for stage in LATENCIES:
+        codes[capped, stage] = INFLIGHT
+        codes[starved, stage] = SRAM_FULL
+    return codes
+
+
+def _stage_ends(stamps: Ints, until: Ints) -> Ints:
+    """[N, 12] end of each stage of the line that arrived last."""
+    capped = stamps[:, INFLIGHT_WAIT]
+    issue, arrive, done = stamps[:, ISSUED], stamps[:, L2_ARRIVE], stamps[:, HBM_DONE]
+    return np.stack(
+        [
+            issue - capped - stamps[:, TRANSLATION_WAIT],
+            issue - capped,
+            issue,
+            issue + stamps[:, TLB_WAIT],
+            arrive,
+            arrive + stamps[:, L2_QUEUE],
+            stamps[:, L2_DONE],
+            stamps[:, HBM_ENQUEUE] + stamps[:, HBM_QUEUE],
+            done,
+            done + stamps[:, NOC_QUEUE],
+            stamps[:, SM_ARRIVE],
+            until,
+        ],
+        axis=1,
     )

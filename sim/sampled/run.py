@@ -105,7 +105,7 @@ def _account(
         parts.append((marks.end, outcome.time_ps, combine / (outcome.time_ps - marks.end)))
     total: dict[str, float] = {}
     for begin, end, weight in parts:
-        window = account_window(outcome.detail.rows, hw.sm.count, begin, end, outcome.detail.phases)
+        window = account_window(outcome.detail.records, begin, end, outcome.detail.phases)
         for cause, value in window.items():
             total[cause] = total.get(cause, 0.0) + weight * value
     return total

@@ -1,26 +1,19 @@
 """A wait for a tile is cut by the stamps of its last line; the parts cover the wait without gaps."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from sim.causes import CAUSES
-from sim.device.wait import TileWait
+from sim.device import wait
 from sim.memory.stamps import N_STAMPS, Stamp
 
 
-@dataclass
-class Plane:
-    stamps: NDArray[np.int64]
-
-
-def plane(**values: int) -> Plane:
+def stamped(**values: int) -> NDArray[np.int64]:
     row = np.zeros((1, N_STAMPS), np.int64)
     for name, value in values.items():
         row[0, Stamp[name]] = value
-    return Plane(row)
+    return row
 
 
 STAMPS = {
@@ -44,7 +37,8 @@ STAMPS = {
 def cut(since: int, until: int, starved: bool, **changes: int) -> dict[str, int]:
     found: dict[str, int] = {}
     at = since
-    for code, begin, end in TileWait(plane(**STAMPS | changes)).cut(0, since, until, starved):
+    parts = wait.cut(stamped(**STAMPS | changes), np.array([since]), np.array([until]), np.array([starved]))
+    for code, begin, end in parts.tolist():
         assert begin == at
         at = end
         found[CAUSES[code]] = found.get(CAUSES[code], 0) + end - begin
