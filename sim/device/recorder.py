@@ -61,4 +61,5 @@ def _table(cells: "array[int]", columns: int) -> Rows:
 def _repeated(rows: Rows, begins: Rows) -> Rows:
     """Rows of a chain for each of its begins."""
     shift = begins[:, None, None] * np.array([0, 1, 1])
-    return (rows[None] + shift).reshape(-1, 3)
+    whole: Rows = (rows[None] + shift).reshape(-1, 3)
+    return whole
