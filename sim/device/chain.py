@@ -51,19 +51,18 @@ class Chain:
         return np.stack([codes, begins, ends], axis=1).astype(np.int64)
 
     @cached_property
-    def last(self) -> tuple[tuple[int, int, int], ...]:
-        """(unit, begin, end) of each unit's last stage."""
-        spans = {
-            step.unit: (step.unit, int(begin), int(end))
+    def bookings(self) -> tuple[tuple[int, int, int], ...]:
+        """(unit, begin, end) of each stage that takes a unit, in order."""
+        return tuple(
+            (step.unit, int(begin), int(end))
             for step, (_, begin, end) in zip(self.steps, self.rows, strict=True)
             if step.unit != DELAY
-        }
-        return tuple(spans.values())
+        )
 
     @cached_property
     def busy(self) -> int:
         """ps after which no unit works for the chain any more."""
-        return max((end for _, _, end in self.last), default=0)
+        return max((end for _, _, end in self.bookings), default=0)
 
 
 def chains_of(times: StageTimes, first: int) -> tuple[list[Chain], list[int]]:

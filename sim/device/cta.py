@@ -235,6 +235,7 @@ class Cta:
             self.covered = at = sm.run_alone(chain, ready)
             return at
         at = ready
+        sm.present = self.now
         for unit, code, duration in chain.steps:
             if unit == DELAY:
                 self._waited(code, at, at + duration)
@@ -245,6 +246,7 @@ class Cta:
 
     def _finish(self) -> Steps:
         env, times = self.context.env, self.job.times
+        self.sm.present = self.now
         at = self.sm.work(ISSUE_UNIT, ISSUE, self.now, times.epilogue)
         if at > self.now:
             yield env.timeout(at - self.now)

@@ -8,16 +8,17 @@ from sim.device.unit import Unit
 class Sm:
     """Units shared by the resident CTAs. The vector pipes serve softmax, FP32 work and emulated expansion alike.
 
-    free_at: ps from which on no unit has work booked.
+    free_at: ps from which on no unit has work booked. present: simulated time in ps; whoever books work sets it.
     """
 
-    __slots__ = ("_alone", "free_at", "index", "recorder", "units")
+    __slots__ = ("_alone", "free_at", "index", "present", "recorder", "units")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.recorder = Recorder()
         self.units = tuple(Unit() for _ in range(UNITS))
         self.free_at = 0
+        self.present = 0
         self._alone: tuple[Chain, int] | None = None
 
     def run_alone(self, chain: Chain, ready: int) -> int:
@@ -36,11 +37,11 @@ class Sm:
             return ready
         if self._alone is not None:
             chain, start = self._alone
-            for used, begin, end in chain.last:
-                self.units[used].spans = [(start + begin, start + end)]
+            for used, begin, end in chain.bookings:
+                self.units[used].spans.append((start + begin, start + end))
             self._alone = None
         end = ready
-        for begin, end in self.units[unit].reserve(ready, duration):
+        for begin, end in self.units[unit].reserve(ready, duration, self.present):
             self.recorder.add(code, begin, end)
         if end > self.free_at:
             self.free_at = end

@@ -8,30 +8,32 @@ Span = tuple[int, int]
 
 
 class Unit:
-    """Reservations as a short, sorted list of busy spans; spans that ended before the next job are forgotten."""
+    """Reservations as a short, sorted list of busy spans; what lies in the past is forgotten."""
 
     __slots__ = ("spans",)
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
 
-    def reserve(self, ready: int, duration: int) -> list[Span]:
+    def reserve(self, ready: int, duration: int, present: int) -> list[Span]:
         """Book `duration` ps of the unit from `ready` on; the spans booked, in order (empty for no work).
 
-        `ready` never decreases by more than the work still booked: callers ask at the simulated present.
+        `present` is the simulated time, which never decreases: nobody asks for an instant before it any more. A job
+        whose stages come later books ahead of it, and others may still use the gaps.
         """
         if duration <= 0:
             return []
         spans = self.spans
+        if spans and spans[0][1] <= present:
+            spans = [span for span in spans if span[1] > present]
         if not spans or spans[-1][1] <= ready:
-            booked = [(ready, ready + duration)]
-            self.spans = booked.copy()
-            return booked
+            spans.append((ready, ready + duration))
+            self.spans = spans
+            return [(ready, ready + duration)]
         booked = []
         at = ready
         left = duration
-        kept = [span for span in spans if span[1] > ready]
-        for begin, end in kept:
+        for begin, end in spans:
             if begin > at:
                 take = min(left, begin - at)
                 booked.append((at, at + take))
@@ -41,5 +43,5 @@ class Unit:
             at = max(at, end)
         if left:
             booked.append((at, at + left))
-        self.spans = sorted(kept + booked)
+        self.spans = sorted(spans + booked)
         return booked
