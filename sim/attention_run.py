@@ -17,6 +17,7 @@ from sim.config.workload import Mapping as FixedMapping
 from sim.errors import InputError
 from sim.lowering.attention import LookUp, build_attention
 from sim.lowering.candidates import Candidate, candidates
+from sim.lowering.cascade import build_cascade, needs_prefix
 from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
 from sim.lowering.kv_outer import build_kv_outer
@@ -102,19 +103,24 @@ def _why_not(profile: KernelProfile, task: Task) -> str | None:
         return f"it does not read {', '.join(missing)}"
     if CAPABILITY[profile.address] > ENGINE[task.hw.sm.async_copy]:
         return f"it needs {profile.address}, the chip has {task.hw.sm.async_copy}"
-    return None
+    if profile.algorithm != "flash" and task.workload.tier is not None:
+        return "it does not wait for pages in tiers"
+    return needs_prefix(task.step, profile)
 
 
-def lower_attention(task: Task, cut: Cut, addresses: AddressMap, units: Units) -> Launch:
-    """The launch of the CTAs `units` alone."""
+def _look_up(task: Task) -> LookUp:
     w = task.workload
-    look_up = LookUp(
+    return LookUp(
         software=not task.hw.translation.assist and task.ideal != "free_translation",
         assist=task.hw.translation.assist and task.ideal != "free_translation",
         entry_bytes=w.table_entry_bytes,
         two_level=w.table_layout == "two_level",
     )
-    return build_attention(task.step, units, cut, task.hw, addresses, look_up)
+
+
+def lower_attention(task: Task, cut: Cut, addresses: AddressMap, units: Units) -> Launch:
+    """The launch of the CTAs `units` alone."""
+    return build_attention(task.step, units, cut, task.hw, addresses, _look_up(task))
 
 
 def build_launches(task: Task, units: Units, cut: Cut, addresses: AddressMap) -> list[Launch]:
@@ -123,6 +129,8 @@ def build_launches(task: Task, units: Units, cut: Cut, addresses: AddressMap) ->
         return build_standard(task.step, cut, task.hw, addresses)
     if cut.profile.algorithm == "kv_outer":
         return [build_kv_outer(task.step, cut, task.hw, addresses)]
+    if cut.profile.algorithm == "cascade":
+        return build_cascade(task.step, cut, task.hw, addresses, _look_up(task))
     combine = build_combine(task.step, units, cut, addresses)
     return [lower_attention(task, cut, addresses, units), *([combine] if combine is not None else [])]
 

@@ -235,10 +235,10 @@ class KernelProfile(Section):
     attention: list[AttentionKind] = Field(default=["gqa", "window"], description="kinds that it computes")
     formats: list[KvFormat] = Field(min_length=1, description="KV formats that the kernel reads")
     auto: bool = Field(default=True, description="considered by `kernel: auto`")
-    algorithm: Literal["flash", "kv_outer", "standard"] = Field(
+    algorithm: Literal["flash", "cascade", "kv_outer", "standard"] = Field(
         default="flash",
-        description="flash: a CTA owns query rows; kv_outer: a CTA owns a head and keeps its output in memory; "
-        "standard: scores in memory between three launches",
+        description="flash: a CTA owns query rows; cascade: a shared prefix first, for all sequences at once; "
+        "kv_outer: a CTA owns a head and keeps its output in memory; standard: scores in memory, three launches",
     )
     address: Literal["tma", "cp_async", "load"] = Field(
         description="who makes addresses; tma needs sm.async_copy: tma, cp_async needs at least cp_async"

@@ -44,6 +44,8 @@ class Candidate:
 def tile_shape(step: Step, profile: KernelProfile, tile: int, heads: int, entry_bytes: int) -> TileShape:
     g = step.geometry
     rows = int(step.q_len.max()) * (g.q_heads // g.kv_heads if profile.pack_gqa else 1)
+    if profile.algorithm == "cascade":
+        rows = profile.m_tile
     return TileShape(
         rows=min(profile.m_tile, -(-rows // profile.m_align) * profile.m_align),
         tile_tokens=tile,

@@ -52,28 +52,52 @@ def combine_starts(units: Units, cut: Cut) -> Int64:
     return starts
 
 
-def _fetches(step: Step, units: Units, blocks: Blocks, cut: Cut, addresses: AddressMap) -> FetchTable:
-    """Per CTA: the partial rows of its splits, their log-sum-exps, the output; in this order over all CTAs."""
-    value_dim, count = step.geometry.value_dim, len(blocks.leader)
-    value_bytes = value_dim * PARTIAL_BYTES
-    row_bytes = value_bytes + LSE_BYTES
+@dataclass(frozen=True)
+class Merge:
+    """[B] merge CTAs: output rows, and [N] partial rows that each reads (`ptr` [B + 1], address of the first row)."""
+
+    sequence: Int64
+    output_row: Int64
+    rows: Int64
+    ptr: Int64
+    address: Int64
+
+    @property
+    def partials(self) -> Int64:
+        """[B] partial results of each row."""
+        return np.diff(self.ptr)
+
+
+def split_merge(step: Step, units: Units, blocks: Blocks, cut: Cut, addresses: AddressMap) -> Merge:
+    """The splits of each block's output; partial results lie CTA after CTA."""
+    row_bytes = step.geometry.value_dim * PARTIAL_BYTES + LSE_BYTES
     size = units.rows * cut.kv_heads_per_cta * row_bytes
     start = addresses.partial_base + np.cumsum(size) - size
     splits = units.splits[blocks.leader]
     cta, split = repeat_index(splits)
-    address = start[blocks.leader[cta] + split] + blocks.first[cta] * row_bytes
-    ptr = np.zeros(count + 1, np.int64)
+    ptr = np.zeros(len(splits) + 1, np.int64)
     np.cumsum(splits, out=ptr[1:])
-    rows = blocks.count[cta]
-    output = (
-        addresses.output_base + (units.output_row[blocks.leader] + blocks.first) * value_dim * OUTPUT_BYTES
+    return Merge(
+        sequence=units.sequence[blocks.leader],
+        output_row=units.output_row[blocks.leader] + blocks.first,
+        rows=blocks.count,
+        ptr=ptr,
+        address=start[blocks.leader[cta] + split] + blocks.first[cta] * row_bytes,
     )
+
+
+def _fetches(step: Step, merge: Merge, addresses: AddressMap) -> FetchTable:
+    """Per CTA: the partial rows of its splits, their log-sum-exps, the output; in this order over all CTAs."""
+    value_dim, count = step.geometry.value_dim, len(merge.rows)
+    value_bytes = value_dim * PARTIAL_BYTES
+    rows = np.repeat(merge.rows, merge.partials)
+    output = addresses.output_base + merge.output_row * value_dim * OUTPUT_BYTES
     partial = np.full(count, TrafficClass.PARTIAL)
     return fetch_table(
         [
-            Runs(ptr, address, rows * value_bytes),
-            Runs(ptr, address + rows * value_bytes, rows * LSE_BYTES),
-            single_runs(output, blocks.count * value_dim * OUTPUT_BYTES),
+            Runs(merge.ptr, merge.address, rows * value_bytes),
+            Runs(merge.ptr, merge.address + rows * value_bytes, rows * LSE_BYTES),
+            single_runs(output, merge.rows * value_dim * OUTPUT_BYTES),
         ],
         [partial, partial, np.full(count, TrafficClass.OUTPUT)],
         writes_from=2 * count,
@@ -83,10 +107,15 @@ def _fetches(step: Step, units: Units, blocks: Blocks, cut: Cut, addresses: Addr
 def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> Launch | None:
     """The second kernel of a split launch, or None when nothing was split."""
     blocks = combine_blocks(units, cut)
-    count = len(blocks.leader)
-    if not count:
+    if not len(blocks.leader):
         return None
-    partials = units.splits[blocks.leader] * blocks.count
+    return merge_launch(step, split_merge(step, units, blocks, cut, addresses), cut, addresses)
+
+
+def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> Launch:
+    """The kernel that merges partial results."""
+    count = len(merge.rows)
+    partials = merge.partials * merge.rows
     value_dim = step.geometry.value_dim
     own_kernel = cut.profile.combine == "kernel"
     none, zero = np.full(count, -1, np.int32), np.zeros(count, np.int64)
@@ -95,13 +124,13 @@ def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> 
         name="combine",
         ctas=CtaTable(
             tile_ptr=np.arange(count + 1, dtype=np.int64),
-            sequence=units.sequence[blocks.leader].astype(np.int32),
+            sequence=merge.sequence.astype(np.int32),
             last_line=none,
             root=np.arange(count, 2 * count, dtype=np.int32),
             output=np.arange(2 * count, 3 * count, dtype=np.int32),
         ),
         work=TileWork(
-            tokens=units.splits[blocks.leader].astype(np.int32),
+            tokens=merge.partials.astype(np.int32),
             token_first=zero.astype(np.int32),
             packed_bytes=packed,
             unpack_values=zero,
@@ -112,7 +141,7 @@ def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> 
             alu_ops=OPS_PER_VALUE * partials * value_dim,
         ),
         tile_line=none,
-        fetches=_fetches(step, units, blocks, cut, addresses),
+        fetches=_fetches(step, merge, addresses),
         buffer_bytes=int(packed.max()),
         ctas_per_sm=COMBINE_CTAS_PER_SM,
         mma="fp16",

@@ -73,8 +73,11 @@ def start_order(units: Units, grid_order: str) -> Int64:
     return order
 
 
-def attention_units(step: Step, cut: Cut) -> Units:
-    """Enumerate the CTAs, longest query block first (causal blocks shrink), splits innermost."""
+def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
+    """Enumerate the CTAs, longest query block first (causal blocks shrink), splits innermost.
+
+    Tokens before `first` are left out: another kernel has them.
+    """
     groups, rows_per_token, blocks = _head_groups(step, cut.profile, cut.kv_heads_per_cta)
     block_tokens = max(1, cut.profile.m_tile // rows_per_token)
     q_len = step.q_len.astype(np.int64)
@@ -89,6 +92,7 @@ def attention_units(step: Step, cut: Cut) -> Units:
     hi = past + (q_last if step.geometry.causal else q_len[sequence])
     window = step.geometry.window
     lo = np.maximum(0, past + q_first + 1 - window) if window else np.zeros_like(hi)
+    lo = np.maximum(lo, first)
     q_start = np.cumsum(q_len) - q_len
     split_owner, split, splits, chunk_lo, chunk_hi = _split(lo, hi, sequence, cut)
     group_head = head_block // blocks
