@@ -37,7 +37,7 @@ FOUR_CTAS = AS_IT_IS.but(
 )
 DIRECT_MMA = DECODE.but(f"workload.kernel={Path(__file__).with_name('direct_mma.yaml')}")
 TLB = DECODE.but("hw.tlb.page_kib=4", "hw.tlb.l1_entries=2", "hw.tlb.l2_entries=16", "hw.tlb.walkers=1")
-ASSIST = DECODE.but("hw.translation.assist=true", "workload.kernel=register_decode")
+ASSIST = DECODE.but("hw.translation.assist=true", "workload.kernel=flashinfer")
 TIGHT_ASSIST = ASSIST.but(
     "hw.translation.sm_entries=4", "hw.translation.shared_entries=8", "hw.translation.walkers=1"
 )
