@@ -156,3 +156,10 @@ def test_grid_orders_name_their_slowest_index_first() -> None:
     }
     third = start_order(units, "head_seq_split")[2]
     assert (units.sequence[third], units.head[third], units.split[third]) == (1, 0, 0)
+
+
+def test_the_draft_tokens_of_a_sequence_share_a_cta_with_their_heads() -> None:
+    # Verification of 4 tokens: 4 x 8 query heads of a KV head are 32 rows of one CTA, and the KV is read once.
+    units = attention_units(step_of([8192], q_len=4, phase="verify"), cut())
+    assert units.rows.tolist() == [32] * 8
+    assert (units.hi - units.lo).tolist() == [8192] * 8
