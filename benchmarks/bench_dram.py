@@ -15,7 +15,8 @@ import numpy as np
 
 from sim.memory.dram.controller import ExactDram
 from sim.memory.dram.mapping import AddressMapping
-from sim.memory.dram.truth import CONFIG, ID, Row, config_of, read_truth, stream_of
+from sim.memory.dram.truth import CONFIG, ID, config_of, read_truth, stream_of
+from sim.table_file import Row
 
 DEFAULT = Path(__file__).resolve().parents[2] / "shared" / "validation" / "dram"
 GATES = {"dramsim3": 5.0, "ramulator2": 15.0}

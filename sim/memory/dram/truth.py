@@ -3,74 +3,20 @@
 Each row names a stream and a configuration; nothing of its results enters the model's configuration.
 """
 
-import csv
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 from sim.errors import InputError
 from sim.memory.dram.config import ControllerConfig, Policy, Refresh
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.stream import Stream, StreamSpec, make_probe, make_stream
+from sim.table_file import Row, read_rows
 
 ID, CONFIG = "run_id", "config_id"
 STREAM_COLUMNS = ("run_bytes", "interleave", "write_frac", "write_unit", "arrival", "load", "seed")
 COMMON_COLUMNS = (ID, CONFIG, "mapping", "window", "n_req", "peak_GBps", "capacity_bytes", "bw_GBps")
 POLICIES: dict[str, Policy] = {"dramsim3": "bank_queues", "ramulator2": "frfcfs"}
 TAIL_TICKS = {"bank_queues": 2000, "frfcfs": 0}  # that simulator's command counts run on after the end
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: its text cells, and where it stands (for messages)."""
-
-    cells: dict[str, str]
-    where: str
-
-    def text(self, key: str) -> str:
-        return self.cells[key]
-
-    def number(self, key: str) -> float:
-        """Raises InputError unless the cell is a number."""
-        try:
-            return float(self.cells[key])
-        except ValueError:
-            raise InputError(
-                f"{self.where}: {key}: found {self.cells[key][:80]!r}; allowed: a number"
-            ) from None
-
-    def integer(self, key: str) -> int:
-        value = self.number(key)
-        if value != int(value):
-            raise InputError(f"{self.where}: {key}: found {value}; allowed: a whole number")
-        return int(value)
-
-    def has(self, key: str) -> bool:
-        return self.cells.get(key, "") != ""
-
-
-def read_rows(path: Path, required: tuple[str, ...]) -> list[Row]:
-    """Rows of a CSV file. Raises InputError if it cannot be read or a required column is missing."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            missing = [c for c in required if c not in columns]
-            if missing:
-                raise InputError(
-                    f"{path}:1: columns: {', '.join(missing)} missing; found {', '.join(columns)[:200]}"
-                )
-            rows = [
-                Row({k: v or "" for k, v in cells.items() if k}, f"{path}:{n}")
-                for n, cells in enumerate(reader, 2)
-            ]
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: not a CSV file: {error}") from None
-    if not rows:
-        raise InputError(f"{path}: no rows; expected a header and at least one row")
-    return rows
 
 
 def read_truth(path: Path) -> tuple[list[Row], dict[str, Row]]:

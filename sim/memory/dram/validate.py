@@ -18,7 +18,8 @@ from sim.memory.dram.config import ControllerConfig
 from sim.memory.dram.controller import ExactDram, check_mapping
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.metrics import figures
-from sim.memory.dram.truth import CONFIG, ID, TAIL_TICKS, Row, config_of, read_truth, stream_of
+from sim.memory.dram.truth import CONFIG, ID, TAIL_TICKS, config_of, read_truth, stream_of
+from sim.table_file import Row
 
 HEADLINE = "bw_GBps"
 REPORTED = {

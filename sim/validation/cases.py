@@ -1,0 +1,210 @@
+"""From a row of a truth file to a simulation: machine, workload, and what its value means as a time."""
+
+import json
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from sim.config.hardware import Hardware
+from sim.config.load import load_hardware
+from sim.config.workload import Workload
+from sim.formats import token_bytes
+from sim.memory.params import peak_gb_s
+from sim.validation.measure import METRICS, Amounts, Measure, measure_of
+from sim.validation.names import GpuName, Names, Recognised, recognise
+from sim.validation.truth import TruthRow
+
+LATENT_DIMS = {576: 512, 288: 256}
+"""Width of an MLA row to its value part: 512 + 64 rotary values (DeepSeek), 256 + 32 (MiniCPM3)."""
+PHASES = {
+    "decode": "",
+    "prefill": "",
+    "tier": "a transfer between tiers is not an attention kernel",
+    "memory": "a memory micro-benchmark is not an attention kernel (pagewalk characterise runs those)",
+}
+SHAPE = ("batch", "q_heads", "kv_heads", "head_dim", "context")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The attention problem of one launch."""
+
+    batch: int
+    q_heads: int
+    kv_heads: int
+    head_dim: int
+    value_dim: int
+    q_len: int
+    context: int
+    causal: bool
+
+    @property
+    def latent(self) -> bool:
+        return self.value_dim != self.head_dim
+
+    @property
+    def scores(self) -> float:
+        """Query-key pairs of one head and sequence, as benchmarks count them: half the square when causal."""
+        hidden = self.q_len**2 / 2 if self.causal and self.q_len > 1 else 0.0
+        return self.q_len * self.context - hidden
+
+    @property
+    def flops(self) -> float:
+        """Multiplications and additions of QK^T and PV over the launch."""
+        return 2 * self.batch * self.q_heads * self.scores * (self.head_dim + self.value_dim)
+
+    def kv_bytes(self, kv_format: str) -> int:
+        token = token_bytes(kv_format, self.kv_heads, self.head_dim, self.value_dim, latent=self.latent)
+        return self.batch * self.context * token
+
+    def moved_bytes(self, kv_format: str) -> int:
+        """KV, queries and outputs once, the 16-bit ones at two bytes: what published bandwidths count."""
+        rows = self.batch * self.q_len * self.q_heads
+        return self.kv_bytes(kv_format) + 2 * rows * (self.head_dim + self.value_dim)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A row that can be predicted."""
+
+    row: TruthRow
+    names: Recognised
+    shape: Shape
+    hw: Hardware
+    workload: Workload
+    measure: Measure
+
+    @property
+    def time_us(self) -> float:
+        """The measured value as a time."""
+        return self.measure.to_us(self.row.value)
+
+    @property
+    def kv_bytes(self) -> int:
+        return self.shape.kv_bytes(str(self.names.kv.kv_format))
+
+    @property
+    def warm(self) -> bool:
+        return self.workload.l2_state == "warm"
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A row that is left out, and why."""
+
+    row: TruthRow
+    reason: str
+
+
+class Machines:
+    """Hardware configs by GPU entry, each loaded once."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Hardware] = {}
+
+    def of(self, gpu: GpuName) -> Hardware:
+        sets = tuple(f"hw.{path}={json.dumps(value)}" for path, value in gpu.set.items())
+        key = f"{gpu.hw} {sets}"
+        if key not in self._loaded:
+            self._loaded[key] = load_hardware(gpu.hw, sets).spec
+        return self._loaded[key]
+
+
+def map_row(row: TruthRow, names: Names, machines: Machines) -> Mapped | Skipped:
+    """The case of a row, or the reason why there is none."""
+    reason = _unfit(row)
+    if reason:
+        return Skipped(row, reason)
+    found = recognise(row, names)
+    if isinstance(found, str):
+        return Skipped(row, found)
+    shape = _shape(row)
+    if isinstance(shape, str):
+        return Skipped(row, shape)
+    hw = machines.of(found.gpu)
+    measure = measure_of(row.metric, row.unit, _amounts(shape, found, hw))
+    if isinstance(measure, str):
+        return Skipped(row, measure)
+    try:
+        workload = _workload(row, found, shape)
+    except ValidationError as error:
+        detail = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()[:2])
+        return Skipped(row, f"shape: {detail}")
+    return Mapped(row, found, shape, hw, workload, measure)
+
+
+def _unfit(row: TruthRow) -> str:
+    """Why a row is no measurement of one attention kernel of known shape; nothing when it is."""
+    if row.phase not in PHASES:
+        return f"phase: {row.phase!r} is not known; known: {', '.join(PHASES)}"
+    if PHASES[row.phase]:
+        return f"phase: {PHASES[row.phase]}"
+    if row.metric not in METRICS:
+        return f"metric: {row.metric!r} is not the time or rate of one kernel; known: {', '.join(METRICS)}"
+    if row.value <= 0:
+        return f"value: {row.value} is not positive"
+    missing = [key for key in SHAPE if getattr(row, key) is None]
+    if row.phase == "prefill" and row.q_len is None:
+        missing.append("q_len")
+    return f"shape: the source does not state {', '.join(missing)}" if missing else ""
+
+
+def _shape(row: TruthRow) -> Shape | str:
+    q_len = row.q_len or 1
+    assert row.batch and row.q_heads and row.kv_heads and row.head_dim and row.context
+    if row.q_heads % row.kv_heads:
+        return f"kv_heads: {row.kv_heads} does not divide {row.q_heads} query heads"
+    if q_len > row.context:
+        return f"q_len: {q_len} new tokens in a context of {row.context}"
+    if row.phase == "prefill" and row.causal is None:
+        return "causal: the source does not state it, and it doubles the work"
+    latent = row.phase == "decode" and row.kv_heads == 1
+    value_dim = LATENT_DIMS.get(row.head_dim, row.head_dim) if latent else row.head_dim
+    causal = row.causal is not False
+    return Shape(row.batch, row.q_heads, row.kv_heads, row.head_dim, value_dim, q_len, row.context, causal)
+
+
+def _amounts(shape: Shape, found: Recognised, hw: Hardware) -> Amounts:
+    rates = hw.sm.tensor_flop_per_clk
+    peak = rates.get("fp8" if found.kv.kv_class == "fp8" else "fp16", max(rates.values()))
+    return Amounts(
+        moved_bytes=shape.moved_bytes(str(found.kv.kv_format)),
+        flops=shape.flops,
+        peak_gb_s=peak_gb_s(hw.hbm),
+        peak_tflop_s=peak * hw.sm.clock_ghz * hw.sm.count / 1e3,
+    )
+
+
+def _workload(row: TruthRow, found: Recognised, shape: Shape) -> Workload:
+    """One launch with the row's shape. Raises ValidationError for shapes outside the schema's bounds."""
+    runtime = found.runtime
+    phase = "verify" if row.phase == "decode" and shape.q_len > 1 else row.phase
+    model = {
+        "layers": 1,
+        "q_heads": shape.q_heads,
+        "kv_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "value_dim": shape.value_dim,
+        "hidden": shape.q_heads * shape.head_dim,
+        "ffn": 8,
+        "vocab": 1,
+        "attention": "mla" if shape.latent else "gqa",
+    }
+    return Workload.model_validate(
+        {
+            "name": f"{phase}_{shape.batch}x{shape.context}",
+            "kind": "kernel",
+            "model": model,
+            "phase": phase,
+            "batch": shape.batch,
+            "context": shape.context,
+            "q_len": shape.q_len,
+            "kv_format": found.kernel.kv_format or found.kv.kv_format,
+            "page_tokens": row.page_size or runtime.page_tokens,
+            "layout": runtime.layout,
+            "page_order": runtime.page_order,
+            "kernel": found.kernel.profile,
+            "l2_state": runtime.l2_state,
+            "launch": runtime.launch,
+        }
+    )

@@ -1,0 +1,161 @@
+"""The names that truth files use, as data: which machine, which implementation, how it was measured.
+
+Patterns are regular expressions, searched anywhere in the cell, in any case; the first entry that matches
+decides. What must be left out says so in `skip`, with the reason that the report shows.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from sim.config.fields import Float, Int, Section
+from sim.config.hardware import KvFormat
+from sim.validation.truth import TruthRow
+
+Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", "cdna3", ""]
+KvClass = Literal["16bit", "fp8", "int8", "int4"]
+
+
+class GpuName(Section):
+    """A machine: a shipped config, with overrides where it stands in for a near relative."""
+
+    gpu: str = Field(description="pattern of the gpu column")
+    hw: str = Field(default="", description="shipped hardware config")
+    arch: Architecture = Field(default="", description="what kernels are chosen by")
+    set: dict[str, Any] = Field(default_factory=dict, description="overrides of the config")
+    skip: str = Field(default="", description="why such rows cannot be predicted")
+
+
+class KvName(Section):
+    """A storage type: the format that is simulated, and the class that kernels are chosen by."""
+
+    kv_dtype: str = Field(description="pattern of the whole kv_dtype column")
+    kv_format: KvFormat = Field(default="fp16", description="format that is simulated")
+    kv_class: KvClass = Field(default="16bit", description="what kernels and overheads are chosen by")
+    skip: str = Field(default="", description="why such rows cannot be predicted")
+
+
+class Runtime(Section):
+    """Who ran the kernel: how pages lie and how it was timed."""
+
+    kernel: str = Field(default="", description="pattern of the kernel column")
+    source: str = Field(default="", description="pattern of the source column")
+    notes: str = Field(default="", description="pattern of the notes column")
+    framework: str = Field(description="owner of the fixed overhead")
+    layout: Literal["HND", "NHD"] = Field(default="NHD", description="order in a page")
+    page_order: Literal["sequential", "shuffled"] = Field(default="sequential", description="of a sequence")
+    page_tokens: Int = Field(default=64, ge=1, description="where the row does not state it")
+    l2_state: Literal["cold", "warm"] = Field(default="warm", description="warm: buffers are replayed")
+    launch: Literal["graph", "stream"] = Field(default="graph", description="how it is launched")
+
+
+class KernelName(Section):
+    """An implementation: the kernel profile that imitates it."""
+
+    kernel: str = Field(description="pattern of the kernel column")
+    source: str = Field(default="", description="pattern of the source column")
+    notes: str = Field(default="", description="pattern of the notes column")
+    phase: list[str] = Field(default_factory=list, description="phases; none: any")
+    arch: list[Architecture] = Field(default_factory=list, description="architectures; none: any")
+    kv: list[KvClass] = Field(default_factory=list, description="storage classes; none: any")
+    q_heads: list[Int] = Field(default_factory=list, description="query heads; none: any")
+    kv_heads: list[Int] = Field(default_factory=list, description="KV heads; none: any")
+    head_dim: list[Int] = Field(default_factory=list, description="head dimensions; none: any")
+    same_heads: bool | None = Field(default=None, description="true: only where q_heads equals kv_heads")
+    profile: str = Field(default="", description="shipped kernel profile")
+    kv_format: KvFormat | None = Field(default=None, description="what is read and multiplied in fact")
+    skip: str = Field(default="", description="why such rows cannot be predicted")
+
+
+class Overhead(Section):
+    """Time that a framework adds to every launch of a group: no physics of the chip."""
+
+    framework: str
+    hw: str
+    kv: KvClass
+    overhead_us: Float = Field(ge=0, le=1000, description="added to the simulated time")
+    kind: Literal["calibrated"] = "calibrated"
+    ref: str = Field(min_length=1, description="what it was fitted to")
+
+
+class Names(Section):
+    """All tables of one file or more."""
+
+    gpus: list[GpuName] = Field(default_factory=list)
+    kv_dtypes: list[KvName] = Field(default_factory=list)
+    runtimes: list[Runtime] = Field(default_factory=list)
+    kernels: list[KernelName] = Field(default_factory=list)
+    overheads: list[Overhead] = Field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """What the names of one row mean."""
+
+    gpu: GpuName
+    kv: KvName
+    runtime: Runtime
+    kernel: KernelName
+
+
+@cache
+def shipped_names() -> Names:
+    """The tables in `sim/validation/data`."""
+    folder = resources.files("sim.validation") / "data"
+    tables: dict[str, Any] = {}
+    for name in ("gpus.yaml", "kernels.yaml", "runtimes.yaml", "overheads.yaml"):
+        tables |= yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+    return Names.model_validate(tables)
+
+
+def recognise(row: TruthRow, names: Names) -> Recognised | str:
+    """The meaning of a row's names, or why it has none."""
+    gpu = next((g for g in names.gpus if _found(g.gpu, row.gpu)), None)
+    if gpu is None:
+        return f"gpu: no hardware config for {row.gpu!r}"
+    if gpu.skip:
+        return f"gpu: {row.gpu!r}: {gpu.skip}"
+    kv = next((k for k in names.kv_dtypes if re.fullmatch(k.kv_dtype, row.kv_dtype, re.IGNORECASE)), None)
+    if kv is None or kv.skip:
+        return f"kv_dtype: {row.kv_dtype!r}: {kv.skip if kv else 'no KV format is known by this name'}"
+    kernel = next((k for k in names.kernels if _is_kernel(k, row, gpu, kv)), None)
+    where = f"{gpu.arch or gpu.hw} and {row.kv_dtype} KV"
+    if kernel is None:
+        return f"kernel: no kernel profile for {row.kernel!r} ({row.phase}) on {where}"
+    if kernel.skip:
+        return f"kernel: {row.kernel!r}: {kernel.skip}"
+    runtime = next((r for r in names.runtimes if _is_runtime(r, row)), None)
+    if runtime is None:
+        return f"kernel: nothing is known of how {row.kernel!r} keeps its pages"
+    return Recognised(gpu, kv, runtime, kernel)
+
+
+def _found(pattern: str, text: str) -> bool:
+    return re.search(pattern, text, re.IGNORECASE) is not None
+
+
+def _is_runtime(rule: Runtime, row: TruthRow) -> bool:
+    pairs = ((rule.kernel, row.kernel), (rule.source, row.source), (rule.notes, row.notes))
+    return all(_found(pattern, text) for pattern, text in pairs)
+
+
+def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> bool:
+    texts = ((rule.kernel, row.kernel), (rule.source, row.source), (rule.notes, row.notes))
+    if not all(_found(pattern, text) for pattern, text in texts):
+        return False
+    members = (
+        (rule.phase, row.phase),
+        (rule.arch, gpu.arch),
+        (rule.kv, kv.kv_class),
+        (rule.q_heads, row.q_heads),
+        (rule.kv_heads, row.kv_heads),
+        (rule.head_dim, row.head_dim),
+    )
+    if any(allowed and value not in allowed for allowed, value in members):
+        return False
+    return rule.same_heads is None or rule.same_heads == (row.q_heads == row.kv_heads)
