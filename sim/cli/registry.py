@@ -21,11 +21,12 @@ COMMANDS: Lazy = {
     "schema": ("sim.cli.schema:schema", "JSON Schema of the config files, for editors."),
 }
 VALIDATE: Lazy = {
+    "attention": ("sim.cli.validate_attention:attention", "Kernel times against measured ones."),
     "dram": ("sim.cli.validate_dram:dram", "Memory model against DRAM simulators."),
     "kvcache": ("sim.cli.validate_kvcache:kvcache", "Prefix-cache counts against exact references."),
 }
 LATER = ("characterise", "calibrate", "explore", "sensitivity", "claims")
-VALIDATE_LATER = ("attention", "serving")
+VALIDATE_LATER = ("serving",)
 
 
 class PipeClosed(Exception):

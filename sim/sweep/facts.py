@@ -15,7 +15,7 @@ from sim.sweep.points import Point, canonical, config_inputs
 
 CODE_PACKAGES = ("sim", "kernels_ref", "workloads", "hwconfigs")
 DATA_SUFFIXES = (".py", ".yaml", ".csv", ".gz", ".json", ".jsonl", ".npz")
-NOT_PHYSICS = ("cli", "sweep")
+NOT_PHYSICS = ("cli", "sweep", "validation")
 """Parts of `sim` that decide how points are run and shown, not what comes out."""
 JOINT = ("cli", "job.py")
 """The one file of those where the engine and the simulator meet."""

@@ -1,4 +1,4 @@
-"""Progress of a sweep on standard error: a live bar on a terminal, else one plain line every ten seconds."""
+"""Progress of a sweep (or validation) on standard error: a live bar on a terminal, else a plain line every ten seconds."""
 
 import os
 import sys
@@ -19,8 +19,9 @@ class Progress(Protocol):
 class PlainProgress:
     """`sweep: 12/24 points, 0 failed, 31 s, about 31 s left`, at most every ten seconds and at the end."""
 
-    def __init__(self, total: int, stream: TextIO | None = None) -> None:
+    def __init__(self, total: int, stream: TextIO | None = None, what: str = "sweep") -> None:
         self.total = total
+        self.what = what
         self.done = 0
         self.failed = 0
         self.stream = stream or sys.stderr
@@ -42,14 +43,14 @@ class PlainProgress:
         spent = self.printed - self.started
         left = f", about {spent / self.done * (self.total - self.done):.0f} s left" if self.done else ""
         ending = "" if self.done == self.total else left
-        text = f"sweep: {self.done}/{self.total} points, {self.failed} failed, {spent:.0f} s{ending}"
+        text = f"{self.what}: {self.done}/{self.total} points, {self.failed} failed, {spent:.0f} s{ending}"
         print(text, file=self.stream, flush=True)
 
 
 class RichProgress:
     """A live bar; only for terminals."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, what: str = "sweep") -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -62,7 +63,7 @@ class RichProgress:
 
         self.failed = 0
         self.bar: Any = Bar(
-            TextColumn("sweep"),
+            TextColumn(what),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[failed]} failed"),
@@ -70,7 +71,7 @@ class RichProgress:
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self.task = self.bar.add_task("sweep", total=total, failed=0)
+        self.task = self.bar.add_task(what, total=total, failed=0)
         self.bar.start()
 
     def advance(self, *, ok: bool) -> None:
@@ -84,6 +85,6 @@ class RichProgress:
         self.bar.stop()
 
 
-def progress_for(total: int) -> Progress:
+def progress_for(total: int, what: str = "sweep") -> Progress:
     live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return RichProgress(total) if live else PlainProgress(total)
+    return RichProgress(total, what) if live else PlainProgress(total, what=what)

@@ -205,6 +205,7 @@ def _workload(row: TruthRow, found: Recognised, shape: Shape) -> Workload:
             "page_order": runtime.page_order,
             "kernel": found.kernel.profile,
             "l2_state": runtime.l2_state,
+            "causal": shape.causal,
             "launch": runtime.launch,
         }
     )

@@ -1,0 +1,146 @@
+"""`pagewalk validate attention`: simulated attention kernels beside measured ones."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sim.cli.params import json_option
+
+if TYPE_CHECKING:
+    from sim.validation.attention import Validation
+
+WORST_SHOWN = 15
+REASONS_SHOWN = 12
+SHOWN_DIMENSIONS = ("gpu_phase", "gpu_profile", "size", "time", "source")
+
+
+@click.command(epilog="Example: pagewalk validate attention truth/measured.csv --out parity --anchor auto")
+@click.argument("truth", metavar="TRUTH.csv", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write predictions, summary and plots here; finished rows are kept, a second run goes on.",
+)
+@json_option
+@click.option(
+    "--max-error",
+    type=click.FloatRange(min=0),
+    metavar="X",
+    help="End with 1 if the mean absolute relative error exceeds X (a fraction).",
+)
+@click.option(
+    "--anchor",
+    type=click.Choice(["auto", "none"]),
+    default="none",
+    show_default=True,
+    help="auto: one row of each GPU, kernel and KV type fixes the framework's overhead, and is left out of the errors.",
+)
+@click.option(
+    "--fidelity", type=click.Choice(["full", "bound"]), default="full", show_default=True, help="As in run."
+)
+@click.option("--jobs", type=click.IntRange(1, 1024), help="Processes.  [default: one per core]")
+def attention(
+    truth: Path,
+    out: Path | None,
+    as_json: bool,
+    max_error: float | None,
+    anchor: str,
+    fidelity: str,
+    jobs: int | None,
+) -> None:
+    """Predict every row of TRUTH.csv that names an attention kernel, and compare.
+
+    GPU and kernel names are looked up in shipped tables; rows that cannot be mapped, or that cannot be true,
+    are listed with the reason. Exits with 1 when --max-error is exceeded or a simulation failed.
+    """
+    from sim.cli.attention_case import time_case
+    from sim.cli.sweep import cores
+    from sim.validation.attention import Options, validate_attention
+    from sim.validation.errors import summary
+    from sim.validation.names import shipped_names
+
+    folder = out / "cases" if out is not None else None
+    options = Options(fidelity, anchor, jobs or cores(), folder)
+    result = validate_attention(truth, shipped_names(), time_case, options)
+    text = summary_text(result)
+    if out is not None:
+        _write(result, text, out)
+    if as_json:
+        import json
+
+        from sim.validation.output import as_json as to_json
+
+        click.echo(json.dumps(to_json(result), allow_nan=False))
+    else:
+        click.echo(text)
+    overall = summary(p.error for p in result.predictions)
+    if result.defects:
+        click.echo(f"{result.defects} rows could not be simulated, see the skipped rows", err=True)
+    if max_error is not None and (overall["n"] == 0 or overall["mape"] > max_error):
+        click.echo(f"mean absolute error {overall['mape']:.2%} exceeds {max_error:.2%}", err=True)
+        raise SystemExit(1)
+    if result.defects:
+        raise SystemExit(1)
+
+
+def summary_text(result: "Validation") -> str:
+    """The summary on the terminal and in summary.txt."""
+    from sim.validation.errors import groups, short_rows, summary, worst
+
+    lines = _skipped_lines(result)
+    lines += [f"anchors: {len(result.anchors)} rows, each fixes the overhead of its GPU, kernel and KV type", ""]
+    lines.append(f"{'group':<64} {'n':>6} {'mean':>9} {'median':>9} {'bias':>9} {'largest':>9}")
+    by = groups(result.predictions)
+    for dimension in SHOWN_DIMENSIONS:
+        for value, error in by.get(dimension, {}).items():
+            lines.append(_error_line(value, error))
+        lines.append("")
+    lines.append(_error_line("overall", summary(p.error for p in result.predictions)))
+    short = short_rows(result.predictions)
+    lines.append(f"rows below 20 us within max(10 %, 1 us): {short['within_limit']:.1%} of {short['n']}")
+    lines += _baseline_lines(result)
+    lines += ["", "worst rows"]
+    for p in worst(result.predictions, WORST_SHOWN):
+        shape = f"{p.case.shape.batch} x {p.case.shape.context} {p.case.row.q_heads}/{p.case.row.kv_heads}"
+        values = f"{p.truth:>10.5g} {p.predicted:>10.5g} {p.case.row.unit:<8} {p.error:>8.1%}"
+        lines.append(f"{p.case.row.id:<32} {p.case.names.kernel.profile:<20} {shape:<24} {values}")
+    return "\n".join(lines)
+
+
+def _skipped_lines(result: "Validation") -> list[str]:
+    """Reasons with their counts; the rows are in skipped.csv and the JSON."""
+    from collections import Counter
+
+    reasons = Counter(s.reason.partition(": ")[0] for s in result.skipped)
+    counts = ", ".join(f"{name} {count}" for name, count in reasons.most_common(REASONS_SHOWN))
+    done = f"{len(result.rows)} rows: {len(result.predictions)} predicted, {len(result.skipped)} skipped"
+    return [f"{done} ({counts})" if counts else done]
+
+
+def _error_line(name: str, error: dict[str, Any]) -> str:
+    shares = " ".join(f"{error[key]:>9.2%}" for key in ("mape", "median_ape", "bias", "max_ape"))
+    return f"{name[:64]:<64} {error['n']:>6} {shares}"
+
+
+def _baseline_lines(result: "Validation") -> list[str]:
+    lines = ["", f"{'baseline, and the model on the same rows':<64} {'n':>6} {'baseline':>9} {'model':>9}"]
+    for name, baseline in result.baselines.items():
+        lines.append(f"{name:<64} {baseline.n:>6} {baseline.mape:>9.2%} {baseline.model_mape:>9.2%}")
+        for gpu, (n, mape, model) in baseline.by_gpu.items():
+            lines.append(f"{'  ' + gpu:<64} {n:>6} {mape:>9.2%} {model:>9.2%}")
+    return lines
+
+
+def _write(result: "Validation", text: str, out: Path) -> None:
+    from sim.cli.validation_plots import draw
+    from sim.errors import InputError
+    from sim.validation.output import write_rows
+
+    try:
+        (out / "summary.txt").write_text(text + "\n", encoding="utf-8")
+        write_rows(result, out / "predictions.csv")
+        draw(result.predictions, out)
+    except OSError as error:
+        raise InputError(f"{out}: --out: cannot be written: {error.strerror}") from None

@@ -1,0 +1,79 @@
+"""A validation as one JSON object and as a table of rows."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from sim.validation.attention import Validation
+from sim.validation.baselines import Baseline
+from sim.validation.errors import groups, short_rows, summary
+
+SCHEMA = "pagewalk.validation/1"
+COLUMNS = (
+    *("id", "gpu", "kernel", "phase", "batch", "q_heads", "kv_heads", "head_dim", "q_len", "context", "kv_dtype"),
+    *("metric", "unit", "truth", "predicted", "relative_error", "truth_us", "simulated_us", "overhead_us"),
+    *("bound_us", "kv_bytes", "hardware", "profile", "framework", "l2_state"),
+)
+
+
+def as_json(result: Validation) -> dict[str, Any]:
+    """The object of `--json`."""
+    return {
+        "schema": SCHEMA,
+        "kind": "attention",
+        "rows": len(result.rows),
+        "skipped": [{"id": s.row.id, "reason": s.reason} for s in result.skipped],
+        "anchors": [
+            {
+                "id": a.case.row.id,
+                "group": dict(zip(("gpu", "kernel", "kv_dtype"), a.group, strict=True)),
+                "overhead_us": a.overhead_us,
+            }
+            for a in result.anchors
+        ],
+        "overall": summary(p.error for p in result.predictions),
+        "groups": groups(result.predictions),
+        "short_rows": short_rows(result.predictions),
+        "baselines": {name: _baseline(b) for name, b in result.baselines.items()},
+        "predictions": [
+            {
+                "id": p.case.row.id,
+                "metric": p.case.row.metric,
+                "truth": p.truth,
+                "predicted": p.predicted,
+                "unit": p.case.row.unit,
+            }
+            for p in result.predictions
+        ],
+    }
+
+
+def _baseline(baseline: Baseline) -> dict[str, Any]:
+    by_gpu = {
+        gpu: {"n": n, "mape": mape, "model_mape": model} for gpu, (n, mape, model) in baseline.by_gpu.items()
+    }
+    return {"mape": baseline.mape, "n": baseline.n, "model_mape": baseline.model_mape, "gpu": by_gpu}
+
+
+def write_rows(result: Validation, path: Path) -> None:
+    """One tidy CSV line per predicted row, in file order; skipped.csv beside it holds the others."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for p in result.predictions:
+            row, case = p.case.row, p.case
+            shape = (row.batch, row.q_heads, row.kv_heads, row.head_dim, case.shape.q_len, row.context)
+            times = (case.time_us, p.simulated_us, p.overhead_us, p.bound_us)
+            writer.writerow(
+                (
+                    *(row.id, row.gpu, row.kernel, row.phase, *shape, row.kv_dtype, row.metric, row.unit),
+                    *(row.value, f"{p.predicted:.9g}", f"{p.error:.6g}", *(f"{t:.6g}" for t in times)),
+                    *(case.kv_bytes, case.hw.name, case.names.kernel.profile),
+                    *(case.names.runtime.framework, case.workload.l2_state),
+                )
+            )
+    with path.with_name("skipped.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "gpu", "kernel", "phase", "metric", "reason"))
+        for s in result.skipped:
+            writer.writerow((s.row.id, s.row.gpu, s.row.kernel, s.row.phase, s.row.metric, s.reason))
