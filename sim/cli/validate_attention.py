@@ -38,7 +38,11 @@ SHOWN_DIMENSIONS = ("gpu_phase", "gpu_profile", "size", "time", "source")
     help="auto: one row of each GPU, kernel and KV type fixes the framework's overhead, and is left out of the errors.",
 )
 @click.option(
-    "--fidelity", type=click.Choice(["full", "bound"]), default="full", show_default=True, help="As in run."
+    "--fidelity",
+    type=click.Choice(["full", "sampled", "bound"]),
+    default="sampled",
+    show_default=True,
+    help="As in run.",
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes.  [default: one per core]")
 def attention(
@@ -90,7 +94,10 @@ def summary_text(result: "Validation") -> str:
     from sim.validation.errors import groups, short_rows, summary, worst
 
     lines = _skipped_lines(result)
-    lines += [f"anchors: {len(result.anchors)} rows, each fixes the overhead of its GPU, kernel and KV type", ""]
+    lines += [
+        f"anchors: {len(result.anchors)} rows, each fixes the overhead of its GPU, kernel and KV type",
+        "",
+    ]
     lines.append(f"{'group':<64} {'n':>6} {'mean':>9} {'median':>9} {'bias':>9} {'largest':>9}")
     by = groups(result.predictions)
     for dimension in SHOWN_DIMENSIONS:
