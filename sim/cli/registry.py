@@ -15,6 +15,7 @@ COMMANDS: Lazy = {
     "report": ("sim.cli.report:report", "Turn a sweep folder into one HTML page and plots."),
     "trace": ("sim.cli.trace:trace", "Write the reference engine's trace of a workload."),
     "verify": ("sim.cli.verify:verify", "Run the functional kernels against stored cases."),
+    "characterise": ("sim.cli.characterise:characterise", "Microbenchmarks of a machine beside measured values."),
     "kv": ("sim.cli.kv:kv", "Prefix-cache hit rate against capacity, for a request trace."),
     "hw": ("sim.cli.hw:hw", "List, show and check hardware configs."),
     "workload": ("sim.cli.workload:workload", "List, show and check workloads."),
@@ -25,7 +26,7 @@ VALIDATE: Lazy = {
     "dram": ("sim.cli.validate_dram:dram", "Memory model against DRAM simulators."),
     "kvcache": ("sim.cli.validate_kvcache:kvcache", "Prefix-cache counts against exact references."),
 }
-LATER = ("characterise", "calibrate", "explore", "sensitivity", "claims")
+LATER = ("calibrate", "explore", "sensitivity", "claims")
 VALIDATE_LATER = ("serving",)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sim.config.problems import did_you_mean, printable, refuse, shown
 
-Kind = Literal["hardware", "workload", "model", "kernel profile", "runtime"]
+Kind = Literal["hardware", "workload", "model", "kernel profile", "runtime", "measured values"]
 
 _FOLDERS: dict[Kind, tuple[str, str]] = {
     "hardware": ("hwconfigs", ""),
@@ -16,6 +16,7 @@ _FOLDERS: dict[Kind, tuple[str, str]] = {
     "model": ("workloads", "models"),
     "kernel profile": ("workloads", "kernels"),
     "runtime": ("workloads", "runtimes"),
+    "measured values": ("hwconfigs", "measured"),
 }
 MAX_NAME = 1000
 YAML_SUFFIXES = (".yaml", ".yml")

@@ -9,8 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from sim.config.catalog import Found, Kind, find
+from sim.config.catalog import Found, Kind, find, shipped
 from sim.config.hardware import Hardware
+from sim.config.measured import Measured
 from sim.config.merge import Tree, leaves, overlay, read_layers
 from sim.config.overrides import Override, apply_override, parse_overrides, unknown_path
 from sim.config.problems import Problem, path_text, raise_problems
@@ -113,6 +114,13 @@ def load_profile(name_or_path: str) -> KernelProfile:
 def load_runtime(name_or_path: str) -> Runtime:
     """How a runtime runs everything of a layer but attention."""
     return _plain("runtime", name_or_path, Runtime).spec
+
+
+def load_measured(name: str) -> Measured:
+    """What silicon of this name showed; empty where nothing ships."""
+    return (
+        _plain("measured values", name, Measured).spec if name in shipped("measured values") else Measured()
+    )
 
 
 def model_of(workload: Workload) -> Model:
