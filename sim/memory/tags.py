@@ -24,7 +24,8 @@ LRU, RANDOM, NRU = (REPLACEMENT_CODE[name] for name in ("lru", "random", "nru"))
 TAG_SHIFT = 33
 BUSY = 1 << 32
 STAMP = BUSY - 1
-EMPTY = -1 << TAG_SHIFT
+TAG = -1 << TAG_SHIFT
+EMPTY = TAG
 SECTORS = 0xFFFF
 FLIGHT_SHIFT = 16
 DIRTY_SHIFT = 32
@@ -42,11 +43,12 @@ def row_of(m: Memory, at: int, addr: int) -> int:
 
 @compiled
 def find(m: Memory, row: int, granule: int) -> int:
-    """Tag cell of a granule, -1 when absent."""
+    """Tag cell of a granule, -1 when absent. Compares all ways, which the compiler does several at a time."""
+    key = granule << TAG_SHIFT
+    found = 0
     for cell in range(row, row + m[WAYS]):
-        if m[cell] >> TAG_SHIFT == granule:
-            return cell
-    return -1
+        found += cell + 1 if m[cell] & TAG == key else 0
+    return found - 1
 
 
 @compiled
@@ -77,30 +79,48 @@ def touch(m: Memory, at: int, cell: int) -> None:
 
 @compiled
 def victim(m: Memory, at: int, row: int) -> int:
-    """Tag cell to replace: free, else by the policy; -1 when all are in flight."""
-    ways = m[WAYS]
+    """Tag cell to replace: free, else by the policy; -1 when all are in flight. Ways fill in order and stay full."""
+    end = row + m[WAYS]
+    if m[end - 1] == EMPTY:
+        cell = row
+        while m[cell] != EMPTY:
+            cell += 1
+        return int(cell)
+    if m[REPLACEMENT] == LRU:
+        return least_recent(m, row, end)
+    drawn = m[at + S_STAMP] + row - m[AT_TAGS]
+    start = row + mix(mix(drawn) * mix(drawn + 1)) % m[WAYS]  # one hash alone would step through the ways in turn
+    if m[REPLACEMENT] == NRU:
+        cell = first_without(m, row, start, end, BUSY | STAMP)
+        if cell >= 0:
+            return cell
+        forget(m, row)
+    return first_without(m, row, start, end, BUSY)
+
+
+@compiled
+def least_recent(m: Memory, row: int, end: int) -> int:
+    """Tag cell of a row that was used least recently; -1 when all are in flight."""
     best = -1
     least = BUSY
-    for cell in range(row, row + ways):
+    for cell in range(row, end):
         tag = m[cell]
-        if tag == EMPTY:
-            return cell
         if not tag & BUSY and (tag & STAMP) < least:
             best = cell
             least = tag & STAMP
-    if m[REPLACEMENT] == LRU or best < 0:
-        return best
-    drawn = m[at + S_STAMP] + row - m[AT_TAGS]
-    start = mix(mix(drawn) * mix(drawn + 1)) % ways  # one hash alone would step through the ways in turn
-    if m[REPLACEMENT] == NRU and least > 0:
-        forget(m, row)
-    for i in range(ways):
-        cell = row + start + i
-        if start + i >= ways:
-            cell -= ways
-        if not m[cell] & BUSY and (m[REPLACEMENT] == RANDOM or not m[cell] & STAMP):
-            return int(cell)
     return best
+
+
+@compiled
+def first_without(m: Memory, row: int, start: int, end: int, marks: int) -> int:
+    """First tag cell of a row, from `start` on and around, that has none of these bits; -1 when there is none."""
+    for cell in range(start, end):
+        if not m[cell] & marks:
+            return cell
+    for cell in range(row, start):
+        if not m[cell] & marks:
+            return cell
+    return -1
 
 
 @compiled
