@@ -3,7 +3,10 @@
     python benchmarks/bench_run.py [--repeat N] [--only PART]...
 
 full    64 sequences x 8K tokens, one decode-attention layer on h100_sxm at full fidelity, compiled code cached
-search  the same with `mapping: auto`, over the same with the mapping that the search chose
+plane   the memory plane's share of it, per 128-byte line, mapping given
+scale   the same at 1, 10 and 100 million lines, with peak memory
+long    64 sequences x 32K tokens (67 million lines)
+search  full with `mapping: auto`, over the same with the mapping that the search chose
 first   the first run of a new user: an empty cache of compiled code
 help    `pagewalk --help`
 
@@ -29,17 +32,30 @@ CHILD = """
 import json, sys, time
 from pathlib import Path
 from sim.cli.job import run_named
+from sim.memory import kernel
+spent = [0.0]
+def timed(function):
+    def run(*arguments):
+        begin = time.process_time()
+        result = function(*arguments)
+        spent[0] += time.process_time() - begin
+        return result
+    return run
+kernel.advance, kernel.submit_all = timed(kernel.advance), timed(kernel.submit_all)
 workload, hardware, *sets = sys.argv[1:]
 started = time.perf_counter()
 result = run_named(workload, hardware, tuple(sets), fidelity="full", seed=0, what_if=False, verify=False)
 seconds = time.perf_counter() - started
 status = Path("/proc/self/status").read_text()
 peak = int(status.partition("VmHWM:")[2].split()[0])
-print(json.dumps({"seconds": seconds, "rss_mb": peak * 1024 / 1e6, "mapping": result.mapping}))
+print(json.dumps({"seconds": seconds, "rss_mb": peak * 1024 / 1e6, "mapping": result.mapping,
+    "plane_ns_per_line": spent[0] * 1e9 / (result.counters["requested"] / 128)}))
 """
 """Imports are outside the time, everything that the run itself does is inside. VmHWM is KiB since exec; ru_maxrss would
-begin at the parent's size."""
+begin at the parent's size. The plane's time is CPU time of its compiled entries."""
 
+CONTEXTS = MappingProxyType({"1 M lines": 512, "10 M lines": 5120, "100 M lines": 51200})
+"""Tokens a sequence of the same workload: 2,048 lines a token."""
 CUT_KEYS = ("tile_tokens", "stages", "splits", "ctas_per_sm", "kv_heads_per_cta")
 
 
@@ -54,11 +70,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Run:
-    """One fresh process: seconds of the run, peak resident memory in 10^6 bytes, the mapping it chose."""
+    """One fresh process: seconds of the run, peak resident memory in 10^6 bytes, the mapping it chose, CPU time in the
+    memory plane over the lines of the final run (meaningful where the mapping is given: a search's probes run too)."""
 
     seconds: float
     rss_mb: float
     mapping: Mapping[str, object]
+    plane_ns_per_line: float
 
 
 @dataclass(frozen=True)
@@ -111,6 +129,32 @@ def bench_full(job: Job, repeat: int) -> list[Row]:
     ]
 
 
+def bench_plane(job: Job, repeat: int) -> list[Row]:
+    fixed = fixed_mapping(run_once(job).mapping)
+    seen = statistics.median(run_once(job, fixed).plane_ns_per_line for _ in range(repeat))
+    return [Row("plane: CPU time per line", 100.0, seen, "ns")]
+
+
+def bench_scale(job: Job, repeat: int) -> list[Row]:
+    """Each size once: the largest takes as long as all other parts together."""
+    del repeat
+    fixed = fixed_mapping(run_once(job).mapping)
+    runs = {
+        name: run_once(job, (*fixed, f"workload.context={context}")) for name, context in CONTEXTS.items()
+    }
+    times = [run.plane_ns_per_line for run in runs.values()]
+    return [
+        *(Row(f"scale: per line at {name}", 100.0, r.plane_ns_per_line, "ns") for name, r in runs.items()),
+        Row("scale: slowest / fastest", 1.2, max(times) / min(times), "x"),
+        *(Row(f"scale: peak memory at {name}", 500.0, r.rss_mb, "MB") for name, r in runs.items()),
+    ]
+
+
+def bench_long(job: Job, repeat: int) -> list[Row]:
+    seen = statistics.median(run_once(job, ("workload.context=32768",)).seconds for _ in range(repeat))
+    return [Row("long: 64 x 32K decode layer", 15.0, seen, "s")]
+
+
 def bench_search(job: Job, repeat: int) -> list[Row]:
     """The two kinds of run alternate, so that a slower moment of the machine hits both."""
     fixed = fixed_mapping(run_once(job).mapping)
@@ -135,7 +179,15 @@ def bench_help(job: Job, repeat: int) -> list[Row]:
 
 
 PARTS: Mapping[str, Callable[[Job, int], list[Row]]] = MappingProxyType(
-    {"full": bench_full, "search": bench_search, "first": bench_first, "help": bench_help}
+    {
+        "full": bench_full,
+        "plane": bench_plane,
+        "scale": bench_scale,
+        "long": bench_long,
+        "search": bench_search,
+        "first": bench_first,
+        "help": bench_help,
+    }
 )
 
 

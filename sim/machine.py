@@ -1,5 +1,6 @@
 """Build the modelled device and run launches on it: the one place that wires components together."""
 
+from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,20 +86,25 @@ def make_job(
     ctas, times = launch.ctas, stage_times(launch, formats, hw)
     chains, chain_of = chains_of(times, first_chain)
     return Job(
-        tile_ptr=ctas.tile_ptr.tolist(),
-        tile_line=launch.tile_line.tolist(),
-        tile_bytes=launch.work.packed_bytes.tolist(),
-        last_line=ctas.last_line.tolist(),
-        root=ctas.root.tolist(),
-        output=ctas.output.tolist(),
-        tile_output=[] if launch.tile_output is None else launch.tile_output.tolist(),
+        tile_ptr=_integers(ctas.tile_ptr),
+        tile_line=_integers(launch.tile_line),
+        tile_bytes=_integers(launch.work.packed_bytes),
+        last_line=_integers(ctas.last_line),
+        root=_integers(ctas.root),
+        output=_integers(ctas.output),
+        tile_output=_integers(np.zeros(0) if launch.tile_output is None else launch.tile_output),
         fetch_offset=fetch_offset,
         buffer_bytes=launch.buffer_bytes,
         streams=launch.streams,
-        times=times,
+        prologue_ps=times.prologue,
+        epilogue_ps=times.epilogue,
         chains=chains,
         chain_of=chain_of,
     )
+
+
+def _integers(values: np.ndarray) -> "array[int]":
+    return array("q", values.astype(np.int64).tobytes())
 
 
 def launch_gap_ps(hw: Hardware, how: str) -> int:

@@ -4,6 +4,7 @@ A stage takes a unit of the SM or is a delay with its cause. On an SM whose unit
 CTA of one stream, a chain's stages follow each other without a gap: then its times are known at once.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +66,7 @@ class Chain:
         return max((end for _, _, end in self.bookings), default=0)
 
 
-def chains_of(times: StageTimes, first: int) -> tuple[list[Chain], list[int]]:
+def chains_of(times: StageTimes, first: int) -> tuple[list[Chain], "array[int]"]:
     """The different chains of a launch's tiles, numbered from `first` on, and each tile's index among them."""
     work = zip(
         *(times.issue, times.unpack, times.qk, times.qk_stall),
@@ -73,7 +74,7 @@ def chains_of(times: StageTimes, first: int) -> tuple[list[Chain], list[int]]:
         strict=True,
     )
     index: dict[tuple[int, ...], int] = {}
-    of_tile = [index.setdefault(shape, len(index)) for shape in work]
+    of_tile = array("q", (index.setdefault(shape, len(index)) for shape in work))
     return [Chain(first + i, _steps(shape, times)) for i, shape in enumerate(index)], of_tile
 
 

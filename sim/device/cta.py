@@ -5,7 +5,7 @@ line has arrived, its pages are in device memory). The consumer side waits for t
 buffer back. Every wait is recorded with its cause.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,7 +15,6 @@ from sim.causes import INDEX
 from sim.device.chain import DELAY, ISSUE, ISSUE_UNIT, Chain
 from sim.device.recorder import RESIDENT
 from sim.device.sm import Sm
-from sim.device.stage_times import StageTimes
 
 STORE, TRANSLATION, TIER = (INDEX[c] for c in ("store", "translation", "tier"))
 DEPENDENT_LOAD = INDEX["l2"]
@@ -23,6 +22,8 @@ DEPENDENT_LOAD = INDEX["l2"]
 
 Steps = Generator[simpy.Event, Any, None]
 Gate = tuple[simpy.Event, int]
+Ints = Sequence[int]
+"""Of Python integers: NumPy's scalars are slow one at a time. Arrays take a fifth of the memory of lists."""
 
 
 class Memory(Protocol):
@@ -41,22 +42,23 @@ class Log(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A launch as plain lists, ready for the event loop; fetch numbers are those of the memory plane."""
+    """A launch as plain integers, ready for the event loop; fetch numbers are those of the memory plane."""
 
-    tile_ptr: list[int]
-    tile_line: list[int]
-    tile_bytes: list[int]
-    last_line: list[int]
-    root: list[int]
-    output: list[int]
-    tile_output: list[int]
+    tile_ptr: Ints
+    tile_line: Ints
+    tile_bytes: Ints
+    last_line: Ints
+    root: Ints
+    output: Ints
+    tile_output: Ints
     """Empty where no tile writes."""
     fetch_offset: int
     buffer_bytes: int
     streams: int
-    times: StageTimes
+    prologue_ps: int
+    epilogue_ps: int
     chains: list[Chain]
-    chain_of: list[int]
+    chain_of: Ints
     """Index among `chains` of each tile's."""
 
 
@@ -245,9 +247,9 @@ class Cta:
         return at
 
     def _finish(self) -> Steps:
-        env, times = self.context.env, self.job.times
+        env = self.context.env
         self.sm.present = self.now
-        at = self.sm.work(ISSUE_UNIT, ISSUE, self.now, times.epilogue)
+        at = self.sm.work(ISSUE_UNIT, ISSUE, self.now, self.job.epilogue_ps)
         if at > self.now:
             yield env.timeout(at - self.now)
         output = self.job.output[self.index]

@@ -34,7 +34,7 @@ def _slot(
         index = queue.popleft()
         if plan.cta_ps and not resident:
             yield context.env.timeout(plan.cta_ps)
-        entry = plan.item_ps if resident else job.times.prologue
+        entry = plan.item_ps if resident else job.prologue_ps
         yield from Cta(context, job, sm, index).run(entry)
         resident = plan.scheduling != "grid"
 

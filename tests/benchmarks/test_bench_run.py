@@ -31,6 +31,7 @@ def test_a_run_in_a_fresh_process_gives_time_memory_and_its_mapping(bench: Modul
     assert run.seconds > 0
     assert 50 < run.rss_mb < 500
     assert run.mapping["kernel"] == "register_decode"
+    assert 0 < run.plane_ns_per_line * 2048 * 512 * 2 / 64 < run.seconds * 1e9
 
 
 def test_the_mapping_that_a_search_found_can_be_fixed_and_gives_the_same_time(bench: ModuleType) -> None:
