@@ -233,7 +233,7 @@ class Cta:
     def _compute(self, tile: int, ready: int) -> int:
         """Take one stream's share of a tile through the units; when it is done."""
         sm, chain = self.sm, self.job.chains[self.job.chain_of[tile]]
-        if ready >= sm.free_at and ready >= self.covered:
+        if sm.free_at <= ready == self.now and ready >= self.covered:
             self.covered = at = sm.run_alone(chain, ready)
             return at
         at = ready

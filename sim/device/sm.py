@@ -22,7 +22,7 @@ class Sm:
         self._alone: tuple[Chain, int] | None = None
 
     def run_alone(self, chain: Chain, ready: int) -> int:
-        """Run a whole chain from `ready` on, when all units are free; the time at which it ends.
+        """Run a whole chain from `ready` on, the present, when all units are free; the time at which it ends.
 
         Its bookings are entered when somebody asks for a unit before they are over.
         """
