@@ -1,4 +1,4 @@
-"""`pagewalk validate dram`: the exact DRAM controller beside the truth of DRAM simulators."""
+"""`pagewalk validate dram`: the DRAM model, exact or at train grain, beside the truth of DRAM simulators."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from sim.memory.dram.validate import Validation
+    from sim.memory.dram.validate import Grain, Validation
 
 PANELS = ("bw_GBps", "lat_avg_ns", "lat_p99_ns", "act_per_request")
 
@@ -23,7 +23,14 @@ PANELS = ("bw_GBps", "lat_avg_ns", "lat_p99_ns", "act_per_request")
     metavar="X",
     help="End with 1 if the mean absolute relative error of the bandwidth exceeds X (a fraction).",
 )
-def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None) -> None:
+@click.option(
+    "--grain",
+    type=click.Choice(["exact", "train"]),
+    default="exact",
+    show_default=True,
+    help="The exact controller, or the channels of the device plane, which schedule trains of accesses.",
+)
+def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None, grain: "Grain") -> None:
     """Run every row of TRUTH.csv through the model and compare.
 
     The file has the columns of `runs.csv` or `probes.csv`; `configs.csv` beside it holds the timings. Streams
@@ -32,7 +39,7 @@ def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None) 
     from sim.memory.dram.validate import as_json as to_json
     from sim.memory.dram.validate import summary, validate_dram
 
-    result = validate_dram(truth, _progress)
+    result = validate_dram(truth, _progress, grain)
     if out is not None:
         _write(result, out)
     if as_json:

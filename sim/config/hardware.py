@@ -156,8 +156,15 @@ class Hbm(Section):
     controller_ns: Latency = Field(
         default=0, description="path from L2 to the device and back, beyond the DRAM timings"
     )
-    page_policy: Literal["open", "closed"] = Field(
-        default="open", description="row after an access: left open or closed"
+    page_policy: Literal["open", "closed", "adaptive"] = Field(
+        default="open",
+        description="row that no queued access hits: left open, closed at once, or closed when idle for page_idle_ns",
+    )
+    page_idle_ns: Latency = Field(
+        default=200, description="idle time of an open row under the adaptive policy"
+    )
+    starvation_cap: Int = Field(
+        default=64, ge=1, le=65536, description="accesses to an open row before an older conflict closes it"
     )
     refresh: Literal["all_bank", "per_bank", "none"] = Field(default="per_bank", description="refresh scheme")
 

@@ -5,14 +5,18 @@ import numpy as np
 from sim.config.hardware import Hardware
 from sim.memory import events, layout, tags
 from sim.memory.fetches import FetchTable
-from sim.memory.hbm_bank import B_ROW
+from sim.memory.hbm_bank import B_ROW, NEVER
 from sim.memory.layout import (
+    C_ACT_AT,
     C_FAW,
-    C_LAST_ACT,
-    C_LAST_GROUP,
+    C_LONG_LAST,
+    C_PAIR,
+    C_PARTNER,
     C_READ_HEAD,
     C_REFRESH,
     C_REFRESH_BANK,
+    C_ROW_AT,
+    C_SHORT_LAST,
     C_WAKE,
     C_WRITE_HEAD,
     Memory,
@@ -31,9 +35,13 @@ def section(m: Memory, at: int, count: int, columns: int) -> Memory:
     return m[start : start + count * columns].reshape(count, columns)
 
 
-def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False) -> Memory:
+def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False, log_rows: int = 0) -> Memory:
     """A plane at time zero with cold caches. Raises InputError for hardware that the plane cannot model."""
-    p = build(hw, zero_latency=zero_latency)
+    return from_params(build(hw, zero_latency=zero_latency), table, log_rows)
+
+
+def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
+    """The same from a parameter array; `log_rows` bounds the command log of device memory (`hbm_log`)."""
     sets, ways = int(p[Param.SLICES] * p[Param.SETS]), int(p[Param.WAYS])
     assist = int(p[Param.ASSIST])
     sizes = {
@@ -54,6 +62,7 @@ def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False) -
         layout.AT_FETCHES: table.fetches * layout.FETCH_COLS,
         layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
         layout.AT_OUT: table.fetches,
+        layout.AT_LOG: log_rows * layout.LOG_COLS,
         layout.AT_CHUNKS: 0,
     }
     sizes = {cell: -(-size // ALIGN) * ALIGN for cell, size in sizes.items()}
@@ -64,6 +73,8 @@ def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False) -
         m[cell] = position
         position += size
     m[m[layout.AT_HEADS] : m[layout.AT_WORDS]] = -1
+    m[layout.Q_LOG] = m[layout.AT_LOG]
+    m[layout.Q_LOG_END] = m[layout.AT_LOG] + log_rows * layout.LOG_COLS
     _tags(m, sets, ways)
     _ports(m, p)
     _slices(m, p)
@@ -106,6 +117,13 @@ def pool_rows(m: Memory) -> int:
     return (len(m) - int(m[layout.AT_CHUNKS])) // layout.CHUNK_COLS
 
 
+def commands(m: Memory) -> Memory:
+    """[N, LOG_COLS] command log (`hbm_log`) in order of time, channels by number."""
+    log = m[m[layout.AT_LOG] : m[layout.Q_LOG]].reshape(-1, layout.LOG_COLS).copy()
+    log[:, 1] = (log[:, 1] - m[layout.AT_CHANNELS]) // m[Param.CHAN_COLS]
+    return log[np.argsort(log[:, 0], kind="stable")]
+
+
 def _tags(m: Memory, sets: int, ways: int) -> None:
     rows = section(m, layout.AT_TAGS, sets, ways * tags.ROW_ARRAYS)
     rows[:, :ways] = tags.EMPTY
@@ -138,13 +156,18 @@ def _channels(m: Memory, p: Memory) -> None:
     chan = section(m, layout.AT_CHANNELS, count, int(p[Param.CHAN_COLS]))
     chan[:, layout.STAGE] = layout.WAKE
     chan[:, layout.TIE] = np.arange(count) - count
-    for column in (C_READ_HEAD, C_WRITE_HEAD, C_WAKE, C_LAST_GROUP):
+    for column in (C_READ_HEAD, C_WRITE_HEAD, C_WAKE):
         chan[:, column] = -1
-    for column in (C_LAST_ACT, C_FAW, C_FAW + 1, C_FAW + 2, C_FAW + 3):
+    for column in (C_ACT_AT, C_SHORT_LAST, C_LONG_LAST, *range(C_FAW, C_FAW + 4)):
         chan[:, column] = LONG_AGO
     between = interval // banks if p[Param.REFRESH] == REFRESH_CODE["per_bank"] else interval
     chan[:, C_REFRESH] = 1 + np.arange(count) * between // count
     chan[:, C_REFRESH_BANK] = np.arange(count) % banks
+    chan[:, C_ROW_AT] = NEVER
+    handle = m[layout.AT_CHANNELS] + np.arange(count) * p[Param.CHAN_COLS]
+    shared = int(p[Param.ROW_SHARERS]) - 1  # 1: channels 2i and 2i + 1 share a row-command bus
+    chan[:, C_PAIR] = handle[np.arange(count) & ~shared]
+    chan[:, C_PARTNER] = handle[np.arange(count) ^ shared]
     for bank in range(banks):
         chan[:, int(p[Param.OFF_BANK]) + bank * BANK_COLS + B_ROW] = -1
 

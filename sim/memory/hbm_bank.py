@@ -1,75 +1,187 @@
-"""Banks of a channel: opening rows under the timing constraints, and refresh.
+"""Banks of a channel: row commands under the timing constraints, page policy and refresh.
 
+A row command goes out when it may, never ahead: the oldest first among those that may go now, so that a bank
+that has to wait delays no other. Commands of the pseudo-channels of one channel share its row-command bus.
 Refresh closes banks and keeps them for tRFC: bank after bank spread over tREFI, or all at once. It is
-caught up with when the channel is looked at, which is whenever anything happens in it.
+caught up with when the channel is looked at, which is whenever anything happens in it; so is the idle time
+after which the adaptive policy closes a row.
 """
 
+from sim.memory import hbm_log
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
 from sim.memory.layout import (
+    C_ACT_AT,
     C_CHANGED,
     C_FAW,
     C_FAW_POS,
-    C_LAST_ACT,
-    C_LAST_GROUP,
+    C_PAIR,
+    C_PARTNER,
     C_READS,
     C_REFRESH,
     C_REFRESH_BANK,
+    C_ROW_BUS,
+    C_ROW_USER,
+    C_ROW_WAITS,
     C_WRITES,
+    HBMQ,
     Memory,
 )
-from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
+from sim.memory.params import BANK_COLS, ENTRY_COLS, GROUP_COLS, Param
 
-# State of a bank: open row, when a column command may follow, when the next ACT and PRE may.
-B_ROW, B_COLUMN, B_ACT, B_PRE = range(4)
+# State of a bank: open row, when it was opened, when the next ACT and PRE may go, accesses since it was opened,
+# its last column command.
+B_ROW, B_OPENED, B_ACT, B_PRE, B_HITS, B_USED = range(6)
+# State of a bank group: when the next read, write and ACT may go.
+G_READ, G_WRITE, G_ACT = range(3)
 # A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is
-# not; the cell that says when its bank group is free.
-E_NODE, E_BANK, E_ROW, E_READY, E_GROUP = range(5)
+# not; the cell that says when its bank group is free; accesses still to be served.
+E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_LEFT = range(6)
 
+NEVER = 1 << 62
 OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
-BANKS, BANK_GROUPS = int(Param.BANKS), int(Param.BANK_GROUPS)
+OFF_GROUP, BANKS, BANK_GROUPS = int(Param.OFF_GROUP), int(Param.BANKS), int(Param.BANK_GROUPS)
 RCD, RCD_WR, RP = int(Param.RCD), int(Param.RCD_WR), int(Param.RP)
 RAS, RC, FAW = int(Param.RAS), int(Param.RC), int(Param.FAW)
-RRD_S, RRD_L = int(Param.RRD_S), int(Param.RRD_L)
+RRD_S, RRD_L, ACT_BUS, PRE_BUS = int(Param.RRD_S), int(Param.RRD_L), int(Param.ACT_BUS), int(Param.PRE_BUS)
 REFRESH, REFI, RFC = int(Param.REFRESH), int(Param.REFI), int(Param.RFC)
+HIT_CAP, IDLE_CLOSE = int(Param.HIT_CAP), int(Param.IDLE_CLOSE)
 N_ACTIVATES, N_REFRESHES = INDEX["activates"], INDEX["refreshes"]
 
 
 @compiled
-def open_row(m: Memory, c: int, bank: int, row: int, now: int, writing: int) -> None:
-    at = c + m[OFF_BANK] + bank * BANK_COLS
-    act = max(now, m[at + B_ACT])
-    if m[at + B_ROW] >= 0:
-        act = max(act, max(now, m[at + B_PRE]) + m[RP])
-    group = bank % m[BANK_GROUPS]
-    apart = m[RRD_L] if group == m[c + C_LAST_GROUP] else m[RRD_S]
-    act = max(act, m[c + C_LAST_ACT] + apart)
-    window = c + C_FAW + m[c + C_FAW_POS]
-    act = max(act, m[window] + m[FAW])
-    m[window] = act
-    m[c + C_FAW_POS] = (m[c + C_FAW_POS] + 1) & 3
-    m[c + C_LAST_ACT] = act
-    m[c + C_LAST_GROUP] = group
-    m[at + B_ROW] = row
-    m[at + B_COLUMN] = act + (m[RCD_WR] if writing else m[RCD])
-    m[at + B_ACT] = act + m[RC]
-    m[at + B_PRE] = act + m[RAS]
-    m[N_ACTIVATES] += 1
-    mark(m, c, bank, row, m[at + B_COLUMN])
+def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
+    """Open and close rows for waiting trains, oldest first; returns when the next row command may go.
+
+    An open row stays while a visible train of the queue in turn hits it, unless an older one starves.
+    """
+    closed, held = survey(m, c, base, end)
+    m[c + C_ROW_WAITS] = 0
+    if not closed & ~held:
+        return NEVER
+    soonest = NEVER
+    for entry in range(base, end, ENTRY_COLS):
+        bank = m[entry + E_BANK]
+        if m[entry + E_READY] < 0 and not (held >> bank) & 1:
+            held |= 1 << bank
+            soonest = min(soonest, command(m, c, entry, now, writing))
+    return soonest
 
 
 @compiled
-def mark(m: Memory, c: int, bank: int, row: int, ready: int) -> None:
-    """Tell the trains of a bank that `row` is open from `ready` on (-1: none is)."""
+def survey(m: Memory, c: int, base: int, end: int) -> tuple[int, int]:
+    """Banks for which a train waits whose row is not open, and banks of which a train hits the open row.
+
+    Hits younger than a conflict of their bank that has seen HIT_CAP of them go before lose their claim.
+    """
+    closed = 0
+    held = 0
+    for entry in range(base, end, ENTRY_COLS):
+        bit = 1 << m[entry + E_BANK]
+        if m[entry + E_READY] < 0:
+            closed |= bit
+        elif closed & bit and m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] >= m[HIT_CAP]:
+            m[entry + E_READY] = -1
+        else:
+            held |= bit
+    return closed, held
+
+
+@compiled
+def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
+    """Bring the row of a train one command nearer if that may go now; returns when the next one may."""
+    bank = m[entry + E_BANK]
+    at = c + m[OFF_BANK] + bank * BANK_COLS
+    opening = m[at + B_ROW] < 0
+    when = activate_at(m, c, bank) if opening else m[at + B_PRE]
+    bus = m[m[c + C_PAIR] + C_ROW_BUS]
+    if max(when, bus) > now:
+        m[c + C_ROW_WAITS] |= when <= now
+        return int(max(when, bus))
+    if m[c + C_PARTNER] != c and m[m[c + C_PARTNER] + C_ROW_WAITS] and m[m[c + C_PAIR] + C_ROW_USER] == c:
+        return int(now + m[PRE_BUS])
+    m[m[c + C_PAIR] + C_ROW_USER] = c
+    if opening:
+        m[m[c + C_PAIR] + C_ROW_BUS] = now + m[ACT_BUS]
+        activate(m, c, bank, m[entry + E_ROW], now)
+        m[m[entry + E_NODE] + HBMQ] = -(m[RCD_WR] if writing else m[RCD])
+        return NEVER
+    m[m[c + C_PAIR] + C_ROW_BUS] = now + m[PRE_BUS]
+    precharge(m, c, bank, now)
+    return int(activate_at(m, c, bank))
+
+
+@compiled
+def activate_at(m: Memory, c: int, bank: int) -> int:
+    """When `bank`, closed, may be activated."""
+    when = max(m[c + m[OFF_BANK] + bank * BANK_COLS + B_ACT], m[c + C_ACT_AT])
+    when = max(when, m[c + m[OFF_GROUP] + bank % m[BANK_GROUPS] * GROUP_COLS + G_ACT])
+    return int(max(when, m[c + C_FAW + m[c + C_FAW_POS]] + m[FAW]))
+
+
+@compiled
+def activate(m: Memory, c: int, bank: int, row: int, now: int) -> None:
+    at = c + m[OFF_BANK] + bank * BANK_COLS
+    m[c + C_FAW + m[c + C_FAW_POS]] = now
+    m[c + C_FAW_POS] = (m[c + C_FAW_POS] + 1) & 3
+    m[c + C_ACT_AT] = now + m[RRD_S]
+    m[c + m[OFF_GROUP] + bank % m[BANK_GROUPS] * GROUP_COLS + G_ACT] = now + m[RRD_L]
+    m[at + B_ROW] = row
+    m[at + B_OPENED] = now
+    m[at + B_USED] = now
+    m[at + B_ACT] = now + m[RC]
+    m[at + B_PRE] = now + m[RAS]
+    m[at + B_HITS] = 0
+    m[N_ACTIVATES] += 1
+    hbm_log.note(m, c, now, hbm_log.ACT, bank, row)
+    mark(m, c, bank, row, now)
+
+
+@compiled
+def precharge(m: Memory, c: int, bank: int, time: int) -> None:
+    """Close a bank at `time`, which lies behind its B_PRE."""
+    at = c + m[OFF_BANK] + bank * BANK_COLS
+    m[at + B_ROW] = -1
+    m[at + B_ACT] = max(m[at + B_ACT], time + m[RP])
+    hbm_log.note(m, c, time, hbm_log.PRE, bank, -1)
+    mark(m, c, bank, -1, 0)
+
+
+@compiled
+def mark(m: Memory, c: int, bank: int, row: int, opened: int) -> None:
+    """Tell the trains of a bank that `row` was opened at `opened` (-1: none is open)."""
     m[c + C_CHANGED] = 1
     base = c + m[OFF_READS]
     for entry in range(base, base + m[c + C_READS] * ENTRY_COLS, ENTRY_COLS):
         if m[entry + E_BANK] == bank:
-            m[entry + E_READY] = ready if m[entry + E_ROW] == row else -1
+            m[entry + E_READY] = opened + m[RCD] if m[entry + E_ROW] == row else -1
     base = c + m[OFF_WRITES]
     for entry in range(base, base + m[c + C_WRITES] * ENTRY_COLS, ENTRY_COLS):
         if m[entry + E_BANK] == bank:
-            m[entry + E_READY] = ready if m[entry + E_ROW] == row else -1
+            m[entry + E_READY] = opened + m[RCD_WR] if m[entry + E_ROW] == row else -1
+
+
+@compiled
+def awaited(m: Memory, c: int, bank: int) -> bool:
+    """Whether a visible train hits the open row of `bank`."""
+    base = c + m[OFF_READS]
+    for entry in range(base, base + m[c + C_READS] * ENTRY_COLS, ENTRY_COLS):
+        if m[entry + E_BANK] == bank and m[entry + E_READY] >= 0:
+            return True
+    base = c + m[OFF_WRITES]
+    for entry in range(base, base + m[c + C_WRITES] * ENTRY_COLS, ENTRY_COLS):
+        if m[entry + E_BANK] == bank and m[entry + E_READY] >= 0:
+            return True
+    return False
+
+
+@compiled
+def close_idle(m: Memory, c: int, bank: int, now: int) -> None:
+    """Adaptive page policy: close a row that nobody waited for when its idle time ran out, before `now`."""
+    at = c + m[OFF_BANK] + bank * BANK_COLS
+    when = max(m[at + B_USED] + m[IDLE_CLOSE], m[at + B_PRE])
+    if m[at + B_ROW] >= 0 and when < now and not awaited(m, c, bank):
+        precharge(m, c, bank, when)
 
 
 @compiled
@@ -89,16 +201,15 @@ def refresh(m: Memory, c: int, now: int) -> None:
 
 @compiled
 def refresh_banks(m: Memory, c: int, first: int, end: int, due: int) -> None:
-    """Close banks when what they serve is done; they may open again tRFC later."""
+    """Close banks when what they serve is done, refresh them once they could open; they may tRFC later."""
     begin = due
     for bank in range(first, end):
         at = c + m[OFF_BANK] + bank * BANK_COLS
         if m[at + B_ROW] >= 0:
-            begin = max(begin, m[at + B_PRE] + m[RP])
+            precharge(m, c, bank, max(due, m[at + B_PRE]))
+        begin = max(begin, m[at + B_ACT])
     for bank in range(first, end):
         at = c + m[OFF_BANK] + bank * BANK_COLS
-        if m[at + B_ROW] >= 0:
-            m[at + B_ROW] = -1
-            mark(m, c, bank, -1, -1)
-        m[at + B_ACT] = max(m[at + B_ACT], begin + m[RFC])
+        m[at + B_ACT] = begin + m[RFC]
+        hbm_log.note(m, c, begin, hbm_log.REF, bank, -1)
     m[N_REFRESHES] += 1

@@ -1,20 +1,31 @@
-"""Device memory at train grain: FR-FCFS over trains of accesses to one row of one channel.
+"""Device memory: FR-FCFS over trains of accesses to one row of one channel, or over each access of them.
 
-A train's n bursts leave as one unit with exact first and last times. Alone, its bursts are tCCD_L apart
-(they share a bank group) while it takes only every other slot of the data bus; the next train, of another
-bank group, fills the slots between. Hence two clocks: the bus is taken n bursts, the bank group n x
-tCCD_L.
+At `train` grain a train's accesses leave as one unit with exact first and last times; at `exact` grain every access
+is scheduled by itself, in the same queues and by the same rules (`hbm_bus.send` is the only difference here).
 
-Scheduling sees a bounded queue (counted in accesses), with a FIFO behind. Rows of waiting trains are
-opened ahead, oldest first, where no waiting train still hits the open row; the column commands go to the
-train that can start first, the oldest on ties. Writes are drained between two watermarks. Times are of
-column commands. A channel is looked at when a train arrives and when its next train can start; looking
-early changes nothing.
+Scheduling sees a bounded queue (counted in accesses), with a FIFO behind. Row commands go to the oldest waiting
+train whose bank can take one; column commands to the train that can start first, the oldest on ties. Writes are
+drained between two watermarks. Times are of column commands. A channel is looked at when a train arrives and when
+its next command can go; looking early changes nothing.
 """
 
-from sim.memory import events, hbm_bank
+from sim.memory import events, hbm_bank, hbm_bus
 from sim.memory.counters import INDEX
-from sim.memory.hbm_bank import B_ACT, B_COLUMN, B_PRE, B_ROW, E_BANK, E_GROUP, E_NODE, E_READY, E_ROW
+from sim.memory.hbm_bank import (
+    B_HITS,
+    B_OPENED,
+    B_PRE,
+    B_ROW,
+    E_BANK,
+    E_GROUP,
+    E_LEFT,
+    E_NODE,
+    E_READY,
+    E_ROW,
+    G_READ,
+    G_WRITE,
+    NEVER,
+)
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     AVAIL,
@@ -23,11 +34,14 @@ from sim.memory.layout import (
     C_CHANGED,
     C_DRAIN,
     C_LAST_DIR,
+    C_LOOKED,
     C_NEXT,
     C_READ_ACC,
     C_READ_AT,
     C_READ_HEAD,
     C_READS,
+    C_ROW_AT,
+    C_ROW_WAITS,
     C_WAKE,
     C_WRITE_ACC,
     C_WRITE_AT,
@@ -43,17 +57,15 @@ from sim.memory.layout import (
     WRITE,
     Memory,
 )
-from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
+from sim.memory.params import BANK_COLS, ENTRY_COLS, GROUP_COLS, PAGE_CODE, Param
 
 OFF_GROUP, OFF_BANK = int(Param.OFF_GROUP), int(Param.OFF_BANK)
 OFF_READS, OFF_WRITES = int(Param.OFF_READS), int(Param.OFF_WRITES)
-BANK_GROUPS, DEPTH = int(Param.BANK_GROUPS), int(Param.DEPTH)
+BANK_GROUPS, DEPTH, PAGE = int(Param.BANK_GROUPS), int(Param.DEPTH), int(Param.PAGE)
 DRAIN_HIGH, DRAIN_LOW = int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
 BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(Param.CWL)
-RCD, RCD_WR, RP, CLOSED = int(Param.RCD), int(Param.RCD_WR), int(Param.RP), int(Param.CLOSED)
-WR, RTP, WTR, RTW = int(Param.WR), int(Param.RTP), int(Param.WTR), int(Param.RTW)
-CTRL_OUT, RC = int(Param.CTRL_OUT), int(Param.RC)
-NEVER = 1 << 62
+RCD, RCD_WR, CTRL_OUT = int(Param.RCD), int(Param.RCD_WR), int(Param.CTRL_OUT)
+CLOSED_PAGE, ADAPTIVE_PAGE = PAGE_CODE["closed"], PAGE_CODE["adaptive"]
 N_ROW_HITS, N_TRAINS = INDEX["row_hits"], INDEX["trains"]
 N_TURNS, N_BUSY = INDEX["turnarounds"], INDEX["hbm_busy"]
 MAX_SLEEP_PS = (1 << 20) - 32
@@ -91,16 +103,19 @@ def run(m: Memory, c: int, now: int) -> None:
         if m[counter] == 0:
             if m[c + C_WRITE_HEAD] >= 0 and m[m[c + C_WRITE_HEAD] + AVAIL] <= now:
                 continue  # a drain has just ended; the writes behind it come in
+            m[c + C_ROW_WAITS] = 0
             break
         base = c + m[OFF_WRITES if writing else OFF_READS]
         end = base + m[counter] * ENTRY_COLS
+        row_commands(m, c, now, base, end, writing)
         best, start = pick(m, c, now, base, end, writing)
         if start > now:
-            wake = start
-            m[c + C_NEXT] = m[best + E_NODE]
+            wake = min(start, m[c + C_ROW_AT])
+            m[c + C_NEXT] = m[(best if best >= 0 else base) + E_NODE]
             break
-        serve(m, c, best, now, writing)
-        leave(m, c, counter, best, end)
+        serve(m, c, best, now, writing, counter)
+        if m[best + E_LEFT] == 0:
+            leave(m, c, counter, best, end)
     if m[c + C_READ_ACC] < m[DEPTH]:
         wake = arrival(m, c + C_READ_HEAD, now, wake)
     if m[c + C_WRITE_ACC] < m[DEPTH]:
@@ -145,17 +160,29 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
         if count > 0 and accesses > m[DEPTH]:
             return
         m[counter + 2] = m[node + LINK]
+        enter(m, c, base + count * ENTRY_COLS, node, now)
         m[counter] = count + 1
         m[counter + 1] = accesses
-        entry = base + count * ENTRY_COLS
-        bank = m[node + BANK]
-        at = c + m[OFF_BANK] + bank * BANK_COLS
-        m[entry + E_NODE] = node
-        m[entry + E_BANK] = bank
-        m[entry + E_ROW] = m[node + ROW]
-        m[entry + E_READY] = m[at + B_COLUMN] if m[at + B_ROW] == m[node + ROW] else -1
-        m[entry + E_GROUP] = c + m[OFF_GROUP] + bank % m[BANK_GROUPS]
         m[c + C_CHANGED] = 1
+
+
+@compiled
+def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
+    """The scheduler sees a train from `now` on."""
+    bank = m[node + BANK]
+    at = c + m[OFF_BANK] + bank * BANK_COLS
+    if m[PAGE] == ADAPTIVE_PAGE:
+        hbm_bank.close_idle(m, c, bank, now)
+    writing = m[node + WRITE]
+    m[entry + E_NODE] = node
+    m[entry + E_BANK] = bank
+    m[entry + E_ROW] = m[node + ROW]
+    m[entry + E_READY] = -1
+    if m[at + B_ROW] == m[node + ROW]:
+        m[entry + E_READY] = m[at + B_OPENED] + (m[RCD_WR] if writing else m[RCD])
+    group = c + m[OFF_GROUP] + bank % m[BANK_GROUPS] * GROUP_COLS
+    m[entry + E_GROUP] = group + (G_WRITE if writing else G_READ)
+    m[entry + E_LEFT] = m[node + BURSTS]
 
 
 @compiled
@@ -171,103 +198,63 @@ def direction(m: Memory, c: int) -> int:
 
 
 @compiled
+def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> None:
+    """Open and close rows for the queue in turn, if anything changed since the last look or is due."""
+    if m[c + C_CHANGED] or m[c + C_ROW_AT] <= now or m[c + C_LOOKED] != writing:
+        m[c + C_ROW_AT] = hbm_bank.rows(m, c, now, base, end, writing)
+        m[c + C_CHANGED] = 0
+        m[c + C_LOOKED] = writing
+
+
+@compiled
 def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
-    """Open rows ahead; entry and start of the train that can start first, the oldest on ties."""
-    if writing or m[c + C_CHANGED]:
-        left = activate(m, c, now, base, end, writing)
-        m[c + C_CHANGED] = writing | left
-    bus = m[c + (C_WRITE_AT if writing else C_READ_AT)]
+    """Entry and start of the train that can start first, the oldest on ties; (-1, NEVER) without an open row."""
+    bus = hbm_bus.slot(m, c, max(now, m[c + (C_WRITE_AT if writing else C_READ_AT)]))
     best = -1
-    best_start = 0
+    best_start = NEVER
     for entry in range(base, end, ENTRY_COLS):
         ready = m[entry + E_READY]
         if ready < 0:
             continue
-        start = max(max(bus, ready), m[m[entry + E_GROUP]])
-        if start == bus:
-            return entry, start
-        if best < 0 or start < best_start:
-            best = entry
-            best_start = start
+        ready = max(ready, m[m[entry + E_GROUP]])
+        if ready <= bus:
+            return entry, bus
+        if ready < best_start:
+            start = hbm_bus.slot(m, c, ready)
+            if start < best_start:
+                best = entry
+                best_start = start
     return best, best_start
 
 
 @compiled
-def activate(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
-    """Open rows for waiting trains, oldest first, in banks whose open row nobody waits for.
-
-    Activations of a channel are in order of decision, so a bank that is being refreshed is left for later while
-    there is other work, or it would hold up all others. Returns 1 when one was left.
-    """
-    held = 0
-    closed = 0
-    for entry in range(base, end, ENTRY_COLS):
-        if m[entry + E_READY] < 0:
-            closed |= 1 << m[entry + E_BANK]
-        else:
-            held |= 1 << m[entry + E_BANK]
-    left = closed & ~held
-    if not left:
-        return 0
-    soon = now + m[RC]
-    while left:
-        for entry in range(base, end, ENTRY_COLS):
-            bank = m[entry + E_BANK]
-            if not (left >> bank) & 1 or m[entry + E_READY] >= 0:
-                continue
-            if m[c + m[OFF_BANK] + bank * BANK_COLS + B_ACT] > soon:
-                continue
-            held |= 1 << bank
-            left &= ~(1 << bank)
-            hbm_bank.open_row(m, c, bank, m[entry + E_ROW], now, writing)
-            m[m[entry + E_NODE] + HBMQ] = -(m[RCD_WR] if writing else m[RCD])
-        if held:
-            break
-        soon = NEVER
-    return 1 if left else 0
-
-
-@compiled
-def serve(m: Memory, c: int, entry: int, now: int, writing: int) -> None:
-    """Send the column commands of one train from `now` on and set its fill."""
+def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -> None:
+    """Send the column commands of one train (at exact grain: one of them) from `now` on."""
     node = m[entry + E_NODE]
-    n = m[node + BURSTS]
-    bank = m[entry + E_BANK]
-    at = c + m[OFF_BANK] + bank * BANK_COLS
-    span = (n - 1) * m[CCD_L]
-    last_slot = now + (n - 1) * m[BURST]
-    if writing:
-        end = now + m[CWL] + span + m[BURST]
-        m[c + C_WRITE_AT] = last_slot + m[BURST]
-        m[c + C_READ_AT] = max(m[c + C_READ_AT], last_slot + m[CWL] + m[BURST] + m[WTR])
-        precharge = end + m[WR]
-    else:
-        end = now + m[CL] + span + m[BURST]
-        m[c + C_READ_AT] = last_slot + m[BURST]
-        m[c + C_WRITE_AT] = max(m[c + C_WRITE_AT], last_slot + m[RTW])
-        precharge = now + span + m[RTP]
-    m[c + m[OFF_GROUP] + bank % m[BANK_GROUPS]] = now + n * m[CCD_L]
-    m[at + B_PRE] = max(m[at + B_PRE], precharge)
-    if m[CLOSED]:
-        m[at + B_ROW] = -1
-        m[at + B_ACT] = max(m[at + B_ACT], m[at + B_PRE] + m[RP])
-        hbm_bank.mark(m, c, bank, -1, -1)
+    before = m[entry + E_LEFT]
+    if m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] > 0:
+        m[N_ROW_HITS] += 1
+    last = hbm_bus.send(m, c, entry, now, writing)
+    count = before - m[entry + E_LEFT]
+    m[counter + 1] -= count
     if m[c + C_LAST_DIR] != writing:
         m[c + C_LAST_DIR] = writing
         m[N_TURNS] += 1
-    finish(m, node, end, writing, span)
-    m[N_BUSY] += n * m[BURST]
+    m[N_BUSY] += count * m[BURST]
     m[N_TRAINS] += 1
+    m[c + C_CHANGED] = 1
+    if m[entry + E_LEFT] == 0:
+        finish(m, node, last, writing)
 
 
 @compiled
-def finish(m: Memory, node: int, end: int, writing: int, span: int) -> None:
+def finish(m: Memory, node: int, last: int, writing: int) -> None:
     """Note the queueing (what exceeds an uncontended access; HBMQ held minus the row's opening) and set the
     fill.
     """
-    alone = (m[CWL] if writing else m[CL]) + span + m[BURST]
-    if m[node + HBMQ] == 0:
-        m[N_ROW_HITS] += 1
+    latency = m[CWL] if writing else m[CL]
+    end = last + latency + m[BURST]
+    alone = latency + (m[node + BURSTS] - 1) * m[CCD_L] + m[BURST]
     m[node + HBMQ] += end - m[node + AVAIL] - alone
     m[node + HBM_DONE] = end
     m[node + STAGE] = FILL
@@ -276,9 +263,10 @@ def finish(m: Memory, node: int, end: int, writing: int, span: int) -> None:
 
 @compiled
 def leave(m: Memory, c: int, counter: int, entry: int, end: int) -> None:
-    """Take a served train out of the queue."""
-    m[c + C_CHANGED] = 1
+    """Take a served train out of the queue; under the closed page policy its row closes unless another hits it."""
+    bank = m[entry + E_BANK]
     m[counter] -= 1
-    m[counter + 1] -= m[m[entry + E_NODE] + BURSTS]
     for at in range(entry, end - ENTRY_COLS):
         m[at] = m[at + ENTRY_COLS]
+    if m[PAGE] == CLOSED_PAGE and not hbm_bank.awaited(m, c, bank):
+        hbm_bank.precharge(m, c, bank, m[c + m[OFF_BANK] + bank * BANK_COLS + B_PRE])

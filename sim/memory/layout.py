@@ -55,6 +55,8 @@ WALKER, COPY = 1, 2
     WALK,
 ) = range(32)
 CHUNK_COLS = 32
+MAX_TRAIN = 16
+"""Accesses of one request at most: the sectors under one tag of L2."""
 
 # Columns of an SM's port.
 (
@@ -105,12 +107,13 @@ PORT_COLS = P_RING + 2 * RING
 SLICE_COLS = 10
 
 # Header of a channel's row, behind the event's columns. C_NEXT: the request that it will probably serve
-# next; C_CHANGED: rows may have to be opened for reads that it sees.
+# next; C_CHANGED: row commands may have become possible since C_ROW_AT, when the next one is, was found; C_LOOKED:
+# direction of that look. C_PAIR: the channel that keeps the row-command bus which C_PARTNER shares; C_ROW_USER: who
+# used it last; C_ROW_WAITS: only the bus holds up a row command. C_SHORT, C_LONG: trains in progress (`hbm_bus`).
 (
     C_READ_AT,
     C_WRITE_AT,
-    C_LAST_ACT,
-    C_LAST_GROUP,
+    C_ACT_AT,
     C_NEXT,
     C_CHANGED,
     C_DRAIN,
@@ -126,9 +129,19 @@ SLICE_COLS = 10
     C_REFRESH_BANK,
     C_WAKE,
     C_LAST_DIR,
+    C_ROW_AT,
+    C_LOOKED,
+    C_PAIR,
+    C_PARTNER,
+    C_ROW_BUS,
+    C_ROW_USER,
+    C_ROW_WAITS,
+    C_SHORT_LAST,
+    C_LONG_FIRST,
+    C_LONG_LAST,
     C_FAW_POS,
     C_FAW,
-) = range(4, 25)
+) = range(4, 34)
 # Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: its stamps;
 # F_FIRST: its first block-table entry, counted over the port; F_HEAD_AT: when it was first in line at its port,
 # -1 before; F_UNKNOWN: entries not yet known; F_READY: when the last became known.
@@ -155,12 +168,16 @@ SLICE_COLS = 10
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
 FETCH_COLS = F_STAMPS + STAMP_COLS
+LOG_COLS = 7
+"""Of a row of the command log (`hbm_log`)."""
 # A run: address, bytes.
 R_ADDR, R_BYTES, RUN_COLS = range(3)
 
-PARAMS = 96
+PARAMS = 112
 """Cells for parameters."""
 (
+    Q_LOG,
+    Q_LOG_END,
     Q_CURSOR,
     Q_SEEN_FAR,
     Q_SEEN_NEAR,
@@ -192,7 +209,8 @@ PARAMS = 96
     AT_FETCHES,
     AT_RUNS,
     AT_OUT,
+    AT_LOG,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 32)
-COUNTER_BASE = PARAMS + 32
+) = range(PARAMS, PARAMS + 35)
+COUNTER_BASE = PARAMS + 40
 FIRST_SECTION = COUNTER_BASE + 64

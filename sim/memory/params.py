@@ -4,6 +4,7 @@ Per-byte and per-clock costs are kept as picoseconds times 2**16, so that roundi
 requests are cut.
 """
 
+from collections.abc import MutableMapping
 from enum import IntEnum, auto
 
 import numpy as np
@@ -79,14 +80,22 @@ class Param(IntEnum):
     RC = auto()
     CL = auto()
     CWL = auto()
-    WR = auto()
+    WR_PRE = auto()
     RTP = auto()
     RRD_S = auto()
     RRD_L = auto()
     FAW = auto()
-    WTR = auto()
+    WTR_S = auto()
+    WTR_L = auto()
     RTW = auto()
-    CLOSED = auto()
+    PITCH = auto()
+    TRAINS = auto()
+    ACT_BUS = auto()
+    PRE_BUS = auto()
+    ROW_SHARERS = auto()
+    PAGE = auto()
+    HIT_CAP = auto()
+    IDLE_CLOSE = auto()
     REFRESH = auto()
     REFI = auto()
     RFC = auto()
@@ -122,9 +131,11 @@ class Param(IntEnum):
 
 REPLACEMENT_CODE = {"lru": 0, "random": 1, "nru": 2}
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
-CHAN_HEADER = 28
-BANK_COLS = 4
-ENTRY_COLS = 5
+PAGE_CODE = {"open": 0, "closed": 1, "adaptive": 2}
+CHAN_HEADER = 37
+GROUP_COLS = 3
+BANK_COLS = 6
+ENTRY_COLS = 6
 
 
 def ps(ns: float) -> int:
@@ -169,8 +180,9 @@ def peak_gb_s(hbm: Hbm) -> float:
 ENTRY_BYTES = 4
 """Of a block table; the assist's caches hold sectors of such entries."""
 LATENCIES = (
-    *(Param.RCD, Param.RCD_WR, Param.RP, Param.RAS, Param.RC, Param.CL, Param.CWL, Param.WR, Param.RTP),
-    *(Param.RRD_S, Param.RRD_L, Param.FAW, Param.WTR, Param.RTW, Param.CTRL_IN, Param.CTRL_OUT),
+    *(Param.RCD, Param.RCD_WR, Param.RP, Param.RAS, Param.RC, Param.CL, Param.CWL, Param.RTP),
+    *(Param.RRD_S, Param.RRD_L, Param.FAW, Param.WTR_S, Param.WTR_L, Param.WR_PRE, Param.RTW),
+    *(Param.ACT_BUS, Param.PRE_BUS, Param.CTRL_IN, Param.CTRL_OUT),
 )
 """Every wait of a memory access but the burst itself and refresh."""
 
@@ -187,7 +199,7 @@ def build(hw: Hardware, *, zero_latency: bool = False) -> NDArray[np.int64]:
     _tlb(values, hw)
     _assist(values, hw)
     _llc(values, hw)
-    _layout(values)
+    set_channel_layout(values)
     if zero_latency:
         values |= dict.fromkeys(LATENCIES, 0)
     window = 2 * values[Param.NEAR]
@@ -236,7 +248,7 @@ def _l2(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.SLICES_SEEN], v[Param.SLICES_NEAR] = near if l2.private else l2.slices, near
     v[Param.COPIES] = int(l2.far_copies and l2.partitions > 1)
     v[Param.SET_ROUND] = near if v[Param.COPIES] else v[Param.SLICES_SEEN]
-    v[Param.CUT] = sector if hw.hbm.grain == "exact" else granule
+    v[Param.CUT] = l2.line_bytes if hw.hbm.grain == "exact" else granule
     v[Param.PARTITIONS], v[Param.PRIVATE] = l2.partitions, int(l2.private)
     v[Param.SLICES], v[Param.WAYS] = l2.slices, l2.ways
     usable = l2.capacity_mib * 2**20 * l2.effective_fraction
@@ -260,7 +272,9 @@ def _dram(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.CTRL_IN] = ps(hbm.controller_ns / 2)
     v[Param.CTRL_OUT] = ps(hbm.controller_ns) - v[Param.CTRL_IN]
     v[Param.BURST] = max(1, ps(burst))
-    v[Param.CCD_L] = max(v[Param.BURST], ps(burst * std.tccd_l_ck / std.tccd_s_ck))
+    v[Param.CCD_L] = max(v[Param.BURST], v[Param.BURST] * std.tccd_l_ck // std.tccd_s_ck)
+    v[Param.PITCH] = pitch(v[Param.BURST], v[Param.CCD_L])
+    v[Param.TRAINS] = int(hbm.grain == "train")
     for key, ns in (
         (Param.RCD, std.trcd_ns),
         (Param.RCD_WR, std.trcd_wr_ns),
@@ -269,19 +283,31 @@ def _dram(v: dict[Param, int], hw: Hardware) -> None:
         (Param.RC, std.trc_ns),
         (Param.CL, std.tcl_ns),
         (Param.CWL, std.tcwl_ns),
-        (Param.WR, std.twr_ns),
         (Param.RTP, std.trtp_ns),
         (Param.RRD_S, std.trrd_s_ns),
         (Param.RRD_L, std.trrd_l_ns),
         (Param.FAW, std.tfaw_ns),
-        (Param.WTR, std.twtr_l_ns),
+        (Param.ACT_BUS, std.act_ck * std.tck_ns),
+        (Param.PRE_BUS, std.pre_ck * std.tck_ns),
         (Param.RTW, std.trtw_ns),
     ):
         v[key] = ps(ns)
-    v[Param.CLOSED] = int(hbm.page_policy == "closed")
+    written = v[Param.CWL] + v[Param.BURST]  # from a write command to the end of its data
+    v[Param.WTR_S], v[Param.WTR_L] = written + ps(std.twtr_s_ns), written + ps(std.twtr_l_ns)
+    v[Param.WR_PRE] = written + ps(std.twr_ns)
+    v[Param.ROW_SHARERS] = 2 if std.name.startswith("HBM") and count % 2 == 0 else 1
+    v[Param.PAGE], v[Param.HIT_CAP] = PAGE_CODE[hbm.page_policy], hbm.starvation_cap
+    v[Param.IDLE_CLOSE] = ps(hbm.page_idle_ns)
     v[Param.REFRESH] = REFRESH_CODE[hbm.refresh]
     v[Param.REFI] = ps(std.trefi_ns)
     v[Param.RFC] = ps(std.trfc_ns if hbm.refresh == "all_bank" else std.trfc_pb_ns)
+
+
+def pitch(burst: int, ccd_l: int) -> int:
+    """Distance of a train's accesses: two bus slots, so that another train fits between, or one where the bank group
+    allows that.
+    """
+    return burst if ccd_l <= burst else max(ccd_l, 2 * burst)
 
 
 def _tlb(v: dict[Param, int], hw: Hardware) -> None:
@@ -319,10 +345,10 @@ def _llc(v: dict[Param, int], hw: Hardware) -> None:
         v[Param.LLC_Q16] = q16(1000 * v[Param.CHANNELS] / llc.bandwidth_gb_s)
 
 
-def _layout(v: dict[Param, int]) -> None:
+def set_channel_layout(v: MutableMapping[Param, int] | NDArray[np.int64]) -> None:
     """Offsets inside a channel's row of state: header, bank groups, banks, visible reads, visible writes."""
     v[Param.OFF_GROUP] = CHAN_HEADER
-    v[Param.OFF_BANK] = CHAN_HEADER + v[Param.BANK_GROUPS]
+    v[Param.OFF_BANK] = CHAN_HEADER + GROUP_COLS * v[Param.BANK_GROUPS]
     v[Param.OFF_READS] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]
     v[Param.OFF_WRITES] = v[Param.OFF_READS] + ENTRY_COLS * v[Param.DEPTH]
     v[Param.CHAN_COLS] = v[Param.OFF_WRITES] + ENTRY_COLS * v[Param.DEPTH]

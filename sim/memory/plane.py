@@ -51,7 +51,8 @@ class MemoryPlane:
     """Ports, network, L2 and device memory of one device for one launch's fetches. Times are int picoseconds.
 
     `window_scale` in (0, 1] shortens the windows; it changes how often the driver runs and nothing else.
-    `zero_latency`: a what-if in which device memory takes no time but its bursts.
+    `zero_latency`: a what-if in which device memory takes no time but its bursts. `log_rows` bounds the log of
+    device memory's commands, which is kept for checkers.
     """
 
     def __init__(
@@ -62,12 +63,13 @@ class MemoryPlane:
         *,
         window_scale: float = 1.0,
         zero_latency: bool = False,
+        log_rows: int = 0,
     ):
         if not 0 < window_scale <= 1:
             raise ValueError(f"window_scale: {window_scale}; allowed: above 0, up to 1")
         self.env = env
         self.table = table
-        self._memory: Memory = build.new_memory(hw, table, zero_latency=zero_latency)
+        self._memory: Memory = build.new_memory(hw, table, zero_latency=zero_latency, log_rows=log_rows)
         self.min_window_ps = 2 * int(self._memory[Param.NEAR])
         self._back = int(self._memory[Param.NEAR])
         self._window = max(1, round(self.min_window_ps * window_scale))
@@ -90,6 +92,10 @@ class MemoryPlane:
     def counters(self) -> dict[str, int]:
         """Counters by name (`sim.memory.counters`), and the number of windows."""
         return as_dict(self._memory) | {"windows": self.windows}
+
+    def commands(self) -> NDArray[np.int64]:
+        """[N, LOG_COLS] commands of device memory in order of time, as `hbm_log` describes them."""
+        return build.commands(self._memory)
 
     @property
     def _now(self) -> int:

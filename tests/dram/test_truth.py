@@ -37,6 +37,20 @@ def subset(truth: Path, out: Path, name: str, keep: int) -> Path:
     return out / name
 
 
+def test_trains_of_the_device_plane_reach_the_bandwidth_of_timed_rows(truth: Path, tmp_path: Path) -> None:
+    """The whole timed part gives a mean of 0.4%; one row in four of each kind here."""
+    path = subset(truth, tmp_path, "runs.csv", 4)
+    header, *lines = path.read_text().splitlines()
+    arrival = header.split(",").index("arrival")
+    path.write_text(
+        "\n".join([header, *(line for line in lines if line.split(",")[arrival] != "sat")]) + "\n"
+    )
+    errors = [abs(p.error) for p in validate_dram(path, grain="train").predictions if p.metric == "bw_GBps"]
+    assert len(errors) > 30
+    assert sum(errors) / len(errors) < 0.02
+    assert max(errors) < 0.15
+
+
 def test_every_kind_of_row_agrees_with_both_simulators(truth: Path, tmp_path: Path) -> None:
     result = validate_dram(subset(truth, tmp_path, "runs.csv", 40))
     assert len({(r.text("config_id"), r.text("group")) for r in result.rows}) >= 30

@@ -82,6 +82,8 @@ WITNESSES = MappingProxyType(
         "private": CHIPLETS.but("hw.l2.private=false"),
         "chiplets": CHIPLETS,
         "few_mshrs": DECODE.but("hw.l2.mshrs_per_slice=4"),
+        "adaptive_rows": DECODE.but("hw.hbm.page_policy=adaptive"),
+        "starved_rows": DECODE.but("hw.hbm.interleave_bytes=128", "hw.hbm.hash=false"),
         "short_queue": DECODE.but("hw.hbm.queue_depth=2"),
         "warm": WARM,
         "tlb": TLB,

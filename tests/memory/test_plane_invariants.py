@@ -108,11 +108,12 @@ def test_short_runs_move_whole_sectors(small: Hardware) -> None:
 
 
 def test_exact_grain_moves_the_same_bytes_in_about_the_same_time(small: Hardware) -> None:
+    """A latency-bound stream of 4 SMs, the worst of all: a train's blocks wait for each other, lines do not (4.4%)."""
     fetches = table([[(at, 8192)] for at in range(0, 1 << 20, 8192)])
     train = drive(small, fetches, lambda f: f % 4, depth=2)
     exact = drive(changed(small, hbm__grain="exact"), fetches, lambda f: f % 4, depth=2)
     assert exact.counter("hbm_read") == train.counter("hbm_read")
-    assert abs(exact.end / train.end - 1) < 0.06
+    assert abs(exact.end / train.end - 1) < 0.05
 
 
 @pytest.mark.parametrize("copies", [False, True])

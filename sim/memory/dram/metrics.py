@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from sim.memory.channel_stream import ChannelStream
 from sim.memory.dram.controller import ExactDram
 from sim.memory.dram.layout import IntArray
 from sim.memory.dram.stream import REQUEST_BYTES, Stream
@@ -10,7 +11,7 @@ from sim.memory.dram.stream import REQUEST_BYTES, Stream
 PERCENTILES = (50, 95, 99)
 
 
-def figures(dram: ExactDram, stream: Stream, peak_gb_s: float) -> dict[str, float]:
+def figures(dram: ExactDram | ChannelStream, stream: Stream, peak_gb_s: float) -> dict[str, float]:
     """Every figure of a finished run, keyed by the truth file's column names.
 
     Bandwidth is taken between the completions of 10% and 90% of all requests; latency over the reads with

@@ -53,6 +53,8 @@ class DramStandard:
     twtr_s_ns: float
     twtr_l_ns: float
     trtw_ns: float
+    act_ck: float = 1.0  # clocks that an activate takes on the row-command bus ...
+    pre_ck: float = 1.0  # ... and a precharge
 
     @property
     def banks(self) -> int:
@@ -117,6 +119,7 @@ _HBM2 = DramStandard(
     twtr_s_ns=6.0,
     twtr_l_ns=8.0,
     trtw_ns=13.0,
+    act_ck=2.0,
 )
 
 _HBM2E = replace(
@@ -172,6 +175,8 @@ _HBM3 = DramStandard(
     twtr_s_ns=4.375,
     twtr_l_ns=6.25,
     trtw_ns=12.5,
+    act_ck=1.5,
+    pre_ck=0.5,
 )
 
 _HBM3E = replace(
@@ -310,6 +315,7 @@ _LPDDR5X = DramStandard(
     twtr_s_ns=6.25,
     twtr_l_ns=12.5,
     trtw_ns=15.0,
+    act_ck=2.0,
 )
 
 _DDR5 = DramStandard(
@@ -347,6 +353,7 @@ _DDR5 = DramStandard(
     twtr_s_ns=2.5,
     twtr_l_ns=10.0,
     trtw_ns=5.8,
+    act_ck=2.0,
 )
 
 STANDARDS: MappingProxyType[str, DramStandard] = MappingProxyType(

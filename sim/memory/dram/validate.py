@@ -9,11 +9,12 @@ import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from sim.errors import InputError
+from sim.memory.channel_stream import ChannelStream
 from sim.memory.dram.config import ControllerConfig
 from sim.memory.dram.controller import ExactDram, check_mapping
 from sim.memory.dram.mapping import AddressMapping
@@ -21,6 +22,9 @@ from sim.memory.dram.metrics import figures
 from sim.memory.dram.truth import CONFIG, ID, TAIL_TICKS, config_of, read_truth, stream_of
 from sim.table_file import Row
 
+Grain = Literal["exact", "train"]
+OPEN_WINDOW = 256
+"""Requests in flight per channel that keep every queue full."""
 HEADLINE = "bw_GBps"
 REPORTED = {
     "bw_GBps": "GB/s",
@@ -64,8 +68,10 @@ class Validation:
     baselines: dict[str, float]
 
 
-def validate_dram(path: Path, progress: Callable[[int, int], None] | None = None) -> Validation:
-    """Run every row of `path` through the exact controller.
+def validate_dram(
+    path: Path, progress: Callable[[int, int], None] | None = None, grain: Grain = "exact"
+) -> Validation:
+    """Run every row of `path` through the exact controller, or through the device plane's channels at train grain.
 
     Raises InputError for unusable files or cells. Rows whose configuration is not modelled, or whose stream
     cannot be regenerated, are skipped with the reason; if that leaves none, the first reason is raised.
@@ -82,8 +88,15 @@ def validate_dram(path: Path, progress: Callable[[int, int], None] | None = None
         if row.text(CONFIG) in unmodelled:
             skipped.append((row.text(ID), unmodelled[row.text(CONFIG)]))
             continue
+        if (
+            grain == "train"
+            and row.integer("window")
+            and row.integer("window") < OPEN_WINDOW * row.integer("channels")
+        ):
+            skipped.append((row.text(ID), f"window {row.text('window')}: trains are fed without a window"))
+            continue
         try:
-            seen = predict(row, configs[row.text(CONFIG)], mappings[row.text("mapping")])
+            seen = predict(row, configs[row.text(CONFIG)], mappings[row.text("mapping")], grain)
         except InputError as error:
             if "stream_digest" not in str(error):
                 raise
@@ -110,15 +123,21 @@ def _configs(
     return configs, unmodelled
 
 
-def predict(row: Row, config: ControllerConfig, mapping: AddressMapping) -> list[Prediction]:
+def predict(
+    row: Row, config: ControllerConfig, mapping: AddressMapping, grain: Grain = "exact"
+) -> list[Prediction]:
     """The reported figures of one row that its truth also has."""
     try:
         check_mapping(config, mapping)
     except InputError as error:
         raise InputError(*(f"{row.where}: {problem}" for problem in error.problems)) from None
     stream = stream_of(row, mapping)
-    dram = ExactDram(config, mapping, stream, row.integer("window"))
-    dram.run_to_end(TAIL_TICKS[config.policy])
+    dram: ExactDram | ChannelStream
+    if grain == "train":
+        dram = ChannelStream(config, mapping, stream)
+    else:
+        dram = ExactDram(config, mapping, stream, row.integer("window"))
+        dram.run_to_end(TAIL_TICKS[config.policy])
     seen = figures(dram, stream, row.number("peak_GBps"))
     out = []
     for metric, unit in REPORTED.items():
