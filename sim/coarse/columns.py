@@ -15,16 +15,20 @@
 ) = range(10)
 CLASS_COLS = 10
 
-# Scalars of a launch on a machine.
+# Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
+# slot's further items; STRIDE: items are dealt out beforehand; ROOM,
+# CREDITS: places for waiting tiles and for outstanding segments of a port.
 (
     SMS,
+    CTAS,
     CTAS_PER_SM,
     STAGES,
     STREAMS,
     UNPACK_NATIVE,
     START,
-    CTA,
-    PROLOGUE,
+    FIRST_ENTRY,
+    NEXT_ENTRY,
+    STRIDE,
     GATE,
     EPILOGUE,
     STORE,
@@ -41,5 +45,7 @@ CLASS_COLS = 10
     INGRESS_Q16,
     COUNT_FIRST,
     COUNT_LAST,
-) = range(24)
-SCALARS = 24
+    ROOM,
+    CREDITS,
+) = range(28)
+SCALARS = 28

@@ -16,7 +16,7 @@ from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
-from sim.lowering.units import Units
+from sim.lowering.units import Units, start_order
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -37,6 +37,8 @@ class Grid:
     sample: Launch
     copies: Int64
     """[tiles of `sample`] how many tiles of the grid each stands for."""
+    order: Int64
+    """[C] CTAs as they start."""
 
     @property
     def tiles(self) -> int:
@@ -103,6 +105,7 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
         query_bytes=np.zeros(launch.ctas.count, np.int64),
         sample=launch,
         copies=np.ones(launch.tiles, np.int64),
+        order=np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order,
     )
 
 
@@ -127,4 +130,5 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     tile_class = np.repeat(sample.ctas.tile_ptr[kind], counts).astype(np.int32)
     tile_class[ptr[1:] - 1] = sample.ctas.tile_ptr[kind + 1] - 1
     copies = np.bincount(tile_class, minlength=sample.tiles).astype(np.int64)
-    return Grid(ptr, tile_class, classes, query, sample, copies)
+    order = start_order(units, cut.profile.grid_order)
+    return Grid(ptr, tile_class, classes, query, sample, copies, order)

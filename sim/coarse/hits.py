@@ -81,4 +81,4 @@ def tile_hits(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware, *, w
         return np.zeros(grid.tiles, np.int32)
     size = int(grid.tile_bytes().max(initial=1))
     p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, warm=warm)
-    return tags.walk(p, grid.tile_ptr, objects)
+    return tags.walk(p, grid.tile_ptr, np.asarray(grid.order, np.int64), objects)

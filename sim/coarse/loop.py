@@ -1,279 +1,316 @@
 """The compiled event loop at tile grain.
 
-An SM port issues segments of its tiles in order, under its cap on outstanding bytes. A segment passes the L2 server,
+An SM port sends segments of its tiles in order, under its cap on outstanding bytes. A segment passes the L2 server,
 the memory server for its missing share, and the port's ingress, each first come first served, with fixed latencies
 between. A tile that has arrived goes through the units of its SM behind the tile before it. Events are processed
 in time order, equal times in order of creation, so that equal inputs give equal bits.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
+from sim.coarse.heap import HEAD, KINDS, schedule, take_event
 from sim.coarse.jit import compiled, entry
+from sim.coarse.units import SM_COLS, U_ISSUE, compute, work
+from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
-Int32 = NDArray[np.int32]
 
 START, SEND, READY, FREE, DONE = range(5)
-KINDS = 8
 ONE = 1 << 16
-IDLE_FOREVER = -1
 
-# State of a slot, and of an SM.
-S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS = range(8)
-P_FREE, P_HEAD, P_COUNT, P_LEFT, P_PAID, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS = range(10)
-U_ISSUE, U_TENSOR, U_VECTOR, U_UNPACK = range(10, 22, 3)
-"""A unit: when it is free for good, and the last gap before that, [begin, end)."""
-SM_COLS = 22
-
-
-@compiled
-def push(times: Int64, codes: Int64, size: int, time: int, code: int) -> int:
-    """Add an event to the heap; codes carry the order of creation. Returns the new size."""
-    i = size
-    while i > 0:
-        parent = (i - 1) >> 1
-        if times[parent] < time or (times[parent] == time and codes[parent] < code):
-            break
-        times[i] = times[parent]
-        codes[i] = codes[parent]
-        i = parent
-    times[i] = time
-    codes[i] = code
-    return size + 1
+# State of a slot.
+S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE = range(9)
+SLOT_COLS = 9
+# State of an SM's port, in front of its units.
+P_HEAD, P_COUNT, P_LEFT, P_PAID, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS = range(9)
+# What all share.
+G_L2, G_HBM, G_END, G_NEXT, G_CONSUMED, G_FIRST, G_LAST = range(7)
+SHARED = 7
 
 
-@compiled
-def pop(times: Int64, codes: Int64, size: int) -> int:
-    """Take the first event out of the heap (the caller has read it). Returns the new size."""
-    size -= 1
-    time, code = times[size], codes[size]
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        right = child + 1
-        if right < size and (
-            times[right] < times[child] or (times[right] == times[child] and codes[right] < codes[child])
-        ):
-            child = right
-        if time < times[child] or (time == times[child] and code < codes[child]):
-            break
-        times[i] = times[child]
-        codes[i] = codes[child]
-        i = child
-    times[i] = time
-    codes[i] = code
-    return size
+class Grid(NamedTuple):
+    """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; hit: [T] in 1/65536."""
+
+    p: Int64
+    classes: Int64
+    tile_ptr: Int64
+    tile_class: Int64
+    hit: Int64
+    query_bytes: Int64
+    order: Int64
+
+
+class State(NamedTuple):
+    """Flat rows of: slots (SLOT_COLS), SMs (SM_COLS), slots in line at each port (ROOM), segments outstanding and their
+    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); the heap; what all share."""
+
+    slots: Int64
+    sms: Int64
+    waiting: Int64
+    due: Int64
+    sizes: Int64
+    arrived: Int64
+    heap: Int64
+    g: Int64
 
 
 @compiled
-def work(sms: Int64, sm: int, unit: int, at: int, duration: int) -> int:
-    """Book a unit of an SM from `at` on, in its last gap as far as that goes; the end."""
-    if duration <= 0:
-        return at
-    begin = max(at, sms[sm, unit + 1])
-    room = sms[sm, unit + 2] - begin
-    if room > 0:
-        if room >= duration:
-            sms[sm, unit + 1] = begin + duration
-            return int(begin + duration)
-        sms[sm, unit + 2] = begin
-        duration -= room
-        at = sms[sm, unit]
-    if at > sms[sm, unit]:
-        sms[sm, unit + 1] = sms[sm, unit]
-        sms[sm, unit + 2] = at
-        sms[sm, unit] = at
-    sms[sm, unit] += duration
-    return int(sms[sm, unit])
+def take_next(d: Grid, s: State, slot: int) -> int:
+    """The next CTA of a slot, -1 when there is none."""
+    if d.p[c.STRIDE]:
+        at = s.slots[slot * SLOT_COLS + S_QUEUE]
+        s.slots[slot * SLOT_COLS + S_QUEUE] += d.p[c.SMS] * d.p[c.CTAS_PER_SM]
+    else:
+        at = s.g[G_NEXT]
+        s.g[G_NEXT] += 1
+    return int(d.order[at]) if at < d.p[c.CTAS] else -1
 
 
 @compiled
-def compute(p: Int64, k: Int64, sms: Int64, sm: int, at: int) -> int:
-    """One stream's share of a tile of class `k` through the units; the end."""
-    at = work(sms, sm, U_ISSUE, at, k[c.ISSUE])
-    at = work(sms, sm, U_UNPACK if p[c.UNPACK_NATIVE] else U_VECTOR, at, k[c.UNPACK])
-    at = work(sms, sm, U_TENSOR, at, k[c.QK]) + k[c.QK_STALL]
-    at = work(sms, sm, U_VECTOR, at, k[c.EXP])
-    at = work(sms, sm, U_VECTOR, at, k[c.ALU])
-    at = work(sms, sm, U_TENSOR, at, k[c.PV]) + k[c.PV_STALL]
-    return int(at + p[c.BARRIER])
+def line_up(s: State, sm: int, now: int) -> None:
+    """Wake a port that has work."""
+    if s.sms[sm * SM_COLS + P_COUNT] > 0 and not s.sms[sm * SM_COLS + P_EVENT]:
+        s.sms[sm * SM_COLS + P_EVENT] = 1
+        schedule(s.heap, now, sm * KINDS + SEND)
+
+
+@compiled
+def ask(d: Grid, s: State, slot: int, tiles: int, now: int) -> None:
+    """Put up to `tiles` further tiles of a slot's CTA in line at its port."""
+    sm = slot % d.p[c.SMS]
+    room = d.p[c.ROOM]
+    while tiles > 0 and s.slots[slot * SLOT_COLS + S_ASKED] < s.slots[slot * SLOT_COLS + S_END]:
+        tiles -= 1
+        s.slots[slot * SLOT_COLS + S_ASKED] += 1
+        s.waiting[sm * room + (s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT]) % room] = slot
+        s.sms[sm * SM_COLS + P_COUNT] += 1
+    line_up(s, sm, now)
+
+
+@compiled
+def start(d: Grid, s: State, slot: int, now: int) -> None:
+    """A CTA's first instruction is behind it: fill its buffers."""
+    cta = s.slots[slot * SLOT_COLS + S_CTA]
+    first = d.tile_ptr[cta]
+    s.slots[slot * SLOT_COLS + S_ASKED] = first
+    s.slots[slot * SLOT_COLS + S_ISSUED] = first
+    s.slots[slot * SLOT_COLS + S_TAKEN] = first
+    s.slots[slot * SLOT_COLS + S_END] = d.tile_ptr[cta + 1]
+    s.slots[slot * SLOT_COLS + S_AT0] = now
+    s.slots[slot * SLOT_COLS + S_AT1] = now
+    s.slots[slot * SLOT_COLS + S_WAITS] = 1
+    ask(d, s, slot, d.p[c.STAGES], now)
+
+
+@compiled
+def credit(d: Grid, s: State, sm: int, part: int, at: int) -> int:
+    """First instant from `at` on at which `part` bytes fit under the port's cap."""
+    credits = d.p[c.CREDITS]
+    while s.sms[sm * SM_COLS + P_RCOUNT] > 0:
+        head = s.sms[sm * SM_COLS + P_RHEAD]
+        fits = s.sms[sm * SM_COLS + P_INFLIGHT] + part <= d.p[c.CAP] or s.sms[sm * SM_COLS + P_INFLIGHT] == 0
+        if s.due[sm * credits + head] > at:
+            if fits:
+                break
+            at = s.due[sm * credits + head]
+        s.sms[sm * SM_COLS + P_INFLIGHT] -= s.sizes[sm * credits + head]
+        s.sms[sm * SM_COLS + P_RHEAD] = (head + 1) % credits
+        s.sms[sm * SM_COLS + P_RCOUNT] -= 1
+    return int(at)
+
+
+@compiled
+def transfer(d: Grid, s: State, sm: int, part: int, hit: int, now: int) -> int:
+    """Take a segment through L2, memory and the port's ingress; when it is at the SM."""
+    p = d.p
+    at = max(now + p[c.WAY_IN], s.g[G_L2])
+    s.g[G_L2] = at + ((part * p[c.L2_Q16]) >> 16)
+    at += p[c.L2_LATENCY]
+    missing = (part * (ONE - hit)) >> 16
+    if missing > 0:
+        at = max(at, s.g[G_HBM])
+        s.g[G_HBM] = at + ((missing * p[c.HBM_Q16]) >> 16)
+        at = s.g[G_HBM] + p[c.HBM_LATENCY]
+    else:
+        at = max(at, s.g[G_L2])
+    at = max(at + p[c.WAY_BACK], s.sms[sm * SM_COLS + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16)
+    s.sms[sm * SM_COLS + P_INGRESS] = at
+    credits = d.p[c.CREDITS]
+    tail = (s.sms[sm * SM_COLS + P_RHEAD] + s.sms[sm * SM_COLS + P_RCOUNT]) % credits
+    s.due[sm * credits + tail] = at
+    s.sizes[sm * credits + tail] = part
+    s.sms[sm * SM_COLS + P_RCOUNT] += 1
+    s.sms[sm * SM_COLS + P_INFLIGHT] += part
+    return int(at)
+
+
+@compiled
+def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
+    """The last segment of a tile is on its way and arrives at `at`."""
+    depth = d.p[c.STAGES] + 1
+    sm = slot % d.p[c.SMS]
+    s.sms[sm * SM_COLS + P_HEAD] = (s.sms[sm * SM_COLS + P_HEAD] + 1) % d.p[c.ROOM]
+    s.sms[sm * SM_COLS + P_COUNT] -= 1
+    s.arrived[slot * depth + tile % depth] = at
+    s.slots[slot * SLOT_COLS + S_ISSUED] += 1
+    if s.slots[slot * SLOT_COLS + S_WAITS] and s.slots[slot * SLOT_COLS + S_TAKEN] == tile:
+        s.slots[slot * SLOT_COLS + S_WAITS] = 0
+        ready = min(s.slots[slot * SLOT_COLS + S_AT0], s.slots[slot * SLOT_COLS + S_AT1])
+        schedule(s.heap, max(at, ready), slot * KINDS + READY)
+
+
+@compiled
+def send(d: Grid, s: State, sm: int, now: int) -> None:
+    """Send the next segment of the tile that is first in line at a port, or find out when that can be."""
+    s.sms[sm * SM_COLS + P_EVENT] = 0
+    slot = s.waiting[sm * d.p[c.ROOM] + s.sms[sm * SM_COLS + P_HEAD]]
+    tile = s.slots[slot * SLOT_COLS + S_ISSUED]
+    k = d.tile_class[tile] * c.CLASS_COLS
+    if s.sms[sm * SM_COLS + P_LEFT] == 0:
+        cta = s.slots[slot * SLOT_COLS + S_CTA]
+        s.sms[sm * SM_COLS + P_LEFT] = d.classes[k + c.BYTES] + (
+            d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0
+        )
+    part = min(d.p[c.SEGMENT], s.sms[sm * SM_COLS + P_LEFT])
+    begin = (
+        now
+        if s.sms[sm * SM_COLS + P_PAID]
+        else now + d.classes[k + c.PORT] * part // max(1, d.classes[k + c.BYTES])
+    )
+    begin = credit(d, s, sm, part, begin)
+    s.sms[sm * SM_COLS + P_PAID] = 0
+    if begin > now:
+        s.sms[sm * SM_COLS + P_PAID] = 1
+        s.sms[sm * SM_COLS + P_EVENT] = 1
+        schedule(s.heap, begin, sm * KINDS + SEND)
+        return
+    at = transfer(d, s, sm, part, d.hit[tile], now)
+    s.sms[sm * SM_COLS + P_LEFT] -= part
+    if s.sms[sm * SM_COLS + P_LEFT] == 0:
+        sent(d, s, slot, tile, at + d.p[c.FAR_EXTRA])
+    line_up(s, sm, now)
+
+
+@compiled
+def take(d: Grid, s: State, slot: int, now: int) -> None:
+    """A tile is there and its turn has come: take it through the units."""
+    sm = slot % d.p[c.SMS]
+    depth = d.p[c.STAGES] + 1
+    tile = s.slots[slot * SLOT_COLS + S_TAKEN]
+    k = d.tile_class[tile] * c.CLASS_COLS
+    s.slots[slot * SLOT_COLS + S_AT0] = compute(
+        d.p, d.classes, k, s.sms, sm, max(now, s.slots[slot * SLOT_COLS + S_AT0])
+    )
+    if d.p[c.STREAMS] == 2:
+        s.slots[slot * SLOT_COLS + S_AT1] = compute(
+            d.p, d.classes, k, s.sms, sm, max(now, s.slots[slot * SLOT_COLS + S_AT1])
+        )
+    else:
+        s.slots[slot * SLOT_COLS + S_AT1] = s.slots[slot * SLOT_COLS + S_AT0]
+    done = max(s.slots[slot * SLOT_COLS + S_AT0], s.slots[slot * SLOT_COLS + S_AT1])
+    following = tile + 1
+    s.slots[slot * SLOT_COLS + S_TAKEN] = following
+    schedule(s.heap, done, slot * KINDS + FREE)
+    if following == s.slots[slot * SLOT_COLS + S_END]:
+        schedule(s.heap, done, slot * KINDS + DONE)
+    elif following < s.slots[slot * SLOT_COLS + S_ISSUED]:
+        ready = min(s.slots[slot * SLOT_COLS + S_AT0], s.slots[slot * SLOT_COLS + S_AT1])
+        arrival = s.arrived[slot * depth + following % depth]
+        schedule(s.heap, max(ready, arrival), slot * KINDS + READY)
+    else:
+        s.slots[slot * SLOT_COLS + S_WAITS] = 1
+
+
+@compiled
+def free(d: Grid, s: State, slot: int, now: int) -> None:
+    """A tile's buffer is free again."""
+    s.g[G_CONSUMED] += 1
+    if s.g[G_CONSUMED] == d.p[c.COUNT_FIRST]:
+        s.g[G_FIRST] = now
+    if s.g[G_CONSUMED] == d.p[c.COUNT_LAST]:
+        s.g[G_LAST] = now
+    ask(d, s, slot, 1, now)
+
+
+@compiled
+def finish(d: Grid, s: State, slot: int, now: int) -> None:
+    """A CTA writes its result; the slot goes on to the next one."""
+    at = work(s.sms, slot % d.p[c.SMS] * SM_COLS + U_ISSUE, now, d.p[c.EPILOGUE]) + d.p[c.STORE]
+    s.g[G_END] = max(s.g[G_END], at)
+    cta = take_next(d, s, slot)
+    if cta >= 0:
+        s.slots[slot * SLOT_COLS + S_CTA] = cta
+        schedule(s.heap, at + d.p[c.NEXT_ENTRY] + d.p[c.GATE], slot * KINDS + START)
+
+
+@compiled
+def fill_slots(d: Grid, s: State) -> None:
+    """Give the first CTAs to the slots, breadth first."""
+    at = d.p[c.START] + d.p[c.FIRST_ENTRY] + d.p[c.GATE]
+    for slot in range(min(d.p[c.CTAS], d.p[c.SMS] * d.p[c.CTAS_PER_SM])):
+        s.slots[slot * SLOT_COLS + S_QUEUE] = slot
+        s.slots[slot * SLOT_COLS + S_CTA] = take_next(d, s, slot)
+        schedule(s.heap, at, slot * KINDS + START)
+
+
+@compiled
+def step(d: Grid, s: State, kind: int, index: int, now: int) -> None:
+    """Process one event."""
+    if kind == SEND:
+        send(d, s, index, now)
+    elif kind == READY:
+        take(d, s, index, now)
+    elif kind == FREE:
+        free(d, s, index, now)
+    elif kind == DONE:
+        finish(d, s, index, now)
+    else:
+        start(d, s, index, now)
 
 
 @entry
 def run(
-    p: Int64, classes: Int64, tile_ptr: Int64, tile_class: Int32, tile_hit: Int32, query_bytes: Int64
-) -> tuple[int, int, int]:
-    """Run a grid. p: [SCALARS]; classes: [K, CLASS_COLS]; tile_ptr: [C + 1]; tile_class, tile_hit: [T], the hit share
-    in 1/65536; query_bytes: [C], read with a CTA's first tile.
+    p: Int64,
+    classes: Int64,
+    tile_ptr: Int64,
+    tile_class: Int64,
+    hit: Int64,
+    query_bytes: Int64,
+    order: Int64,
+    slots: Int64,
+    sms: Int64,
+    waiting: Int64,
+    due: Int64,
+    sizes: Int64,
+    arrived: Int64,
+    heap: Int64,
+    g: Int64,
+) -> None:
+    """Run a grid (the fields of Grid) on a fresh state (those of State).
 
-    Returns when the last CTA is done, and when COUNT_FIRST and COUNT_LAST tiles had been consumed (-1: never).
+    The result is in `g`: G_END, when the last CTA is done; G_FIRST and G_LAST, when COUNT_FIRST and COUNT_LAST tiles had
+    been consumed (-1: never).
     """
-    n_sms, per_sm, stages = p[c.SMS], p[c.CTAS_PER_SM], p[c.STAGES]
-    ctas = len(query_bytes)
-    slots = np.zeros((n_sms * per_sm, 8), np.int64)
-    sms = np.zeros((n_sms, SM_COLS), np.int64)
-    room = per_sm * stages + 1
-    waiting = np.zeros((n_sms, room), np.int64)
-    credits = max(2, 2 + p[c.CAP] // max(1, min(p[c.SEGMENT], p[c.CAP])) * 2 + 64)
-    due = np.zeros((n_sms, credits), np.int64)
-    sizes = np.zeros((n_sms, credits), np.int64)
-    arrived = np.zeros((n_sms * per_sm, stages + 1), np.int64)
-    capacity = n_sms * (per_sm * (stages + 3) + 2) + 64
-    times = np.zeros(capacity, np.int64)
-    codes = np.zeros(capacity, np.int64)
-    size = 0
-    order = 0
-    shift = 1
-    while (1 << shift) < n_sms * per_sm * KINDS:
-        shift += 1
-    l2_free = 0
-    hbm_free = 0
-    end = p[c.START]
-    next_cta = 0
-    consumed = 0
-    first_at = -1
-    last_at = -1
-    for slot in range(min(ctas, n_sms * per_sm)):
-        slots[slot, S_CTA] = next_cta
-        next_cta += 1
-        order += 1
-        at = p[c.START] + p[c.CTA] + p[c.PROLOGUE] + p[c.GATE]
-        size = push(times, codes, size, at, (order << shift) | (slot * KINDS + START))
-    while size > 0:
-        now = times[0]
-        code = codes[0] & ((1 << shift) - 1)
-        size = pop(times, codes, size)
-        kind = code % KINDS
-        index = code // KINDS
-        if kind == SEND:
-            sm = index
-            sms[sm, P_EVENT] = 0
-            slot = waiting[sm, sms[sm, P_HEAD]]
-            tile = slots[slot, S_ISSUED]
-            k = classes[tile_class[tile]]
-            cta = slots[slot, S_CTA]
-            total = k[c.BYTES] + (query_bytes[cta] if tile == tile_ptr[cta] else 0)
-            if sms[sm, P_LEFT] == 0:
-                sms[sm, P_LEFT] = total
-            part = min(p[c.SEGMENT], sms[sm, P_LEFT])
-            start = now
-            if not sms[sm, P_PAID]:
-                start += k[c.PORT] * part // max(1, k[c.BYTES])
-            while sms[sm, P_RCOUNT] > 0:
-                head = sms[sm, P_RHEAD]
-                fits = sms[sm, P_INFLIGHT] + part <= p[c.CAP] or sms[sm, P_INFLIGHT] == 0
-                if due[sm, head] > start:
-                    if fits:
-                        break
-                    start = due[sm, head]
-                sms[sm, P_INFLIGHT] -= sizes[sm, head]
-                sms[sm, P_RHEAD] = (head + 1) % credits
-                sms[sm, P_RCOUNT] -= 1
-            if start > now:
-                sms[sm, P_PAID] = 1
-                sms[sm, P_EVENT] = 1
-                order += 1
-                size = push(times, codes, size, start, (order << shift) | (sm * KINDS + SEND))
-                continue
-            sms[sm, P_PAID] = 0
-            at = max(now + p[c.WAY_IN], l2_free)
-            l2_free = at + ((part * p[c.L2_Q16]) >> 16)
-            at += p[c.L2_LATENCY]
-            missing = (part * (ONE - tile_hit[tile])) >> 16
-            if missing > 0:
-                at = max(at, hbm_free)
-                hbm_free = at + ((missing * p[c.HBM_Q16]) >> 16)
-                at = hbm_free + p[c.HBM_LATENCY]
-            else:
-                at = max(at, l2_free)
-            at = max(at + p[c.WAY_BACK], sms[sm, P_INGRESS])
-            at += (part * p[c.INGRESS_Q16]) >> 16
-            sms[sm, P_INGRESS] = at
-            tail = (sms[sm, P_RHEAD] + sms[sm, P_RCOUNT]) % credits
-            due[sm, tail] = at
-            sizes[sm, tail] = part
-            sms[sm, P_RCOUNT] += 1
-            sms[sm, P_INFLIGHT] += part
-            sms[sm, P_LEFT] -= part
-            if sms[sm, P_LEFT] == 0:
-                sms[sm, P_HEAD] = (sms[sm, P_HEAD] + 1) % room
-                sms[sm, P_COUNT] -= 1
-                arrived[slot, tile % (stages + 1)] = at + p[c.FAR_EXTRA]
-                slots[slot, S_ISSUED] += 1
-                if slots[slot, S_WAITS] and slots[slot, S_TAKEN] == tile:
-                    slots[slot, S_WAITS] = 0
-                    order += 1
-                    due_at = max(at + p[c.FAR_EXTRA], min(slots[slot, S_AT0], slots[slot, S_AT1]))
-                    size = push(times, codes, size, due_at, (order << shift) | (slot * KINDS + READY))
-            if sms[sm, P_COUNT] > 0:
-                sms[sm, P_EVENT] = 1
-                order += 1
-                size = push(times, codes, size, now, (order << shift) | (sm * KINDS + SEND))
-            continue
-        slot = index
-        sm = slot % n_sms
-        if kind == READY:
-            tile = slots[slot, S_TAKEN]
-            k = classes[tile_class[tile]]
-            slots[slot, S_AT0] = compute(p, k, sms, sm, max(now, slots[slot, S_AT0]))
-            if p[c.STREAMS] == 2:
-                slots[slot, S_AT1] = compute(p, k, sms, sm, max(now, slots[slot, S_AT1]))
-            else:
-                slots[slot, S_AT1] = slots[slot, S_AT0]
-            done = max(slots[slot, S_AT0], slots[slot, S_AT1])
-            ready = min(slots[slot, S_AT0], slots[slot, S_AT1])
-            slots[slot, S_TAKEN] = tile + 1
-            order += 1
-            size = push(times, codes, size, done, (order << shift) | (slot * KINDS + FREE))
-            if tile + 1 == slots[slot, S_END]:
-                order += 1
-                size = push(times, codes, size, done, (order << shift) | (slot * KINDS + DONE))
-            elif tile + 1 < slots[slot, S_ISSUED]:
-                order += 1
-                due_at = max(ready, arrived[slot, (tile + 1) % (stages + 1)])
-                size = push(times, codes, size, due_at, (order << shift) | (slot * KINDS + READY))
-            else:
-                slots[slot, S_WAITS] = 1
-            continue
-        if kind == DONE:
-            at = work(sms, sm, U_ISSUE, now, p[c.EPILOGUE]) + p[c.STORE]
-            end = max(end, at)
-            if next_cta < ctas:
-                slots[slot, S_CTA] = next_cta
-                next_cta += 1
-                at += p[c.CTA] + p[c.PROLOGUE] + p[c.GATE]
-                order += 1
-                size = push(times, codes, size, at, (order << shift) | (slot * KINDS + START))
-            continue
-        asks = 1
-        if kind == FREE:
-            consumed += 1
-            if consumed == p[c.COUNT_FIRST]:
-                first_at = now
-            if consumed == p[c.COUNT_LAST]:
-                last_at = now
-        else:
-            cta = slots[slot, S_CTA]
-            first = tile_ptr[cta]
-            slots[slot, S_ASKED] = first
-            slots[slot, S_ISSUED] = first
-            slots[slot, S_TAKEN] = first
-            slots[slot, S_END] = tile_ptr[cta + 1]
-            slots[slot, S_AT0] = now
-            slots[slot, S_AT1] = now
-            slots[slot, S_WAITS] = 1
-            asks = stages
-        while asks > 0 and slots[slot, S_ASKED] < slots[slot, S_END]:
-            asks -= 1
-            slots[slot, S_ASKED] += 1
-            waiting[sm, (sms[sm, P_HEAD] + sms[sm, P_COUNT]) % room] = slot
-            sms[sm, P_COUNT] += 1
-        if sms[sm, P_COUNT] > 0 and not sms[sm, P_EVENT]:
-            sms[sm, P_EVENT] = 1
-            order += 1
-            size = push(times, codes, size, now, (order << shift) | (sm * KINDS + SEND))
-    return end, first_at, last_at
+    d = Grid(
+        cells(p),
+        cells(classes),
+        cells(tile_ptr),
+        cells(tile_class),
+        cells(hit),
+        cells(query_bytes),
+        cells(order),
+    )
+    held = (cells(slots), cells(sms), cells(waiting), cells(due), cells(sizes), cells(arrived))
+    s = State(held[0], held[1], held[2], held[3], held[4], held[5], cells(heap), cells(g))
+    s.g[G_END] = d.p[c.START]
+    s.g[G_FIRST] = -1
+    s.g[G_LAST] = -1
+    fill_slots(d, s)
+    while s.heap[0] > 0:
+        now = s.heap[HEAD]
+        code = take_event(s.heap)
+        step(d, s, code % KINDS, code // KINDS, now)

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from sim.coarse import columns as c
 from sim.coarse import loop
 from sim.coarse.grid import Grid
+from sim.coarse.heap import new_heap
+from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
-from sim.device.stage_times import stage_times
+from sim.device.stage_times import ps_per_clk, stage_times
 from sim.memory import params
 from sim.memory.params import Param
 
@@ -55,8 +57,12 @@ def scalars(
     p[c.STAGES] = max(1, launch.buffer_bytes // max(1, int(grid.classes[:, c.BYTES].max())))
     p[c.UNPACK_NATIVE] = int(times.unpack_native)
     p[c.START] = start
-    p[c.CTA] = 0 if launch.follows_at_once else round(hw.launch.cta_ns * PS_PER_NS)
-    p[c.PROLOGUE], p[c.EPILOGUE], p[c.BARRIER] = times.prologue, times.epilogue, times.barrier
+    cta = 0 if launch.follows_at_once else round(hw.launch.cta_ns * PS_PER_NS)
+    p[c.FIRST_ENTRY] = p[c.NEXT_ENTRY] = cta + times.prologue
+    if launch.scheduling != "grid":
+        p[c.NEXT_ENTRY] = round(launch.item_clk * ps_per_clk(hw))
+    p[c.STRIDE] = int(launch.scheduling == "stride")
+    p[c.EPILOGUE], p[c.BARRIER] = times.epilogue, times.barrier
     looks_up = bool((launch.tile_line >= 0).any()) or len(launch.fetches.entry_addr) > 0
     p[c.GATE] = 0
     if looks_up:
@@ -67,6 +73,9 @@ def scalars(
     p[c.CAP] = v[Param.CAP]
     total = int(grid.tile_bytes().sum())
     p[c.SEGMENT] = max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS))
+    p[c.CTAS] = grid.ctas
+    p[c.ROOM] = launch.ctas_per_sm * int(p[c.STAGES]) + 1
+    p[c.CREDITS] = 66 + 2 * int(p[c.CAP]) // min(int(p[c.SEGMENT]), int(p[c.CAP]))
     p[c.WAY_IN] = p[c.WAY_BACK] = mean_way
     p[c.FAR_EXTRA] = 2 * (far - mean_way)
     p[c.L2_LATENCY], p[c.HBM_LATENCY] = v[Param.L2_LATENCY], dram
@@ -74,6 +83,25 @@ def scalars(
     p[c.HBM_Q16] = params.q16(1000 / (params.peak_gb_s(hw.hbm) * (1 - hw.hbm.busy_fraction) * memory.share))
     p[c.INGRESS_Q16] = v[Param.INGRESS_Q16]
     return p
+
+
+def _rows(count: int, width: int) -> NDArray[np.int64]:
+    return np.zeros(count * width, np.int64)
+
+
+def new_state(p: NDArray[np.int64]) -> loop.State:
+    """State of an idle machine."""
+    sms, per_sm, stages = int(p[c.SMS]), int(p[c.CTAS_PER_SM]), int(p[c.STAGES])
+    return loop.State(
+        slots=_rows(sms * per_sm, loop.SLOT_COLS),
+        sms=_rows(sms, SM_COLS),
+        waiting=_rows(sms, int(p[c.ROOM])),
+        due=_rows(sms, int(p[c.CREDITS])),
+        sizes=_rows(sms, int(p[c.CREDITS])),
+        arrived=_rows(sms * per_sm, stages + 1),
+        heap=new_heap(sms * (per_sm * (stages + 3) + 2) + 64),
+        g=np.zeros(loop.SHARED, np.int64),
+    )
 
 
 def run_grid(
@@ -89,4 +117,15 @@ def run_grid(
     tiles whose consumption is timed."""
     p = scalars(grid, formats, hw, memory, start)
     p[c.COUNT_FIRST], p[c.COUNT_LAST] = (max(1, round(mark * grid.tiles)) if mark else 0 for mark in marks)
-    return Timing(*loop.run(p, grid.classes, grid.tile_ptr, grid.tile_class, hit_q16, grid.query_bytes))
+    arrays = loop.Grid(
+        p=p,
+        classes=grid.classes.reshape(-1),
+        tile_ptr=grid.tile_ptr,
+        tile_class=grid.tile_class.astype(np.int64),
+        hit=hit_q16.astype(np.int64),
+        query_bytes=grid.query_bytes,
+        order=np.ascontiguousarray(grid.order, np.int64),
+    )
+    state = new_state(p)
+    loop.run(*arrays, *state)
+    return Timing(*(int(state.g[at]) for at in (loop.G_END, loop.G_FIRST, loop.G_LAST)))

@@ -86,8 +86,9 @@ def look_up(
 
 
 @entry
-def walk(p: Int64, tile_ptr: Int64, objects: Int64) -> Int32:
-    """Walk a grid. p: [SCALARS]; tile_ptr: [C + 1]; objects: [T] what each tile is a copy of.
+def walk(p: Int64, tile_ptr: Int64, order: Int64, objects: Int64) -> Int32:
+    """Walk a grid. p: [SCALARS]; tile_ptr: [C + 1]; order: [C] CTAs as they start; objects: [T] what each tile is a
+    copy of.
 
     Returns [T] the shares found in the last pass, in 1/65536.
     """
@@ -104,14 +105,15 @@ def walk(p: Int64, tile_ptr: Int64, objects: Int64) -> Int32:
         for wave in range(0, ctas, slots):
             last = min(ctas, wave + slots)
             longest = 0
-            for cta in range(wave, last):
+            for cta in order[wave:last]:
                 longest = max(longest, tile_ptr[cta + 1] - tile_ptr[cta])
             for rank in range(longest):
-                for cta in range(wave, last):
+                for turn in range(wave, last):
+                    cta = order[turn]
                     tile = tile_ptr[cta] + rank
                     if tile >= tile_ptr[cta + 1]:
                         continue
-                    group = (cta - wave) % p[SMS] * groups // p[SMS]
+                    group = (turn - wave) % p[SMS] * groups // p[SMS]
                     for part in range(parts):
                         block = objects[tile] * parts + part
                         if look_up(p, tags, stamps, last_tags, last_stamps, block, group, state):
