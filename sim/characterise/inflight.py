@@ -13,7 +13,7 @@ from sim.config.hardware import Hardware
 
 LOAD_BYTES = 8
 WARP = 32
-BLOCK_CLK = 60
+BLOCK_CLK = 75
 """Instructions of a block beside its load: index, addition, exit; assumed."""
 MOST_THREADS = 256
 """Of a block; fewer where fewer are resident."""
