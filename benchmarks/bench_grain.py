@@ -2,9 +2,9 @@
 
 Thirty points: decode (a head of a page as one run, pages shuffled), gather (short runs at random places) and streaming
 (contiguous reads, some with writes), on five shipped machines. Run it as `python benchmarks/bench_grain.py [SHARE]`;
-SHARE of each point's
-32 MiB (default 1; launches of a few us are all start and end, where the grains differ by up to 3%). Targets: 2% at
-each point, 1% on average; the exit code is 1 when one is missed.
+SHARE of each
+point's 32 MiB (default 1; launches of a few us are all start and end, where the grains differ by up to 3%). Targets:
+2% at each point, 1% on average; the exit code is 1 when one is missed.
 """
 
 import sys
