@@ -89,7 +89,8 @@ def victim(m: Memory, at: int, row: int) -> int:
     if m[REPLACEMENT] == LRU:
         return least_recent(m, row, end)
     drawn = m[at + S_STAMP] + row - m[AT_TAGS]
-    start = row + mix(mix(drawn) * mix(drawn + 1)) % m[WAYS]  # one hash alone would step through the ways in turn
+    # one hash alone would step through the ways in turn
+    start = row + mix(mix(drawn) * mix(drawn + 1)) % m[WAYS]
     if m[REPLACEMENT] == NRU:
         cell = first_without(m, row, start, end, BUSY | STAMP)
         if cell >= 0:
