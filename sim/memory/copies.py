@@ -17,6 +17,7 @@ from sim.memory.layout import (
     AVAIL,
     BYTES,
     COPY,
+    COPY_TIE,
     ENTRY,
     FETCH,
     FILL,
@@ -40,7 +41,6 @@ from sim.memory.params import Param
 
 NEAR, FAR, WAYS, GRANULE_SHIFT = int(Param.NEAR), int(Param.FAR), int(Param.WAYS), int(Param.GRANULE_SHIFT)
 SLICES, SLICES_NEAR = int(Param.SLICES), int(Param.SLICES_NEAR)
-COPY_TIE = 1 << 61
 N_FAR = INDEX["l2_far"]
 
 

@@ -18,9 +18,11 @@ from sim.memory.layout import (
     C_NEXT,
     C_READ_HEAD,
     CHUNK_COLS,
+    COPY_TIE,
     ENTRY,
     EV_NEXT,
     EV_TIME,
+    FETCH,
     FILL,
     HEAP_SLOT,
     Q_COUNT,
@@ -238,12 +240,24 @@ def ask_for(m: Memory, node: int) -> None:
         prefetch(m, entry)
         prefetch(m, entry + m[WAYS])
         prefetch(m, entry + 2 * m[WAYS])
+        if m[node + TIE] & COPY_TIE:
+            ask_for_row(m, m[node + FETCH])
         stalled = m[m[node + SLICE] + S_STALL_HEAD]
         if stalled >= 0:
-            prefetch(m, m[stalled + ENTRY])
-            prefetch(m, m[stalled + ENTRY] + 8)
+            entry = m[stalled + ENTRY]
+            prefetch(m, entry)
+            prefetch(m, entry + 8)
+            prefetch(m, entry + m[WAYS])
+            prefetch(m, entry + m[WAYS] + 8)
             prefetch(m, stalled + 16)
     prefetch(m, node + 24)
+
+
+@compiled
+def ask_for_row(m: Memory, node: int) -> None:
+    """Ask for all of a request's row."""
+    for line in range(node, node + CHUNK_COLS, 8):
+        prefetch(m, line)
 
 
 @compiled

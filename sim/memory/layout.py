@@ -18,6 +18,8 @@ WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE, LOOKUP, WALKED, HOME = range(9)
 # Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
 # WALK says whose request it is: an SM's (0), a block-table walker's, or a copy's, on behalf of the request in FETCH.
 WALKER, COPY = 1, 2
+COPY_TIE = 1 << 61
+"""Marks a copy's TIE, which is that of the request it serves."""
 # Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that slices use, one
 # for channels, one for ports.
 (
@@ -36,7 +38,7 @@ WALKER, COPY = 1, 2
     OWN,
     MSHR,
     L2_DONE,
-    L2Q,
+    FETCH,
     CHAN,
     BANK,
     ROW,
@@ -45,7 +47,7 @@ WALKER, COPY = 1, 2
     HBMQ,
     HBM_DONE,
     HEAP_SLOT,
-    FETCH,
+    L2Q,
     ELIGIBLE,
     INFLIGHT,
     ISSUE,
