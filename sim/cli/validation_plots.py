@@ -62,7 +62,9 @@ def _residuals(axes: Any, predictions: "Sequence[Prediction]", styles: dict[str,
     axes.set_ylabel("predicted / measured - 1 (grey: 10 %)")
 
 
-def _points(axes: Any, predictions: "Sequence[Prediction]", styles: dict[str, dict[str, str]], y: Any) -> None:
+def _points(
+    axes: Any, predictions: "Sequence[Prediction]", styles: dict[str, dict[str, str]], y: Any
+) -> None:
     """Every GPU gets a legend entry in every panel, so that one legend serves all."""
     for gpu, style in styles.items():
         mine = [p for p in predictions if p.case.row.gpu == gpu]

@@ -1,4 +1,4 @@
-"""Progress of a sweep (or validation) on standard error: a live bar on a terminal, else a plain line every ten seconds."""
+"""Progress of many runs on standard error: a live bar on a terminal, else one plain line every ten seconds."""
 
 import os
 import sys

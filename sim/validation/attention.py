@@ -53,7 +53,9 @@ def validate_attention(path: Path, names: Names, simulate: Simulate, options: Op
     rows = read_truth(path)
     cases, skipped = map_rows(rows, names)
     outcomes = simulate_all(cases, simulate, options.fidelity, options.jobs, options.folder)
-    failed = [Skipped(c.row, f"simulation: {o.error}") for c, o in zip(cases, outcomes, strict=True) if o.error]
+    failed = [
+        Skipped(c.row, f"simulation: {o.error}") for c, o in zip(cases, outcomes, strict=True) if o.error
+    ]
     skipped += failed
     done = [(c, o) for c, o in zip(cases, outcomes, strict=True) if not o.error]
     if not done:

@@ -151,17 +151,16 @@ def _unfit(row: TruthRow) -> str:
 
 def _shape(row: TruthRow) -> Shape | str:
     q_len = row.q_len or 1
-    assert row.batch and row.q_heads and row.kv_heads and row.head_dim and row.context
-    if row.q_heads % row.kv_heads:
-        return f"kv_heads: {row.kv_heads} does not divide {row.q_heads} query heads"
-    if q_len > row.context:
-        return f"q_len: {q_len} new tokens in a context of {row.context}"
+    batch, q_heads, kv_heads, head_dim, context = (int(getattr(row, key)) for key in SHAPE)
+    if q_heads % kv_heads:
+        return f"kv_heads: {kv_heads} does not divide {q_heads} query heads"
+    if q_len > context:
+        return f"q_len: {q_len} new tokens in a context of {context}"
     if row.phase == "prefill" and row.causal is None:
         return "causal: the source does not state it, and it doubles the work"
-    latent = row.phase == "decode" and row.kv_heads == 1
-    value_dim = LATENT_DIMS.get(row.head_dim, row.head_dim) if latent else row.head_dim
-    causal = row.causal is not False
-    return Shape(row.batch, row.q_heads, row.kv_heads, row.head_dim, value_dim, q_len, row.context, causal)
+    latent = row.phase == "decode" and kv_heads == 1
+    value_dim = LATENT_DIMS.get(head_dim, head_dim) if latent else head_dim
+    return Shape(batch, q_heads, kv_heads, head_dim, value_dim, q_len, context, row.causal is not False)
 
 
 def _amounts(shape: Shape, found: Recognised, hw: Hardware) -> Amounts:

@@ -82,7 +82,9 @@ def _layout(case: Mapped) -> tuple[object, ...]:
 def _unordered(group: list[Mapped]) -> list[tuple[Mapped, str]]:
     out = []
     for case in group:
-        faster = [other for other in group if _larger(other, case) and case.time_us > (1 + SLOWER) * other.time_us]
+        faster = [
+            other for other in group if _larger(other, case) and case.time_us > (1 + SLOWER) * other.time_us
+        ]
         if faster:
             other = min(faster, key=lambda o: o.time_us)
             at = f"{other.shape.batch} x {other.shape.context}"

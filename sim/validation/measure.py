@@ -34,16 +34,17 @@ class Amounts:
 
 def measure_of(metric: str, unit: str, amounts: Amounts) -> Measure | str:
     """How to read a metric, or why its rows cannot be predicted."""
+    if metric not in METRICS:
+        return f"metric: {metric!r} is not the time or rate of one kernel; known: {', '.join(METRICS)}"
     if metric == "latency" and unit in TIME_US:
         return Measure(TIME_US[unit], rate=False)
-    if metric == "bandwidth" and unit in BYTES_PER_US:
-        return Measure(amounts.moved_bytes / BYTES_PER_US[unit], rate=True)
-    if metric == "tflops" and unit in FLOP_PER_US:
-        return Measure(amounts.flops / FLOP_PER_US[unit], rate=True)
-    if metric == "bandwidth_utilization" and unit == "%":
-        return Measure(100 * amounts.moved_bytes / (amounts.peak_gb_s * 1e3), rate=True)
-    if metric == "utilization" and unit == "%":
-        return Measure(100 * amounts.flops / (amounts.peak_tflop_s * 1e6), rate=True)
-    if metric in METRICS:
-        return f"unit: {metric} in {unit!r} is not known"
-    return f"metric: {metric!r} is not the time or rate of one kernel; known: {', '.join(METRICS)}"
+    peak_bytes_per_us, peak_flop_per_us = amounts.peak_gb_s * 1e3, amounts.peak_tflop_s * 1e6
+    rates = {
+        **{("bandwidth", name): amounts.moved_bytes / size for name, size in BYTES_PER_US.items()},
+        **{("tflops", name): amounts.flops / size for name, size in FLOP_PER_US.items()},
+        ("bandwidth_utilization", "%"): 100 * amounts.moved_bytes / peak_bytes_per_us,
+        ("utilization", "%"): 100 * amounts.flops / peak_flop_per_us,
+    }
+    if (metric, unit) in rates:
+        return Measure(rates[metric, unit], rate=True)
+    return f"unit: {metric} in {unit!r} is not known"

@@ -116,23 +116,22 @@ def shipped_names() -> Names:
 def recognise(row: TruthRow, names: Names) -> Recognised | str:
     """The meaning of a row's names, or why it has none."""
     gpu = next((g for g in names.gpus if _found(g.gpu, row.gpu)), None)
-    if gpu is None:
-        return f"gpu: no hardware config for {row.gpu!r}"
-    if gpu.skip:
-        return f"gpu: {row.gpu!r}: {gpu.skip}"
+    if gpu is None or gpu.skip:
+        return f"gpu: {row.gpu!r}: {gpu.skip if gpu else 'no hardware config'}"
     kv = next((k for k in names.kv_dtypes if re.fullmatch(k.kv_dtype, row.kv_dtype, re.IGNORECASE)), None)
     if kv is None or kv.skip:
         return f"kv_dtype: {row.kv_dtype!r}: {kv.skip if kv else 'no KV format is known by this name'}"
     kernel = next((k for k in names.kernels if _is_kernel(k, row, gpu, kv)), None)
-    where = f"{gpu.arch or gpu.hw} and {row.kv_dtype} KV"
-    if kernel is None:
-        return f"kernel: no kernel profile for {row.kernel!r} ({row.phase}) on {where}"
-    if kernel.skip:
-        return f"kernel: {row.kernel!r}: {kernel.skip}"
     runtime = next((r for r in names.runtimes if _is_runtime(r, row)), None)
-    if runtime is None:
-        return f"kernel: nothing is known of how {row.kernel!r} keeps its pages"
+    if kernel is None or kernel.skip or runtime is None:
+        return f"kernel: {row.kernel!r}: {_unknown_kernel(kernel, row, gpu)}"
     return Recognised(gpu, kv, runtime, kernel)
+
+
+def _unknown_kernel(kernel: KernelName | None, row: TruthRow, gpu: GpuName) -> str:
+    if kernel is None:
+        return f"no kernel profile for {row.phase} on {gpu.arch or gpu.hw} with {row.kv_dtype} KV"
+    return kernel.skip or "nothing is known of how it keeps its pages"
 
 
 def _found(pattern: str, text: str) -> bool:

@@ -10,7 +10,19 @@ from sim.validation.errors import groups, short_rows, summary
 
 SCHEMA = "pagewalk.validation/1"
 COLUMNS = (
-    *("id", "gpu", "kernel", "phase", "batch", "q_heads", "kv_heads", "head_dim", "q_len", "context", "kv_dtype"),
+    *(
+        "id",
+        "gpu",
+        "kernel",
+        "phase",
+        "batch",
+        "q_heads",
+        "kv_heads",
+        "head_dim",
+        "q_len",
+        "context",
+        "kv_dtype",
+    ),
     *("metric", "unit", "truth", "predicted", "relative_error", "truth_us", "simulated_us", "overhead_us"),
     *("bound_us", "kv_bytes", "hardware", "profile", "framework", "l2_state"),
 )

@@ -47,14 +47,16 @@ def shipped_overhead_us(case: Mapped, known: Sequence[Overhead], arch_of: Mappin
 
 
 def declare_anchors(cases: Sequence[Mapped]) -> list[Mapped]:
-    """One row of each group of two measurements or more: a latency if there is one, of the least KV, first in the file."""
+    """One row of each group of two measurements or more: a latency, decode, of the least KV, first in the file."""
     groups: dict[tuple[str, str, str], list[Mapped]] = defaultdict(list)
     for case in cases:
         groups[group_of(case)].append(case)
     out = []
     for group in groups.values():
         if len({_point(case) for case in group}) > 1:
-            out.append(min(group, key=lambda c: (c.row.metric != "latency", c.row.phase != "decode", c.kv_bytes)))
+            out.append(
+                min(group, key=lambda c: (c.row.metric != "latency", c.row.phase != "decode", c.kv_bytes))
+            )
     return out
 
 

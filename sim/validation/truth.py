@@ -5,6 +5,7 @@ Units: `value` is in the row's `unit`; shapes are counts per GPU. For MLA rows k
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sim.errors import InputError
 from sim.table_file import Row, read_rows
@@ -84,8 +85,8 @@ def _row(row: Row) -> TruthRow:
         problems.append(f"{row.where}: causal: found {causal[:80]!r}; allowed: true, false or nothing")
     if problems:
         raise InputError(*problems)
-    texts = {key: row.text(key).strip() for key in TEXTS}
-    return TruthRow(**texts, **counts, causal=CAUSAL[causal], value=value)
+    cells: dict[str, Any] = {key: row.text(key).strip() for key in TEXTS} | counts
+    return TruthRow(**cells, causal=CAUSAL[causal], value=value)
 
 
 def _count(row: Row, key: str) -> int | None:

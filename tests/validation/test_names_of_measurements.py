@@ -1,0 +1,184 @@
+"""The shipped tables of names: what each name means, and that every kernel rule can run what it is given."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from sim.config.catalog import shipped
+from sim.config.load import load_hardware, load_profile
+from sim.validation.names import KernelName, Recognised, recognise, shipped_names
+from sim.validation.truth import TruthRow
+
+ROW = TruthRow(
+    id="r-1",
+    source="NVIDIA AIConfigurator silicon database",
+    gpu="H100-SXM5-80GB",
+    kernel="vLLM FlashAttention-3",
+    phase="decode",
+    kv_dtype="bf16",
+    metric="latency",
+    unit="us",
+    notes="",
+    batch=1,
+    q_heads=32,
+    kv_heads=8,
+    head_dim=128,
+    q_len=1,
+    context=1024,
+    page_size=None,
+    causal=None,
+    value=10.0,
+)
+TRT = "TRT-LLM attention (XQA / TRT-LLM gen)"
+ENGINE = {"none": 0, "load": 0, "cp_async": 1, "tma": 2}
+
+
+def found(**cells: object) -> Recognised:
+    meaning = recognise(replace(ROW, **cells), shipped_names())
+    assert isinstance(meaning, Recognised), meaning
+    return meaning
+
+
+@pytest.mark.parametrize(
+    ("gpu", "hw", "arch"),
+    [
+        ("A100-SXM4-80GB", "a100_sxm_80gb", "ampere"),
+        ("A100-PCIe-40GB", "a100_sxm_40gb", "ampere"),
+        ("H100-SXM5-80GB", "h100_sxm", "hopper"),
+        ("H100-PCIe-80GB", "h100_pcie", "hopper"),
+        ("H200", "h200_sxm", "hopper"),
+        ("GH200", "h100_sxm", "hopper"),
+        ("B200 (SM100)", "b200", "blackwell"),
+        ("GB200", "b200", "blackwell"),
+        ("L40S", "l40s", "ada"),
+        ("L4", "l4", "ada"),
+        ("RTX-4090", "rtx4090", "ada"),
+        ("RTX-PRO-6000-Server", "rtx_pro_6000_server", "blackwell_rtx"),
+        ("RTX PRO 6000 Workstation", "rtx_pro_6000_workstation", "blackwell_rtx"),
+        ("MI300X", "mi300x", "cdna3"),
+    ],
+)
+def test_a_gpu_name_means_its_config(gpu: str, hw: str, arch: str) -> None:
+    kernel = "Triton attention" if arch == "cdna3" else "FlashInfer"
+    meaning = found(gpu=gpu, kernel=kernel)
+    assert (meaning.gpu.hw, meaning.gpu.arch) == (hw, arch)
+
+
+@pytest.mark.parametrize("gpu", ["not stated", "not stated (Hopper)", "", "MI355X", "T4", "V100-SXM2-32GB"])
+def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
+    reason = recognise(replace(ROW, gpu=gpu), shipped_names())
+    assert isinstance(reason, str)
+    assert reason.startswith("gpu: ")
+    assert repr(gpu) in reason
+
+
+@pytest.mark.parametrize(
+    ("cells", "profile"),
+    [
+        ({}, "fa3"),
+        ({"kv_dtype": "fp8"}, "fa3_fp8"),
+        ({"kernel": "SGLang FlashAttention-3", "gpu": "H200"}, "fa3_sglang"),
+        ({"kernel": "vLLM FlashAttention-2", "gpu": "L40S"}, "fa2"),
+        ({"kernel": "vLLM FlashInfer decode", "gpu": "L40S", "kv_dtype": "fp8"}, "flashinfer_fp8"),
+        ({"kernel": "vLLM 0.19 attention", "gpu": "RTX-4090"}, "fa2"),
+        ({"kernel": TRT}, "xqa"),
+        ({"kernel": TRT, "kv_dtype": "fp8"}, "xqa_fp8"),
+        ({"kernel": TRT, "q_heads": 32, "kv_heads": 32}, "trtllm_mmha"),
+        ({"kernel": TRT, "gpu": "B200"}, "trtllm_gen"),
+        ({"kernel": "vLLM PagedAttention v2", "gpu": "A100-PCIe-40GB"}, "paged_v2"),
+        ({"kernel": "FlexAttention flex_decoding", "gpu": "RTX-A6000"}, "flex_decode"),
+        ({"kernel": "FlashMLA dense decode", "kv_heads": 1, "head_dim": 576}, "flashmla"),
+        ({"kernel": "FlashAttention-3", "phase": "prefill"}, "fa3_prefill"),
+        ({"kernel": TRT, "phase": "prefill", "gpu": "L40S"}, "trtllm_ada_prefill"),
+        ({"kernel": "SGLang Triton", "gpu": "RTX-PRO-6000-Server"}, "triton_sglang"),
+    ],
+)
+def test_a_kernel_name_means_its_profile(cells: dict[str, object], profile: str) -> None:
+    assert found(**cells).kernel.profile == profile
+
+
+def test_sglang_on_b200_chooses_by_heads_whatever_the_column_says() -> None:
+    """64/8 heads run FlashInfer and 32/8 the generated TensorRT-LLM kernel."""
+    for kernel in ("SGLang FlashInfer", "SGLang TRT-LLM gen MHA"):
+        cells = {"gpu": "B200", "kernel": kernel, "kv_heads": 8}
+        assert found(**cells, q_heads=64).kernel.profile == "flashinfer"
+        assert found(**cells, q_heads=32).kernel.profile == "trtllm_gen"
+
+
+def test_trtllm_fp8_with_grouped_heads_on_ada_is_not_split_and_equal_heads_are_another_kernel() -> None:
+    cells = {"gpu": "L40S", "kernel": TRT, "kv_dtype": "fp8", "q_heads": 32}
+    assert found(**cells, kv_heads=8).kernel.profile == "xqa_nosplit_fp8"
+    assert found(**cells, kv_heads=32).kernel.profile == "trtllm_mmha"
+
+
+def test_trtllm_prefill_with_fp8_cache_runs_at_fp8_speed_on_hopper_only() -> None:
+    """Ada multiplies 16-bit values when the source says so; Hopper's kernel is FP8 all the same."""
+    cells = {"kernel": TRT, "phase": "prefill", "kv_dtype": "fp8", "notes": "compute dtype bf16; no prefix"}
+    assert found(**cells).kernel.kv_format is None
+    assert found(**cells, gpu="L40S").kernel.kv_format == "bf16"
+
+
+def test_vllm_pages_are_shuffled_and_sglang_pages_in_order() -> None:
+    assert found().runtime.page_order == "shuffled"
+    sglang = found(kernel="SGLang FlashAttention-3").runtime
+    assert (sglang.page_order, sglang.page_tokens) == ("sequential", 1)
+
+
+def test_cold_or_warm_follows_how_the_source_times() -> None:
+    assert found().runtime.l2_state == "warm"
+    assert (
+        found(kernel="FlashAttention-2", source="onnxruntime", notes="nvbench GPU time").runtime.l2_state
+        == "cold"
+    )
+
+
+def test_every_kernel_rule_names_a_shipped_profile_or_a_reason() -> None:
+    profiles = shipped("kernel profile")
+    for rule in shipped_names().kernels:
+        assert (rule.profile in profiles) != bool(rule.skip), rule
+
+
+def test_every_kernel_rule_can_run_on_all_that_it_is_given() -> None:
+    """The rule's phases, storage classes and architectures against the profile's phases, formats and copies."""
+    names = shipped_names()
+    for rule in (r for r in names.kernels if r.profile):
+        profile = load_profile(rule.profile)
+        assert set(rule.phase) <= set(profile.phase), rule
+        formats = _formats(rule)
+        assert formats <= set(profile.formats), (rule.kernel, rule.profile, formats - set(profile.formats))
+
+
+def _formats(rule: KernelName) -> set[str]:
+    """Formats that reach the rule; e5m2 appears only where a row says so, and not every kernel reads it."""
+    if rule.kv_format:
+        return {str(rule.kv_format)}
+    known = {
+        str(k.kv_format)
+        for k in shipped_names().kv_dtypes
+        if not k.skip and k.kv_class in (rule.kv or ["16bit"])
+    }
+    return known - {"fp8_e5m2"}
+
+
+def test_chips_have_the_copies_that_their_kernels_use() -> None:
+    """No (chip, kernel, phase, KV) of a wide sample ends at a profile that needs another copy engine."""
+    names = shipped_names()
+    engines = {g.hw: ENGINE[load_hardware(g.hw).spec.sm.async_copy] for g in names.gpus if not g.skip}
+    kernels = (
+        *("vLLM FlashAttention-2", "vLLM FlashInfer", "SGLang FlashInfer", "SGLang Triton", TRT),
+        "Triton",
+        "FlexAttention",
+    )
+    gpus = ("A100", "H100", "H200", "B200", "L40S", "L4", "RTX-4090", "RTX-PRO-6000", "MI300X")
+    for gpu, kernel, phase, kv in product(gpus, kernels, ("decode", "prefill"), ("bf16", "fp8")):
+        meaning = recognise(replace(ROW, gpu=gpu, kernel=kernel, phase=phase, kv_dtype=kv), names)
+        if isinstance(meaning, Recognised):
+            address = load_profile(meaning.kernel.profile).address
+            assert ENGINE[address] <= engines[meaning.gpu.hw], (
+                gpu,
+                kernel,
+                phase,
+                kv,
+                meaning.kernel.profile,
+            )
