@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test test-slow lint types format benchmark golden
+.PHONY: demo test test-slow lint types format benchmark golden calibrate
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -40,3 +40,10 @@ benchmark: $(STAMP)
 # After a change of the model: show the drift, then keep the new results (say why in the commit).
 golden: $(STAMP)
 	$(BIN)/python tests/golden/update_golden.py
+
+# Fit a machine to measured kernel times: make calibrate TRUTH=mine.csv HW=h100_sxm [PROFILE=fa3]
+HW ?= h100_sxm
+CALIBRATE_OUT ?= out/$(or $(PROFILE),$(HW))_calibrated.yaml
+calibrate: $(STAMP)
+	@test -n "$(TRUTH)" || { echo "TRUTH is not set: make calibrate TRUTH=mine.csv HW=h100_sxm"; exit 2; }
+	$(BIN)/pagewalk calibrate $(TRUTH) --hw $(HW) $(if $(PROFILE),--profile $(PROFILE)) --out $(CALIBRATE_OUT)

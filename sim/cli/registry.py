@@ -17,6 +17,7 @@ COMMANDS: Lazy = {
     "verify": ("sim.cli.verify:verify", "Run the functional kernels against stored cases."),
     "characterise": ("sim.cli.characterise:characterise", "Microbenchmarks of a machine beside measured values."),
     "kv": ("sim.cli.kv:kv", "Prefix-cache hit rate against capacity, for a request trace."),
+    "calibrate": ("sim.cli.calibrate:calibrate", "Fit a machine or a kernel profile to measured times."),
     "hw": ("sim.cli.hw:hw", "List, show and check hardware configs."),
     "workload": ("sim.cli.workload:workload", "List, show and check workloads."),
     "schema": ("sim.cli.schema:schema", "JSON Schema of the config files, for editors."),
@@ -26,7 +27,7 @@ VALIDATE: Lazy = {
     "dram": ("sim.cli.validate_dram:dram", "Memory model against DRAM simulators."),
     "kvcache": ("sim.cli.validate_kvcache:kvcache", "Prefix-cache counts against exact references."),
 }
-LATER = ("calibrate", "explore", "sensitivity", "claims")
+LATER = ("explore", "sensitivity", "claims")
 VALIDATE_LATER = ("serving",)
 
 

@@ -1,0 +1,1 @@
+"""Fits named, bounded, physical parameters of a machine or a kernel profile to measured kernel times."""

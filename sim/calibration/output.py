@@ -1,0 +1,89 @@
+"""A calibration as config files and as one JSON object."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sim.calibration.run import Calibration
+from sim.calibration.targets import Target
+from sim.config.catalog import looks_like_path
+from sim.sweep.store import write_whole
+
+SCHEMA = "pagewalk.calibration/1"
+
+
+def config_text(result: Calibration, target: Target, folder: Path) -> str:
+    """The config that inherits the target's and overrides what was fitted, for a file in `folder`."""
+    data: dict[str, Any] = {"base": _from(folder, target.base)}
+    if target.profile is None:
+        for path, value in result.values.items():
+            section, _, key = path.partition(".")
+            data.setdefault(section, {})[key] = value
+        data["sources"] = {
+            p.path: {"kind": "calibrated", "ref": result.reference, "range": [p.low, p.high]}
+            for p in result.parameters
+        }
+    else:
+        data |= result.values
+        data["sources"] = {p.path: f"calibrated: {result.reference}" for p in result.parameters}
+    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=1000)
+
+
+def overheads_text(result: Calibration) -> str:
+    """The table of overheads that `pagewalk validate attention --overheads` reads."""
+    entries = [
+        {
+            "framework": framework,
+            "hw": hw,
+            "kv": kv,
+            "overhead_us": round(overhead, 2),
+            "kind": "calibrated",
+            "ref": result.reference,
+        }
+        for (framework, hw, kv), overhead in sorted(result.overheads.items())
+    ]
+    return yaml.safe_dump({"overheads": entries}, sort_keys=False, default_flow_style=None, width=1000)
+
+
+def overheads_path(out: Path) -> Path:
+    return out.with_name(f"{out.stem}.overheads.yaml")
+
+
+def write(result: Calibration, target: Target, out: Path) -> None:
+    """Write both files whole or not at all. Raises OSError."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(out, config_text(result, target, out.parent))
+    write_whole(overheads_path(out), overheads_text(result))
+
+
+def as_json(result: Calibration, target: Target) -> dict[str, Any]:
+    """The object of `--json`: fractions for errors, us for overheads."""
+    return {
+        "schema": SCHEMA,
+        "target": target.name,
+        "source": result.reference,
+        "parameters": {
+            p.path: {
+                "start": result.start[p.path],
+                "value": result.values[p.path],
+                "range": [p.low, p.high],
+            }
+            for p in result.parameters
+        },
+        "overheads_us": {" / ".join(group): value for group, value in result.overheads.items()},
+        "before": result.before,
+        "fitted": result.fitted,
+        "held_back": result.held_back,
+        "groups": result.by_group,
+        "skipped": [{"id": s.row.id, "reason": s.reason} for s in result.skipped],
+    }
+
+
+def _from(folder: Path, name: str) -> str:
+    """A base as a file in `folder` names it: shipped ones by name, others by their way from there."""
+    if not looks_like_path(name):
+        return name
+    way = os.path.relpath(os.path.abspath(name), os.path.abspath(folder))
+    return way if looks_like_path(way) else f"./{way}"

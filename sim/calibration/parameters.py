@@ -1,0 +1,69 @@
+"""What may be fitted: few, physical, bounded parameters of a machine (shared by all kernels) or of a kernel profile
+(shared by all machines). Everything else of a config comes from its own sources and stays."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sim.config.hardware import Hardware
+from sim.config.workload import KernelProfile
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A key path with the range in which its true value may lie."""
+
+    path: str
+    low: float
+    high: float
+    why: str
+
+
+MACHINE = (
+    Parameter("hbm.busy_fraction", 0.0, 0.25, "ECC, refresh when hot and bus calibration are not published"),
+    Parameter("l2.effective_fraction", 0.4, 1.0, "hashing and copies between partitions are not published"),
+    Parameter("sm.max_inflight_kib", 12.0, 128.0, "depth of an SM's memory queues is not published"),
+    Parameter("launch.cta_ns", 20.0, 1500.0, "time to start a CTA is not published"),
+)
+PROFILE = (
+    Parameter("prologue_clk", 0.0, 9000.0, "instructions of a CTA before its first fetch"),
+    Parameter("epilogue_clk", 0.0, 5000.0, "instructions of a CTA after its last tile"),
+    Parameter("tile_issue_clk", 0.0, 9000.0, "issue slots of a tile beside MMA and softmax"),
+    Parameter("combine_split_clk", 0.0, 800.0, "issue slots of the reduction for each split"),
+    Parameter("run_clk", 0.0, 40.0, "issue slots of one contiguous run of a tile"),
+)
+
+
+def machine_start(hw: Hardware) -> list[float]:
+    """Values of the machine parameters, within their bounds."""
+    return [_within(p, _machine_value(hw, p.path)) for p in MACHINE]
+
+
+def profile_start(profile: KernelProfile, hw: Hardware) -> list[float]:
+    """Values of the profile parameters, within their bounds; a profile without run_clk takes the machine's."""
+    found = [getattr(profile, p.path) for p in PROFILE]
+    return [_within(p, hw.gather.issue_clk if v is None else v) for p, v in zip(PROFILE, found, strict=True)]
+
+
+def with_machine(hw: Hardware, values: Mapping[str, float]) -> Hardware:
+    """The machine with other values; bounds are the caller's."""
+    sections: dict[str, dict[str, float]] = defaultdict(dict)
+    for path, value in values.items():
+        section, _, key = path.partition(".")
+        sections[section][key] = value
+    update = {name: getattr(hw, name).model_copy(update=keys) for name, keys in sections.items()}
+    return hw.model_copy(update=update)
+
+
+def named(parameters: Sequence[Parameter], values: Sequence[float]) -> dict[str, float]:
+    """Values by key path, to four digits: no fit tells more."""
+    return {p.path: _within(p, float(f"{v:.4g}")) for p, v in zip(parameters, values, strict=True)}
+
+
+def _machine_value(hw: Hardware, path: str) -> float:
+    section, _, key = path.partition(".")
+    return float(getattr(getattr(hw, section), key))
+
+
+def _within(parameter: Parameter, value: float) -> float:
+    return min(max(value, parameter.low), parameter.high)

@@ -1,0 +1,81 @@
+"""Measured rows that a fit can evaluate: which ones, which are held back, and their simulated times at tile grain."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kernels_ref.trace import Step
+from sim.attention_run import Task, estimate_ns, find_mapping
+from sim.calibration.fit import Group
+from sim.config.hardware import Hardware
+from sim.config.load import model_of
+from sim.config.workload import KernelProfile, Workload
+from sim.errors import InputError
+from sim.lowering.cut import Cut
+from sim.memory.addresses import AddressMap, build_address_map
+from sim.validation.cases import Mapped, Skipped
+
+US = 1e3
+"""Nanoseconds."""
+HELD_BACK_EVERY = 3
+MakeStep = Callable[[Workload], Step]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A row, and all of its simulation that no fitted parameter changes: pages, addresses, how it is cut."""
+
+    case: Mapped
+    task: Task
+    addresses: AddressMap
+    cut: Cut
+    scale: float = 1.0
+    """A finer simulation over this one, at the starting values."""
+
+    @property
+    def group(self) -> Group:
+        names = self.case.names
+        return names.runtime.framework, names.gpu.hw, names.kv.kv_class
+
+    def time_us(self, hw: Hardware, profile: KernelProfile) -> float:
+        """Simulated time with other parameters of the machine and the profile, without a framework's overhead."""
+        task = replace(self.task, hw=hw, profiles=[profile])
+        return estimate_ns(task, self.addresses, replace(self.cut, profile=profile)) / US * self.scale
+
+
+def evaluated(case: Mapped, hw: Hardware, profile: KernelProfile, make_step: MakeStep) -> Evaluated | Skipped:
+    """The row on this machine with this profile, or why it cannot be."""
+    if profile.algorithm != "flash":
+        return Skipped(case.row, f"kernel: no tile-grain model of {profile.name} ({profile.algorithm})")
+    workload = case.workload.model_copy(update={"kernel": profile.name})
+    try:
+        step = make_step(workload)
+        task = Task(hw, workload, model_of(workload).attention, step, [profile])
+        addresses = build_address_map(step, workload.layout, workload.table_entry_bytes)
+        cut = find_mapping(task, addresses).candidate.cut
+    except InputError as error:
+        return Skipped(case.row, f"simulation: {error.problems[0]}")
+    return Evaluated(case, task, addresses, cut)
+
+
+def hold_back(cases: Sequence[Mapped]) -> tuple[list[Mapped], list[Mapped]]:
+    """Rows to fit, and every third one in order of id, which no fit sees."""
+    ordered = sorted(cases, key=lambda case: case.row.id)
+    held = ordered[HELD_BACK_EVERY - 1 :: HELD_BACK_EVERY]
+    kept = [case for place, case in enumerate(ordered, 1) if place % HELD_BACK_EVERY]
+    return kept, held
+
+
+def spread(cases: Sequence[Mapped], most: int) -> list[Mapped]:
+    """At most `most` rows of each GPU, kernel and KV type, spread evenly over their measured times."""
+    groups: dict[tuple[str, str, str], list[Mapped]] = defaultdict(list)
+    for case in cases:
+        groups[case.row.gpu, case.row.kernel, case.row.kv_dtype].append(case)
+    out: list[Mapped] = []
+    for group in groups.values():
+        ordered = sorted(group, key=lambda case: (case.time_us, case.row.id))
+        places = np.unique(np.linspace(0, len(ordered) - 1, min(most, len(ordered))).round().astype(int))
+        out += [ordered[place] for place in places]
+    return out

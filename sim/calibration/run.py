@@ -1,0 +1,199 @@
+"""A calibration from file to fitted values: pick rows, evaluate, fit, judge on rows that were held back."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from sim.calibration.fit import Float64, Group, fit, group_overheads
+from sim.calibration.parameters import (
+    Parameter,
+    machine_start,
+    named,
+    profile_start,
+    with_machine,
+)
+from sim.calibration.rows import US, Evaluated, MakeStep, evaluated, hold_back, spread
+from sim.calibration.targets import Target
+from sim.config.hardware import Hardware
+from sim.config.load import load_profile
+from sim.config.workload import KernelProfile, Workload
+from sim.errors import InputError
+from sim.validation.attention import map_rows
+from sim.validation.cases import Mapped, Skipped
+from sim.validation.errors import Summary, summary
+from sim.validation.names import Names
+from sim.validation.truth import read_truth
+
+ROWS_PER_PARAMETER = 2
+Reference = Callable[[Hardware, Workload, KernelProfile], float]
+"""Time of a launch in ns by a finer simulation than the one that the fit repeats."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """`most_rows` of each GPU, kernel and KV type take part; `reference` aligns the fast model at the start."""
+
+    most_rows: int = 30
+    evaluations: int = 6
+    reference: Reference | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was fitted and how good it is; errors are of times, with the overheads of the fitted rows."""
+
+    truth: Path
+    digest: str
+    parameters: tuple[Parameter, ...]
+    start: dict[str, float]
+    values: dict[str, float]
+    overheads: dict[Group, float]
+    before: Summary
+    """Fitted rows at the starting values."""
+    fitted: Summary
+    held_back: Summary
+    by_group: dict[str, dict[str, Summary]]
+    """fitted and held_back by GPU, kernel and KV type."""
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def reference(self) -> str:
+        """What a config says about where the values come from."""
+        errors = f"MAPE {self.fitted['mape']:.1%} fitted {self.held_back['mape']:.1%} held back"
+        return (
+            f"pagewalk calibrate, {self.truth.name}, sha256 {self.digest}, {self.fitted['n']} rows, {errors}"
+        )
+
+
+def calibrate(
+    truth: Path, target: Target, names: Names, make_step: MakeStep, options: Options
+) -> Calibration:
+    """Fit the target's parameters to the rows of its machines. Raises InputError for unusable files and for too
+    few rows."""
+    cases, skipped = map_rows(read_truth(truth), names)
+    ours = [case for case in cases if target.covers(case)]
+    kept, held = (spread(part, options.most_rows) for part in hold_back(ours))
+    _require(kept, target.parameters, truth, target.name)
+    to_fit, dropped = _evaluated(kept, target, make_step, options)
+    to_judge, dropped_held = _evaluated(held, target, make_step, options)
+    _require([row.case for row in to_fit], target.parameters, truth, target.name)
+
+    start = target_start(target, to_fit[0].task.hw)
+    values = _fitted(target, to_fit, start, options.evaluations)
+    at_start = named(target.parameters, start)
+    overheads = _overheads(to_fit, predicted(target, to_fit, values))
+    first = _overheads(to_fit, predicted(target, to_fit, at_start))
+    fitted = errors_of(target, to_fit, values, overheads)
+    held_back = errors_of(target, to_judge, values, overheads)
+    return Calibration(
+        truth,
+        hashlib.sha256(truth.read_bytes()).hexdigest()[:8],
+        target.parameters,
+        at_start,
+        values,
+        overheads,
+        summary(errors_of(target, to_fit, at_start, first)),
+        summary(fitted),
+        summary(held_back),
+        _by_group((("fitted", to_fit, fitted), ("held_back", to_judge, held_back))),
+        tuple([s for s in skipped if target.names_gpu(s.row.gpu, names)] + dropped + dropped_held),
+    )
+
+
+def target_start(target: Target, hw: Hardware) -> list[float]:
+    """Values of the target's parameters before the fit."""
+    return machine_start(hw) if target.profile is None else profile_start(target.profile, hw)
+
+
+def predicted(target: Target, rows: Sequence[Evaluated], values: dict[str, float]) -> Float64:
+    """Simulated times in us, without overheads."""
+    return np.array([_time_us(target, row, values) for row in rows])
+
+
+def errors_of(
+    target: Target, rows: Sequence[Evaluated], values: dict[str, float], overheads: dict[Group, float]
+) -> list[float]:
+    """Relative errors of times; a group without fitted rows takes the mean overhead."""
+    usual = fmean(overheads.values())
+    times = predicted(target, rows, values)
+    return [
+        (time + overheads.get(row.group, usual)) / row.case.time_us - 1
+        for row, time in zip(rows, times, strict=True)
+    ]
+
+
+def _time_us(target: Target, row: Evaluated, values: dict[str, float]) -> float:
+    profile = row.task.profiles[0]
+    if target.profile is None:
+        return row.time_us(with_machine(row.task.hw, values), profile)
+    return row.time_us(row.task.hw, profile.model_copy(update=values))
+
+
+def _fitted(
+    target: Target, rows: Sequence[Evaluated], start: Sequence[float], evaluations: int
+) -> dict[str, float]:
+    paths = [p.path for p in target.parameters]
+
+    def predict(trial: Float64) -> Float64:
+        return predicted(target, rows, dict(zip(paths, trial.tolist(), strict=True)))
+
+    measured = np.array([row.case.time_us for row in rows])
+    groups = [row.group for row in rows]
+    found = fit(target.parameters, start, measured, groups, predict, evaluations)
+    return named(target.parameters, found.tolist())
+
+
+def _overheads(rows: Sequence[Evaluated], times: Float64) -> dict[Group, float]:
+    measured = np.array([row.case.time_us for row in rows])
+    return group_overheads(measured, times, [row.group for row in rows])
+
+
+def _evaluated(
+    cases: Iterable[Mapped], target: Target, make_step: MakeStep, options: Options
+) -> tuple[list[Evaluated], list[Skipped]]:
+    profiles: dict[str, KernelProfile] = {}
+    rows, dropped = [], []
+    for case in cases:
+        name = case.names.kernel.profile
+        if name not in profiles:
+            profiles[name] = target.profile or load_profile(name)
+        row = evaluated(case, target.machine_of(case), profiles[name], make_step)
+        if isinstance(row, Skipped):
+            dropped.append(row)
+        else:
+            rows.append(_aligned(row, options.reference))
+    return rows, dropped
+
+
+def _aligned(row: Evaluated, reference: Reference | None) -> Evaluated:
+    """The row with the fast model scaled to what the finer one says at the starting values."""
+    if reference is None:
+        return row
+    hw, profile = row.task.hw, row.task.profiles[0]
+    fine_us = reference(hw, row.task.workload, profile) / US
+    return replace(row, scale=fine_us / row.time_us(hw, profile))
+
+
+def _require(cases: Sequence[Mapped], parameters: Sequence[Parameter], truth: Path, target: str) -> None:
+    groups = Counter((c.names.runtime.framework, c.names.gpu.hw, c.names.kv.kv_class) for c in cases)
+    need = ROWS_PER_PARAMETER * len(parameters) + len(groups)
+    if len(cases) < need:
+        found = f"found {len(cases)} usable rows of {target} to fit (every third one is held back)"
+        raise InputError(f"{truth}: {found}; allowed: at least {need} for {len(parameters)} parameters")
+
+
+def _by_group(
+    parts: Iterable[tuple[str, Sequence[Evaluated], Sequence[float]]],
+) -> dict[str, dict[str, Summary]]:
+    members: dict[str, dict[str, list[float]]] = {}
+    for part, rows, errors in parts:
+        for row, error in zip(rows, errors, strict=True):
+            truth = row.case.row
+            label = f"{truth.gpu} / {truth.kernel} / {truth.kv_dtype}"
+            members.setdefault(label, {"fitted": [], "held_back": []})[part].append(error)
+    return {label: {part: summary(found) for part, found in both.items()} for label, both in members.items()}

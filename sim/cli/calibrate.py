@@ -1,0 +1,131 @@
+"""`pagewalk calibrate`: fit a machine or a kernel profile to measured kernel times."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sim.cli.params import HARDWARE, ConfigName, json_option
+
+if TYPE_CHECKING:
+    from sim.calibration.run import Calibration
+    from sim.calibration.targets import Target
+
+REASONS_SHOWN = 8
+
+
+@click.command(epilog="Example: pagewalk calibrate mine.csv --hw h100_sxm --out my_h100.yaml")
+@click.argument("truth", metavar="TRUTH.csv", type=click.Path(path_type=Path))
+@click.option(
+    "--hw",
+    "hardware",
+    required=True,
+    multiple=True,
+    metavar="HW",
+    type=HARDWARE,
+    help="Machine to fit, or to fit a profile on (then as often as needed).",
+)
+@click.option(
+    "--profile",
+    metavar="P",
+    type=ConfigName("kernel profile"),
+    help="Fit this kernel profile instead, on the rows that use it.",
+)
+@click.option(
+    "--out",
+    required=True,
+    metavar="FILE.yaml",
+    type=click.Path(path_type=Path),
+    help="Write the config here, and the frameworks' overheads to FILE.overheads.yaml.",
+)
+@json_option
+@click.option(
+    "--rows",
+    type=click.IntRange(1, 10_000),
+    default=30,
+    show_default=True,
+    help="Most rows of each GPU, kernel and KV type, spread over their times.",
+)
+@click.option(
+    "--evaluations",
+    type=click.IntRange(1, 100),
+    default=6,
+    show_default=True,
+    help="Steps of the search; each tries every parameter once.",
+)
+@click.option(
+    "--fidelity",
+    type=click.Choice(["sampled", "tile"]),
+    default="sampled",
+    show_default=True,
+    help="sampled: scale the fast tile-grain model to sampled runs at the starting values.",
+)
+def calibrate(
+    truth: Path,
+    hardware: tuple[str, ...],
+    profile: str | None,
+    out: Path,
+    as_json: bool,
+    rows: int,
+    evaluations: int,
+    fidelity: str,
+) -> None:
+    """Fit bounded, physical parameters to the rows of TRUTH.csv that were measured on HW.
+
+    Without --profile: bus time that is not for data, usable share of L2, bytes in flight per SM and CTA start, shared
+    by all kernels. With it: costs per CTA, tile, run and split. The overhead of each framework is found beside
+    them. Every third row is held back and judged.
+    """
+    from sim.calibration.output import as_json as to_json
+    from sim.calibration.output import write
+    from sim.calibration.run import Options
+    from sim.calibration.run import calibrate as fit_rows
+    from sim.calibration.targets import target_of
+    from sim.cli.attention_case import sampled_ns, step_of
+    from sim.validation.names import shipped_names
+
+    target = target_of(hardware, profile)
+    _check_out(out)
+    reference = sampled_ns if fidelity == "sampled" else None
+    result = fit_rows(truth, target, shipped_names(), step_of, Options(rows, evaluations, reference))
+    write(result, target, out)
+    if as_json:
+        import json
+
+        click.echo(json.dumps(to_json(result, target), allow_nan=False))
+    else:
+        click.echo(_text(result, target, out))
+
+
+def _check_out(out: Path) -> None:
+    """Refuse before minutes are spent."""
+    from sim.config.catalog import YAML_SUFFIXES
+    from sim.errors import InputError
+
+    if out.suffix not in YAML_SUFFIXES:
+        raise InputError(f"--out: found {out}; allowed: a path that ends in .yaml or .yml")
+    if out.is_dir():
+        raise InputError(f"--out: {out} is a folder; allowed: the path of a YAML file")
+
+
+def _text(result: "Calibration", target: "Target", out: Path) -> str:
+    from collections import Counter
+
+    lines = [f"{target.name}: {result.fitted['n']} rows fitted, {result.held_back['n']} held back", ""]
+    lines.append(f"{'parameter':<24} {'start':>10} {'fitted':>10}   range")
+    for p in result.parameters:
+        values = f"{result.start[p.path]:>10.4g} {result.values[p.path]:>10.4g}"
+        lines.append(f"{p.path:<24} {values}   {p.low:g} to {p.high:g}: {p.why}")
+    lines += ["", "overhead of framework, machine and KV class"]
+    lines += [f"  {' / '.join(group):<48} {value:>6.2f} us" for group, value in result.overheads.items()]
+    lines += ["", f"{'mean error (bias) of':<64} {'fitted':>22} {'held back':>22}"]
+    everything = {"fitted": result.fitted, "held_back": result.held_back}
+    for label, both in {**result.by_group, "all": everything}.items():
+        cells = [f"{e['n']:>5} {e['mape']:>7.1%} ({e['bias']:+.1%})" for e in both.values()]
+        lines.append(f"{label[:64]:<64} {cells[0]:>22} {cells[1]:>22}")
+    lines.append(f"at the starting values: {result.before['mape']:.1%} of the fitted rows")
+    reasons = Counter(s.reason.partition(": ")[0] for s in result.skipped)
+    if reasons:
+        listed = ", ".join(f"{name} {count}" for name, count in reasons.most_common(REASONS_SHOWN))
+        lines.append(f"rows of these machines that could not be used: {listed}")
+    return "\n".join([*lines, f"written: {out}"])

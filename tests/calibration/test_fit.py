@@ -1,0 +1,76 @@
+"""The search on times that are known in closed form: overheads by hand, parameters recovered, bounds kept."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sim.calibration.fit import fit, group_overheads, residuals, uncertainty
+from sim.calibration.parameters import Parameter
+
+A = ("vllm", "h100_sxm", "16bit")
+B = ("sglang", "h100_sxm", "fp8")
+RATE = Parameter("rate", 0.5, 4.0, "us per MB")
+START = Parameter("start", 0.0, 10.0, "us per wave")
+
+
+def test_uncertainty_is_five_percent_and_the_timer() -> None:
+    assert uncertainty(np.array([8.0, 80.0])).tolist() == pytest.approx([0.15, 0.06])
+
+
+def test_an_overhead_is_the_weighted_median_of_what_is_missing() -> None:
+    measured = np.array([11.0, 13.0, 30.0, 50.0])
+    simulated = np.array([10.0, 10.0, 10.0, 48.0])
+    # Group A misses 1, 3 and 20 us. Weights 1 / (t x uncertainty) = 1 / (0.05 t + 0.8): 0.741, 0.690, 0.435;
+    # half of their sum is 0.933, which the second reaches.
+    found = group_overheads(measured, simulated, [A, A, A, B])
+    assert found == {A: 3.0, B: 2.0}
+
+
+@pytest.mark.parametrize(("measured", "overhead"), [(100.0, 20.0), (5.0, 0.0)])
+def test_an_overhead_is_from_0_to_20_us(measured: float, overhead: float) -> None:
+    assert group_overheads(np.array([measured]), np.array([10.0]), [A]) == {A: overhead}
+
+
+def test_a_residual_is_the_log_error_over_the_uncertainty() -> None:
+    # The group misses -2 us, so that nothing is added: ln(10 / 8) / (0.05 + 0.8 / 8).
+    found = residuals(np.array([8.0]), np.array([10.0]), [A])
+    assert found.tolist() == pytest.approx([math.log(1.25) / 0.15])
+
+
+SIZE = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0])
+WAVES = np.array([1.0, 5.0, 2.0, 6.0, 3.0, 7.0, 4.0, 8.0])
+
+
+def model(values: np.ndarray) -> np.ndarray:
+    return values[0] * SIZE + values[1] * WAVES
+
+
+def test_known_parameters_are_recovered_with_their_overheads() -> None:
+    groups = [A, B] * 4
+    added = np.array([3.0, 7.0] * 4)
+    measured = model(np.array([1.7, 2.5])) + added
+    values = fit((RATE, START), (0.6, 9.0), measured, groups, model, 40)
+    assert values.tolist() == pytest.approx([1.7, 2.5], rel=0.01)
+    assert group_overheads(measured, model(values), groups) == pytest.approx({A: 3.0, B: 7.0}, abs=0.1)
+
+
+def test_one_wild_row_moves_little() -> None:
+    measured = model(np.array([1.7, 2.5])) + 4.0
+    measured[5] *= 3
+    values = fit((RATE, START), (1.0, 5.0), measured, [A] * 8, model, 40)
+    assert values.tolist() == pytest.approx([1.7, 2.5], rel=0.1)
+
+
+def test_bounds_are_kept_and_a_start_on_them_moves() -> None:
+    measured = model(np.array([9.0, 2.5]))
+    values = fit((RATE, START), (RATE.low, START.high), measured, [A] * 8, model, 40)
+    assert RATE.low <= values[0] <= RATE.high
+    assert START.low <= values[1] <= START.high
+    assert values[0] > 3.9
+
+
+def test_a_parameter_without_effect_stays() -> None:
+    measured = 1.7 * SIZE
+    values = fit((RATE, START), (1.0, 6.0), measured, [A] * 8, lambda v: v[0] * SIZE, 40)
+    assert values[1] == pytest.approx(6.0)
