@@ -31,8 +31,9 @@ def config_text(result: Calibration, target: Target, folder: Path) -> str:
     return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=1000)
 
 
-def overheads_text(result: Calibration) -> str:
-    """The table of overheads that `pagewalk validate attention --overheads` reads."""
+def overheads_text(result: Calibration, target: Target, out: Path) -> str:
+    """What `pagewalk validate attention --overheads` reads: the overheads, and the config that they belong to in
+    place of the shipped one that it inherits."""
     entries = [
         {
             "framework": framework,
@@ -44,7 +45,12 @@ def overheads_text(result: Calibration) -> str:
         }
         for (framework, hw, kv), overhead in sorted(result.overheads.items())
     ]
-    return yaml.safe_dump({"overheads": entries}, sort_keys=False, default_flow_style=None, width=1000)
+    return yaml.safe_dump(
+        {"overheads": entries, "use": {target.shipped: out.name}},
+        sort_keys=False,
+        default_flow_style=None,
+        width=1000,
+    )
 
 
 def overheads_path(out: Path) -> Path:
@@ -55,7 +61,7 @@ def write(result: Calibration, target: Target, out: Path) -> None:
     """Write both files whole or not at all. Raises OSError."""
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, config_text(result, target, out.parent))
-    write_whole(overheads_path(out), overheads_text(result))
+    write_whole(overheads_path(out), overheads_text(result, target, out))
 
 
 def as_json(result: Calibration, target: Target) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.calibration.parameters import MACHINE, PROFILE, Parameter
-from sim.config.catalog import Kind, find
+from sim.config.catalog import Kind, find, shipped
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_profile
 from sim.config.merge import read_layers
@@ -47,6 +47,13 @@ class Target:
     def base(self) -> str:
         """The config that the written one overrides."""
         return self.machines[0].given if self.profile is None else self.profile_given
+
+    @property
+    def shipped(self) -> str:
+        """The shipped config that the target inherits, or is."""
+        kind: Kind = "hardware" if self.profile is None else "kernel profile"
+        known = self.machines[0].known_as if self.profile is None else self.profile_known_as
+        return next((name for name in reversed(known) if name in shipped(kind)), known[-1])
 
     def covers(self, case: Mapped) -> bool:
         """A row of this very chip (not of a relative that its config stands for): decode for a machine, whose

@@ -70,6 +70,8 @@ def _timed(
 
 @cache
 def _profile(name: str) -> KernelProfile:
+    from sim.config.catalog import looks_like_path
     from sim.config.load import load_profile
 
-    return load_profile(name)
+    profile = load_profile(name)
+    return profile.model_copy(update={"name": name}) if looks_like_path(name) else profile

@@ -44,6 +44,12 @@ SHOWN_DIMENSIONS = ("gpu_phase", "gpu_profile", "size", "time", "source")
     show_default=True,
     help="As in run.",
 )
+@click.option(
+    "--overheads",
+    metavar="FILE.yaml",
+    type=click.Path(path_type=Path),
+    help="Overheads that `pagewalk calibrate` wrote, and the config that they belong to, in place of shipped ones.",
+)
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes.  [default: one per core]")
 def attention(
     truth: Path,
@@ -52,6 +58,7 @@ def attention(
     max_error: float | None,
     anchor: str,
     fidelity: str,
+    overheads: Path | None,
     jobs: int | None,
 ) -> None:
     """Predict every row of TRUTH.csv that names an attention kernel, and compare.
@@ -63,11 +70,12 @@ def attention(
     from sim.cli.sweep import cores
     from sim.validation.attention import Options, validate_attention
     from sim.validation.errors import summary
-    from sim.validation.names import shipped_names
+    from sim.validation.names import shipped_names, with_calibration
 
+    names = shipped_names() if overheads is None else with_calibration(shipped_names(), overheads)
     folder = out / "cases" if out is not None else None
     options = Options(fidelity, anchor, jobs or cores(), folder)
-    result = validate_attention(truth, shipped_names(), time_case, options)
+    result = validate_attention(truth, names, time_case, options)
     text = summary_text(result)
     if out is not None:
         _write(result, text, out)
@@ -80,6 +88,9 @@ def attention(
     else:
         click.echo(text)
     overall = summary(p.error for p in result.predictions)
+    if result.whole:
+        first = next(iter(result.whole.values()))
+        click.echo(f"{len(result.whole)} rows ran whole, since their sampled run failed: {first}", err=True)
     if result.defects:
         click.echo(f"{result.defects} rows could not be simulated, see the skipped rows", err=True)
     if max_error is not None and (overall["n"] == 0 or overall["mape"] > max_error):
@@ -134,6 +145,9 @@ def _error_line(name: str, error: dict[str, Any]) -> str:
 def _baseline_lines(result: "Validation") -> list[str]:
     lines = ["", f"{'baseline, and the model on the same rows':<64} {'n':>6} {'baseline':>9} {'model':>9}"]
     for name, baseline in result.baselines.items():
+        if baseline.mape is None or baseline.model_mape is None:
+            lines.append(f"{name:<64} {baseline.n:>6}  too few rows")
+            continue
         lines.append(f"{name:<64} {baseline.n:>6} {baseline.mape:>9.2%} {baseline.model_mape:>9.2%}")
         for gpu, (n, mape, model) in baseline.by_gpu.items():
             lines.append(f"{'  ' + gpu:<64} {n:>6} {mape:>9.2%} {model:>9.2%}")

@@ -46,6 +46,8 @@ class Validation:
     baselines: dict[str, Baseline]
     defects: int
     """Cases that failed for no fault of the input."""
+    whole: dict[str, str]
+    """Rows whose sampled run failed and was repeated at full fidelity, by id, and why."""
 
 
 def validate_attention(path: Path, names: Names, simulate: Simulate, options: Options) -> Validation:
@@ -70,12 +72,13 @@ def validate_attention(path: Path, names: Names, simulate: Simulate, options: Op
         tuple(sorted(skipped, key=lambda s: order[s.row.id])),
         {"roofline": roofline(predictions), "affine": affine(predictions)},
         sum(o.defect for o in outcomes),
+        {c.row.id: o.fallback for c, o in done if o.fallback},
     )
 
 
 def map_rows(rows: Sequence[TruthRow], names: Names) -> tuple[list[Mapped], list[Skipped]]:
     """The rows that can be predicted and may be true, and the others with the reason."""
-    machines = Machines()
+    machines = Machines(names.use)
     mapped = [map_row(row, names, machines) for row in rows]
     cases = [m for m in mapped if isinstance(m, Mapped)]
     skipped = [m for m in mapped if isinstance(m, Skipped)]

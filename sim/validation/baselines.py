@@ -1,7 +1,8 @@
 """Two models that know no kernels, judged on the same rows: the roofline, and an affine fit per GPU.
 
 The affine fit, time = a + b x work, is fitted to relative errors on the even rows of each GPU and phase in order
-of id, and judged on the odd ones. Work is KV bytes for decode and FLOPs for prefill.
+of id, and judged on the odd ones. Work is KV bytes for decode and FLOPs for prefill. Fewer than six rows say nothing:
+two points fit any line.
 """
 
 from collections import defaultdict
@@ -22,8 +23,9 @@ class Baseline:
     """Mean absolute relative error of a baseline, and of the model on the very same rows, overall and by GPU."""
 
     n: int
-    mape: float
-    model_mape: float
+    mape: float | None
+    """None: no rows to judge."""
+    model_mape: float | None
     by_gpu: dict[str, tuple[int, float, float]]
     """(rows, baseline, model) by GPU."""
 
@@ -39,7 +41,7 @@ def affine(predictions: Sequence[Prediction]) -> Baseline:
         groups[p.case.row.gpu, p.case.row.phase].append(p)
     judged: list[Prediction] = []
     values: list[float] = []
-    for group in groups.values():
+    for group in (g for g in groups.values() if len(g) >= LEAST_ROWS):
         even, odd = group[::2], group[1::2]
         a, b = fit_affine(_work(even), np.array([p.case.time_us for p in even]))
         for p, work in zip(odd, _work(odd), strict=True):
@@ -48,6 +50,7 @@ def affine(predictions: Sequence[Prediction]) -> Baseline:
     return _judge(judged, values)
 
 
+LEAST_ROWS = 6
 TINY_US = 1e-3
 """An affine fit may cross zero; no row is that short."""
 
@@ -78,14 +81,10 @@ def _judge(predictions: Sequence[Prediction], values: Sequence[float]) -> Baseli
     for p, value in zip(predictions, values, strict=True):
         by_gpu[p.case.row.gpu].append((abs(value / p.truth - 1), abs(p.error)))
     rows = [pair for pairs in by_gpu.values() for pair in pairs]
-    return Baseline(
-        len(rows),
-        *_means(rows),
-        {gpu: (len(pairs), *_means(pairs)) for gpu, pairs in by_gpu.items()},
-    )
+    mape, model_mape = _means(rows) if rows else (None, None)
+    shares = {gpu: (len(pairs), *_means(pairs)) for gpu, pairs in by_gpu.items()}
+    return Baseline(len(rows), mape, model_mape, shares)
 
 
 def _means(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    if not pairs:
-        return 0.0, 0.0
     return fmean(pair[0] for pair in pairs), fmean(pair[1] for pair in pairs)

@@ -1,6 +1,7 @@
 """From a row of a truth file to a simulation: machine, workload, and what its value means as a time."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -97,16 +98,17 @@ class Skipped:
 
 
 class Machines:
-    """Hardware configs by GPU entry, each loaded once."""
+    """Hardware configs by GPU entry, each loaded once; `use` names those to take in place of shipped ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, use: Mapping[str, str] | None = None) -> None:
+        self._use = use or {}
         self._loaded: dict[str, Hardware] = {}
 
     def of(self, gpu: GpuName) -> Hardware:
         sets = tuple(f"hw.{path}={json.dumps(value)}" for path, value in gpu.set.items())
         key = f"{gpu.hw} {sets}"
         if key not in self._loaded:
-            self._loaded[key] = load_hardware(gpu.hw, sets).spec
+            self._loaded[key] = load_hardware(self._use.get(gpu.hw, gpu.hw), sets).spec
         return self._loaded[key]
 
 
@@ -126,7 +128,7 @@ def map_row(row: TruthRow, names: Names, machines: Machines) -> Mapped | Skipped
     if isinstance(measure, str):
         return Skipped(row, measure)
     try:
-        workload = _workload(row, found, shape)
+        workload = _workload(row, found, shape, names.use.get(found.kernel.profile, found.kernel.profile))
     except ValidationError as error:
         detail = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()[:2])
         return Skipped(row, f"shape: {detail}")
@@ -174,7 +176,7 @@ def _amounts(shape: Shape, found: Recognised, hw: Hardware) -> Amounts:
     )
 
 
-def _workload(row: TruthRow, found: Recognised, shape: Shape) -> Workload:
+def _workload(row: TruthRow, found: Recognised, shape: Shape, profile: str) -> Workload:
     """One launch with the row's shape. Raises ValidationError for shapes outside the schema's bounds."""
     runtime = found.runtime
     phase = "verify" if row.phase == "decode" and shape.q_len > 1 else row.phase
@@ -202,7 +204,7 @@ def _workload(row: TruthRow, found: Recognised, shape: Shape) -> Workload:
             "page_tokens": row.page_size or runtime.page_tokens,
             "layout": runtime.layout,
             "page_order": runtime.page_order,
-            "kernel": found.kernel.profile,
+            "kernel": profile,
             "l2_state": runtime.l2_state,
             "causal": shape.causal,
             "launch": runtime.launch,

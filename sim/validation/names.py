@@ -8,13 +8,18 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from pydantic import Field
 
+from sim.config.catalog import Found, shown_path
 from sim.config.fields import Float, Int, Section
 from sim.config.hardware import KvFormat
+from sim.config.load import resolved_plain
+from sim.config.merge import Tree, overlay
+from sim.config.yaml_source import read_document
 from sim.validation.truth import TruthRow
 
 Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", "cdna3", ""]
@@ -91,6 +96,9 @@ class Names(Section):
     runtimes: list[Runtime] = Field(default_factory=list)
     kernels: list[KernelName] = Field(default_factory=list)
     overheads: list[Overhead] = Field(default_factory=list)
+    use: dict[str, str] = Field(
+        default_factory=dict, description="configs and profiles (paths) in place of shipped ones, by name"
+    )
 
 
 @dataclass(frozen=True)
@@ -111,6 +119,23 @@ def shipped_names() -> Names:
     for name in ("gpus.yaml", "kernels.yaml", "runtimes.yaml", "overheads.yaml"):
         tables |= yaml.safe_load((folder / name).read_text(encoding="utf-8"))
     return Names.model_validate(tables)
+
+
+def with_calibration(names: Names, path: Path) -> Names:
+    """The tables with what `pagewalk calibrate` wrote: its overheads replace those of the same framework, machine
+    and KV class, its configs stand in for shipped ones. Raises InputError for a file that is no such table."""
+    found = Found(path, shown_path(path))
+    tree = Tree(found.shown, {})
+    overlay(tree, read_document(found.path, found.shown, "a mapping with overheads and use"))
+    own = resolved_plain(Names, tree, found).spec
+    replaced = {_owner(o) for o in own.overheads}
+    kept = [o for o in names.overheads if _owner(o) not in replaced]
+    use = {name: str(path.parent / given) for name, given in own.use.items()}
+    return names.model_copy(update={"overheads": [*own.overheads, *kept], "use": names.use | use})
+
+
+def _owner(overhead: Overhead) -> tuple[str, str, str]:
+    return overhead.framework, overhead.hw, overhead.kv
 
 
 def recognise(row: TruthRow, names: Names) -> Recognised | str:

@@ -45,6 +45,7 @@ def as_json(result: Validation) -> dict[str, Any]:
         ],
         "overall": summary(p.error for p in result.predictions),
         "groups": groups(result.predictions),
+        "whole": [{"id": name, "reason": reason} for name, reason in result.whole.items()],
         "short_rows": short_rows(result.predictions),
         "baselines": {name: _baseline(b) for name, b in result.baselines.items()},
         "predictions": [
@@ -61,6 +62,7 @@ def as_json(result: Validation) -> dict[str, Any]:
 
 
 def _baseline(baseline: Baseline) -> dict[str, Any]:
+    """Errors are null where no group has enough rows to fit."""
     by_gpu = {
         gpu: {"n": n, "mape": mape, "model_mape": model} for gpu, (n, mape, model) in baseline.by_gpu.items()
     }

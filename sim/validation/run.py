@@ -24,6 +24,8 @@ class Simulated:
     error: str = ""
     defect: bool = False
     """The error is not the input's: stuck, a broken self-check, a crash."""
+    fallback: str = ""
+    """Why the sampled run was repeated at full fidelity, or nothing."""
 
 
 def simulate_all(
@@ -83,6 +85,6 @@ def _long_first(points: list[Point]) -> list[Point]:
 def _outcome(store: Store, digest: str) -> Simulated:
     result: dict[str, Any] | None = store.result(digest)
     if result is not None:
-        return Simulated(result["time_ns"], result["bound_ns"])
+        return Simulated(result["time_ns"], result["bound_ns"], fallback=result.get("fallback", ""))
     failure = store.failure(digest) or {"kind": "lost", "message": "no result was stored"}
     return Simulated(error=str(failure["message"]), defect=failure["kind"] != "bad input")

@@ -127,7 +127,9 @@ def test_known_machine_parameters_come_back(
     assert source.ref.startswith(
         f"pagewalk calibrate, t.csv, sha256 {hashlib.sha256(truth.read_bytes()).hexdigest()[:8]}, "
     )
-    table = yaml.safe_load(overheads_path(out).read_text())["overheads"]
+    sibling = yaml.safe_load(overheads_path(out).read_text())
+    assert sibling["use"] == {"l40s": "mine.yaml"}
+    table = sibling["overheads"]
     assert [(o["framework"], o["hw"], o["kv"]) for o in table] == [("vllm", "l40s", "16bit")]
     # A CTA start that all CTAs pay at once is no different from an overhead: times tell their sum alone.
     total = table[0]["overhead_us"] + config.launch.cta_ns / 1e3
