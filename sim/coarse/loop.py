@@ -292,8 +292,8 @@ def run(
 ) -> None:
     """Run a grid (the fields of Grid) on a fresh state (those of State).
 
-    The result is in `g`: G_END, when the last CTA is done; G_FIRST and G_LAST, when COUNT_FIRST and COUNT_LAST tiles had
-    been consumed (-1: never).
+    The result is in `g`: G_END, when the last CTA is done; G_FIRST and G_LAST, when COUNT_FIRST and COUNT_LAST tiles
+    had been consumed (-1: never).
     """
     d = Grid(
         cells(p),
