@@ -9,6 +9,7 @@ from sim.coarse import columns as c
 from sim.coarse import loop
 from sim.coarse.grid import Grid
 from sim.coarse.heap import new_heap
+from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
 from sim.device.stage_times import ps_per_clk, stage_times
@@ -16,8 +17,6 @@ from sim.memory import params
 from sim.memory.params import Param
 
 PS_PER_NS = 1000
-STREAMING_SHARE = 0.93
-"""Share of the peak that a full memory queue delivers at this grain; a sampled run replaces it by what it sees."""
 SEGMENT_BYTES = 8192
 """Bytes that a port sends as one event; larger launches take larger segments, at most a tile."""
 MOST_SEGMENTS = 400_000
@@ -25,9 +24,8 @@ MOST_SEGMENTS = 400_000
 
 @dataclass(frozen=True)
 class Memory:
-    """What a run assumes of memory: share of peak reached, and whether the L2 starts warm (look-ups hit)."""
+    """What a run assumes of memory: whether the L2 starts warm (look-ups hit), and whether only bursts take time."""
 
-    share: float = STREAMING_SHARE
     warm: bool = False
     zero_latency: bool = False
 
@@ -80,7 +78,7 @@ def scalars(
     p[c.FAR_EXTRA] = 2 * (far - mean_way)
     p[c.L2_LATENCY], p[c.HBM_LATENCY] = v[Param.L2_LATENCY], dram
     p[c.L2_Q16] = params.q16(1000 / hw.l2.bandwidth_gb_s)
-    p[c.HBM_Q16] = params.q16(1000 / (params.peak_gb_s(hw.hbm) * (1 - hw.hbm.busy_fraction) * memory.share))
+    p[c.HBM_Q16] = params.q16(1000 / streaming_gb_s(hw))
     p[c.INGRESS_Q16] = v[Param.INGRESS_Q16]
     return p
 

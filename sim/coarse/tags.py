@@ -48,17 +48,17 @@ def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, state
 
 
 @compiled
-def touch(tags: Int64, stamps: Int64, sets: int, ways: int, block: int, policy: int, state: Int64) -> bool:
-    """Look a block up and leave it in the cache. `state`: clock, random state."""
-    first = block % sets * ways
+def touch(tags: Int64, stamps: Int64, at: int, ways: int, block: int, policy: int, state: Int64) -> bool:
+    """Look a block up in set `at` and leave it there. `state`: clock, random state."""
+    first = at * ways
     state[0] += 1
-    for at in range(first, first + ways):
-        if tags[at] == block:
-            stamps[at] = state[0]
+    for place in range(first, first + ways):
+        if tags[place] == block:
+            stamps[place] = state[0]
             return True
-    at = victim(tags, stamps, first, ways, policy, state)
-    tags[at] = block
-    stamps[at] = state[0]
+    place = victim(tags, stamps, first, ways, policy, state)
+    tags[place] = block
+    stamps[place] = state[0]
     return False
 
 
@@ -74,14 +74,17 @@ def look_up(
     state: Int64,
 ) -> bool:
     """Whether a read by an SM of partition `group` finds the block in any cache; all that it passes keep it."""
-    if touch(tags[group], stamps[group], p[SETS], p[WAYS], block, p[POLICY], state):
+    at = block % p[SETS]
+    if p[COPIES]:
+        at = block // p[PARTITIONS] % p[SETS]  # else those with one home would share every other set
+    if touch(tags[group], stamps[group], at, p[WAYS], block, p[POLICY], state):
         return True
     if p[COPIES]:
         home = block % p[PARTITIONS]
         if home != group:
-            return touch(tags[home], stamps[home], p[SETS], p[WAYS], block, p[POLICY], state)
+            return touch(tags[home], stamps[home], at, p[WAYS], block, p[POLICY], state)
     if p[LAST_SETS] > 0:
-        return touch(last_tags, last_stamps, p[LAST_SETS], p[LAST_WAYS], block, p[POLICY], state)
+        return touch(last_tags, last_stamps, block % p[LAST_SETS], p[LAST_WAYS], block, p[POLICY], state)
     return False
 
 
