@@ -182,3 +182,38 @@ def test_chips_have_the_copies_that_their_kernels_use() -> None:
                 kv,
                 meaning.kernel.profile,
             )
+
+
+@pytest.mark.parametrize(
+    ("gpu", "kernel", "kv", "profile"),
+    [
+        ("H100-SXM5-80GB", "SGLang FlashAttention-3", "bf16", "fa3_sglang"),
+        ("H100-SXM5-80GB", "SGLang FA3", "fp8", "fa3_fp8_sglang"),
+        ("H200", "SGLang FlashInfer", "bf16", "flashinfer"),
+        ("B200", "vLLM FlashInfer", "bf16", "flashinfer"),
+        ("B200", "vLLM FlashInfer", "fp8", "flashinfer_fp8"),
+        ("L40S", "SGLang FlashInfer", "bf16", "flashinfer"),
+        ("A100-SXM4-80GB", "SGLang FlashInfer", "bf16", "flashinfer"),
+        ("A100-SXM4-80GB", "TRT-LLM attention", "bf16", "xqa"),
+        ("H200", "TRT-LLM attention", "fp8", "xqa_fp8"),
+        ("GB200", "TRT-LLM attention", "fp8", "trtllm_gen_fp8"),
+        ("RTX-4090", "TRT-LLM attention", "fp8", "xqa_nosplit_fp8"),
+        ("RTX-4090", "TensorRT-LLM attention", "fp16", "xqa"),
+        ("H100-SXM5-80GB", "vLLM Triton attention", "bf16", "triton_vllm"),
+        ("L40S", "vLLM Triton attention", "fp8", "triton_vllm"),
+        ("A100-PCIe-80GB", "vLLM FlashAttention", "bf16", "fa2"),
+        ("RTX-4090", "vLLM FlashAttention-2", "bf16", "fa2"),
+        ("H200", "vLLM FlashAttention", "fp8", "fa3_fp8"),
+    ],
+)
+def test_a_pair_of_chip_and_framework_that_no_table_lists_row_by_row(
+    gpu: str, kernel: str, kv: str, profile: str
+) -> None:
+    assert found(gpu=gpu, kernel=kernel, kv_dtype=kv).kernel.profile == profile
+
+
+@pytest.mark.parametrize("gpu", ["H200", "B200"])
+def test_a_latent_cache_is_flashmla_on_every_chip_that_has_it(gpu: str) -> None:
+    meaning = found(gpu=gpu, kernel="FlashMLA", kv_heads=1, q_heads=128, head_dim=576)
+    assert meaning.kernel.profile == "flashmla"
+    assert meaning.runtime.framework == "flashmla"
