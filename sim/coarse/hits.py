@@ -15,7 +15,10 @@ from sim.memory.params import REPLACEMENT_CODE
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 MIB = 2**20
-EVENING = 4
+NOTHING_LEFT = 5
+"""Caches over: a replay of so large a footprint finds less than 1% (random replacement keeps a share h with
+h = exp(-(1 - h) F / C); LRU and NRU keep less), and is not walked."""
+EVENING = 2
 """Ways of a set here for one of the chip: its interleave fills the sets more evenly than blocks this large could."""
 
 
@@ -49,6 +52,11 @@ def _is_read_once(objects: Int64) -> bool:
     return len(objects) == 0 or bool(np.bincount(objects).max() <= 1)
 
 
+def _is_large(grid: Grid, hw: Hardware) -> bool:
+    cached = hw.l2.capacity_mib + (hw.llc.capacity_mib if hw.llc else 0)
+    return int(grid.tile_bytes().sum()) > NOTHING_LEFT * cached * MIB
+
+
 def _sets(capacity_bytes: float, ways: int, block: float) -> int:
     return max(1, round(capacity_bytes / (ways * block)))
 
@@ -77,7 +85,7 @@ def _scalars(hw: Hardware, size: int, slots: int, *, warm: bool) -> Int64:
 def tile_hits(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool) -> Int32:
     """[T] shares found in L2, or in the last-level cache behind it, in 1/65536."""
     objects = tile_objects(step, units, grid, cut)
-    if not warm and _is_read_once(objects):
+    if _is_read_once(objects) and (not warm or _is_large(grid, hw)):
         return np.zeros(grid.tiles, np.int32)
     size = int(grid.tile_bytes().max(initial=1))
     p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, warm=warm)
