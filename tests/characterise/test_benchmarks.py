@@ -38,6 +38,7 @@ def machine() -> Hardware:
             "controller_ns": 100,
             "page_policy": "closed",
             "refresh": "none",
+            "busy_fraction": 0,
         },
         "tlb": {"l2_latency_ns": 0},
         "gather": {"issue_clk": 10, "bytes_per_clk": 128},

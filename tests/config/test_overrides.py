@@ -108,7 +108,7 @@ def test_a_typo_is_answered_with_the_key_that_was_meant() -> None:
     assert problems("sm.sram_kb=1")[0].endswith("; did you mean sram_kib?")
     assert problems("hbm.sram_kib=1")[0].endswith("; did you mean sm.sram_kib?")
     assert problems("hbm.bandwidth_gb_s=1")[0].endswith("; did you mean peak_gb_s?")
-    assert problems("hbm.latency_ns=1")[0].endswith("; did you mean controller_ns?")
+    assert problems("hbm.latency_ns=1")[0].endswith("; did you mean noc.latency_ns?")
     assert problems("l2.capacity_mb=1")[0].endswith("; did you mean capacity_mib?")
 
 

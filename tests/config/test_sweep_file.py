@@ -93,7 +93,7 @@ def test_a_baseline_is_one_of_the_points(write: Write) -> None:
             "axes: {sm.count: [off]}",
             "s.yaml:3:19: axes.sm.count[0]: found off, which YAML 1.1 reads as false",
         ),
-        ("fidelity: sampled", 's.yaml:3:1: fidelity: found "sampled"; allowed: one of full, bound'),
+        ("fidelity: exact", 's.yaml:3:1: fidelity: found "exact"; allowed: one of full, sampled, bound'),
         ("axis: {}", "s.yaml:3:1: axis: unknown key; allowed: name, "),
         ("seed: -1", "s.yaml:3:1: seed: found -1; allowed: a whole number from 0 to"),
         (

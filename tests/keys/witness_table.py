@@ -89,7 +89,7 @@ WITNESSES = MappingProxyType(
         "tlb": TLB,
         "assist": ASSIST,
         "tight_assist": TIGHT_ASSIST,
-        "descriptors": DECODE.but("workload.kernel=trtllm_gen"),
+        "descriptors": DECODE.but("workload.kernel=register_decode"),
         "gather": DECODE.but("hw.gather.engine=true"),
         "bf16": DECODE.but("workload.kv_format=bf16"),
         "fp8_direct": DECODE.but("workload.kv_format=fp8_e4m3", "workload.kernel=fa3_fp8"),

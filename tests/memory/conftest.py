@@ -36,7 +36,7 @@ def changed(hw: Hardware, **values: Any) -> Hardware:
 
 @pytest.fixture(scope="session")
 def small(h100: Hardware) -> Hardware:
-    """4 SMs at 1 GHz, 1 stack of HBM3, near latency 50 ns, L2 40 ns, controller 100 ns, no refresh."""
+    """4 SMs at 1 GHz, 1 stack of HBM3, near latency 50 ns, L2 40 ns, controller 100 ns, no refresh, all of the bus for data."""
     return changed(
         h100,
         sm__count=4,
@@ -56,6 +56,7 @@ def small(h100: Hardware) -> Hardware:
         hbm__pin_gbit_s=6.4,
         hbm__controller_ns=100,
         hbm__refresh="none",
+        hbm__busy_fraction=0.0,
         hbm__hash=False,
         gather__issue_clk=10,
         gather__bytes_per_clk=128,

@@ -49,10 +49,10 @@ def test_page_size_costs_descriptors_and_nothing_else() -> None:
 
 
 def test_packing_the_heads_of_a_group_reads_kv_once_instead_of_once_per_head() -> None:
-    base = ("workload.batch=4", "workload.context=1024", "workload.kernel=paged_v1")
+    base = ("workload.batch=4", "workload.context=4096", "workload.kernel=paged_v1")
     alone = run(*base)
     packed = run(*base[:2], "workload.kernel=fa2")
-    kv = 4 * 1024 * 2 * 128 * 2
+    kv = 4 * 4096 * 2 * 128 * 2
     assert alone.bytes["sram_fill"] == pytest.approx(8 * kv, rel=0.02)
     assert packed.bytes["sram_fill"] == pytest.approx(kv, rel=0.1)
     # From HBM it is read once either way: the heads of a group find it in the L2.
