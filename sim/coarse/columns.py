@@ -43,9 +43,7 @@ CLASS_COLS = 10
     L2_Q16,
     HBM_Q16,
     INGRESS_Q16,
-    COUNT_FIRST,
-    COUNT_LAST,
     ROOM,
     CREDITS,
-) = range(28)
-SCALARS = 28
+) = range(26)
+SCALARS = 26

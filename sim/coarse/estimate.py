@@ -64,10 +64,9 @@ def coarse_time(
     hw: Hardware,
     memory: Memory,
     how: str,
-    marks: tuple[float, float] = (0.0, 0.0),
 ) -> CoarseTime:
     """Run the launches one after the other; partial results are found in L2."""
-    first = run_grid(kernel.grid, kernel.hits, formats, hw, memory, launch_gap_ps(hw, how), marks)
+    first = run_grid(kernel.grid, kernel.hits, formats, hw, memory, launch_gap_ps(hw, how))
     if kernel.combine is None:
         return CoarseTime(first, first.end)
     gap = 0 if kernel.combine.sample.follows_at_once else launch_gap_ps(hw, how)

@@ -6,14 +6,40 @@ between. A tile that has arrived goes through the units of its SM behind the til
 in time order, equal times in order of creation, so that equal inputs give equal bits.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
 from sim.coarse.heap import HEAD, KINDS, schedule, take_event
 from sim.coarse.jit import compiled, entry
+from sim.coarse.state import (
+    G_CONSUMED,
+    G_END,
+    G_HBM,
+    G_L2,
+    G_NEXT,
+    P_COUNT,
+    P_EVENT,
+    P_HEAD,
+    P_INFLIGHT,
+    P_INGRESS,
+    P_LEFT,
+    P_PAID,
+    P_RCOUNT,
+    P_RHEAD,
+    S_ASKED,
+    S_AT0,
+    S_AT1,
+    S_CTA,
+    S_END,
+    S_ISSUED,
+    S_QUEUE,
+    S_TAKEN,
+    S_WAITS,
+    SLOT_COLS,
+    Grid,
+    State,
+)
 from sim.coarse.units import SM_COLS, U_ISSUE, compute, work
 from sim.memory.pointer import cells
 
@@ -21,41 +47,6 @@ Int64 = NDArray[np.int64]
 
 START, SEND, READY, FREE, DONE = range(5)
 ONE = 1 << 16
-
-# State of a slot.
-S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE = range(9)
-SLOT_COLS = 9
-# State of an SM's port, in front of its units.
-P_HEAD, P_COUNT, P_LEFT, P_PAID, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS = range(9)
-# What all share.
-G_L2, G_HBM, G_END, G_NEXT, G_CONSUMED, G_FIRST, G_LAST = range(7)
-SHARED = 7
-
-
-class Grid(NamedTuple):
-    """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; hit: [T] in 1/65536."""
-
-    p: Int64
-    classes: Int64
-    tile_ptr: Int64
-    tile_class: Int64
-    hit: Int64
-    query_bytes: Int64
-    order: Int64
-
-
-class State(NamedTuple):
-    """Flat rows of: slots (SLOT_COLS), SMs (SM_COLS), slots in line at each port (ROOM), segments outstanding and their
-    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); the heap; what all share."""
-
-    slots: Int64
-    sms: Int64
-    waiting: Int64
-    due: Int64
-    sizes: Int64
-    arrived: Int64
-    heap: Int64
-    g: Int64
 
 
 @compiled
@@ -176,11 +167,9 @@ def send(d: Grid, s: State, sm: int, now: int) -> None:
             d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0
         )
     part = min(d.p[c.SEGMENT], s.sms[sm * SM_COLS + P_LEFT])
-    begin = (
-        now
-        if s.sms[sm * SM_COLS + P_PAID]
-        else now + d.classes[k + c.PORT] * part // max(1, d.classes[k + c.BYTES])
-    )
+    begin = now
+    if not s.sms[sm * SM_COLS + P_PAID]:
+        begin += d.classes[k + c.PORT] * part // max(1, d.classes[k + c.BYTES])
     begin = credit(d, s, sm, part, begin)
     s.sms[sm * SM_COLS + P_PAID] = 0
     if begin > now:
@@ -228,11 +217,8 @@ def take(d: Grid, s: State, slot: int, now: int) -> None:
 @compiled
 def free(d: Grid, s: State, slot: int, now: int) -> None:
     """A tile's buffer is free again."""
+    s.consumed[s.g[G_CONSUMED]] = now
     s.g[G_CONSUMED] += 1
-    if s.g[G_CONSUMED] == d.p[c.COUNT_FIRST]:
-        s.g[G_FIRST] = now
-    if s.g[G_CONSUMED] == d.p[c.COUNT_LAST]:
-        s.g[G_LAST] = now
     ask(d, s, slot, 1, now)
 
 
@@ -289,11 +275,11 @@ def run(
     arrived: Int64,
     heap: Int64,
     g: Int64,
+    consumed: Int64,
 ) -> None:
     """Run a grid (the fields of Grid) on a fresh state (those of State).
 
-    The result is in `g`: G_END, when the last CTA is done; G_FIRST and G_LAST, when COUNT_FIRST and COUNT_LAST tiles
-    had been consumed (-1: never).
+    The result is in `g`: G_END, when the last CTA is done; and in `consumed`.
     """
     d = Grid(
         cells(p),
@@ -305,10 +291,8 @@ def run(
         cells(order),
     )
     held = (cells(slots), cells(sms), cells(waiting), cells(due), cells(sizes), cells(arrived))
-    s = State(held[0], held[1], held[2], held[3], held[4], held[5], cells(heap), cells(g))
+    s = State(held[0], held[1], held[2], held[3], held[4], held[5], cells(heap), cells(g), cells(consumed))
     s.g[G_END] = d.p[c.START]
-    s.g[G_FIRST] = -1
-    s.g[G_LAST] = -1
     fill_slots(d, s)
     while s.heap[0] > 0:
         now = s.heap[HEAD]

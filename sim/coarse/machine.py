@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sim.coarse import columns as c
 from sim.coarse import loop
+from sim.coarse import state as layout
 from sim.coarse.grid import Grid
 from sim.coarse.heap import new_heap
 from sim.coarse.streaming import streaming_gb_s
@@ -32,11 +33,10 @@ class Memory:
 
 @dataclass(frozen=True)
 class Timing:
-    """Times in ps. `first` and `last`: when the marked numbers of tiles had been consumed."""
+    """Times in ps. consumed: [T] when each next tile, of whichever CTA, had been consumed."""
 
     end: int
-    first: int
-    last: int
+    consumed: NDArray[np.int64]
 
 
 def scalars(
@@ -87,18 +87,19 @@ def _rows(count: int, width: int) -> NDArray[np.int64]:
     return np.zeros(count * width, np.int64)
 
 
-def new_state(p: NDArray[np.int64]) -> loop.State:
+def new_state(p: NDArray[np.int64], tiles: int) -> layout.State:
     """State of an idle machine."""
     sms, per_sm, stages = int(p[c.SMS]), int(p[c.CTAS_PER_SM]), int(p[c.STAGES])
-    return loop.State(
-        slots=_rows(sms * per_sm, loop.SLOT_COLS),
+    return layout.State(
+        slots=_rows(sms * per_sm, layout.SLOT_COLS),
         sms=_rows(sms, SM_COLS),
         waiting=_rows(sms, int(p[c.ROOM])),
         due=_rows(sms, int(p[c.CREDITS])),
         sizes=_rows(sms, int(p[c.CREDITS])),
         arrived=_rows(sms * per_sm, stages + 1),
         heap=new_heap(sms * (per_sm * (stages + 3) + 2) + 64),
-        g=np.zeros(loop.SHARED, np.int64),
+        g=np.zeros(layout.SHARED, np.int64),
+        consumed=np.zeros(tiles, np.int64),
     )
 
 
@@ -109,13 +110,10 @@ def run_grid(
     hw: Hardware,
     memory: Memory,
     start: int = 0,
-    marks: tuple[float, float] = (0.0, 0.0),
 ) -> Timing:
-    """Run one launch from `start` ps on. hit_q16: [T] share of each tile found in L2, in 1/65536; marks: shares of the
-    tiles whose consumption is timed."""
+    """Run one launch from `start` ps on. hit_q16: [T] share of each tile found in L2, in 1/65536."""
     p = scalars(grid, formats, hw, memory, start)
-    p[c.COUNT_FIRST], p[c.COUNT_LAST] = (max(1, round(mark * grid.tiles)) if mark else 0 for mark in marks)
-    arrays = loop.Grid(
+    arrays = layout.Grid(
         p=p,
         classes=grid.classes.reshape(-1),
         tile_ptr=grid.tile_ptr,
@@ -124,6 +122,6 @@ def run_grid(
         query_bytes=grid.query_bytes,
         order=np.ascontiguousarray(grid.order, np.int64),
     )
-    state = new_state(p)
+    state = new_state(p, grid.tiles)
     loop.run(*arrays, *state)
-    return Timing(*(int(state.g[at]) for at in (loop.G_END, loop.G_FIRST, loop.G_LAST)))
+    return Timing(int(state.g[layout.G_END]), state.consumed)

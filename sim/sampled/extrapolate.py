@@ -1,55 +1,92 @@
 """From a sample in detail and two runs at tile grain (of the sample, of the whole) to the whole in detail.
 
-The sample is cut at two marks, when given shares of its tiles had been consumed: a head (ramp), a steady part and a
-tail. What the tile grain misses of head and tail is added as it is; what it misses of the pace of the steady part is
-a ratio and holds for all of the whole launch that is neither head nor tail.
+The whole is the sample's time in detail plus what the tile grain adds from sample to whole, times a pace: how much
+slower the detail consumes tiles than the tile grain. The pace is the slope of one run's times on the other's over all
+tiles of the sample's steady part (single marks would fall between the bursts of CTAs that started together). The sample
+tells it with an error; the tile grain alone is right to within PRIOR. So the slope counts by the inverse of its
+variance against that of 1 (shrinkage: Efron and Morris, JASA 70, 1975).
 """
 
 from dataclasses import dataclass
 
-FIRST_MARK, LAST_MARK = 0.35, 0.85
+import numpy as np
+from numpy.typing import NDArray
+
+FIRST_MARK, LAST_MARK = 0.3, 0.9
 """Shares of the sample's tiles that bound its steady part."""
-PACE_ERROR = 0.25
-"""Share of the pace correction that may be wrong for the rest (from the grid in benchmarks/bench_sampled.py)."""
+PRIOR = 0.04
+"""Standard deviation of the whole's pace around 1: what tile grain alone misses (benchmarks/bench_sampled.py)."""
+PACE_ERROR = 0.01
+"""Standard deviation of the whole's pace around the sample's, beyond what the scatter there tells (same grid)."""
+CORRELATION = 3.0
+"""How much larger the error of a slope is than if the rounds of tiles scattered independently: what is late stays so
+for some rounds (same grid)."""
 LEAST_ERROR = 0.004
-"""Relative error of a sampled time however well the sample agrees (same grid)."""
+"""Relative error of a sampled time however little is extrapolated (same grid)."""
+NORMAL_95 = 1.96
+"""Standard deviations of a normal distribution that 95 of 100 draws lie within."""
 
 
 @dataclass(frozen=True)
-class Marks:
-    """Times in ps of a run of the attention launch, from the start of the run: its marks and its end."""
+class Course:
+    """A run of the attention launch, times in ps from the start of the run. consumed: [T], sorted, of its tiles."""
 
-    first: int
-    last: int
+    consumed: NDArray[np.int64]
     end: int
 
     @property
-    def tail(self) -> int:
-        return self.end - self.last
+    def window(self) -> slice:
+        """Ranks of the tiles of the steady part."""
+        count = len(self.consumed)
+        first = min(count - 1, round(FIRST_MARK * count))
+        return slice(first, max(first + 1, round(LAST_MARK * count)))
 
     @property
-    def steady(self) -> int:
-        return self.last - self.first
+    def first(self) -> int:
+        return int(self.consumed[self.window.start])
+
+    @property
+    def last(self) -> int:
+        return int(self.consumed[self.window.stop - 1])
 
 
 @dataclass(frozen=True)
 class Whole:
-    """The whole launch as predicted. pace: steady part in detail over tile grain; steady_ps: time of the whole that
-    the sample's steady part stands for."""
+    """The whole launch as predicted. pace: detail over tile grain, with its standard deviation; added_ps: its time
+    beyond the sample's."""
 
     end_ps: float
     pace: float
-    steady_ps: float
+    pace_error: float
+    added_ps: float
 
 
-def extrapolate(detail: Marks, coarse: Marks, whole_end_ps: int) -> Whole:
-    """Predict the end of the whole launch."""
-    pace = detail.steady / coarse.steady
-    steady = max(0.0, (whole_end_ps - coarse.first - coarse.tail) * pace)
-    return Whole(detail.first + steady + detail.tail, pace, steady)
+def fitted_pace(detail: Course, coarse: Course, rounds: float) -> tuple[float, float]:
+    """Slope of the detail's times on the tile grain's, and its standard error: CTAs in step make about `rounds`
+    observations, however many tiles there are."""
+    x = coarse.consumed[coarse.window].astype(np.float64)
+    y = detail.consumed[detail.window].astype(np.float64)
+    x, y = x - x.mean(), y - y.mean()
+    spread = float(x @ x)
+    if spread == 0.0:
+        return 1.0, np.inf
+    slope = float(x @ y) / spread
+    scatter = float(np.sqrt(np.mean((y - slope * x) ** 2)))
+    return slope, CORRELATION * scatter / float(np.sqrt(spread / len(x) * max(1.0, rounds)))
+
+
+def extrapolate(
+    detail: Course, coarse: Course, whole_end_ps: int, rounds: float, least_end_ps: float = 0.0
+) -> Whole:
+    """Predict the end of the whole launch. An estimate, unlike a simulated time, is no faster than `least_end_ps`."""
+    slope, error = fitted_pace(detail, coarse, rounds)
+    variance = error**2 + PACE_ERROR**2
+    weight = PRIOR**2 / (PRIOR**2 + variance)
+    pace = 1 + weight * (slope - 1)
+    added = max(0.0, (whole_end_ps - coarse.end) * pace, least_end_ps - detail.end)
+    return Whole(detail.end + added, pace, PRIOR * float(np.sqrt(1 - weight)), added)
 
 
 def relative_ci95(whole: Whole, total_ps: float) -> float:
     """Half width of the interval in which 95 of 100 full runs should lie, as a share of the time."""
-    extrapolated = whole.steady_ps / total_ps
-    return float(extrapolated * PACE_ERROR * abs(whole.pace - 1) + LEAST_ERROR)
+    return NORMAL_95 * whole.added_ps / total_ps * whole.pace_error + LEAST_ERROR

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.accounting import account_window
-from sim.coarse.estimate import Coarse, CoarseTime, build_coarse, coarse_time
+from sim.bounds import attention_bounds_ns
+from sim.coarse.estimate import Coarse, build_coarse, coarse_time
 from sim.coarse.machine import Memory
 from sim.config.hardware import Hardware
 from sim.lowering.combine import build_combine
@@ -17,10 +18,12 @@ from sim.lowering.launch import Launch
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap
-from sim.sampled.extrapolate import FIRST_MARK, LAST_MARK, Marks, Whole, extrapolate, relative_ci95
+from sim.sampled.extrapolate import Course, Whole, extrapolate, relative_ci95
 from sim.sampled.residency import resident_ranges
+from sim.work import step_work
 
 ONE = 1 << 16
+PS_PER_NS = 1000
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,11 @@ class Problem:
     @property
     def memory(self) -> Memory:
         return Memory(warm=self.warm, zero_latency=self.zero_latency)
+
+    def least_ps(self) -> float:
+        """No run is faster than this."""
+        bounds = attention_bounds_ns(step_work(self.step), self.step.formats, self.hw, warm=self.warm)
+        return max(bounds.values()) * PS_PER_NS
 
 
 @dataclass(frozen=True)
@@ -59,11 +67,6 @@ def coarse_problem(problem: Problem, units: Units) -> Coarse:
     return build_coarse(p.step, units, p.cut, p.hw, p.addresses, p.lower, warm=p.warm)
 
 
-def coarse_marks(problem: Problem, kernel: Coarse) -> CoarseTime:
-    p = problem
-    return coarse_time(kernel, p.step.formats, p.hw, p.memory, p.how, (FIRST_MARK, LAST_MARK))
-
-
 def run_detail(problem: Problem, units: Units, hits: NDArray[np.int32]) -> RunOutcome:
     """The sample on the whole machine; hits: [t] what its tiles find in L2 when the launch is replayed warm."""
     p = problem
@@ -77,35 +80,36 @@ def run_detail(problem: Problem, units: Units, hits: NDArray[np.int32]) -> RunOu
     return Machine(p.hw, launches, options).run(p.step.formats)
 
 
-def detail_marks(outcome: RunOutcome) -> Marks:
-    """When FIRST_MARK and LAST_MARK of the sample's tiles had been consumed, and the end of its first launch."""
-    consumed = np.sort(outcome.orders[0].consumed_ps)
-    first, last = (max(1, round(mark * len(consumed))) - 1 for mark in (FIRST_MARK, LAST_MARK))
+def detail_course(outcome: RunOutcome) -> Course:
+    """The sample's first launch as it ran on the whole machine."""
     assert outcome.detail is not None
-    return Marks(int(consumed[first]), int(consumed[last]), outcome.detail.ends_ps[0])
+    return Course(np.sort(outcome.orders[0].consumed_ps), outcome.detail.ends_ps[0])
 
 
 def sample_hits(whole: Coarse, part: Coarse) -> NDArray[np.int32]:
     """[t] hit shares of the sample's tiles, from the walk of the whole launch."""
-    starts = whole.grid.tile_ptr[: part.grid.ctas]
+    ends = whole.grid.tile_ptr[1 : part.grid.ctas + 1]
     counts = np.diff(part.grid.tile_ptr)
-    index = np.repeat(starts - part.grid.tile_ptr[:-1], counts) + np.arange(part.grid.tiles)
+    index = np.repeat(ends - part.grid.tile_ptr[1:], counts) + np.arange(part.grid.tiles)
     shares: NDArray[np.int32] = whole.hits[index]
     return shares
 
 
-def _account(
-    outcome: RunOutcome, marks: Marks, whole: Whole, combine: float, hw: Hardware
-) -> dict[str, float]:
+def _account(outcome: RunOutcome, course: Course, whole: Whole, combine: float) -> dict[str, float]:
     """SM-ps by cause: head and tail of the sample as they are, its steady part and its reduction stretched."""
     assert outcome.detail is not None
-    parts = [(0, marks.first, 1.0), (marks.first, marks.last, whole.steady_ps / marks.steady)]
-    parts.append((marks.last, marks.end, 1.0))
-    if outcome.time_ps > marks.end:
-        parts.append((marks.end, outcome.time_ps, combine / (outcome.time_ps - marks.end)))
+    first, last, end = course.first, course.last, course.end
+    steady = max(1, last - first)
+    parts = [
+        (0, first, 1.0),
+        (first, first + steady, 1 + whole.added_ps / steady),
+        (first + steady, end, 1.0),
+    ]
+    if outcome.time_ps > end:
+        parts.append((end, outcome.time_ps, combine / (outcome.time_ps - end)))
     total: dict[str, float] = {}
-    for begin, end, weight in parts:
-        window = account_window(outcome.detail.records, begin, end, outcome.detail.phases)
+    for begin, stop, weight in parts:
+        window = account_window(outcome.detail.records, begin, stop, outcome.detail.phases)
         for cause, value in window.items():
             total[cause] = total.get(cause, 0.0) + weight * value
     return total
@@ -132,18 +136,20 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     hits = sample_hits(whole, part) if problem.warm else part.hits
     part = Coarse(part.grid, hits, part.combine)
     outcome = run_detail(problem, units, hits)
-    all_, some = coarse_marks(problem, whole), coarse_marks(problem, part)
-    marks = detail_marks(outcome)
-    coarse = Marks(some.attention.first, some.attention.last, some.attention.end)
-    predicted = extrapolate(marks, coarse, all_.attention.end)
+    formats, hw, memory = problem.step.formats, problem.hw, problem.memory
+    all_, some = (coarse_time(kernel, formats, hw, memory, problem.how) for kernel in (whole, part))
+    course = detail_course(outcome)
+    rounds = part.grid.tiles / (hw.sm.count * problem.cut.ctas_per_sm)
+    coarse = Course(some.attention.consumed, some.attention.end)
+    predicted = extrapolate(course, coarse, all_.attention.end, rounds, problem.least_ps())
     merge = 0.0
     if whole.combine is not None:
-        missed = (outcome.time_ps - marks.end) - (some.end_ps - some.attention.end)
+        missed = (outcome.time_ps - course.end) - (some.end_ps - some.attention.end)
         merge = float(max(0, all_.end_ps - all_.attention.end + missed))
     time = predicted.end_ps + merge
     return Sampled(
         time_ps=time,
-        account=_account(outcome, marks, predicted, merge, problem.hw),
+        account=_account(outcome, course, predicted, merge),
         counters=_counters(outcome, whole, part, part.hits),
         relative_ci95=relative_ci95(predicted, time),
         pace=predicted.pace,

@@ -1,0 +1,44 @@
+"""What the tile-grain loop works on, as flat rows: the launch, and the state of the machine that runs it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64 = NDArray[np.int64]
+
+# State of a slot.
+S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE = range(9)
+SLOT_COLS = 9
+# State of an SM's port, in front of its units.
+P_HEAD, P_COUNT, P_LEFT, P_PAID, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS = range(9)
+# What all share.
+G_L2, G_HBM, G_END, G_NEXT, G_CONSUMED = range(5)
+SHARED = 5
+
+
+class Grid(NamedTuple):
+    """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; hit: [T] in 1/65536."""
+
+    p: Int64
+    classes: Int64
+    tile_ptr: Int64
+    tile_class: Int64
+    hit: Int64
+    query_bytes: Int64
+    order: Int64
+
+
+class State(NamedTuple):
+    """Flat rows of: slots (SLOT_COLS), SMs (SM_COLS), slots in line at each port (ROOM), segments outstanding and their
+    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); the heap; what all share."""
+
+    slots: Int64
+    sms: Int64
+    waiting: Int64
+    due: Int64
+    sizes: Int64
+    arrived: Int64
+    heap: Int64
+    g: Int64
+    consumed: Int64

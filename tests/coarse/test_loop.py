@@ -1,0 +1,152 @@
+"""The loop at tile grain against sums by hand: one tile, and each of the limits that can rule alone."""
+
+import numpy as np
+import pytest
+
+from sim.coarse import columns as c
+from sim.coarse import loop
+from sim.coarse import state as layout
+from sim.coarse.machine import new_state
+
+BYTES = 16_384
+SEGMENT = 4096
+TILE = {
+    c.BYTES: BYTES,
+    c.PORT: 4000,
+    c.ISSUE: 500,
+    c.UNPACK: 300,
+    c.QK: 700,
+    c.QK_STALL: 40,
+    c.EXP: 900,
+    c.ALU: 200,
+    c.PV: 600,
+    c.PV_STALL: 60,
+}
+STAGES_PS = 500 + 300 + 700 + 40 + 900 + 200 + 600 + 60
+LATENCY = {
+    c.WAY_IN: 11_000,
+    c.WAY_BACK: 13_000,
+    c.FAR_EXTRA: 5000,
+    c.L2_LATENCY: 70_000,
+    c.HBM_LATENCY: 300_000,
+}
+OVERHEAD = {
+    c.START: 1_000_000,
+    c.FIRST_ENTRY: 5000,
+    c.NEXT_ENTRY: 2500,
+    c.GATE: 4000,
+    c.EPILOGUE: 6000,
+    c.STORE: 7000,
+}
+NOTHING = {
+    c.PORT: 0,
+    c.ISSUE: 0,
+    c.UNPACK: 0,
+    c.QK: 0,
+    c.QK_STALL: 0,
+    c.EXP: 0,
+    c.ALU: 0,
+    c.PV: 0,
+    c.PV_STALL: 0,
+}
+
+
+def q16(ps_per_byte: float) -> int:
+    return round(ps_per_byte * 65_536)
+
+
+def run(
+    scalars: dict[int, int],
+    tile: dict[int, int],
+    counts: list[int],
+    hit: float = 0.0,
+    query: int = 0,
+) -> int:
+    """End of a grid of equal tiles, `counts` of each CTA; what `scalars` leaves out costs nothing."""
+    p = np.zeros(c.SCALARS, np.int64)
+    base = {c.SMS: 1, c.CTAS_PER_SM: 1, c.STAGES: 2, c.STREAMS: 1, c.CAP: 1 << 24, c.SEGMENT: SEGMENT}
+    for key, value in (base | scalars).items():
+        p[key] = value
+    p[c.CTAS], p[c.ROOM] = len(counts), p[c.CTAS_PER_SM] * p[c.STAGES] + 1
+    p[c.CREDITS] = 66 + 2 * p[c.CAP] // SEGMENT
+    classes = np.zeros(c.CLASS_COLS, np.int64)
+    for key, value in tile.items():
+        classes[key] = value
+    tiles = sum(counts)
+    grid = layout.Grid(
+        p=p,
+        classes=classes,
+        tile_ptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        tile_class=np.zeros(tiles, np.int64),
+        hit=np.full(tiles, round(hit * 65_536), np.int64),
+        query_bytes=np.full(len(counts), query, np.int64),
+        order=np.arange(len(counts)),
+    )
+    state = new_state(p, tiles)
+    loop.run(*grid, *state)
+    assert (np.diff(state.consumed) >= 0).all()
+    return int(state.g[layout.G_END])
+
+
+def test_one_tile_takes_the_sum_of_what_it_passes() -> None:
+    """Its last segment waits for the port (all four), then passes memory alone, as rates are far above demand."""
+    scalars = OVERHEAD | LATENCY | {c.BARRIER: 900}
+    expected = 1_000_000 + 5000 + 4000  # start, entry, gate
+    expected += 4000  # port: all descriptors of the tile
+    expected += 11_000 + 70_000 + 300_000 + 13_000 + 5000
+    expected += STAGES_PS + 900 + 6000 + 7000
+    assert run(scalars, TILE, [1]) == expected
+
+
+def test_a_tile_found_in_l2_saves_the_latency_of_memory() -> None:
+    scalars = OVERHEAD | LATENCY
+    assert run(scalars, TILE, [1]) - run(scalars, TILE, [1], hit=1.0) == 300_000
+
+
+def test_a_compute_bound_cta_takes_its_tiles_times_the_stages() -> None:
+    first, many = (run(LATENCY | {c.STAGES: 4}, {**TILE, c.ISSUE: 600_000}, [n]) for n in (1, 101))
+    assert many - first == 100 * (STAGES_PS - 500 + 600_000)
+
+
+@pytest.mark.parametrize(("rate", "hit"), [(c.HBM_Q16, 0.0), (c.L2_Q16, 1.0), (c.INGRESS_Q16, 1.0)])
+def test_a_server_of_bytes_that_rules_alone_passes_them_at_its_rate(rate: int, hit: float) -> None:
+    scalars = {c.SMS: 4 if rate != c.INGRESS_Q16 else 1, rate: q16(0.5)}
+    counts = [64] * int(scalars[c.SMS])
+    assert run(scalars, {**NOTHING, c.BYTES: BYTES}, counts, hit) == sum(counts) * BYTES // 2
+
+
+def test_memory_sees_the_missing_share_only() -> None:
+    scalars = {c.HBM_Q16: q16(0.5)}
+    assert run(scalars, {**NOTHING, c.BYTES: BYTES}, [64], hit=0.75) == 64 * BYTES // 8
+
+
+def test_the_cap_on_bytes_in_flight_gives_littles_law() -> None:
+    """Two segments fit at a time: a round trip brings two."""
+    trip = 11_000 + 70_000 + 300_000 + 13_000
+    scalars = {**LATENCY, c.FAR_EXTRA: 0, c.CAP: 2 * SEGMENT, c.STAGES: 8}
+    tiles = 50
+    assert run(scalars, {**NOTHING, c.BYTES: BYTES}, [tiles]) == tiles * BYTES // (2 * SEGMENT) * trip
+
+
+def test_buffers_bound_the_tiles_in_flight() -> None:
+    trip = 11_000 + 70_000 + 300_000 + 13_000 + 5000
+    scalars = LATENCY | {c.STAGES: 1}
+    assert run(scalars, {**NOTHING, c.BYTES: BYTES}, [20]) == 20 * trip
+
+
+def test_ctas_beyond_the_slots_wait_for_a_free_one() -> None:
+    scalars = OVERHEAD | {c.START: 0, c.SMS: 2}
+    one = run(scalars, TILE, [1])
+    assert run(scalars, TILE, [1] * 6) == 3 * one - 2 * (5000 - 2500)  # later ones enter sooner
+
+
+def test_queries_are_read_with_the_first_tile_only() -> None:
+    scalars = {c.HBM_Q16: q16(0.5)}
+    tile = {**NOTHING, c.BYTES: BYTES}
+    assert run(scalars, tile, [8], query=4096) - run(scalars, tile, [8]) == 2048
+
+
+def test_equal_inputs_give_equal_bits() -> None:
+    scalars = OVERHEAD | LATENCY | {c.SMS: 7, c.CTAS_PER_SM: 2, c.HBM_Q16: q16(0.3), c.CAP: 3 * SEGMENT}
+    counts = [3, 9, 1, 30, 4] * 8
+    assert run(scalars, TILE, counts, 0.3) == run(scalars, TILE, counts, 0.3)

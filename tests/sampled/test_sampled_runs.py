@@ -1,0 +1,71 @@
+"""`--fidelity sampled` beside full runs, end to end."""
+
+import numpy as np
+import pytest
+
+from sim.cli.job import run_named
+from sim.result import Result
+
+SMALL = ("workload.kernel=fa3", "workload.batch=2", "workload.context=2048")
+LARGE = ("workload.kernel=fa3", "workload.batch=24", "workload.context=4096")
+
+
+def run(sets: tuple[str, ...], fidelity: str) -> Result:
+    return run_named("decode_16x8k", "h100_sxm", sets, fidelity=fidelity, seed=0, what_if=False, verify=False)
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[Result, Result]:
+    return run(LARGE, "sampled"), run(LARGE, "full")
+
+
+def test_a_small_launch_is_simulated_whole() -> None:
+    sampled, full = run(SMALL, "sampled"), run(SMALL, "full")
+    assert sampled.time_ns == full.time_ns
+    assert sampled.counters == full.counters
+    assert sampled.sampling == {"mode": "sampled", "share": 1.0, "relative_ci95": 0.0, "pace": 1.0}
+
+
+def test_a_large_launch_is_within_its_interval_of_full(large: tuple[Result, Result]) -> None:
+    sampled, full = large
+    assert sampled.sampling["share"] < 0.5
+    assert sampled.time_ns == pytest.approx(full.time_ns, rel=sampled.sampling["relative_ci95"])
+    assert sampled.time_ns == pytest.approx(full.time_ns, rel=0.03)
+
+
+def test_the_same_mapping_is_chosen_sampled_and_full(large: tuple[Result, Result]) -> None:
+    sampled, full = large
+    assert sampled.mapping == full.mapping
+
+
+def test_the_account_of_a_sampled_run_closes(large: tuple[Result, Result]) -> None:
+    assert large[0].stalls is not None
+    assert sum(large[0].stalls.values()) == pytest.approx(1, abs=1e-9)
+
+
+def test_bytes_balance_and_a_cold_stream_reads_all_from_memory(large: tuple[Result, Result]) -> None:
+    """A sample that kept its few tiles in L2 would invent hits; each byte of this KV is read once."""
+    sampled, full = (result.counters for result in large)
+    assert sampled["l2_hit"] + sampled["l2_miss"] == sampled["l2_read"]
+    kv = 24 * 4096 * 8 * 128 * 2 * 2
+    assert kv <= sampled["hbm_read"] <= 1.01 * kv
+    assert sampled["hbm_read"] == pytest.approx(full["hbm_read"], rel=0.01)
+
+
+def test_a_warm_replay_far_beyond_l2_finds_nothing_in_a_sample_either() -> None:
+    """Eight times the capacity: full finds next to nothing."""
+    sets = (*LARGE[:1], "workload.batch=48", "workload.context=2048", "workload.l2_state=warm")
+    sampled = run(sets, "sampled")
+    assert sampled.sampling["share"] < 1
+    assert sampled.counters["l2_hit"] < 0.02 * sampled.counters["l2_read"]
+
+
+def test_no_bound_is_beaten(large: tuple[Result, Result]) -> None:
+    assert large[0].time_ns >= large[0].bound_ns
+
+
+def test_equal_runs_give_equal_bits(large: tuple[Result, Result]) -> None:
+    again = run(LARGE, "sampled")
+    assert again.time_ns == large[0].time_ns
+    assert again.counters == large[0].counters
+    assert np.array_equal(list((again.stalls or {}).values()), list((large[0].stalls or {}).values()))
