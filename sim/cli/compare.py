@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     "--hw", "hardware", multiple=True, required=True, type=HARDWARE, help="A machine; give several."
 )
 @set_option
-@click.option("--fidelity", type=click.Choice(["full", "sampled", "bound"]), default="full", show_default=True)
+@click.option(
+    "--fidelity", type=click.Choice(["full", "sampled", "bound"]), default="full", show_default=True
+)
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice."
 )

@@ -15,7 +15,10 @@ COMMANDS: Lazy = {
     "report": ("sim.cli.report:report", "Turn a sweep folder into one HTML page and plots."),
     "trace": ("sim.cli.trace:trace", "Write the reference engine's trace of a workload."),
     "verify": ("sim.cli.verify:verify", "Run the functional kernels against stored cases."),
-    "characterise": ("sim.cli.characterise:characterise", "Microbenchmarks of a machine beside measured values."),
+    "characterise": (
+        "sim.cli.characterise:characterise",
+        "Microbenchmarks of a machine beside measured values.",
+    ),
     "kv": ("sim.cli.kv:kv", "Prefix-cache hit rate against capacity, for a request trace."),
     "calibrate": ("sim.cli.calibrate:calibrate", "Fit a machine or a kernel profile to measured times."),
     "hw": ("sim.cli.hw:hw", "List, show and check hardware configs."),

@@ -36,7 +36,7 @@ def changed(hw: Hardware, **values: Any) -> Hardware:
 
 @pytest.fixture(scope="session")
 def small(h100: Hardware) -> Hardware:
-    """4 SMs at 1 GHz, 1 stack of HBM3, near latency 50 ns, L2 40 ns, controller 100 ns, no refresh, all of the bus for data."""
+    """4 SMs at 1 GHz, 1 stack of HBM3; near 50 ns, L2 40 ns, controller 100 ns; no refresh, the bus is all for data."""
     return changed(
         h100,
         sm__count=4,

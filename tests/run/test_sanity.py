@@ -23,8 +23,8 @@ def run(workload: str, hardware: str, *sets: str, **options: Any) -> Result:
         ("decode_64x8k", 640.7, 660, 750),
         # A quarter of it; published rows 185 to 193 us.
         ("decode_16x8k", 160.2, 172, 205),
-        # 33.5 MB, all in a warm 50 MiB L2, so memory bounds nothing; published rows 16 to 25 us by kernel hold 3 to 7 us of
-        # their framework, which is not simulated (sim/validation/data/overheads.yaml).
+        # 33.5 MB, all in a warm 50 MiB L2, so memory bounds nothing; published rows 16 to 25 us by kernel hold 3 to
+        # 7 us of their framework, which is not simulated (sim/validation/data/overheads.yaml).
         ("decode_1x8k_warm", 0.0, 9, 22),
     ],
 )
