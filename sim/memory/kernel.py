@@ -11,7 +11,6 @@ from sim.memory.layout import (
     ARRIVE,
     AT_FETCHES,
     AT_PORTS,
-    AT_SLICES,
     C_WAKE,
     EV_TIME,
     FETCH_COLS,
@@ -35,6 +34,7 @@ from sim.memory.params import Param
 from sim.memory.pointer import cells
 
 NEAR = int(Param.NEAR)
+SMS = int(Param.SMS)
 GROW, IDLE = -1, -2
 
 
@@ -54,7 +54,8 @@ def resume(m: Memory) -> None:
     """Go on at the ports that the pool had stopped, after it grew."""
     m = cells(m)
     m[Q_GROW] = 0
-    for sm in range(m[AT_PORTS], m[AT_SLICES], PORT_COLS):
+    for number in range(m[SMS]):  # not up to the next section: sections are padded to cache lines
+        sm = m[AT_PORTS] + number * PORT_COLS
         if m[sm + P_BLOCKED]:
             port.issue(m, sm)
 
