@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from kernels_ref.trace import Step
+from sim.bounds import attention_bounds_ns
 from sim.coarse.estimate import build_coarse, coarse_time
 from sim.coarse.grid import attention_grid
 from sim.coarse.machine import Memory
@@ -31,6 +32,7 @@ from sim.sampled.plan import plan_sample
 from sim.sampled.run import Problem, coarse_problem, run_sampled
 from sim.search import Choice, choose
 from sim.tiers.placement import TierPlan, plan_tiers
+from sim.work import step_work
 
 CAPABILITY = {"load": 0, "cp_async": 1, "tma": 2}
 PS_PER_NS = 1000
@@ -221,8 +223,14 @@ def _run_whole(
     return AttentionRun(candidate, choice, units, tuple(launches), outcome, totals, tiers)
 
 
+def _bound_ps(task: Task) -> float:
+    """No run is faster than this."""
+    bounds = attention_bounds_ns(step_work(task.step), task.step.formats, task.hw, warm=_warm(task))
+    return max(bounds.values()) * PS_PER_NS
+
+
 def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: AddressMap) -> AttentionRun:
-    """Simulate a sample; a launch that is small enough runs whole."""
+    """Simulate a sample; a launch runs whole when it is small, or when its estimate beats a bound and so is wrong."""
     cut = candidate.cut
     problem = Problem(
         step=task.step,
@@ -237,11 +245,11 @@ def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: Addre
     units = attention_units(task.step, cut)
     grid = attention_grid(task.step, units, cut, problem.hw, problem.lower)
     plan = plan_sample(units, grid, cut, task.hw.sm.count * cut.ctas_per_sm, task.hw.hbm.interleave_bytes)
-    if plan is None:
+    kernel = coarse_problem(problem, units) if plan is not None else None
+    part = run_sampled(problem, kernel, plan) if plan is not None and kernel is not None else None
+    if part is None or kernel is None or part.time_ps < _bound_ps(task):
         whole = _run_whole(task, candidate, choice, addresses, record_order=False)
         return replace(whole, sampling={"share": 1.0, "relative_ci95": 0.0, "pace": 1.0})
-    kernel = coarse_problem(problem, units)
-    part = run_sampled(problem, kernel, plan)
     outcome = RunOutcome(round(part.time_ps), part.account, part.counters, np.empty(0, np.int64))
     sampling = {"share": part.share, "relative_ci95": part.relative_ci95, "pace": part.pace}
     return AttentionRun(candidate, choice, units, (), outcome, totals_of_coarse(kernel), sampling=sampling)

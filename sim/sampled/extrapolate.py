@@ -75,15 +75,13 @@ def fitted_pace(detail: Course, coarse: Course, rounds: float) -> tuple[float, f
     return slope, CORRELATION * scatter / float(np.sqrt(spread / len(x) * max(1.0, rounds)))
 
 
-def extrapolate(
-    detail: Course, coarse: Course, whole_end_ps: int, rounds: float, least_end_ps: float = 0.0
-) -> Whole:
-    """Predict the end of the whole launch. An estimate, unlike a simulated time, is no faster than `least_end_ps`."""
+def extrapolate(detail: Course, coarse: Course, whole_end_ps: int, rounds: float) -> Whole:
+    """Predict the end of the whole launch."""
     slope, error = fitted_pace(detail, coarse, rounds)
     variance = error**2 + PACE_ERROR**2
     weight = PRIOR**2 / (PRIOR**2 + variance)
     pace = 1 + weight * (slope - 1)
-    added = max(0.0, (whole_end_ps - coarse.end) * pace, least_end_ps - detail.end)
+    added = max(0.0, (whole_end_ps - coarse.end) * pace)
     return Whole(detail.end + added, pace, PRIOR * float(np.sqrt(1 - weight)), added)
 
 

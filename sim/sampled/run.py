@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.accounting import account_window
-from sim.bounds import attention_bounds_ns
 from sim.coarse.estimate import Coarse, build_coarse, coarse_time
 from sim.coarse.machine import Memory
 from sim.config.hardware import Hardware
@@ -20,7 +19,6 @@ from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap
 from sim.sampled.extrapolate import Course, Whole, extrapolate, relative_ci95
 from sim.sampled.residency import resident_ranges
-from sim.work import step_work
 
 ONE = 1 << 16
 PS_PER_NS = 1000
@@ -42,11 +40,6 @@ class Problem:
     @property
     def memory(self) -> Memory:
         return Memory(warm=self.warm, zero_latency=self.zero_latency)
-
-    def least_ps(self) -> float:
-        """No run is faster than this."""
-        bounds = attention_bounds_ns(step_work(self.step), self.step.formats, self.hw, warm=self.warm)
-        return max(bounds.values()) * PS_PER_NS
 
 
 @dataclass(frozen=True)
@@ -141,7 +134,7 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     course = detail_course(outcome)
     rounds = part.grid.tiles / (hw.sm.count * problem.cut.ctas_per_sm)
     coarse = Course(some.attention.consumed, some.attention.end)
-    predicted = extrapolate(course, coarse, all_.attention.end, rounds, problem.least_ps())
+    predicted = extrapolate(course, coarse, all_.attention.end, rounds)
     merge = 0.0
     if whole.combine is not None:
         missed = (outcome.time_ps - course.end) - (some.end_ps - some.attention.end)

@@ -28,11 +28,6 @@ def test_a_sample_that_scatters_moves_the_pace_less() -> None:
     assert 1 < paces[1] < paces[0] < 1.2
 
 
-def test_an_estimate_does_not_beat_the_bound() -> None:
-    course = Course(RANKS * 1000, 1_100_000)
-    assert extrapolate(course, course, 5_000_000, 10, least_end_ps=6_000_000).end_ps == 6_000_000
-
-
 def test_the_interval_narrows_to_the_least_error_where_nothing_is_added() -> None:
     course = Course(RANKS * 1000, 1_100_000)
     whole = extrapolate(course, course, course.end, rounds=10)

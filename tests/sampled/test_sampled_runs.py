@@ -5,6 +5,7 @@ import pytest
 
 from sim.cli.job import run_named
 from sim.result import Result
+from sim.sampled.run import Sampled
 
 SMALL = ("workload.kernel=fa3", "workload.batch=2", "workload.context=2048")
 LARGE = ("workload.kernel=fa3", "workload.batch=24", "workload.context=4096")
@@ -62,6 +63,17 @@ def test_a_warm_replay_far_beyond_l2_finds_nothing_in_a_sample_either() -> None:
 
 def test_no_bound_is_beaten(large: tuple[Result, Result]) -> None:
     assert large[0].time_ns >= large[0].bound_ns
+
+
+def test_an_estimate_that_beats_a_bound_is_not_used(
+    large: tuple[Result, Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such an estimate is wrong; the launch then runs whole, and nothing is clamped."""
+    too_fast = Sampled(1.0, {}, {}, relative_ci95=0.0, pace=1.0, share=0.5)
+    monkeypatch.setattr("sim.attention_run.run_sampled", lambda *_: too_fast)
+    result = run(LARGE, "sampled")
+    assert result.sampling["share"] == 1
+    assert result.time_ns == large[1].time_ns
 
 
 def test_equal_runs_give_equal_bits(large: tuple[Result, Result]) -> None:
