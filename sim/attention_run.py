@@ -8,8 +8,7 @@ import numpy as np
 
 from kernels_ref.trace import Step
 from sim.bounds import attention_bounds_ns
-from sim.coarse.estimate import build_coarse, coarse_time
-from sim.coarse.grid import attention_grid
+from sim.coarse.estimate import Problem, attention_grid_of, build_coarse, coarse_time
 from sim.coarse.machine import Memory
 from sim.config.hardware import Hardware
 from sim.config.split import Split
@@ -29,14 +28,14 @@ from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap, build_address_map
 from sim.operations import Totals, totals_of_coarse, totals_of_launches
 from sim.sampled.plan import plan_sample
-from sim.sampled.run import Problem, coarse_problem, run_sampled
+from sim.sampled.run import run_sampled
 from sim.search import Choice, choose
 from sim.tiers.placement import TierPlan, plan_tiers
 from sim.work import step_work
 
 CAPABILITY = {"load": 0, "cp_async": 1, "tma": 2}
-PS_PER_NS = 1000
 ENGINE = {"none": 0, "cp_async": 1, "tma": 2}
+PS_PER_NS = 1000
 
 
 @dataclass(frozen=True)
@@ -150,14 +149,24 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     return choose(task.step, found, task.hw, partial(estimate_ns, task, addresses))
 
 
+def problem_of(task: Task, addresses: AddressMap, cut: Cut) -> Problem:
+    """The task with one mapping, as tile grain and sampling see it."""
+    return Problem(
+        step=task.step,
+        cut=cut,
+        hw=as_addressed(task.hw, cut.profile),
+        addresses=addresses,
+        lower=partial(lower_attention, task, cut, addresses),
+        how=task.workload.launch,
+        memory=Memory(warm=_warm(task), zero_latency=_no_latency(task)),
+    )
+
+
 def estimate_ns(task: Task, addresses: AddressMap, cut: Cut) -> float:
     """Time of the kernel with one mapping at tile grain."""
-    memory = Memory(warm=_warm(task), zero_latency=_no_latency(task))
-    units = attention_units(task.step, cut)
-    lower = partial(lower_attention, task, cut, addresses)
-    hw = as_addressed(task.hw, cut.profile)
-    kernel = build_coarse(task.step, units, cut, hw, addresses, lower, warm=memory.warm)
-    return coarse_time(kernel, task.step.formats, hw, memory, task.workload.launch).end_ps / PS_PER_NS
+    problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
+    kernel = build_coarse(problem, units, attention_grid_of(problem, units))
+    return coarse_time(problem, kernel).end_ps / PS_PER_NS
 
 
 def as_addressed(hw: Hardware, profile: KernelProfile) -> Hardware:
@@ -229,27 +238,27 @@ def _bound_ps(task: Task) -> float:
     return max(bounds.values()) * PS_PER_NS
 
 
+def _run_whole_instead(
+    task: Task, candidate: Candidate, choice: Choice, addresses: AddressMap
+) -> AttentionRun:
+    """A sample that is everything."""
+    whole = _run_whole(task, candidate, choice, addresses, record_order=False)
+    return replace(whole, sampling={"share": 1.0, "relative_ci95": 0.0, "pace": 1.0})
+
+
 def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: AddressMap) -> AttentionRun:
     """Simulate a sample; a launch runs whole when it is small, or when its estimate beats a bound and so is wrong."""
     cut = candidate.cut
-    problem = Problem(
-        step=task.step,
-        cut=cut,
-        hw=as_addressed(task.hw, cut.profile),
-        addresses=addresses,
-        lower=partial(lower_attention, task, cut, addresses),
-        how=task.workload.launch,
-        warm=_warm(task),
-        zero_latency=_no_latency(task),
-    )
-    units = attention_units(task.step, cut)
-    grid = attention_grid(task.step, units, cut, problem.hw, problem.lower)
-    plan = plan_sample(units, grid, cut, task.hw.sm.count * cut.ctas_per_sm, task.hw.hbm.interleave_bytes)
-    kernel = coarse_problem(problem, units) if plan is not None else None
-    part = run_sampled(problem, kernel, plan) if plan is not None and kernel is not None else None
-    if part is None or kernel is None or part.time_ps < _bound_ps(task):
-        whole = _run_whole(task, candidate, choice, addresses, record_order=False)
-        return replace(whole, sampling={"share": 1.0, "relative_ci95": 0.0, "pace": 1.0})
+    problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
+    grid = attention_grid_of(problem, units)
+    slots = task.hw.sm.count * cut.ctas_per_sm
+    plan = plan_sample(units, grid, cut, slots, task.hw.hbm.interleave_bytes)
+    if plan is None:
+        return _run_whole_instead(task, candidate, choice, addresses)
+    kernel = build_coarse(problem, units, grid)
+    part = run_sampled(problem, kernel, plan)
+    if part.time_ps < _bound_ps(task):
+        return _run_whole_instead(task, candidate, choice, addresses)
     outcome = RunOutcome(round(part.time_ps), part.account, part.counters, np.empty(0, np.int64))
     sampling = {"share": part.share, "relative_ci95": part.relative_ci95, "pace": part.pace}
     return AttentionRun(candidate, choice, units, (), outcome, totals_of_coarse(kernel), sampling=sampling)

@@ -22,6 +22,19 @@ ALL = 1 << 16
 
 
 @dataclass(frozen=True)
+class Problem:
+    """A kernel with its mapping on a machine. `lower` makes a launch of some CTAs; how: who launches."""
+
+    step: Step
+    cut: Cut
+    hw: Hardware
+    addresses: AddressMap
+    lower: Callable[[Units], Launch]
+    how: str
+    memory: Memory
+
+
+@dataclass(frozen=True)
 class Coarse:
     """A kernel at tile grain. hits: [T] share of each tile found in L2 (or the cache behind it), in 1/65536."""
 
@@ -38,37 +51,30 @@ class CoarseTime:
     end_ps: int
 
 
-def build_coarse(
-    step: Step,
-    units: Units,
-    cut: Cut,
-    hw: Hardware,
-    addresses: AddressMap,
-    lower: Callable[[Units], Launch],
-    *,
-    warm: bool,
-) -> Coarse:
-    """Lower a kernel to tile grain and walk the cache."""
-    grid = attention_grid(step, units, cut, hw, lower)
-    combine = build_combine(step, units, cut, addresses)
+def attention_grid_of(problem: Problem, units: Units) -> Grid:
+    """The attention launch of the CTAs `units`."""
+    return attention_grid(problem.step, units, problem.cut, problem.hw, problem.lower)
+
+
+def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
+    """The kernel around its attention launch: walk the cache, add the split reduction."""
+    p = problem
+    combine = build_combine(p.step, units, p.cut, p.addresses)
     return Coarse(
         grid=grid,
-        hits=tile_hits(step, units, grid, cut, hw, warm=warm),
-        combine=None if combine is None else grid_of_launch(combine, step.formats, hw),
+        hits=tile_hits(p.step, units, grid, p.cut, p.hw, warm=p.memory.warm),
+        combine=None if combine is None else grid_of_launch(combine, p.step.formats, p.hw),
     )
 
 
-def coarse_time(
-    kernel: Coarse,
-    formats: tuple[str, ...],
-    hw: Hardware,
-    memory: Memory,
-    how: str,
-) -> CoarseTime:
+def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     """Run the launches one after the other; partial results are found in L2."""
-    first = run_grid(kernel.grid, kernel.hits, formats, hw, memory, launch_gap_ps(hw, how))
+    formats, hw, memory = problem.step.formats, problem.hw, problem.memory
+    gap = launch_gap_ps(hw, problem.how)
+    first = run_grid(kernel.grid, kernel.hits, formats, hw, memory, gap)
     if kernel.combine is None:
         return CoarseTime(first, first.end)
-    gap = 0 if kernel.combine.sample.follows_at_once else launch_gap_ps(hw, how)
+    if kernel.combine.sample.follows_at_once:
+        gap = 0
     found = np.full(kernel.combine.tiles, ALL, np.int32)
     return CoarseTime(first, run_grid(kernel.combine, found, formats, hw, memory, first.end + gap).end)

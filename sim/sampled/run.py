@@ -1,45 +1,19 @@
 """One attention kernel, sampled: a part in detail, and the whole from it and from runs at tile grain."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels_ref.trace import Step
 from sim.accounting import account_window
-from sim.coarse.estimate import Coarse, build_coarse, coarse_time
-from sim.coarse.machine import Memory
-from sim.config.hardware import Hardware
+from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
 from sim.lowering.combine import build_combine
-from sim.lowering.cut import Cut
-from sim.lowering.launch import Launch
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
-from sim.memory.addresses import AddressMap
 from sim.sampled.extrapolate import Course, Whole, extrapolate, relative_ci95
 from sim.sampled.residency import resident_ranges
 
 ONE = 1 << 16
-PS_PER_NS = 1000
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A kernel with its mapping on a machine. `lower` makes a launch of some CTAs; how: who launches."""
-
-    step: Step
-    cut: Cut
-    hw: Hardware
-    addresses: AddressMap
-    lower: Callable[[Units], Launch]
-    how: str
-    warm: bool
-    zero_latency: bool
-
-    @property
-    def memory(self) -> Memory:
-        return Memory(warm=self.warm, zero_latency=self.zero_latency)
 
 
 @dataclass(frozen=True)
@@ -55,11 +29,6 @@ class Sampled:
     """Part of the launch's tiles that was simulated in detail."""
 
 
-def coarse_problem(problem: Problem, units: Units) -> Coarse:
-    p = problem
-    return build_coarse(p.step, units, p.cut, p.hw, p.addresses, p.lower, warm=p.warm)
-
-
 def run_detail(problem: Problem, units: Units, hits: NDArray[np.int32]) -> RunOutcome:
     """The sample on the whole machine; hits: [t] what its tiles find in L2 when the launch is replayed warm."""
     p = problem
@@ -68,8 +37,8 @@ def run_detail(problem: Problem, units: Units, hits: NDArray[np.int32]) -> RunOu
     if combine is not None:
         launches.append(combine)
     granule = p.hw.hbm.interleave_bytes
-    resident = resident_ranges(launches[0], hits, granule) if p.warm else None
-    options = RunOptions(p.how, resident=resident, record_order=True, zero_latency=p.zero_latency)
+    resident = resident_ranges(launches[0], hits, granule) if p.memory.warm else None
+    options = RunOptions(p.how, resident=resident, record_order=True, zero_latency=p.memory.zero_latency)
     return Machine(p.hw, launches, options).run(p.step.formats)
 
 
@@ -108,12 +77,12 @@ def _account(outcome: RunOutcome, course: Course, whole: Whole, combine: float) 
     return total
 
 
-def _counters(outcome: RunOutcome, whole: Coarse, part: Coarse, hits: NDArray[np.int32]) -> dict[str, int]:
+def _counters(outcome: RunOutcome, whole: Coarse, part: Coarse) -> dict[str, int]:
     """Counters of the whole: the sample's by KV bytes, with the hits of the walk in place of the sample's."""
     size, size_part = whole.grid.tile_bytes(), part.grid.tile_bytes()
     scale = int(size.sum()) / int(size_part.sum())
     counters = {name: round(value * scale) for name, value in outcome.counters.items()}
-    expected = scale * float((size_part * (hits / ONE)).sum())
+    expected = scale * float((size_part * (part.hits / ONE)).sum())
     found = float((size * (whole.hits / ONE)).sum())
     shift = min(max(round(found - expected), -counters["l2_hit"]), counters["l2_miss"])
     shift = min(shift, counters["hbm_read"])
@@ -125,14 +94,13 @@ def _counters(outcome: RunOutcome, whole: Coarse, part: Coarse, hits: NDArray[np
 
 def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     """Simulate the sampled CTAs `units` and predict the whole launch."""
-    part = coarse_problem(problem, units)
-    hits = sample_hits(whole, part) if problem.warm else part.hits
-    part = Coarse(part.grid, hits, part.combine)
-    outcome = run_detail(problem, units, hits)
-    formats, hw, memory = problem.step.formats, problem.hw, problem.memory
-    all_, some = (coarse_time(kernel, formats, hw, memory, problem.how) for kernel in (whole, part))
+    part = build_coarse(problem, units, attention_grid_of(problem, units))
+    if problem.memory.warm:
+        part = replace(part, hits=sample_hits(whole, part))
+    outcome = run_detail(problem, units, part.hits)
+    all_, some = coarse_time(problem, whole), coarse_time(problem, part)
     course = detail_course(outcome)
-    rounds = part.grid.tiles / (hw.sm.count * problem.cut.ctas_per_sm)
+    rounds = part.grid.tiles / (problem.hw.sm.count * problem.cut.ctas_per_sm)
     coarse = Course(some.attention.consumed, some.attention.end)
     predicted = extrapolate(course, coarse, all_.attention.end, rounds)
     merge = 0.0
@@ -143,7 +111,7 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     return Sampled(
         time_ps=time,
         account=_account(outcome, course, predicted, merge),
-        counters=_counters(outcome, whole, part, part.hits),
+        counters=_counters(outcome, whole, part),
         relative_ci95=relative_ci95(predicted, time),
         pace=predicted.pace,
         share=part.grid.tiles / whole.grid.tiles,
