@@ -22,10 +22,10 @@ from sim.calibration.targets import Target
 from sim.config.hardware import Hardware
 from sim.config.load import load_profile
 from sim.config.workload import KernelProfile, Workload
+from sim.error_summary import Summary, summary
 from sim.errors import InputError
 from sim.validation.attention import map_rows
 from sim.validation.cases import Mapped, Skipped
-from sim.validation.errors import Summary, summary
 from sim.validation.names import Names
 from sim.validation.truth import read_truth
 

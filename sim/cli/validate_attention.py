@@ -68,8 +68,8 @@ def attention(
     """
     from sim.cli.attention_case import time_case
     from sim.cli.sweep import cores
+    from sim.error_summary import summary
     from sim.validation.attention import Options, validate_attention
-    from sim.validation.errors import summary
     from sim.validation.names import shipped_names, with_calibration
 
     names = shipped_names() if overheads is None else with_calibration(shipped_names(), overheads)
@@ -102,7 +102,8 @@ def attention(
 
 def summary_text(result: "Validation") -> str:
     """The summary on the terminal and in summary.txt."""
-    from sim.validation.errors import groups, short_rows, summary, worst
+    from sim.error_summary import summary
+    from sim.validation.errors import groups, short_rows, worst
 
     lines = _skipped_lines(result)
     lines += [

@@ -37,7 +37,7 @@ def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None, 
     are regenerated from their rows, the model is configured from the row's configuration, nothing is fitted.
     """
     from sim.memory.dram.validate import as_json as to_json
-    from sim.memory.dram.validate import summary, validate_dram
+    from sim.memory.dram.validate import counted_summary, validate_dram
 
     result = validate_dram(truth, _progress, grain)
     if out is not None:
@@ -48,7 +48,7 @@ def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None, 
         click.echo(json.dumps(to_json(result), allow_nan=False))
     else:
         _print(result)
-    overall = summary(p for p in result.predictions if p.metric == PANELS[0])
+    overall = counted_summary(p for p in result.predictions if p.metric == PANELS[0])
     if max_error is not None and (overall["n"] == 0 or overall["mape"] > max_error):
         click.echo(f"mean absolute error {overall['mape']:.4%} exceeds {max_error:.4%}", err=True)
         raise SystemExit(1)
@@ -60,7 +60,7 @@ def _progress(done: int, rows: int) -> None:
 
 
 def _print(result: "Validation") -> None:
-    from sim.memory.dram.validate import groups, summary
+    from sim.memory.dram.validate import counted_summary, groups
 
     _print_rows(result)
     for name, reason in result.skipped:
@@ -69,7 +69,9 @@ def _print(result: "Validation") -> None:
     for dimension, values in groups(result).items():
         for value, error in values.items():
             _print_errors(f"{dimension} {value}", error)
-    _print_errors("overall (bw_GBps)", summary(p for p in result.predictions if p.metric == PANELS[0]))
+    _print_errors(
+        "overall (bw_GBps)", counted_summary(p for p in result.predictions if p.metric == PANELS[0])
+    )
     for name, mape in result.baselines.items():
         click.echo(f"{'baseline ' + name:<44} {len(result.rows):>6} {mape:>9.3%}")
 

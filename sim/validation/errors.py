@@ -1,13 +1,11 @@
 """Predictions beside truth, and what their errors are: overall, by group, for short rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
+from sim.error_summary import Summary, summary
 from sim.validation.cases import Mapped
 
-Summary = dict[str, float | int]
 MIB = 2**20
 SIZE_CLASSES = (
     (1, "KV below 1 MiB"),
@@ -49,21 +47,6 @@ class Prediction:
     def within_short_limit(self) -> bool:
         missed_us = abs(self.predicted_us - self.case.time_us)
         return missed_us <= max(SHORT_TOLERANCE * self.case.time_us, SHORT_TOLERANCE_US)
-
-
-def summary(errors: Iterable[float]) -> Summary:
-    """n, mean, median and largest absolute relative error, and mean signed error."""
-    signed = np.array(list(errors))
-    if signed.size == 0:
-        return {"n": 0, "mape": 0.0, "median_ape": 0.0, "bias": 0.0, "max_ape": 0.0}
-    ape = np.abs(signed)
-    return {
-        "n": int(signed.size),
-        "mape": float(ape.mean()),
-        "median_ape": float(np.median(ape)),
-        "bias": float(signed.mean()),
-        "max_ape": float(ape.max()),
-    }
 
 
 def size_class(case: Mapped) -> str:

@@ -4,9 +4,10 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from sim.error_summary import summary
 from sim.validation.attention import Validation
 from sim.validation.baselines import Baseline
-from sim.validation.errors import groups, short_rows, summary
+from sim.validation.errors import groups, short_rows
 
 SCHEMA = "pagewalk.validation/1"
 COLUMNS = (

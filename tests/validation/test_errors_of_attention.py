@@ -11,11 +11,12 @@ from click.testing import CliRunner
 
 from sim.cli.endings import exit_code_of
 from sim.cli.main import pagewalk
+from sim.error_summary import summary
 from sim.errors import InputError
 from sim.validation.attention import map_rows, predict
 from sim.validation.baselines import affine, fit_affine, roofline
 from sim.validation.cases import Mapped
-from sim.validation.errors import Prediction, groups, short_rows, summary
+from sim.validation.errors import Prediction, groups, short_rows
 from sim.validation.names import Names, Overhead, shipped_names
 from sim.validation.overheads import declare_anchors, shipped_overhead_us
 from sim.validation.run import Simulated

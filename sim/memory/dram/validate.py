@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from sim.error_summary import Summary, summary
 from sim.errors import InputError
 from sim.memory.channel_stream import ChannelStream
 from sim.memory.dram.config import ControllerConfig
@@ -164,19 +165,9 @@ def _baselines(rows: list[Row], configs: dict[str, ControllerConfig]) -> dict[st
     }
 
 
-def summary(predictions: Iterable[Prediction]) -> dict[str, float | int]:
-    """n, mean, median and largest absolute relative error, and mean signed error."""
-    errors = np.array([p.error for p in predictions if p.counted])
-    if errors.size == 0:
-        return {"n": 0, "mape": 0.0, "median_ape": 0.0, "bias": 0.0, "max_ape": 0.0}
-    ape = np.abs(errors)
-    return {
-        "n": int(errors.size),
-        "mape": float(ape.mean()),
-        "median_ape": float(np.median(ape)),
-        "bias": float(errors.mean()),
-        "max_ape": float(ape.max()),
-    }
+def counted_summary(predictions: Iterable[Prediction]) -> Summary:
+    """Errors of the predictions that count."""
+    return summary(p.error for p in predictions if p.counted)
 
 
 def groups(result: Validation) -> dict[str, dict[str, dict[str, float | int]]]:
@@ -184,12 +175,12 @@ def groups(result: Validation) -> dict[str, dict[str, dict[str, float | int]]]:
     headline = {p.id: p for p in result.predictions if p.metric == HEADLINE}
     out: dict[str, dict[str, dict[str, float | int]]] = {}
     metrics = dict.fromkeys(p.metric for p in result.predictions)
-    out["metric"] = {m: summary(p for p in result.predictions if p.metric == m) for m in metrics}
+    out["metric"] = {m: counted_summary(p for p in result.predictions if p.metric == m) for m in metrics}
     for dimension in DIMENSIONS:
         values = dict.fromkeys(r.text(dimension) for r in result.rows if r.has(dimension))
         if values:
             out[dimension] = {
-                value: summary(
+                value: counted_summary(
                     headline[r.text(ID)]
                     for r in result.rows
                     if r.cells.get(dimension) == value and r.text(ID) in headline
@@ -206,7 +197,7 @@ def as_json(result: Validation) -> dict[str, Any]:
         "kind": "dram",
         "rows": len(result.rows) + len(result.skipped),
         "skipped": [{"id": name, "reason": reason} for name, reason in result.skipped],
-        "overall": summary(p for p in result.predictions if p.metric == HEADLINE),
+        "overall": counted_summary(p for p in result.predictions if p.metric == HEADLINE),
         "groups": groups(result),
         "baselines": {name: {"mape": mape} for name, mape in result.baselines.items()},
         "predictions": [
