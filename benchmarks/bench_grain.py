@@ -8,16 +8,12 @@ point's 32 MiB (default 1; launches of a few us are all start and end, where the
 """
 
 import sys
-from collections.abc import Generator, Iterator
-from typing import Any
 
 import numpy as np
-import simpy
+from bench_plane import run
 
-from sim.config.hardware import Hardware
 from sim.config.load import load_hardware
 from sim.memory.fetches import FetchTable
-from sim.memory.plane import MemoryPlane
 
 MACHINES = ("a100_sxm_80gb", "h100_sxm", "b200", "l40s", "mi300x")
 WORKLOADS = {
@@ -29,7 +25,7 @@ WORKLOADS = {
     "stream, 25% written": (32768, 1, 0.25, True),
 }
 """Bytes of a run, runs of a fetch, share of fetches that write, whether runs lie one behind the other."""
-BYTES, SPAN, DEPTH = 32 << 20, 4 << 30, 4
+BYTES, SPAN = 32 << 20, 4 << 30
 EACH, MEAN = 0.02, 0.01
 
 
@@ -47,28 +43,11 @@ def table(run: int, runs: int, written: float, contiguous: bool, total: int) -> 
     )
 
 
-def total_ps(hw: Hardware, fetches: FetchTable) -> int:
-    """When the last fetch is complete; SMs take fetches in order, DEPTH at a time."""
-    env = simpy.Environment(initial_time=0)
-    plane = MemoryPlane(env, hw, fetches)
-    order = iter(range(fetches.fetches))
-
-    def work(sm: int, order: Iterator[int]) -> Generator[simpy.Event, Any, None]:
-        for fetch in order:
-            yield plane.submit(sm, fetch)
-
-    for _ in range(DEPTH):
-        for sm in range(hw.sm.count):
-            env.process(work(sm, order))
-    env.run()
-    return int(env.now)
-
-
 def difference(machine: str, workload: str, share: float) -> tuple[int, int]:
     """Total times in ps at train and at exact grain."""
     fetches = table(*WORKLOADS[workload], round(BYTES * share))
     train, exact = (load_hardware(machine, (f"hw.hbm.grain={grain}",)).spec for grain in ("train", "exact"))
-    return total_ps(train, fetches), total_ps(exact, fetches)
+    return run(train, fetches)[1], run(exact, fetches)[1]
 
 
 def main(share: float) -> int:

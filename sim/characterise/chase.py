@@ -38,11 +38,6 @@ class ChasePoint:
     """Loads that waited for a page walk."""
 
 
-def chase_footprints(hw: Hardware, seed: int) -> list[ChasePoint]:
-    """The curve over the L2's size."""
-    return [chase(hw, share * hw.l2.capacity_mib, seed) for share in SHARES]
-
-
 def chase(hw: Hardware, footprint_mib: float, seed: int) -> ChasePoint:
     """A warm chase over a footprint, one load per L2 tag."""
     loads = plain_loads(hw)

@@ -46,11 +46,6 @@ class TablePoint:
     """The part of the table entry."""
 
 
-def gather_runs(hw: Hardware, seed: int) -> list[GatherPoint]:
-    """All run lengths."""
-    return [gather(hw, run, seed) for run in RUN_BYTES]
-
-
 def gather(hw: Hardware, run_bytes: int, seed: int) -> GatherPoint:
     """All SMs read runs of one length, each aligned to its length, no run twice."""
     runs = max(1, FETCH_BYTES // run_bytes)
@@ -62,11 +57,6 @@ def gather(hw: Hardware, run_bytes: int, seed: int) -> GatherPoint:
     return GatherPoint(
         run_bytes, window.gb_s, c["requested"] / c["wanted"], c["row_hits"] / max(1, c["trains"])
     )
-
-
-def table_steps(hw: Hardware, seed: int) -> list[TablePoint]:
-    """One SM follows a block table: an entry is loaded, then its page, then the next entry."""
-    return [table_chase(hw, page, seed) for page in PAGE_BYTES]
 
 
 def table_chase(hw: Hardware, page_bytes: int, seed: int) -> TablePoint:
