@@ -166,7 +166,7 @@ class Machine:
         if self._options.warm:
             self._plane.warm_fetches(*_warming_order(self._launches, self._offsets, self._hw))
         if self._options.resident is not None:
-            self._plane.warm(map(tuple, self._options.resident.tolist()))
+            self._plane.warm(self._options.resident)
         if self._engines is not None and self._prefetch:
             self._engines.request_all()
         gap, cta_ps = launch_gap_ps(self._hw, self._options.how), round(self._hw.launch.cta_ns * PS_PER_NS)
