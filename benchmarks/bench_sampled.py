@@ -1,14 +1,15 @@
 """How well and how fast `--fidelity sampled` predicts full runs: 60 points, each run both ways.
 
-    python benchmarks/bench_sampled.py [--only TEXT]... [--truth FILE]
+    python benchmarks/bench_sampled.py [--grid design|held-out] [--only TEXT]... [--truth FILE]
 
 Asked: within 2% of full on 95% of the points, the stated interval covering the truth on 90%, sampled in 0.5 s or less.
---only: points whose name contains TEXT. --truth: a JSON file of full times in ns by point; what it lacks is run and
-added, so that work on the sampling alone need not repeat the full runs (a changed machine or kernel voids the file).
+--grid: the points that the sampling was made with, or 60 others. --only: points whose name contains TEXT. --truth: a
+JSON file of full times in ns by point; what it lacks is run and added, so that work on the sampling alone need not
+repeat the full runs (a changed machine or kernel voids the file).
 
 The machines, kernels and shapes are those that sampling can get wrong: L2 cold and warm at 0.8 to 1.5 times its
-capacity, prefixes shared by all, ragged batches, pages of one token, prefill, one sequence and many. Wall time is that
-of the second of two sampled runs in this process (the first loads compiled code), and of the only full one.
+capacity, prefixes shared by all, ragged batches, pages of one token, prefill, one sequence and many. Seconds are CPU
+time of the second of two sampled runs in this process (the first loads compiled code).
 """
 
 import argparse
@@ -20,6 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sampled_points import DESIGN, HELD_OUT, Point
+
 from sim.cli.job import run_named
 from sim.result import Result
 
@@ -28,100 +31,8 @@ SHARE_WITHIN, SHARE_COVERED = 0.95, 0.90
 
 
 @dataclass(frozen=True)
-class Point:
-    """A kernel on a machine; `sets` are overrides of the workload `base`, without their prefix."""
-
-    hardware: str
-    kernel: str
-    sets: str
-    base: str = "decode_16x8k"
-
-    @property
-    def name(self) -> str:
-        return f"{self.hardware} {self.kernel} {self.base} {self.sets}".strip()
-
-    @property
-    def overrides(self) -> tuple[str, ...]:
-        return (f"workload.kernel={self.kernel}", *(f"workload.{item}" for item in self.sets.split()))
-
-
-H100, A100, B200, H200, L40S, PRO = (
-    "h100_sxm",
-    "a100_sxm_80gb",
-    "b200",
-    "h200_sxm",
-    "l40s",
-    "rtx_pro_6000_server",
-)
-WARM = "l2_state=warm"
-
-POINTS = (
-    Point(H100, "fa3", "batch=1 context=65536"),
-    Point(H100, "fa3", ""),
-    Point(H100, "fa3", "batch=64 context=2048"),
-    Point(H100, "fa3", "batch=256 context=1024"),
-    Point(H100, "fa3", f"batch=5 context=2048 {WARM}"),
-    Point(H100, "fa3", f"batch=6 context=2048 {WARM}"),
-    Point(H100, "fa3", f"batch=2 context=8192 {WARM}"),
-    Point(H100, "fa3", f"batch=9 context=2048 {WARM}"),
-    Point(H100, "fa3", f"batch=16 context=4096 {WARM}"),
-    Point(H100, "fa3", "batch=32 context=4096 shared_prefix=2048"),
-    Point(H100, "fa3_sglang", "batch=16 context=4096 page_tokens=1"),
-    Point(H100, "fa3_sglang", f"batch=8 context=8192 page_tokens=1 {WARM}"),
-    Point(H100, "fa3_fp8", "batch=32 context=8192 kv_format=fp8_e4m3"),
-    Point(H100, "fa3", "", "decode_chat"),
-    Point(H100, "fa3_prefill", "batch=1 context=2048 q_len=2048", "prefill_4k"),
-    Point(H100, "fa3_prefill", "batch=1 context=4096 q_len=4096", "prefill_4k"),
-    Point(H100, "fa3_prefill", f"batch=4 context=1024 q_len=1024 {WARM}", "prefill_4k"),
-    Point(H100, "flashmla", "batch=16 context=4096", "decode_mla"),
-    Point(H100, "flashmla", f"batch=32 context=4096 {WARM}", "decode_mla"),
-    Point(A100, "fa2", "batch=16 context=4096"),
-    Point(A100, "fa2", f"batch=4 context=2048 {WARM}"),
-    Point(A100, "fa2", f"batch=6 context=2048 {WARM}"),
-    Point(A100, "fa2", "batch=128 context=1024"),
-    Point(A100, "fa2", "batch=32 context=uniform:512..4096"),
-    Point(A100, "flashinfer", "batch=32 context=4096 page_tokens=16"),
-    Point(A100, "flashinfer", f"batch=16 context=2048 page_tokens=1 {WARM}"),
-    Point(A100, "fa2_prefill", "batch=1 context=2048 q_len=2048", "prefill_4k"),
-    Point(A100, "flashinfer_prefill", "batch=2 context=2048 q_len=2048", "prefill_4k"),
-    Point(B200, "trtllm_gen", ""),
-    Point(B200, "trtllm_gen", WARM),
-    Point(B200, "trtllm_gen", f"batch=12 context=2048 {WARM}"),
-    Point(B200, "trtllm_gen", f"batch=8 context=4096 {WARM}"),
-    Point(B200, "trtllm_gen", f"batch=10 context=4096 {WARM}"),
-    Point(B200, "trtllm_gen", "batch=256 context=1024"),
-    Point(B200, "trtllm_gen", "batch=64 context=4096 shared_prefix=2048"),
-    Point(B200, "trtllm_gen", "batch=64 context=uniform:512..8192"),
-    Point(B200, "trtllm_gen_fp8", "batch=64 context=4096 kv_format=fp8_e4m3"),
-    Point(B200, "trtllm_gen_prefill", "batch=1 context=4096 q_len=4096", "prefill_4k"),
-    Point(B200, "flashinfer", "batch=32 context=4096 page_tokens=1"),
-    Point(H200, "fa3", "batch=32 context=8192"),
-    Point(H200, "fa3", f"batch=7 context=2048 {WARM}"),
-    Point(H200, "fa3", f"batch=64 context=1024 {WARM}"),
-    Point(H200, "fa3", "batch=48 context=uniform:256..8192 page_tokens=16"),
-    Point(H200, "flashinfer", ""),
-    Point(H200, "xqa", "batch=32 context=4096 page_tokens=32"),
-    Point(H200, "fa3_sglang", "batch=64 context=2048 page_tokens=1"),
-    Point(H200, "fa3_prefill", "batch=2 context=2048 q_len=2048", "prefill_4k"),
-    Point(L40S, "fa2", "batch=16 context=4096"),
-    Point(L40S, "fa2", f"batch=10 context=2048 {WARM}"),
-    Point(L40S, "fa2", f"batch=12 context=2048 {WARM}"),
-    Point(L40S, "fa2", f"batch=16 context=2048 {WARM}"),
-    Point(L40S, "fa2", f"batch=16 context=8192 {WARM}"),
-    Point(L40S, "flashinfer", "batch=24 context=uniform:1024..8192"),
-    Point(L40S, "xqa", f"batch=9 context=4096 page_tokens=32 {WARM}"),
-    Point(L40S, "fa2_prefill", "batch=1 context=2048 q_len=2048", "prefill_4k"),
-    Point(PRO, "fa2", "batch=16 context=4096"),
-    Point(PRO, "fa2", f"batch=12 context=2048 {WARM}"),
-    Point(PRO, "flashinfer", f"batch=9 context=4096 {WARM}"),
-    Point(PRO, "flashinfer", "batch=64 context=2048 page_tokens=1 shared_prefix=1024"),
-    Point(PRO, "fa2", "batch=128 context=1024"),
-)
-
-
-@dataclass(frozen=True)
 class Row:
-    """A point run both ways. error and interval: relative; seconds: wall time of the sampled run."""
+    """A point run both ways. error and interval: relative; seconds: CPU time of the sampled run."""
 
     name: str
     sampled_ns: float
@@ -142,7 +53,15 @@ class Row:
 def simulate(point: Point, fidelity: str) -> Result:
     sets = tuple(item.replace("uniform:", "{uniform: [").replace("..", ", ") for item in point.overrides)
     sets = tuple(item + "]}" if "uniform" in item else item for item in sets)
-    return run_named(point.base, point.hardware, sets, fidelity=fidelity, seed=0, what_if=False, verify=False)
+    return run_named(
+        point.base,
+        point.hardware,
+        sets,
+        fidelity=fidelity,
+        seed=point.seed,
+        what_if=False,
+        verify=False,
+    )
 
 
 def full_ns(point: Point, truth: dict[str, float]) -> float:
@@ -154,9 +73,9 @@ def full_ns(point: Point, truth: dict[str, float]) -> float:
 def measure(point: Point, truth: dict[str, float]) -> Row:
     """Run a point both ways."""
     simulate(point, "sampled")
-    started = time.perf_counter()
+    started = time.process_time()
     result = simulate(point, "sampled")
-    seconds = time.perf_counter() - started
+    seconds = time.process_time() - started
     sampling: Mapping[str, float] = result.sampling
     return Row(
         point.name,
@@ -181,7 +100,10 @@ def summary(rows: list[Row]) -> tuple[list[str], bool]:
     within = statistics.mean(abs(row.error) <= MOST_ERROR for row in rows)
     covered = statistics.mean(row.covered for row in rows)
     slowest = max(row.seconds for row in rows)
+    parts = [row for row in rows if row.share < 1]
+    within_parts = statistics.mean(abs(row.error) <= MOST_ERROR for row in parts) if parts else 1.0
     lines = [
+        f"{len(rows)} points, of which {len(parts)} ran in part: {within_parts:.0%} of those within {MOST_ERROR:.0%}",
         f"within {MOST_ERROR:.0%}: asked {SHARE_WITHIN:.0%} of points, seen {within:.0%}",
         f"interval covers: asked {SHARE_COVERED:.0%} of points, seen {covered:.0%}",
         f"slowest sampled run: asked {MOST_SECONDS:g} s, seen {slowest:.2f} s"
@@ -194,6 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--grid", choices=("design", "held-out"), default="design", help="which 60 points")
     parser.add_argument("--only", action="append", default=[], help="points whose name contains this text")
     parser.add_argument("--truth", type=Path, help="JSON file of full times in ns, read and added to")
     options = parser.parse_args()
@@ -201,7 +124,7 @@ def main() -> int:
     truth: dict[str, float] = json.loads(options.truth.read_text()) if stored else {}
     print(f"{'':76} {'sampled':>9} {'full us':>9} {'error':>7} {'+-':>6} {'share':>6} {'s':>6}")
     rows: list[Row] = []
-    for point in POINTS:
+    for point in DESIGN if options.grid == "design" else HELD_OUT:
         if options.only and not any(text in point.name for text in options.only):
             continue
         rows.append(measure(point, truth))

@@ -17,7 +17,9 @@ CLASS_COLS = 10
 
 # Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
 # slot's further items; STRIDE: items are dealt out beforehand; ROOM,
-# CREDITS: places for waiting tiles and for outstanding segments of a port.
+# CREDITS: places for waiting tiles and for outstanding segments of a port. GROUPS: of SMs with an L2 of their own, each
+# with L2_Q16; COPIES: what one of them misses and another is home to passes that one too, and the link from it.
+# LOOKS_UP: tiles are looked up in the cache.
 (
     SMS,
     CTAS,
@@ -45,5 +47,9 @@ CLASS_COLS = 10
     INGRESS_Q16,
     ROOM,
     CREDITS,
-) = range(26)
-SCALARS = 26
+    GROUPS,
+    COPIES,
+    LINK_Q16,
+    LOOKS_UP,
+) = range(30)
+SCALARS = 30

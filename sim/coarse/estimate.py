@@ -4,11 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
-from sim.coarse.hits import tile_hits
+from sim.coarse.hits import Reuse, tile_objects, tile_reuse
 from sim.coarse.machine import Memory, Timing, run_grid
 from sim.config.hardware import Hardware
 from sim.lowering.combine import build_combine
@@ -36,10 +35,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Coarse:
-    """A kernel at tile grain. hits: [T] share of each tile found in L2 (or the cache behind it), in 1/65536."""
+    """A kernel at tile grain."""
 
     grid: Grid
-    hits: NDArray[np.int32]
+    reuse: Reuse
     combine: Grid | None
 
 
@@ -57,12 +56,13 @@ def attention_grid_of(problem: Problem, units: Units) -> Grid:
 
 
 def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
-    """The kernel around its attention launch: walk the cache, add the split reduction."""
+    """The kernel around its attention launch: warm the cache, add the split reduction."""
     p = problem
     combine = build_combine(p.step, units, p.cut, p.addresses)
+    objects = tile_objects(p.step, units, grid, p.cut)
     return Coarse(
         grid=grid,
-        hits=tile_hits(p.step, units, grid, p.cut, p.hw, warm=p.memory.warm),
+        reuse=tile_reuse(objects, grid, p.cut, p.hw, warm=p.memory.warm),
         combine=None if combine is None else grid_of_launch(combine, p.step.formats, p.hw),
     )
 
@@ -71,10 +71,12 @@ def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     """Run the launches one after the other; partial results are found in L2."""
     formats, hw, memory = problem.step.formats, problem.hw, problem.memory
     gap = launch_gap_ps(hw, problem.how)
-    first = run_grid(kernel.grid, kernel.hits, formats, hw, memory, gap)
+    first = run_grid(kernel.grid, kernel.reuse, formats, hw, memory, gap)
     if kernel.combine is None:
         return CoarseTime(first, first.end)
     if kernel.combine.sample.follows_at_once:
         gap = 0
-    found = np.full(kernel.combine.tiles, ALL, np.int32)
-    return CoarseTime(first, run_grid(kernel.combine, found, formats, hw, memory, first.end + gap).end)
+    tiles = kernel.combine.tiles
+    found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, ALL, np.int64))
+    last = run_grid(kernel.combine, found, formats, hw, memory, first.end + gap)
+    return CoarseTime(first, last.end)

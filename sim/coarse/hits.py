@@ -1,4 +1,6 @@
-"""Shares of each tile that a launch finds in L2, from a functional walk at tile grain."""
+"""What the tiles of a launch find in L2, from functional look-ups at tile grain."""
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +15,24 @@ from sim.lowering.units import Units
 from sim.memory.params import REPLACEMENT_CODE
 
 Int64 = NDArray[np.int64]
-Int32 = NDArray[np.int32]
 MIB = 2**20
 NOTHING_LEFT = 5
 """Caches over: a replay of so large a footprint finds less than 1% (random replacement keeps a share h with
 h = exp(-(1 - h) F / C); LRU and NRU keep less), and is not walked."""
 EVENING = 2
 """Ways of a set here for one of the chip: its interleave fills the sets more evenly than blocks this large could."""
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """objects: [T] number of the KV that each tile reads; cache: where they are looked up, as the launch finds it.
+
+    Without a cache `hits` says what they find: [T] shares in 1/65536.
+    """
+
+    objects: Int64
+    hits: Int64
+    cache: tags.Cache | None = None
 
 
 def canonical_tiles(step: Step, tile_tokens: int) -> tuple[Int64, Int64]:
@@ -61,16 +74,16 @@ def _sets(capacity_bytes: float, ways: int, block: float) -> int:
     return max(1, round(capacity_bytes / (ways * block)))
 
 
-def _scalars(hw: Hardware, size: int, slots: int, *, warm: bool) -> Int64:
-    """Scalars of the walk for tiles of `size` bytes."""
+def _scalars(hw: Hardware, size: int, slots: int, objects: int) -> Int64:
+    """Scalars of a cache for `objects` tiles of `size` bytes."""
     l2, parts = hw.l2, max(1, -(-size // tags.BLOCK_BYTES))
     block = size / parts
-    groups = l2.partitions if l2.private or l2.far_copies else 1
+    copies = l2.far_copies and l2.partitions > 1
+    groups = l2.partitions if l2.private or copies else 1
     usable = l2.capacity_mib * MIB * l2.effective_fraction / groups
     p = np.zeros(tags.SCALARS, np.int64)
-    p[tags.SLOTS], p[tags.SMS], p[tags.PASSES] = slots, hw.sm.count, 2 if warm else 1
-    p[tags.PARTS], p[tags.PARTITIONS] = parts, l2.partitions
-    p[tags.COPIES], p[tags.PRIVATE] = int(l2.far_copies), int(l2.private)
+    p[tags.SLOTS], p[tags.SMS], p[tags.OBJECTS] = slots, hw.sm.count, objects
+    p[tags.PARTS], p[tags.GROUPS], p[tags.COPIES] = parts, groups, int(copies)
     ways = l2.ways * EVENING
     p[tags.SETS], p[tags.WAYS] = _sets(usable, ways, block), ways
     if hw.llc is not None:
@@ -82,11 +95,13 @@ def _scalars(hw: Hardware, size: int, slots: int, *, warm: bool) -> Int64:
     return p
 
 
-def tile_hits(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool) -> Int32:
-    """[T] shares found in L2, or in the last-level cache behind it, in 1/65536."""
-    objects = tile_objects(step, units, grid, cut)
+def tile_reuse(objects: Int64, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool) -> Reuse:
+    """What a launch finds in L2, or in the last-level cache behind it. objects: as of `tile_objects`."""
     if _is_read_once(objects) and (not warm or _is_large(grid, hw)):
-        return np.zeros(grid.tiles, np.int32)
+        return Reuse(objects, np.zeros(grid.tiles, np.int64))
     size = int(grid.tile_bytes().max(initial=1))
-    p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, warm=warm)
-    return tags.walk(p, grid.tile_ptr, np.asarray(grid.order, np.int64), objects)
+    p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, int(objects.max()) + 1)
+    cache = tags.new_cache(p)
+    if warm:
+        tags.walk(cache, grid.tile_ptr, np.asarray(grid.order, np.int64), objects)
+    return Reuse(objects, np.zeros(grid.tiles, np.int64), cache)

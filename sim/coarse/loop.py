@@ -1,9 +1,10 @@
 """The compiled event loop at tile grain.
 
-An SM port sends segments of its tiles in order, under its cap on outstanding bytes. A segment passes the L2 server,
-the memory server for its missing share, and the port's ingress, each first come first served, with fixed latencies
-between. A tile that has arrived goes through the units of its SM behind the tile before it. Events are processed
-in time order, equal times in order of creation, so that equal inputs give equal bits.
+An SM port sends segments of its tiles in order, under its cap on outstanding bytes. A segment passes the L2 server
+of its SM's partition, the memory server for its missing share, and the port's ingress, each first come first served,
+with fixed latencies between (`path`); what of a tile is missing is looked up as it is sent (`tags`). A tile that has
+arrived goes through the units of its SM behind the tile before it. Events are processed in time order, equal times in
+order of creation, so that equal inputs give equal bits.
 """
 
 import numpy as np
@@ -12,17 +13,15 @@ from numpy.typing import NDArray
 from sim.coarse import columns as c
 from sim.coarse.heap import HEAD, KINDS, schedule, take_event
 from sim.coarse.jit import compiled, entry
+from sim.coarse.path import transfer
 from sim.coarse.state import (
     G_CONSUMED,
     G_END,
-    G_HBM,
-    G_L2,
     G_NEXT,
     P_COUNT,
     P_EVENT,
     P_HEAD,
     P_INFLIGHT,
-    P_INGRESS,
     P_LEFT,
     P_PAID,
     P_RCOUNT,
@@ -40,13 +39,13 @@ from sim.coarse.state import (
     Grid,
     State,
 )
+from sim.coarse.tags import Cache, find, pointers
 from sim.coarse.units import SM_COLS, U_ISSUE, compute, work
 from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
 
 START, SEND, READY, FREE, DONE = range(5)
-ONE = 1 << 16
 
 
 @compiled
@@ -115,31 +114,6 @@ def credit(d: Grid, s: State, sm: int, part: int, at: int) -> int:
 
 
 @compiled
-def transfer(d: Grid, s: State, sm: int, part: int, hit: int, now: int) -> int:
-    """Take a segment through L2, memory and the port's ingress; when it is at the SM."""
-    p = d.p
-    at = max(now + p[c.WAY_IN], s.g[G_L2])
-    s.g[G_L2] = at + ((part * p[c.L2_Q16]) >> 16)
-    at += p[c.L2_LATENCY]
-    missing = (part * (ONE - hit)) >> 16
-    if missing > 0:
-        at = max(at, s.g[G_HBM])
-        s.g[G_HBM] = at + ((missing * p[c.HBM_Q16]) >> 16)
-        at = s.g[G_HBM] + p[c.HBM_LATENCY]
-    else:
-        at = max(at, s.g[G_L2])
-    at = max(at + p[c.WAY_BACK], s.sms[sm * SM_COLS + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16)
-    s.sms[sm * SM_COLS + P_INGRESS] = at
-    credits = d.p[c.CREDITS]
-    tail = (s.sms[sm * SM_COLS + P_RHEAD] + s.sms[sm * SM_COLS + P_RCOUNT]) % credits
-    s.due[sm * credits + tail] = at
-    s.sizes[sm * credits + tail] = part
-    s.sms[sm * SM_COLS + P_RCOUNT] += 1
-    s.sms[sm * SM_COLS + P_INFLIGHT] += part
-    return int(at)
-
-
-@compiled
 def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
     """The last segment of a tile is on its way and arrives at `at`."""
     depth = d.p[c.STAGES] + 1
@@ -155,7 +129,7 @@ def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
 
 
 @compiled
-def send(d: Grid, s: State, sm: int, now: int) -> None:
+def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     """Send the next segment of the tile that is first in line at a port, or find out when that can be."""
     s.sms[sm * SM_COLS + P_EVENT] = 0
     slot = s.waiting[sm * d.p[c.ROOM] + s.sms[sm * SM_COLS + P_HEAD]]
@@ -166,6 +140,8 @@ def send(d: Grid, s: State, sm: int, now: int) -> None:
         s.sms[sm * SM_COLS + P_LEFT] = d.classes[k + c.BYTES] + (
             d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0
         )
+        if d.p[c.LOOKS_UP]:
+            d.hit[tile] = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
     part = min(d.p[c.SEGMENT], s.sms[sm * SM_COLS + P_LEFT])
     begin = now
     if not s.sms[sm * SM_COLS + P_PAID]:
@@ -177,7 +153,7 @@ def send(d: Grid, s: State, sm: int, now: int) -> None:
         s.sms[sm * SM_COLS + P_EVENT] = 1
         schedule(s.heap, begin, sm * KINDS + SEND)
         return
-    at = transfer(d, s, sm, part, d.hit[tile], now)
+    at = transfer(d, s, sm, part, tile, now)
     s.sms[sm * SM_COLS + P_LEFT] -= part
     if s.sms[sm * SM_COLS + P_LEFT] == 0:
         sent(d, s, slot, tile, at + d.p[c.FAR_EXTRA])
@@ -244,10 +220,10 @@ def fill_slots(d: Grid, s: State) -> None:
 
 
 @compiled
-def step(d: Grid, s: State, kind: int, index: int, now: int) -> None:
+def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> None:
     """Process one event."""
     if kind == SEND:
-        send(d, s, index, now)
+        send(d, s, cache, index, now)
     elif kind == READY:
         take(d, s, index, now)
     elif kind == FREE:
@@ -259,42 +235,37 @@ def step(d: Grid, s: State, kind: int, index: int, now: int) -> None:
 
 
 @entry
-def run(
-    p: Int64,
-    classes: Int64,
-    tile_ptr: Int64,
-    tile_class: Int64,
-    hit: Int64,
-    query_bytes: Int64,
-    order: Int64,
-    slots: Int64,
-    sms: Int64,
-    waiting: Int64,
-    due: Int64,
-    sizes: Int64,
-    arrived: Int64,
-    heap: Int64,
-    g: Int64,
-    consumed: Int64,
-) -> None:
-    """Run a grid (the fields of Grid) on a fresh state (those of State).
+def run(grid: Grid, state: State, cache: Cache) -> None:
+    """Run a grid on a fresh state.
 
-    The result is in `g`: G_END, when the last CTA is done; and in `consumed`.
+    The result is in `state.g`: G_END, when the last CTA is done; in `state.consumed`; and in `grid.hit`.
     """
     d = Grid(
-        cells(p),
-        cells(classes),
-        cells(tile_ptr),
-        cells(tile_class),
-        cells(hit),
-        cells(query_bytes),
-        cells(order),
+        cells(grid.p),
+        cells(grid.classes),
+        cells(grid.tile_ptr),
+        cells(grid.tile_class),
+        cells(grid.objects),
+        cells(grid.hit),
+        cells(grid.query_bytes),
+        cells(grid.order),
     )
-    held = (cells(slots), cells(sms), cells(waiting), cells(due), cells(sizes), cells(arrived))
-    s = State(held[0], held[1], held[2], held[3], held[4], held[5], cells(heap), cells(g), cells(consumed))
+    s = State(
+        cells(state.slots),
+        cells(state.sms),
+        cells(state.waiting),
+        cells(state.due),
+        cells(state.sizes),
+        cells(state.arrived),
+        cells(state.fetched),
+        cells(state.heap),
+        cells(state.g),
+        cells(state.consumed),
+    )
+    looked_up = pointers(cache)
     s.g[G_END] = d.p[c.START]
     fill_slots(d, s)
     while s.heap[0] > 0:
         now = s.heap[HEAD]
         code = take_event(s.heap)
-        step(d, s, code % KINDS, code // KINDS, now)
+        step(d, s, looked_up, code % KINDS, code // KINDS, now)

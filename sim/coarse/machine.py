@@ -6,10 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
-from sim.coarse import loop
+from sim.coarse import loop, tags
 from sim.coarse import state as layout
 from sim.coarse.grid import Grid
 from sim.coarse.heap import new_heap
+from sim.coarse.hits import Reuse
 from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
@@ -21,6 +22,7 @@ PS_PER_NS = 1000
 SEGMENT_BYTES = 8192
 """Bytes that a port sends as one event; larger launches take larger segments, at most a tile."""
 MOST_SEGMENTS = 400_000
+ONE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Timing:
-    """Times in ps. consumed: [T] when each next tile, of whichever CTA, had been consumed."""
+    """Times in ps. consumed: [T] when each next tile, of whichever CTA, had been consumed; hits: [T] share of each tile
+    found in L2, in 1/65536; memory_share: of the time from start to end, in which memory works."""
 
     end: int
     consumed: NDArray[np.int64]
+    hits: NDArray[np.int64]
+    memory_share: float
 
 
 def scalars(
@@ -77,7 +82,10 @@ def scalars(
     p[c.WAY_IN] = p[c.WAY_BACK] = mean_way
     p[c.FAR_EXTRA] = 2 * (far - mean_way)
     p[c.L2_LATENCY], p[c.HBM_LATENCY] = v[Param.L2_LATENCY], dram
-    p[c.L2_Q16] = params.q16(1000 / hw.l2.bandwidth_gb_s)
+    p[c.COPIES] = v[Param.COPIES]
+    p[c.GROUPS] = hw.l2.partitions if hw.l2.private or v[Param.COPIES] else 1
+    p[c.LINK_Q16] = v[Param.LINK_Q16]
+    p[c.L2_Q16] = params.q16(1000 * int(p[c.GROUPS]) / hw.l2.bandwidth_gb_s)
     p[c.HBM_Q16] = params.q16(1000 / streaming_gb_s(hw))
     p[c.INGRESS_Q16] = v[Param.INGRESS_Q16]
     return p
@@ -87,7 +95,7 @@ def _rows(count: int, width: int) -> NDArray[np.int64]:
     return np.zeros(count * width, np.int64)
 
 
-def new_state(p: NDArray[np.int64], tiles: int) -> layout.State:
+def new_state(p: NDArray[np.int64], tiles: int, objects: int) -> layout.State:
     """State of an idle machine."""
     sms, per_sm, stages = int(p[c.SMS]), int(p[c.CTAS_PER_SM]), int(p[c.STAGES])
     return layout.State(
@@ -97,31 +105,38 @@ def new_state(p: NDArray[np.int64], tiles: int) -> layout.State:
         due=_rows(sms, int(p[c.CREDITS])),
         sizes=_rows(sms, int(p[c.CREDITS])),
         arrived=_rows(sms * per_sm, stages + 1),
+        fetched=np.zeros(objects, np.int64),
         heap=new_heap(sms * (per_sm * (stages + 3) + 2) + 64),
-        g=np.zeros(layout.SHARED, np.int64),
+        g=np.zeros(layout.SHARED + 2 * int(p[c.GROUPS]), np.int64),
         consumed=np.zeros(tiles, np.int64),
     )
 
 
 def run_grid(
     grid: Grid,
-    hit_q16: NDArray[np.int32],
+    reuse: Reuse,
     formats: tuple[str, ...],
     hw: Hardware,
     memory: Memory,
     start: int = 0,
 ) -> Timing:
-    """Run one launch from `start` ps on. hit_q16: [T] share of each tile found in L2, in 1/65536."""
+    """Run one launch from `start` ps on."""
     p = scalars(grid, formats, hw, memory, start)
     arrays = layout.Grid(
         p=p,
         classes=grid.classes.reshape(-1),
         tile_ptr=grid.tile_ptr,
         tile_class=grid.tile_class.astype(np.int64),
-        hit=hit_q16.astype(np.int64),
+        objects=reuse.objects,
+        hit=reuse.hits.copy(),
         query_bytes=grid.query_bytes,
         order=np.ascontiguousarray(grid.order, np.int64),
     )
-    state = new_state(p, grid.tiles)
-    loop.run(*arrays, *state)
-    return Timing(int(state.g[layout.G_END]), state.consumed)
+    state = new_state(p, grid.tiles, int(reuse.objects.max(initial=0)) + 1)
+    p[c.LOOKS_UP] = int(reuse.cache is not None)
+    found = reuse.cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64))
+    loop.run(arrays, state, tags.Cache(*(part.copy() for part in found)))
+    end = int(state.g[layout.G_END])
+    missing = float((grid.tile_bytes() * (1 - arrays.hit / ONE)).sum())
+    memory_share = min(1.0, missing * int(p[c.HBM_Q16]) / ONE / max(1, end - start))
+    return Timing(end, state.consumed, arrays.hit, memory_share)

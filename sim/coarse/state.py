@@ -12,18 +12,20 @@ S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE = range
 SLOT_COLS = 9
 # State of an SM's port, in front of its units.
 P_HEAD, P_COUNT, P_LEFT, P_PAID, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS = range(9)
-# What all share.
-G_L2, G_HBM, G_END, G_NEXT, G_CONSUMED = range(5)
-SHARED = 5
+# What all share; then, for each group of SMs, when its L2 is free, and then when the link that leaves it is.
+G_HBM, G_END, G_NEXT, G_CONSUMED = range(4)
+SHARED = 4
 
 
 class Grid(NamedTuple):
-    """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; hit: [T] in 1/65536."""
+    """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; objects: [T] number
+    of the KV that each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]."""
 
     p: Int64
     classes: Int64
     tile_ptr: Int64
     tile_class: Int64
+    objects: Int64
     hit: Int64
     query_bytes: Int64
     order: Int64
@@ -31,7 +33,8 @@ class Grid(NamedTuple):
 
 class State(NamedTuple):
     """Flat rows of: slots (SLOT_COLS), SMs (SM_COLS), slots in line at each port (ROOM), segments outstanding and their
-    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); the heap; what all share."""
+    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); when what was fetched of each object is in L2; the
+    heap; what all share."""
 
     slots: Int64
     sms: Int64
@@ -39,6 +42,7 @@ class State(NamedTuple):
     due: Int64
     sizes: Int64
     arrived: Int64
+    fetched: Int64
     heap: Int64
     g: Int64
     consumed: Int64

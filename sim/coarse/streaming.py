@@ -14,8 +14,9 @@ from sim.config.hardware import Hardware
 BLOCK_BYTES = 16384
 SLOTS = 4
 """Blocks that an SM has asked for: 64 KiB, so that its own limit on bytes in flight holds it."""
-ROUNDS = 6
-"""Blocks of each slot: some 40 MB in all, over ten intervals of refresh."""
+ROUNDS, WARM_UP = 12, 6
+"""Blocks of each slot, some 80 MB in all, and how many pass before the measurement: SMs that start together queue up
+at the same banks until their ways have parted."""
 
 
 def streaming_gb_s(hw: Hardware) -> float:
@@ -28,4 +29,4 @@ def _measured(machine: str) -> float:
     hw = Hardware.model_validate_json(machine)
     blocks = np.arange(hw.sm.count * SLOTS * ROUNDS, dtype=np.int64) * BLOCK_BYTES
     plane, env = new_plane(plain_loads(hw), fetch_table(blocks, BLOCK_BYTES))
-    return work_off(plane, env, Crew(hw.sm.count, SLOTS)).gb_s
+    return work_off(plane, env, Crew(hw.sm.count, SLOTS), hw.sm.count * SLOTS * WARM_UP).gb_s

@@ -1,32 +1,67 @@
-"""Functional walk of the cache at tile grain: which share of each tile is found in L2, whatever is timed.
+"""Functional look-ups in the cache at tile grain: which share of a tile is found in L2, whatever is timed.
 
-Every tile of the launch walks the tags in the order in which CTAs take turns (breadth first over the slots, wave after
-wave), so a run that times a few tiles sees the hits of the whole launch. A tile is cut into equal blocks of about
-BLOCK_BYTES. Sets, ways and replacement are those of the chip's L2, with blocks in place of lines.
+A tile is cut into equal blocks of about BLOCK_BYTES. Sets, ways and replacement are those of the chip's L2, with blocks
+in place of lines. The loop looks tiles up as it sends them; a warm launch finds what an identical one before it left,
+whose tiles were looked up in the order in which CTAs take turns (breadth first over the slots, wave after wave).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse.jit import compiled, entry
+from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
-Int32 = NDArray[np.int32]
 
 BLOCK_BYTES = 8192
 ONE = 1 << 16
-MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407
-"""Knuth's MMIX linear congruential generator: draws victims, the same in every run."""
+MULTIPLIER, MODULUS = 48271, 2**31 - 1
+"""The minimal standard generator (Park, Miller and Stockmeyer, CACM 36, 1993): draws victims, the same in every run."""
 LRU, RANDOM, NRU = range(3)
 EMPTY = -1
 
-# Scalars of a walk. COPIES: partitions keep copies of what others own; PRIVATE: of everything.
-SLOTS, SMS, PASSES, PARTS, PARTITIONS, COPIES, PRIVATE, SETS, WAYS, LAST_SETS, LAST_WAYS, POLICY = range(12)
-SCALARS = 12
+# Scalars. GROUPS: of SMs with an L2 of their own; COPIES: one keeps copies of what others are home to; OBJECTS: how
+# many different tiles there are, each of PARTS blocks.
+SLOTS, SMS, PARTS, GROUPS, COPIES, SETS, WAYS, LAST_SETS, LAST_WAYS, POLICY, OBJECTS = range(11)
+SCALARS = 11
+# Cells of the clock: look-ups, random state, blocks that the last-level cache took in; then those of each group.
+C_USES, C_RANDOM, C_LAST, C_TAKEN = range(4)
+
+
+class Cache(NamedTuple):
+    """p: [SCALARS]; tags, stamps: [groups x sets x ways] and of the last-level cache; clock: [C_TAKEN + groups];
+    complete: [groups x objects] 1 + what the group had taken in when it last held all of an object."""
+
+    p: Int64
+    tags: Int64
+    stamps: Int64
+    last_tags: Int64
+    last_stamps: Int64
+    clock: Int64
+    complete: Int64
+
+
+def new_cache(p: Int64) -> Cache:
+    """An empty cache."""
+    groups = int(p[GROUPS])
+    clock = np.zeros(C_TAKEN + groups, np.int64)
+    clock[C_RANDOM] = 1
+    places, last = groups * int(p[SETS] * p[WAYS]), int(p[LAST_SETS] * p[LAST_WAYS])
+    return Cache(
+        p=p,
+        tags=np.full(places, EMPTY, np.int64),
+        stamps=np.zeros(places, np.int64),
+        last_tags=np.full(last, EMPTY, np.int64),
+        last_stamps=np.zeros(last, np.int64),
+        clock=clock,
+        complete=np.zeros(groups * int(p[OBJECTS]), np.int64),
+    )
 
 
 @compiled
-def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, state: Int64) -> int:
+def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, clock: Int64) -> int:
     """Place to replace in the set of `ways` places from `first` on."""
     best = first
     for at in range(first, first + ways):
@@ -36,10 +71,11 @@ def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, state
             best = at
     if policy == LRU:
         return int(best)
-    state[1] = state[1] * MULTIPLIER + INCREMENT
-    start = ((state[1] >> 33) & 0x3FFFFFFF) % ways
+    clock[C_RANDOM] = clock[C_RANDOM] * MULTIPLIER % MODULUS
+    start = clock[C_RANDOM] % ways
     if policy == NRU and stamps[best] > 0:
-        stamps[first : first + ways] = 0
+        for at in range(first, first + ways):
+            stamps[at] = 0
     for i in range(ways):
         at = first + (start + i) % ways
         if policy == RANDOM or stamps[at] == 0:
@@ -48,79 +84,97 @@ def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, state
 
 
 @compiled
-def touch(tags: Int64, stamps: Int64, at: int, ways: int, block: int, policy: int, state: Int64) -> bool:
-    """Look a block up in set `at` and leave it there. `state`: clock, random state."""
-    first = at * ways
-    state[0] += 1
+def touch(
+    tags: Int64, stamps: Int64, first: int, ways: int, block: int, policy: int, clock: Int64, taken: int
+) -> bool:
+    """Look a block up in the set from `first` on and leave it there. `taken`: cell that counts what is taken in."""
+    clock[C_USES] += 1
     for place in range(first, first + ways):
         if tags[place] == block:
-            stamps[place] = state[0]
+            stamps[place] = clock[C_USES]
             return True
-    place = victim(tags, stamps, first, ways, policy, state)
+    place = victim(tags, stamps, first, ways, policy, clock)
     tags[place] = block
-    stamps[place] = state[0]
+    stamps[place] = clock[C_USES]
+    clock[taken] += 1
     return False
 
 
 @compiled
-def look_up(
-    p: Int64,
-    tags: Int64,
-    stamps: Int64,
-    last_tags: Int64,
-    last_stamps: Int64,
-    block: int,
-    group: int,
-    state: Int64,
-) -> bool:
-    """Whether a read by an SM of partition `group` finds the block in any cache; all that it passes keep it."""
+def look_up(c: Cache, block: int, group: int) -> bool:
+    """Whether a read by an SM of `group` finds the block in any cache; all that it passes keep it."""
+    p = c.p
+    ways, policy = p[WAYS], p[POLICY]
     at = block % p[SETS]
     if p[COPIES]:
-        at = block // p[PARTITIONS] % p[SETS]  # else those with one home would share every other set
-    if touch(tags[group], stamps[group], at, p[WAYS], block, p[POLICY], state):
+        at = block // p[GROUPS] % p[SETS]  # else those with one home would share every other set
+    first = (group * p[SETS] + at) * ways
+    if touch(c.tags, c.stamps, first, ways, block, policy, c.clock, C_TAKEN + group):
         return True
     if p[COPIES]:
-        home = block % p[PARTITIONS]
+        home = block % p[GROUPS]
         if home != group:
-            return touch(tags[home], stamps[home], at, p[WAYS], block, p[POLICY], state)
+            first = (home * p[SETS] + at) * ways
+            return touch(c.tags, c.stamps, first, ways, block, policy, c.clock, C_TAKEN + home)
     if p[LAST_SETS] > 0:
-        return touch(last_tags, last_stamps, block % p[LAST_SETS], p[LAST_WAYS], block, p[POLICY], state)
+        first = block % p[LAST_SETS] * p[LAST_WAYS]
+        return touch(c.last_tags, c.last_stamps, first, p[LAST_WAYS], block, policy, c.clock, C_LAST)
     return False
 
 
-@entry
-def walk(p: Int64, tile_ptr: Int64, order: Int64, objects: Int64) -> Int32:
-    """Walk a grid. p: [SCALARS]; tile_ptr: [C + 1]; order: [C] CTAs as they start; objects: [T] what each tile is a
-    copy of.
+@compiled
+def find(c: Cache, tile_object: int, group: int) -> int:
+    """Share of an object's blocks that an SM of `group` finds, in 1/65536.
 
-    Returns [T] the shares found in the last pass, in 1/65536.
+    What was found whole is found again as long as its group has taken nothing in since. Order of use would change;
+    only LRU minds.
     """
-    groups = p[PARTITIONS] if p[COPIES] or p[PRIVATE] else 1
-    found = np.zeros(len(objects), np.int32)
-    tags = np.full((groups, p[SETS] * p[WAYS]), EMPTY, np.int64)
-    stamps = np.zeros((groups, p[SETS] * p[WAYS]), np.int64)
-    last_tags = np.full(max(1, p[LAST_SETS] * p[LAST_WAYS]), EMPTY, np.int64)
-    last_stamps = np.zeros(max(1, p[LAST_SETS] * p[LAST_WAYS]), np.int64)
-    state = np.zeros(2, np.int64)
-    ctas, slots, parts = len(tile_ptr) - 1, p[SLOTS], p[PARTS]
-    for _ in range(p[PASSES]):
-        found[:] = 0
-        for wave in range(0, ctas, slots):
-            last = min(ctas, wave + slots)
-            longest = 0
-            for cta in order[wave:last]:
-                longest = max(longest, tile_ptr[cta + 1] - tile_ptr[cta])
-            for rank in range(longest):
-                for turn in range(wave, last):
-                    cta = order[turn]
-                    tile = tile_ptr[cta] + rank
-                    if tile >= tile_ptr[cta + 1]:
-                        continue
-                    group = (turn - wave) % p[SMS] * groups // p[SMS]
-                    for part in range(parts):
-                        block = objects[tile] * parts + part
-                        if look_up(p, tags, stamps, last_tags, last_stamps, block, group, state):
-                            found[tile] += 1
-    for tile in range(len(objects)):
-        found[tile] = found[tile] * ONE // parts
+    known = group * c.p[OBJECTS] + tile_object
+    if c.complete[known] == c.clock[C_TAKEN + group] + 1:
+        return ONE
+    parts = c.p[PARTS]
+    before = c.clock[C_TAKEN + group]
+    found = 0
+    for part in range(parts):
+        found += 1 if look_up(c, tile_object * parts + part, group) else 0
+    if c.p[POLICY] != LRU and c.clock[C_TAKEN + group] == before:
+        c.complete[known] = before + 1
+    return int(found * ONE // parts)
+
+
+@compiled
+def pointers(c: Cache) -> Cache:
+    """The same, by bare pointers."""
+    return Cache(
+        cells(c.p),
+        cells(c.tags),
+        cells(c.stamps),
+        cells(c.last_tags),
+        cells(c.last_stamps),
+        cells(c.clock),
+        cells(c.complete),
+    )
+
+
+@entry
+def walk(cache: Cache, tile_ptr: Int64, order: Int64, objects: Int64) -> Int64:
+    """Look up the tiles of a grid. tile_ptr: [C + 1]; order: [C] CTAs as they start; objects: [T] number of the KV that
+    each tile reads.
+
+    Returns [T] the shares found, in 1/65536.
+    """
+    c = pointers(cache)
+    found = np.zeros(len(objects), np.int64)
+    ctas, slots, sms, groups = len(tile_ptr) - 1, c.p[SLOTS], c.p[SMS], c.p[GROUPS]
+    for wave in range(0, ctas, slots):
+        last = min(ctas, wave + slots)
+        longest = 0
+        for cta in order[wave:last]:
+            longest = max(longest, tile_ptr[cta + 1] - tile_ptr[cta])
+        for rank in range(longest):
+            for turn in range(wave, last):
+                cta = order[turn]
+                tile = tile_ptr[cta] + rank
+                if tile < tile_ptr[cta + 1]:
+                    found[tile] = find(c, objects[tile], (turn - wave) % sms * groups // sms)
     return found

@@ -3,8 +3,10 @@
 The whole is the sample's time in detail plus what the tile grain adds from sample to whole, times a pace: how much
 slower the detail consumes tiles than the tile grain. The pace is the slope of one run's times on the other's over all
 tiles of the sample's steady part (single marks would fall between the bursts of CTAs that started together). The sample
-tells it with an error; the tile grain alone is right to within PRIOR. So the slope counts by the inverse of its
-variance against that of 1 (shrinkage: Efron and Morris, JASA 70, 1975).
+tells it with an error; the tile grain alone is right to within a prior. So the slope counts by the inverse of its
+variance against that of 1 (shrinkage: Efron and Morris, JASA 70, 1975). Where memory is busy all the time, the pace is
+that of memory, whose rate the tile grain has from the memory plane itself; the more of the time it is not, the more is
+left to the sample.
 """
 
 from dataclasses import dataclass
@@ -14,14 +16,15 @@ from numpy.typing import NDArray
 
 FIRST_MARK, LAST_MARK = 0.3, 0.9
 """Shares of the sample's tiles that bound its steady part."""
-PRIOR = 0.04
-"""Standard deviation of the whole's pace around 1: what tile grain alone misses (benchmarks/bench_sampled.py)."""
+MEMORY_PRIOR, OTHER_PRIOR = 0.015, 0.06
+"""Standard deviation of the whole's pace around 1, what tile grain alone misses: where memory always works, and where
+it never does (benchmarks/bench_sampled.py)."""
 PACE_ERROR = 0.01
 """Standard deviation of the whole's pace around the sample's, beyond what the scatter there tells (same grid)."""
 CORRELATION = 3.0
 """How much larger the error of a slope is than if the rounds of tiles scattered independently: what is late stays so
 for some rounds (same grid)."""
-LEAST_ERROR = 0.004
+LEAST_ERROR = 0.006
 """Relative error of a sampled time however little is extrapolated (same grid)."""
 NORMAL_95 = 1.96
 """Standard deviations of a normal distribution that 95 of 100 draws lie within."""
@@ -75,14 +78,17 @@ def fitted_pace(detail: Course, coarse: Course, rounds: float) -> tuple[float, f
     return slope, CORRELATION * scatter / float(np.sqrt(spread / len(x) * max(1.0, rounds)))
 
 
-def extrapolate(detail: Course, coarse: Course, whole_end_ps: int, rounds: float) -> Whole:
-    """Predict the end of the whole launch."""
+def extrapolate(
+    detail: Course, coarse: Course, whole_end_ps: int, rounds: float, memory_share: float
+) -> Whole:
+    """Predict the end of the whole launch. memory_share: of the whole's time, in which memory works."""
     slope, error = fitted_pace(detail, coarse, rounds)
     variance = error**2 + PACE_ERROR**2
-    weight = PRIOR**2 / (PRIOR**2 + variance)
+    prior = memory_share * MEMORY_PRIOR + (1 - memory_share) * OTHER_PRIOR
+    weight = prior**2 / (prior**2 + variance)
     pace = 1 + weight * (slope - 1)
     added = max(0.0, (whole_end_ps - coarse.end) * pace)
-    return Whole(detail.end + added, pace, PRIOR * float(np.sqrt(1 - weight)), added)
+    return Whole(detail.end + added, pace, prior * float(np.sqrt(1 - weight)), added)
 
 
 def relative_ci95(whole: Whole, total_ps: float) -> float:

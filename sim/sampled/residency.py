@@ -11,7 +11,7 @@ Int64 = NDArray[np.int64]
 ONE = 1 << 16
 
 
-def resident_ranges(launch: Launch, hit_q16: NDArray[np.int32], granule: int) -> Int64:
+def resident_ranges(launch: Launch, hit_q16: NDArray[np.int64], granule: int) -> Int64:
     """[N, 2] (address, bytes): of each tile's granules the share that it would hit, drawn at random
     (the same ones in every run); tables whole."""
     fetches = launch.fetches

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from sim.accounting import account_window
 from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
+from sim.coarse.grid import Grid
+from sim.coarse.hits import Reuse
 from sim.lowering.combine import build_combine
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
@@ -29,7 +31,7 @@ class Sampled:
     """Part of the launch's tiles that was simulated in detail."""
 
 
-def run_detail(problem: Problem, units: Units, hits: NDArray[np.int32]) -> RunOutcome:
+def run_detail(problem: Problem, units: Units, hits: NDArray[np.int64]) -> RunOutcome:
     """The sample on the whole machine; hits: [t] what its tiles find in L2 when the launch is replayed warm."""
     p = problem
     launches = [p.lower(units)]
@@ -48,12 +50,12 @@ def detail_course(outcome: RunOutcome) -> Course:
     return Course(np.sort(outcome.orders[0].consumed_ps), outcome.detail.ends_ps[0])
 
 
-def sample_hits(whole: Coarse, part: Coarse) -> NDArray[np.int32]:
-    """[t] hit shares of the sample's tiles, from the walk of the whole launch."""
-    ends = whole.grid.tile_ptr[1 : part.grid.ctas + 1]
-    counts = np.diff(part.grid.tile_ptr)
-    index = np.repeat(ends - part.grid.tile_ptr[1:], counts) + np.arange(part.grid.tiles)
-    shares: NDArray[np.int32] = whole.hits[index]
+def sample_hits(whole: Grid, hits: NDArray[np.int64], part: Grid) -> NDArray[np.int64]:
+    """[t] of the sample's tiles, from the hits of the whole launch."""
+    ends = whole.tile_ptr[1 : part.ctas + 1]
+    counts = np.diff(part.tile_ptr)
+    index = np.repeat(ends - part.tile_ptr[1:], counts) + np.arange(part.tiles)
+    shares: NDArray[np.int64] = hits[index]
     return shares
 
 
@@ -77,13 +79,15 @@ def _account(outcome: RunOutcome, course: Course, whole: Whole, combine: float) 
     return total
 
 
-def _counters(outcome: RunOutcome, whole: Coarse, part: Coarse) -> dict[str, int]:
-    """Counters of the whole: the sample's by KV bytes, with the hits of the walk in place of the sample's."""
-    size, size_part = whole.grid.tile_bytes(), part.grid.tile_bytes()
+def _counters(
+    outcome: RunOutcome, whole: Grid, part: Grid, hits: NDArray[np.int64], hits_part: NDArray[np.int64]
+) -> dict[str, int]:
+    """Counters of the whole: the sample's by KV bytes, with the hits of the whole in place of the sample's."""
+    size, size_part = whole.tile_bytes(), part.tile_bytes()
     scale = int(size.sum()) / int(size_part.sum())
     counters = {name: round(value * scale) for name, value in outcome.counters.items()}
-    expected = scale * float((size_part * (part.hits / ONE)).sum())
-    found = float((size * (whole.hits / ONE)).sum())
+    expected = scale * float((size_part * (hits_part / ONE)).sum())
+    found = float((size * (hits / ONE)).sum())
     shift = min(max(round(found - expected), -counters["l2_hit"]), counters["l2_miss"])
     shift = min(shift, counters["hbm_read"])
     counters["l2_hit"] += shift
@@ -95,14 +99,16 @@ def _counters(outcome: RunOutcome, whole: Coarse, part: Coarse) -> dict[str, int
 def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     """Simulate the sampled CTAs `units` and predict the whole launch."""
     part = build_coarse(problem, units, attention_grid_of(problem, units))
+    all_ = coarse_time(problem, whole)
     if problem.memory.warm:
-        part = replace(part, hits=sample_hits(whole, part))
-    outcome = run_detail(problem, units, part.hits)
-    all_, some = coarse_time(problem, whole), coarse_time(problem, part)
+        hits = sample_hits(whole.grid, all_.attention.hits, part.grid)
+        part = replace(part, reuse=Reuse(part.reuse.objects, hits))
+    some = coarse_time(problem, part)
+    outcome = run_detail(problem, units, some.attention.hits)
     course = detail_course(outcome)
     rounds = part.grid.tiles / (problem.hw.sm.count * problem.cut.ctas_per_sm)
     coarse = Course(some.attention.consumed, some.attention.end)
-    predicted = extrapolate(course, coarse, all_.attention.end, rounds)
+    predicted = extrapolate(course, coarse, all_.attention.end, rounds, all_.attention.memory_share)
     merge = 0.0
     if whole.combine is not None:
         missed = (outcome.time_ps - course.end) - (some.end_ps - some.attention.end)
@@ -111,7 +117,7 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     return Sampled(
         time_ps=time,
         account=_account(outcome, course, predicted, merge),
-        counters=_counters(outcome, whole, part),
+        counters=_counters(outcome, whole.grid, part.grid, all_.attention.hits, some.attention.hits),
         relative_ci95=relative_ci95(predicted, time),
         pace=predicted.pace,
         share=part.grid.tiles / whole.grid.tiles,

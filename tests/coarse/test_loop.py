@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sim.coarse import columns as c
-from sim.coarse import loop
+from sim.coarse import loop, tags
 from sim.coarse import state as layout
 from sim.coarse.machine import new_state
 
@@ -56,15 +56,34 @@ def q16(ps_per_byte: float) -> int:
 
 
 def run(
+    scalars: dict[int, int], tile: dict[int, int], counts: list[int], hit: float = 0.0, query: int = 0
+) -> int:
+    """End of a grid of equal tiles, `counts` of each CTA; what `scalars` leaves out costs nothing."""
+    tiles = sum(counts)
+    state = finished(scalars, tile, counts, [hit] * tiles, list(range(tiles)), query)
+    return int(state.g[layout.G_END])
+
+
+def finished(
     scalars: dict[int, int],
     tile: dict[int, int],
     counts: list[int],
-    hit: float = 0.0,
+    hits: list[float],
+    objects: list[int],
     query: int = 0,
-) -> int:
-    """End of a grid of equal tiles, `counts` of each CTA; what `scalars` leaves out costs nothing."""
+    cache: tags.Cache | None = None,
+) -> layout.State:
+    """The state after a grid of equal tiles; hits, objects: [tiles] share found, and number of what each reads."""
     p = np.zeros(c.SCALARS, np.int64)
-    base = {c.SMS: 1, c.CTAS_PER_SM: 1, c.STAGES: 2, c.STREAMS: 1, c.CAP: 1 << 24, c.SEGMENT: SEGMENT}
+    base = {
+        c.SMS: 1,
+        c.CTAS_PER_SM: 1,
+        c.STAGES: 2,
+        c.STREAMS: 1,
+        c.CAP: 1 << 24,
+        c.SEGMENT: SEGMENT,
+        c.GROUPS: 1,
+    }
     for key, value in (base | scalars).items():
         p[key] = value
     p[c.CTAS], p[c.ROOM] = len(counts), p[c.CTAS_PER_SM] * p[c.STAGES] + 1
@@ -78,14 +97,15 @@ def run(
         classes=classes,
         tile_ptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         tile_class=np.zeros(tiles, np.int64),
-        hit=np.full(tiles, round(hit * 65_536), np.int64),
+        hit=np.round(np.array(hits) * 65_536).astype(np.int64),
+        objects=np.array(objects, np.int64),
         query_bytes=np.full(len(counts), query, np.int64),
         order=np.arange(len(counts)),
     )
-    state = new_state(p, tiles)
-    loop.run(*grid, *state)
+    state = new_state(p, tiles, tiles)
+    loop.run(grid, state, cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64)))
     assert (np.diff(state.consumed) >= 0).all()
-    return int(state.g[layout.G_END])
+    return state
 
 
 def test_one_tile_takes_the_sum_of_what_it_passes() -> None:
@@ -150,3 +170,44 @@ def test_equal_inputs_give_equal_bits() -> None:
     scalars = OVERHEAD | LATENCY | {c.SMS: 7, c.CTAS_PER_SM: 2, c.HBM_Q16: q16(0.3), c.CAP: 3 * SEGMENT}
     counts = [3, 9, 1, 30, 4] * 8
     assert run(scalars, TILE, counts, 0.3) == run(scalars, TILE, counts, 0.3)
+
+
+def test_each_partition_has_its_own_l2() -> None:
+    scalars = {c.SMS: 2, c.GROUPS: 2, c.L2_Q16: q16(0.5)}
+    tile = {**NOTHING, c.BYTES: BYTES}
+    assert run(scalars, tile, [64, 64], hit=1.0) == 64 * BYTES // 2
+    assert run(scalars | {c.GROUPS: 1}, tile, [64, 64], hit=1.0) == 128 * BYTES // 2
+
+
+def test_what_another_partition_is_home_to_passes_its_l2_too() -> None:
+    """Each of two busy SMs takes its own L2 for all that it reads, and the other's for half of it."""
+    scalars = {c.SMS: 2, c.GROUPS: 2, c.COPIES: 1, c.L2_Q16: q16(0.5)}
+    tile = {**NOTHING, c.BYTES: BYTES}
+    assert run(scalars, tile, [64, 64]) == pytest.approx(1.5 * 64 * BYTES / 2, rel=0.01)
+    assert run(scalars, tile, [64]) == 64 * BYTES // 2
+
+
+def test_a_slow_link_holds_up_what_comes_from_the_other_partition() -> None:
+    scalars = {c.SMS: 2, c.GROUPS: 2, c.COPIES: 1, c.LINK_Q16: q16(3.0)}
+    assert run(scalars, {**NOTHING, c.BYTES: BYTES}, [64]) == 64 * BYTES // 2 * 3
+
+
+def test_what_is_found_while_on_its_way_comes_no_sooner_than_its_fetch() -> None:
+    """Of two SMs that read the same tile at once, the second one finds it, and waits as long."""
+    scalars = LATENCY | {c.SMS: 2}
+    tile = {**NOTHING, c.BYTES: SEGMENT}
+    shared = finished(scalars, tile, [1, 1], [0.0, 1.0], [0, 0]).consumed
+    apart = finished(scalars, tile, [1, 1], [0.0, 1.0], [0, 1]).consumed
+    assert shared[0] == shared[1]
+    assert apart[1] - apart[0] == 300_000
+
+
+def test_tiles_are_looked_up_as_they_are_sent() -> None:
+    """Three CTAs on one SM read one tile: the first misses, the others find it, in an order that only time tells."""
+    p = np.zeros(tags.SCALARS, np.int64)
+    p[[tags.SLOTS, tags.SMS, tags.PARTS, tags.GROUPS, tags.SETS, tags.OBJECTS]] = 1
+    p[tags.WAYS] = 4
+    scalars = {c.LOOKS_UP: 1, c.HBM_Q16: q16(0.5)}
+    tile = {**NOTHING, c.BYTES: BYTES}
+    state = finished(scalars, tile, [1] * 3, [0.0] * 3, [0] * 3, cache=tags.new_cache(p))
+    assert state.g[layout.G_END] == BYTES // 2

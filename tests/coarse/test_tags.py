@@ -11,17 +11,21 @@ from sim.memory.params import REPLACEMENT_CODE
 ALL = 1 << 16
 
 
-def scalars(sets: int, ways: int, *, passes: int = 1, slots: int = 4, policy: str = "lru") -> np.ndarray:
+def scalars(sets: int, ways: int, *, slots: int = 4, policy: str = "lru") -> np.ndarray:
     p = np.zeros(tags.SCALARS, np.int64)
-    p[tags.SLOTS], p[tags.SMS], p[tags.PASSES], p[tags.PARTS] = slots, slots, passes, 1
-    p[tags.PARTITIONS], p[tags.SETS], p[tags.WAYS] = 1, sets, ways
-    p[tags.POLICY] = REPLACEMENT_CODE[policy]
+    p[tags.SLOTS], p[tags.SMS], p[tags.PARTS], p[tags.GROUPS] = slots, slots, 1, 1
+    p[tags.SETS], p[tags.WAYS], p[tags.POLICY] = sets, ways, REPLACEMENT_CODE[policy]
     return p
 
 
-def walk(p: np.ndarray, counts: list[int], objects: np.ndarray) -> np.ndarray:
+def walk(p: np.ndarray, counts: list[int], objects: np.ndarray, times: int = 1) -> np.ndarray:
+    """What the last of `times` equal launches finds."""
     ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return tags.walk(p, ptr, np.arange(len(counts)), np.asarray(objects, np.int64))
+    p[tags.OBJECTS] = objects.max() + 1
+    cache = tags.new_cache(p)
+    for _ in range(times):
+        found = tags.walk(cache, ptr, np.arange(len(counts)), np.asarray(objects, np.int64))
+    return found
 
 
 def lru_twin(order: np.ndarray, sets: int, ways: int) -> list[bool]:
@@ -47,11 +51,11 @@ def test_lru_finds_what_a_plain_twin_finds() -> None:
 
 @pytest.mark.parametrize("policy", ["lru", "random", "nru"])
 def test_a_replay_that_fits_finds_all(policy: str) -> None:
-    assert (walk(scalars(8, 8, passes=2, policy=policy), [16] * 4, np.arange(64)) == ALL).all()
+    assert (walk(scalars(8, 8, policy=policy), [16] * 4, np.arange(64), times=2) == ALL).all()
 
 
 def test_an_lru_cycle_over_the_capacity_finds_nothing() -> None:
-    assert not walk(scalars(8, 8, passes=2), [18] * 4, np.arange(72)).any()
+    assert not walk(scalars(8, 8), [18] * 4, np.arange(72), times=2).any()
 
 
 def test_what_all_share_is_missed_by_the_first_alone() -> None:
@@ -62,3 +66,21 @@ def test_what_all_share_is_missed_by_the_first_alone() -> None:
 
 def test_a_cold_launch_that_reads_all_once_finds_nothing() -> None:
     assert not walk(scalars(8, 8), [16] * 4, np.arange(64)).any()
+
+
+@pytest.mark.parametrize("policy", ["random", "nru", "lru"])
+def test_skipped_look_ups_find_what_each_block_by_itself_would(policy: str) -> None:
+    """Objects of three blocks, half of them hot, in two partitions that keep copies."""
+    rng = np.random.default_rng(5)
+    p = scalars(6, 4, policy=policy)
+    p[tags.PARTS], p[tags.GROUPS], p[tags.COPIES], p[tags.OBJECTS] = 3, 2, 1, 40
+    quick, plain = tags.new_cache(p), tags.new_cache(p)
+    hot, far = rng.integers(0, 5, 3000), rng.integers(0, 40, 3000)
+    whole = 0
+    for number, group in zip(
+        np.where(rng.random(3000) < 0.8, hot, far), rng.integers(0, 2, 3000), strict=True
+    ):
+        found = sum(tags.look_up(plain, number * 3 + part, group) for part in range(3))
+        assert tags.find(quick, number, group) == found * ALL // 3
+        whole += found == 3
+    assert 300 < whole < 2700
