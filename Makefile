@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test test-slow lint types format benchmark golden calibrate
+.PHONY: demo test test-slow lint types format benchmark golden calibrate calibrate-shipped
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -47,3 +47,9 @@ CALIBRATE_OUT ?= out/$(or $(PROFILE),$(HW))_calibrated.yaml
 calibrate: $(STAMP)
 	@test -n "$(TRUTH)" || { echo "TRUTH is not set: make calibrate TRUTH=mine.csv HW=h100_sxm"; exit 2; }
 	$(BIN)/pagewalk calibrate $(TRUTH) --hw $(HW) $(if $(PROFILE),--profile $(PROFILE)) --out $(CALIBRATE_OUT)
+
+# Fit all that is shipped as fitted to decode times (half an hour), and copy it into the shipped configs.
+calibrate-shipped: $(STAMP)
+	@test -n "$(TRUTH)" || { echo "TRUTH is not set: make calibrate-shipped TRUTH=measured.csv"; exit 2; }
+	$(BIN)/pagewalk calibrate $(TRUTH) --recipe validation/recipe.yaml --blind --out out/calibration
+	$(BIN)/python validation/ship_calibration.py out/calibration

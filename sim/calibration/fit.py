@@ -20,8 +20,10 @@ Group = tuple[str, str, str]
 RELATIVE = 0.05
 TIMER_US = 0.8
 MOST_OVERHEAD_US = 20.0
-STEP = 0.015
-"""Of a parameter's range: simulated time has small steps, which a smaller difference would see as slopes."""
+STEP = 0.06
+"""Of a parameter's range: simulated time has small steps, which smaller differences would see as slopes."""
+PRIOR = 0.5
+"""Standard deviation of a parameter about its usual value, as a share of its range: decides what rows cannot."""
 INSIDE = 0.01
 """A start on a bound moves this share of the range inside, so that both directions can be tried."""
 
@@ -69,8 +71,11 @@ def fit(
     low = np.array([p.low for p in parameters])
     span = np.array([p.high for p in parameters]) - low
 
+    usual = 1 + (np.array([p.usual for p in parameters]) - low) / span
+
     def loss(unit: Float64) -> Float64:
-        return residuals(measured_us, predict(low + (unit - 1) * span), groups)
+        of_rows = residuals(measured_us, predict(low + (unit - 1) * span), groups)
+        return np.concatenate([of_rows, (unit - usual) / PRIOR])
 
     # From 1 to 2, since the step of a difference is relative to the value.
     first = 1 + np.clip((np.array(start) - low) / span, INSIDE, 1 - INSIDE)

@@ -11,38 +11,61 @@ from sim.config.workload import KernelProfile
 
 @dataclass(frozen=True)
 class Parameter:
-    """A key path with the range in which its true value may lie."""
+    """A key path, the range in which its true value may lie, and what to expect before any measurement."""
 
     path: str
     low: float
     high: float
+    usual: float
     why: str
 
 
 MACHINE = (
-    Parameter("hbm.busy_fraction", 0.0, 0.25, "ECC, refresh when hot and bus calibration are not published"),
-    Parameter("l2.effective_fraction", 0.4, 1.0, "hashing and copies between partitions are not published"),
-    Parameter("sm.max_inflight_kib", 12.0, 128.0, "depth of an SM's memory queues is not published"),
-    Parameter("launch.cta_ns", 20.0, 1500.0, "time to start a CTA is not published"),
+    Parameter(
+        "hbm.busy_fraction", 0.0, 0.25, 0.1, "ECC, refresh when hot and bus calibration are not published"
+    ),
+    Parameter(
+        "l2.effective_fraction", 0.4, 1.0, 1.0, "hashing and copies between partitions are not published"
+    ),
+    Parameter("sm.max_inflight_kib", 12.0, 128.0, 48.0, "depth of an SM's memory queues is not published"),
+    Parameter("launch.cta_ns", 20.0, 1500.0, 250.0, "time to start a CTA is not published"),
 )
 PROFILE = (
-    Parameter("prologue_clk", 0.0, 9000.0, "instructions of a CTA before its first fetch"),
-    Parameter("epilogue_clk", 0.0, 5000.0, "instructions of a CTA after its last tile"),
-    Parameter("tile_issue_clk", 0.0, 9000.0, "issue slots of a tile beside MMA and softmax"),
-    Parameter("combine_split_clk", 0.0, 800.0, "issue slots of the reduction for each split"),
-    Parameter("run_clk", 0.0, 40.0, "issue slots of one contiguous run of a tile"),
+    Parameter("prologue_clk", 0.0, 9000.0, 2000.0, "instructions of a CTA before its first fetch"),
+    Parameter("epilogue_clk", 0.0, 5000.0, 1000.0, "instructions of a CTA after its last tile"),
+    Parameter("item_clk", 0.0, 6000.0, 1500.0, "instructions of a resident CTA between two work items"),
+    Parameter(
+        "tile_issue_clk", 0.0, 9000.0, 700.0, "issue slots of a tile of 128 dimensions beside MMA and softmax"
+    ),
+    Parameter("run_clk", 0.0, 40.0, 4.0, "issue slots of one contiguous run of a tile"),
+    Parameter("combine_clk", 0.0, 6000.0, 1500.0, "instructions of a reduction CTA before its first fetch"),
+    Parameter("combine_split_clk", 0.0, 800.0, 100.0, "issue slots of the reduction for each split"),
 )
 
 
-def machine_start(hw: Hardware) -> list[float]:
-    """Values of the machine parameters, within their bounds."""
-    return [_within(p, _machine_value(hw, p.path)) for p in MACHINE]
+def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
+    """Six at most: those that can move a time of this kernel and that times can tell apart."""
+    resident = profile.scheduling != "grid"
+    unused = {"epilogue_clk" if resident else "item_clk"}
+    if profile.combine != "kernel" or profile.max_splits == 1:
+        unused.add("combine_clk")
+    if profile.max_splits == 1:
+        unused.add("combine_split_clk")
+    return tuple(p for p in PROFILE if p.path not in unused)
+
+
+def machine_start(hw: Hardware, parameters: Sequence[Parameter] = MACHINE) -> list[float]:
+    """Values of machine parameters, within their bounds."""
+    return [_within(p, _machine_value(hw, p.path)) for p in parameters]
 
 
 def profile_start(profile: KernelProfile, hw: Hardware) -> list[float]:
-    """Values of the profile parameters, within their bounds; a profile without run_clk takes the machine's."""
-    found = [getattr(profile, p.path) for p in PROFILE]
-    return [_within(p, hw.gather.issue_clk if v is None else v) for p, v in zip(PROFILE, found, strict=True)]
+    """Values of the profile's parameters, within their bounds; a profile without run_clk takes the machine's."""
+    parameters = profile_parameters(profile)
+    found = [getattr(profile, p.path) for p in parameters]
+    return [
+        _within(p, hw.gather.issue_clk if v is None else v) for p, v in zip(parameters, found, strict=True)
+    ]
 
 
 def with_machine(hw: Hardware, values: Mapping[str, float]) -> Hardware:

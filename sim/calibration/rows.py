@@ -39,6 +39,16 @@ class Evaluated:
         names = self.case.names
         return names.runtime.framework, names.gpu.hw, names.kv.kv_class
 
+    @property
+    def machine(self) -> str:
+        """Shipped name."""
+        return self.case.names.gpu.hw
+
+    @property
+    def profile(self) -> str:
+        """Shipped name."""
+        return self.case.names.kernel.profile
+
     def time_us(self, hw: Hardware, profile: KernelProfile) -> float:
         """Simulated time with other parameters of the machine and the profile, without a framework's overhead."""
         task = replace(self.task, hw=hw, profiles=[profile])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.calibration.parameters import MACHINE, PROFILE, Parameter
+from sim.calibration.parameters import MACHINE, Parameter, profile_parameters
 from sim.config.catalog import Kind, find, shipped
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_profile
@@ -36,7 +36,7 @@ class Target:
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        return MACHINE if self.profile is None else PROFILE
+        return MACHINE if self.profile is None else profile_parameters(self.profile)
 
     @property
     def name(self) -> str:

@@ -19,7 +19,6 @@ REASONS_SHOWN = 8
 @click.option(
     "--hw",
     "hardware",
-    required=True,
     multiple=True,
     metavar="HW",
     type=HARDWARE,
@@ -36,7 +35,16 @@ REASONS_SHOWN = 8
     required=True,
     metavar="FILE.yaml",
     type=click.Path(path_type=Path),
-    help="Write the config here, and the frameworks' overheads to FILE.overheads.yaml.",
+    help="Write the config here, and the frameworks' overheads to FILE.overheads.yaml. With --recipe: a folder.",
+)
+@click.option(
+    "--recipe",
+    metavar="FILE.yaml",
+    type=click.Path(path_type=Path),
+    help="Fit all machines and profiles that this file names, in turn, in place of --hw.",
+)
+@click.option(
+    "--blind", is_flag=True, help="With --recipe: also fit without each pair of machine and profile."
 )
 @json_option
 @click.option(
@@ -65,6 +73,8 @@ def calibrate(
     hardware: tuple[str, ...],
     profile: str | None,
     out: Path,
+    recipe: Path | None,
+    blind: bool,
     as_json: bool,
     rows: int,
     evaluations: int,
@@ -84,6 +94,11 @@ def calibrate(
     from sim.cli.attention_case import sampled_ns, step_of
     from sim.validation.names import shipped_names
 
+    if recipe is not None:
+        _calibrate_jointly(truth, recipe, out, blind)
+        return
+    if not hardware:
+        raise click.UsageError("--hw or --recipe is needed")
     target = target_of(hardware, profile)
     _check_out(out)
     reference = sampled_ns if fidelity == "sampled" else None
@@ -95,6 +110,27 @@ def calibrate(
         click.echo(json.dumps(to_json(result, target), allow_nan=False))
     else:
         click.echo(_text(result, target, out))
+
+
+def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool) -> None:
+    from sim.calibration.joint_output import summary_text, write_joint
+    from sim.calibration.recipe import read_recipe
+    from sim.calibration.run_joint import calibrate_jointly
+    from sim.cli.attention_case import step_of
+    from sim.errors import InputError
+    from sim.validation.names import shipped_names
+
+    if out.is_file():
+        raise InputError(f"--out: {out} is a file; allowed: a folder for the configs of --recipe")
+    wanted = read_recipe(recipe)
+    result = calibrate_jointly(truth, wanted, shipped_names(), step_of, blind, _tell)
+    write_joint(result, out)
+    click.echo(summary_text(result))
+    click.echo(f"written: {out}")
+
+
+def _tell(message: str) -> None:
+    click.echo(message, err=True)
 
 
 def _check_out(out: Path) -> None:

@@ -10,8 +10,8 @@ from sim.calibration.parameters import Parameter
 
 A = ("vllm", "h100_sxm", "16bit")
 B = ("sglang", "h100_sxm", "fp8")
-RATE = Parameter("rate", 0.5, 4.0, "us per MB")
-START = Parameter("start", 0.0, 10.0, "us per wave")
+RATE = Parameter("rate", 0.5, 4.0, 2.0, "us per MB")
+START = Parameter("start", 0.0, 10.0, 4.0, "us per wave")
 
 
 def test_uncertainty_is_five_percent_and_the_timer() -> None:
@@ -51,8 +51,9 @@ def test_known_parameters_are_recovered_with_their_overheads() -> None:
     added = np.array([3.0, 7.0] * 4)
     measured = model(np.array([1.7, 2.5])) + added
     values = fit((RATE, START), (0.6, 9.0), measured, groups, model, 40)
-    assert values.tolist() == pytest.approx([1.7, 2.5], rel=0.01)
-    assert group_overheads(measured, model(values), groups) == pytest.approx({A: 3.0, B: 7.0}, abs=0.1)
+    # What a parameter is usually pulls a little where few rows tell.
+    assert values.tolist() == pytest.approx([1.7, 2.5], rel=0.03)
+    assert group_overheads(measured, model(values), groups) == pytest.approx({A: 3.0, B: 7.0}, abs=0.5)
 
 
 def test_one_wild_row_moves_little() -> None:
@@ -70,7 +71,7 @@ def test_bounds_are_kept_and_a_start_on_them_moves() -> None:
     assert values[0] > 3.9
 
 
-def test_a_parameter_without_effect_stays() -> None:
+def test_a_parameter_without_effect_takes_its_usual_value() -> None:
     measured = 1.7 * SIZE
     values = fit((RATE, START), (1.0, 6.0), measured, [A] * 8, lambda v: v[0] * SIZE, 40)
-    assert values[1] == pytest.approx(6.0)
+    assert values[1] == pytest.approx(START.usual, rel=0.01)

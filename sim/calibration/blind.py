@@ -1,0 +1,115 @@
+"""Errors of rows that no fit saw, as a user meets them.
+
+A kernel was never measured on the machine at hand, or one row of it fixes the overhead.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sim.calibration.fit import Group
+from sim.calibration.joint import (
+    State,
+    Tell,
+    fit_machine,
+    fit_profile,
+    overheads_of,
+)
+from sim.calibration.parameters import profile_parameters
+from sim.calibration.recipe import Recipe
+from sim.calibration.rows import Evaluated
+from sim.validation.names import Overhead
+from sim.validation.overheads import declare_anchors, group_of, same_measurement, shipped_overhead_us
+
+LEAST_ROWS = 14
+
+
+@dataclass(frozen=True)
+class RowError:
+    """simulated_us: without the overhead."""
+
+    row: Evaluated
+    simulated_us: float
+    overhead_us: float
+
+    @property
+    def error(self) -> float:
+        return (self.simulated_us + self.overhead_us) / self.row.case.time_us - 1
+
+
+def judged(rows: Sequence[Evaluated], state: State, overheads: Mapping[Group, float]) -> list[RowError]:
+    """Errors with the overhead of the nearest group."""
+    known, arch_of = _known(overheads), {row.machine: row.case.names.gpu.arch for row in rows}
+    times = state.times_us(rows).tolist()
+    return [
+        RowError(row, time, shipped_overhead_us(row.case, known, arch_of))
+        for row, time in zip(rows, times, strict=True)
+    ]
+
+
+def anchored(errors: Sequence[RowError]) -> list[RowError]:
+    """One row of each GPU, kernel and KV type fixes the overhead of the others, whatever was fitted; it is left out."""
+    anchors = {group_of(case): case for case in declare_anchors([e.row.case for e in errors])}
+    at = {e.row.case.row.id: e for e in errors}
+    out = []
+    for e in errors:
+        anchor = anchors.get(group_of(e.row.case))
+        if anchor is None or same_measurement(anchor, e.row.case):
+            continue
+        missing = anchor.time_us - at[anchor.row.id].simulated_us
+        out.append(RowError(e.row, e.simulated_us, max(0.0, missing)))
+    return out
+
+
+def left_out(
+    rows: Sequence[Evaluated],
+    fitted: Sequence[Evaluated],
+    recipe: Recipe,
+    state: State,
+    arch_of: Mapping[str, str],
+    tell: Tell,
+) -> list[RowError]:
+    """Errors of each machine and profile in turn, both fitted again from usual values without the rows of the pair.
+
+    A profile that is known on no other machine takes the values of its relative, as the recipe names it. Other machines
+    and profiles stay as they are.
+    """
+    out: list[RowError] = []
+    for machine in recipe.machines:
+        for profile in recipe.profiles:
+            ours = [r for r in rows if r.machine == machine and r.profile == profile]
+            rest = [r for r in fitted if r.machine != machine or r.profile != profile]
+            if len(ours) < LEAST_ROWS or not _is_known(profile, rest, recipe):
+                continue
+            blind = _refitted(rest, recipe, state, machine, profile)
+            known = _known(overheads_of(rest, blind))
+            times = blind.times_us(ours).tolist()
+            found = [
+                RowError(row, time, shipped_overhead_us(row.case, known, arch_of))
+                for row, time in zip(ours, times, strict=True)
+            ]
+            tell(f"without {profile} on {machine}: {sum(abs(e.error) for e in found) / len(found):.1%}")
+            out += found
+    return out
+
+
+def _is_known(profile: str, rest: Sequence[Evaluated], recipe: Recipe) -> bool:
+    return profile in recipe.relatives or any(row.profile == profile for row in rest)
+
+
+def _refitted(rest: Sequence[Evaluated], recipe: Recipe, state: State, machine: str, profile: str) -> State:
+    state = state.with_machine(machine, {p.path: p.usual for p in recipe.machine_parameters(machine)})
+    own = profile_parameters(state.profiles[profile])
+    if any(row.profile == profile for row in rest):
+        state = state.with_profile(profile, {p.path: p.usual for p in own})
+    else:
+        relative = state.profiles[recipe.relatives[profile]]
+        state = state.with_profile(profile, {p.path: getattr(relative, p.path) for p in own})
+    return fit_profile(rest, recipe, fit_machine(rest, recipe, state, machine), profile)
+
+
+def _known(overheads: Mapping[Group, float]) -> list[Overhead]:
+    ref = "this calibration"
+    return [
+        Overhead.model_validate({"framework": framework, "hw": hw, "kv": kv, "overhead_us": us, "ref": ref})
+        for (framework, hw, kv), us in overheads.items()
+    ]

@@ -1,0 +1,131 @@
+"""Machines and kernel profiles fitted in turn: a profile is shared by machines, a machine by profiles."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from sim.calibration.fit import Float64, Group, fit, group_overheads
+from sim.calibration.parameters import (
+    Parameter,
+    machine_start,
+    named,
+    profile_parameters,
+    profile_start,
+    with_machine,
+)
+from sim.calibration.recipe import Recipe
+from sim.calibration.rows import Evaluated
+from sim.config.hardware import Hardware
+from sim.config.workload import KernelProfile
+
+FREEDOM = 2
+"""Rows beyond the number of parameters, at least."""
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class State:
+    """Machines and profiles by shipped name, and what was fitted of each, by key path."""
+
+    machines: dict[str, Hardware]
+    profiles: dict[str, KernelProfile]
+    fitted: dict[str, dict[str, float]]
+
+    def times_us(self, rows: Sequence[Evaluated]) -> Float64:
+        """Simulated times without overheads."""
+        return np.array([r.time_us(self.machines[r.machine], self.profiles[r.profile]) for r in rows])
+
+    def with_machine(self, name: str, values: dict[str, float]) -> "State":
+        machines = self.machines | {name: with_machine(self.machines[name], values)}
+        return replace(self, machines=machines, fitted=self.fitted | {name: values})
+
+    def with_profile(self, name: str, values: dict[str, float]) -> "State":
+        profiles = self.profiles | {name: self.profiles[name].model_copy(update=values)}
+        return replace(self, profiles=profiles, fitted=self.fitted | {name: values})
+
+
+def first_state(rows: Sequence[Evaluated]) -> State:
+    """The shipped values."""
+    return State(
+        {row.machine: row.task.hw for row in rows}, {row.profile: row.task.profiles[0] for row in rows}, {}
+    )
+
+
+def to_fit(rows: Sequence[Evaluated], recipe: Recipe) -> list[Evaluated]:
+    """At most `recipe.rows` of each GPU, kernel, KV type and head dimension, spread over their measured times."""
+    groups: dict[tuple[str, str, str, int], list[Evaluated]] = defaultdict(list)
+    for row in rows:
+        if row.case.time_us <= recipe.most_us:
+            truth = row.case.row
+            groups[truth.gpu, truth.kernel, truth.kv_dtype, row.case.shape.head_dim].append(row)
+    out: list[Evaluated] = []
+    for group in groups.values():
+        ordered = sorted(group, key=lambda r: (r.case.time_us, r.case.row.id))
+        most = min(recipe.rows, len(ordered))
+        out += [ordered[at] for at in np.unique(np.linspace(0, len(ordered) - 1, most).round().astype(int))]
+    return out
+
+
+def fit_in_turn(rows: Sequence[Evaluated], recipe: Recipe, state: State, tell: Tell) -> State:
+    """All rounds of the recipe over `rows`."""
+    for number in range(1, recipe.rounds + 1):
+        for name in recipe.machines:
+            state = fit_machine(rows, recipe, state, name)
+            tell(f"round {number}, {name}: {state.fitted.get(name, {})}")
+        for name in recipe.profiles:
+            state = fit_profile(rows, recipe, state, name)
+            tell(f"round {number}, {name}: {state.fitted.get(name, {})}")
+    return state
+
+
+def fit_machine(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: str) -> State:
+    """The machine's parameters on its rows; unchanged where it has too few."""
+    ours = [row for row in rows if row.machine == name]
+    if not ours:
+        return state
+    parameters = recipe.machine_parameters(name)
+    start = machine_start(state.machines[name], parameters)
+    return _fitted(ours, parameters, start, partial(state.with_machine, name), recipe.evaluations) or state
+
+
+def fit_profile(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: str) -> State:
+    """The profile's parameters on its rows on all machines; unchanged where it has too few."""
+    ours = [row for row in rows if row.profile == name]
+    if not ours:
+        return state
+    profile = state.profiles[name]
+    start = profile_start(profile, state.machines[ours[0].machine])
+    trial = partial(state.with_profile, name)
+    return _fitted(ours, profile_parameters(profile), start, trial, recipe.evaluations) or state
+
+
+def overheads_of(rows: Sequence[Evaluated], state: State) -> dict[Group, float]:
+    """Best overhead of each framework, machine and KV class, in us."""
+    return group_overheads(_measured(rows), state.times_us(rows), [row.group for row in rows])
+
+
+def _fitted(
+    rows: Sequence[Evaluated],
+    parameters: tuple[Parameter, ...],
+    start: Sequence[float],
+    trial: Callable[[dict[str, float]], State],
+    evaluations: int,
+) -> State | None:
+    """The state with the best values, or None where the rows are too few to tell them."""
+    if len(rows) < len(parameters) + FREEDOM:
+        return None
+    paths = [p.path for p in parameters]
+
+    def predict(values: Float64) -> Float64:
+        return trial(dict(zip(paths, values.tolist(), strict=True))).times_us(rows)
+
+    groups = [row.group for row in rows]
+    found = fit(parameters, start, _measured(rows), groups, predict, evaluations)
+    return trial(named(parameters, found.tolist()))
+
+
+def _measured(rows: Sequence[Evaluated]) -> Float64:
+    return np.array([row.case.time_us for row in rows])

@@ -1,0 +1,132 @@
+"""A joint calibration as config files, a table of rows and a summary."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sim.calibration.blind import RowError
+from sim.calibration.fit import Group
+from sim.calibration.joint import State
+from sim.calibration.parameters import MACHINE, PROFILE
+from sim.error_summary import Summary, summary
+from sim.sweep.store import write_whole
+
+COLUMNS = ("id", "hw", "profile", "kv", "part", "measured_us", "simulated_us", "overhead_us", "error")
+SHORT_US, LONG_US = 20.0, 100.0
+
+
+@dataclass(frozen=True)
+class Joint:
+    """What was fitted and the errors of each part: fitted, held_back, anchored, left_out."""
+
+    reference: str
+    state: State
+    overheads: dict[Group, float]
+    parts: dict[str, list[RowError]]
+
+
+def write_joint(result: Joint, folder: Path) -> None:
+    """The configs, what `validate attention --overheads` reads, rows.csv and summary.txt. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    use = {}
+    for name, values in result.state.fitted.items():
+        write_whole(folder / f"{name}.yaml", _config(result, name, values))
+        use[name] = f"{name}.yaml"
+    write_whole(folder / "overheads.yaml", _overheads(result, use))
+    write_whole(folder / "rows.csv", _rows(result.parts))
+    write_whole(folder / "summary.txt", summary_text(result) + "\n")
+
+
+def summary_text(result: Joint) -> str:
+    """Errors of each part by machine, and by machine and profile."""
+    lines = [f"{'mean error (bias), rows':<44}" + "".join(f"{part:>24}" for part in result.parts)]
+    for title, key in (("machine", _machine), ("machine and profile", _pair), ("time", _time)):
+        lines += ["", title]
+        tables = {part: _by(errors, key) for part, errors in result.parts.items()}
+        for label in sorted({label for table in tables.values() for label in table}):
+            lines.append(_line(label, [table.get(label) for table in tables.values()]))
+    lines += ["", _line("all", [summary(e.error for e in errors) for errors in result.parts.values()])]
+    return "\n".join(lines)
+
+
+def _config(result: Joint, name: str, values: Mapping[str, float]) -> str:
+    data: dict[str, Any] = {"base": name}
+    if name in result.state.machines:
+        ranges = {p.path: [p.low, p.high] for p in MACHINE}
+        for path, value in values.items():
+            section, _, key = path.partition(".")
+            data.setdefault(section, {})[key] = value
+        data["sources"] = {
+            path: {"kind": "calibrated", "ref": result.reference, "range": ranges[path]} for path in values
+        }
+    else:
+        data |= values
+        data["sources"] = {
+            p.path: f"calibrated: {result.reference} (range {p.low:g} to {p.high:g})"
+            for p in PROFILE
+            if p.path in values
+        }
+    return _yaml(data)
+
+
+def _overheads(result: Joint, use: dict[str, str]) -> str:
+    entries = [
+        {
+            "framework": framework,
+            "hw": hw,
+            "kv": kv,
+            "overhead_us": round(value, 2),
+            "kind": "calibrated",
+            "ref": result.reference,
+        }
+        for (framework, hw, kv), value in sorted(result.overheads.items())
+    ]
+    return _yaml({"overheads": entries, "use": use})
+
+
+def _yaml(data: dict[str, Any]) -> str:
+    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=1000)
+
+
+def _rows(parts: Mapping[str, Sequence[RowError]]) -> str:
+    text = io.StringIO()
+    out = csv.writer(text, lineterminator="\n")
+    out.writerow(COLUMNS)
+    for part, errors in parts.items():
+        for e in errors:
+            case = e.row.case
+            names = (case.row.id, e.row.machine, e.row.profile, case.names.kv.kv_class, part)
+            numbers = (case.time_us, e.simulated_us, e.overhead_us, e.error)
+            out.writerow([*names, *(f"{value:.6g}" for value in numbers)])
+    return text.getvalue()
+
+
+def _machine(e: RowError) -> str:
+    return e.row.machine
+
+
+def _pair(e: RowError) -> str:
+    return f"{e.row.machine} / {e.row.profile}"
+
+
+def _time(e: RowError) -> str:
+    time = e.row.case.time_us
+    return "below 20 us" if time < SHORT_US else "20 to 100 us" if time < LONG_US else "from 100 us"
+
+
+def _by(errors: Iterable[RowError], key: Any) -> dict[str, Summary]:
+    members: dict[str, list[float]] = defaultdict(list)
+    for e in errors:
+        members[key(e)].append(e.error)
+    return {label: summary(found) for label, found in members.items()}
+
+
+def _line(label: str, cells: Iterable[Summary | None]) -> str:
+    texts = [f"{c['n']:>6} {c['mape']:>7.1%} ({c['bias']:+.1%})" if c else "" for c in cells]
+    return f"{label[:44]:<44}" + "".join(f"{text:>24}" for text in texts)

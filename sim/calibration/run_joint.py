@@ -1,0 +1,67 @@
+"""A joint calibration from file to fitted values and their errors."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from sim.calibration.blind import anchored, judged, left_out
+from sim.calibration.joint import Tell, first_state, fit_in_turn, overheads_of, to_fit
+from sim.calibration.joint_output import Joint
+from sim.calibration.recipe import Recipe
+from sim.calibration.rows import Evaluated, MakeStep, evaluated, hold_back
+from sim.config.hardware import Hardware
+from sim.config.load import load_profile
+from sim.config.workload import KernelProfile
+from sim.error_summary import summary
+from sim.errors import InputError
+from sim.validation.attention import map_rows
+from sim.validation.cases import Mapped
+from sim.validation.names import Names
+from sim.validation.truth import read_truth
+
+
+def calibrate_jointly(
+    truth: Path, recipe: Recipe, names: Names, make_step: MakeStep, blind: bool, tell: Tell
+) -> Joint:
+    """Fit what the recipe names to two thirds of its rows and judge the rest. `blind`: also leave out each pair of
+    machine and profile. Raises InputError for unusable files and where nothing can be fitted."""
+    cases, _ = map_rows(read_truth(truth), names)
+    ours = [c for c in cases if _covers(recipe, c)]
+    kept, held = hold_back(ours)
+    profiles = {name: load_profile(name) for name in recipe.profiles}
+    fitted, judge = (_usable(part, profiles, make_step) for part in (kept, held))
+    chosen = to_fit(fitted, recipe)
+    if not chosen:
+        raise InputError(f"{truth}: found no usable row of the recipe's machines and profiles")
+    tell(f"{len(chosen)} of {len(fitted)} rows take part, {len(judge)} are held back")
+    state = fit_in_turn(chosen, recipe, first_state(fitted + judge), tell)
+    overheads = overheads_of(chosen, state)
+    parts = {"fitted": judged(fitted, state, overheads), "held_back": judged(judge, state, overheads)}
+    parts["anchored"] = anchored(parts["fitted"] + parts["held_back"])
+    if blind:
+        arch_of = {row.machine: row.case.names.gpu.arch for row in fitted + judge}
+        parts["left_out"] = left_out(fitted + judge, chosen, recipe, state, arch_of, tell)
+    held_back = summary(e.error for e in parts["held_back"])
+    digest = hashlib.sha256(truth.read_bytes()).hexdigest()[:8]
+    reference = f"pagewalk calibrate, {truth.name}, sha256 {digest}, MAPE {held_back['mape']:.1%} held back"
+    return Joint(reference, state, overheads, parts)
+
+
+def _covers(recipe: Recipe, case: Mapped) -> bool:
+    """A row of one of these very chips, not of a relative that its config stands for."""
+    gpu, kernel = case.names.gpu, case.names.kernel
+    known = gpu.hw in recipe.machines and kernel.profile in recipe.profiles
+    return known and not gpu.set and case.row.phase == recipe.phase
+
+
+def _usable(
+    cases: Sequence[Mapped], profiles: dict[str, KernelProfile], make_step: MakeStep
+) -> list[Evaluated]:
+    machines: dict[str, Hardware] = {}
+    rows = []
+    for case in cases:
+        hw = machines.setdefault(case.names.gpu.hw, case.hw)
+        row = evaluated(case, hw, profiles[case.names.kernel.profile], make_step)
+        if isinstance(row, Evaluated):
+            rows.append(row)
+    return rows

@@ -1,0 +1,168 @@
+"""`pagewalk calibrate --recipe`: machines and profiles fitted in turn, and errors of rows that no fit saw."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sim.calibration.blind import RowError, anchored
+from sim.calibration.parameters import PROFILE, profile_parameters, with_machine
+from sim.calibration.recipe import read_recipe
+from sim.calibration.rows import Evaluated, evaluated
+from sim.cli.attention_case import step_of
+from sim.cli.endings import exit_code_of
+from sim.cli.main import pagewalk
+from sim.config.load import load_hardware, load_profile
+from sim.validation.attention import map_rows
+from sim.validation.cases import Machines, Mapped, map_row
+from sim.validation.names import shipped_names, with_calibration
+from sim.validation.truth import read_truth
+from tests.validation.truth_files import write_truth
+
+CHIPS = {"L40S": "l40s", "RTX-PRO-6000-Server": "rtx_pro_6000_server"}
+SHAPES = [(b, c) for b in (1, 8, 32) for c in (512, 1024, 2048, 3072, 4096)]
+BUSY = {"hbm.busy_fraction": 0.2}
+OVERHEAD_US = 4.0
+RECIPE = """
+rounds: 1
+evaluations: 3
+rows: 6
+parameters: [hbm.busy_fraction]
+machines: [l40s, rtx_pro_6000_server]
+profiles: [fa2]
+"""
+
+
+def mapped(path: Path) -> list[Mapped]:
+    machines = Machines()
+    found = [map_row(row, shipped_names(), machines) for row in read_truth(path)]
+    return [case for case in found if isinstance(case, Mapped)]
+
+
+@pytest.fixture(scope="module")
+def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two chips with a busier bus than shipped, and 4 us of framework."""
+    path = tmp_path_factory.mktemp("truth") / "t.csv"
+    rows = [
+        {"batch": b, "context": c, "value": 1e6, "gpu": gpu, "kernel": "vLLM FlashAttention-2"}
+        for gpu in CHIPS
+        for b, c in SHAPES
+    ]
+    profile = load_profile("fa2")
+    times = []
+    for case in mapped(write_truth(path, *rows)):
+        hw = with_machine(load_hardware(case.names.gpu.hw).spec, BUSY)
+        row = evaluated(case, hw, profile, step_of)
+        assert isinstance(row, Evaluated)
+        times.append(row.time_us(hw, profile) + OVERHEAD_US)
+    return write_truth(path, *({**r, "value": f"{t:.9g}"} for r, t in zip(rows, times, strict=True)))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
+    assert exit_code_of(pagewalk, ("calibrate", *arguments)) == code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return captured.out if code == 0 else captured.err
+
+
+def test_machines_and_a_shared_profile_come_back(
+    tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE)
+    out = tmp_path / "out"
+    text = run(capsys, str(truth), "--recipe", str(recipe), "--out", str(out), "--blind")
+    assert "left_out" in text
+    rows = list(csv.DictReader((out / "rows.csv").read_text().splitlines()))
+    parts = {part: [r for r in rows if r["part"] == part] for part in {r["part"] for r in rows}}
+    # Every third of the rows is held back; one anchor for each chip; the whole of both chips is left out once.
+    total = len(parts["fitted"]) + len(parts["held_back"])
+    assert len(parts["held_back"]) == total // 3
+    assert len(parts["anchored"]) == total - 2
+    assert len(parts["left_out"]) == total
+    for part, limit in (("fitted", 0.02), ("held_back", 0.03), ("left_out", 0.10)):
+        errors = [abs(float(r["error"])) for r in parts[part]]
+        assert sum(errors) / len(errors) < limit, part
+
+    for name in CHIPS.values():
+        config = load_hardware(str(out / f"{name}.yaml")).spec
+        assert config.hbm.busy_fraction == pytest.approx(0.2, abs=0.04)
+        assert config.sources["hbm.busy_fraction"].kind == "calibrated"
+    assert (
+        load_profile(str(out / "fa2.yaml"))
+        .sources["tile_issue_clk"]
+        .startswith("calibrated: pagewalk calibrate")
+    )
+    table = yaml.safe_load((out / "overheads.yaml").read_text())
+    assert table["use"] == {name: f"{name}.yaml" for name in (*CHIPS.values(), "fa2")}
+
+    names = with_calibration(shipped_names(), out / "overheads.yaml")
+    case = map_rows(read_truth(truth), names)[0][0]
+    assert case.hw.hbm.busy_fraction == pytest.approx(0.2, abs=0.04)
+    assert load_profile(case.workload.kernel).name == "fa2"
+
+
+def test_an_anchor_takes_what_its_row_misses_and_is_left_out(tmp_path: Path) -> None:
+    rows = [{"context": c, "value": v} for c, v in ((1024, 20.0), (2048, 30.0), (4096, 48.0))]
+    cases = mapped(write_truth(tmp_path / "t.csv", *rows))
+    profile = load_profile("fa3")
+    found = [evaluated(case, case.hw, profile, step_of) for case in cases]
+    errors = [
+        RowError(row, simulated, overhead_us=99.0)
+        for row, simulated in zip(found, (14.0, 24.0, 40.0), strict=True)
+        if isinstance(row, Evaluated)
+    ]
+    # The row of the least KV misses 20 - 14 = 6 us: (24 + 6) / 30 and (40 + 6) / 48.
+    assert [e.error for e in anchored(errors)] == pytest.approx([0.0, 46 / 48 - 1])
+
+
+@pytest.mark.parametrize("name", ["fa2", "fa3", "xqa", "xqa_nosplit_fp8", "trtllm_gen", "triton_sglang"])
+def test_a_profile_has_at_most_six_parameters(name: str) -> None:
+    profile = load_profile(name)
+    paths = {p.path for p in profile_parameters(profile)}
+    assert 4 <= len(paths) <= 6
+    assert ("item_clk" in paths) == (profile.scheduling != "grid")
+    assert ("combine_split_clk" in paths) == (profile.max_splits > 1)
+
+
+def test_usual_values_lie_within_the_ranges() -> None:
+    assert all(p.low <= p.usual <= p.high for p in PROFILE)
+
+
+BAD = {
+    "parameters: [hbm.speed]": "parameters: found 'hbm.speed'; allowed: hbm.busy_fraction",
+    "machines: [h101]": "machines: found 'h101'; allowed: ",
+    "profiles: [fa4]": "profiles: found 'fa4'; allowed: ",
+    "relatives: {fa2: fa3}": "relatives: found 'fa3'; allowed: fa2",
+    "kept: {h100_sxm: [hbm.busy_fraction]}": "kept: found 'h100_sxm'; allowed: l40s",
+    "kept: {l40s: [launch.cta_ns]}": "kept.l40s: found 'launch.cta_ns'; allowed: hbm.busy_fraction",
+    "rounds: 0": "rounds: found 0",
+    "speed: 3": "speed",
+}
+
+
+@pytest.mark.parametrize("line", BAD)
+def test_a_bad_recipe_is_refused(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    key = line.partition(":")[0]
+    kept = [found for found in RECIPE.strip().split("\n") if not found.startswith(f"{key}:")]
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("\n".join([*kept, line]))
+    truth = write_truth(tmp_path / "t.csv", {})
+    err = run(capsys, str(truth), "--recipe", str(recipe), "--out", str(tmp_path / "o"), code=2)
+    assert BAD[line] in err
+    assert not (tmp_path / "o").exists()
+
+
+def test_without_a_machine_or_a_recipe_nothing_is_fitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = write_truth(tmp_path / "t.csv", {})
+    assert "--hw or --recipe" in run(capsys, str(truth), "--out", str(tmp_path / "o"), code=2)
+
+
+def test_the_shipped_recipe_is_one() -> None:
+    recipe = read_recipe(Path(__file__).parents[2] / "validation" / "recipe.yaml")
+    # Rows, not the bus, limit what b200 streams.
+    assert [p.path for p in recipe.machine_parameters("b200")] == recipe.parameters[1:]
+    assert len(recipe.machine_parameters("h100_sxm")) == len(recipe.parameters)
