@@ -304,11 +304,15 @@ class KernelProfile(Section):
         default=0,
         ge=0,
         le=1e6,
-        description="issue slots of a tile of the first tile size, beside MMA and softmax; others in proportion",
+        description="issue slots of a tile of the first tile size and, in flash kernels, head_dim 128, beside MMA and "
+        "softmax; others in proportion",
     )
     barrier_clk: Float = Field(default=0, ge=0, le=1e6, description="synchronisation per tile")
     softmax_ops_per_score: Float = Field(
         default=6, ge=0, le=1000, description="FP32 operations per score beside the exponential"
+    )
+    combine_clk: Float = Field(
+        default=0, ge=0, le=1e6, description="per CTA of a reduction kernel before its first fetch"
     )
     combine_split_clk: Float = Field(
         default=0, ge=0, le=1e6, description="issue slots of a reduction CTA for each split that it merges"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
+from sim.config.workload import KernelProfile
 from sim.formats import KV_STORAGE
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch, TileWork
@@ -38,6 +39,8 @@ PARTIAL_BYTES = 4
 TABLE_LINE_BYTES = 128
 MMA_ROWS = 64
 """Rows of one warpgroup MMA: each reads the K (or V) tile from shared memory once (PTX wgmma)."""
+ISSUE_HEAD_DIM = 128
+"""Values per row at which profiles state the issue slots of a tile."""
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,7 @@ def build_attention(
         mma=mma,
         prologue_clk=cut.profile.prologue_clk,
         epilogue_clk=cut.profile.epilogue_clk,
-        token_issue_clk=cut.profile.tile_issue_clk / cut.profile.tile_tokens[0],
+        token_issue_clk=_token_issue_clk(cut.profile, step.geometry.head_dim),
         barrier_clk=cut.profile.barrier_clk,
         scale_bytes=scale_bytes(step, tiles, cut),
         scheduling=cut.profile.scheduling,
@@ -274,3 +277,8 @@ def scale_bytes(step: Step, tiles: Tiles, cut: Cut) -> int:
     per_token = np.array([sum(KV_STORAGE[f].scale_bytes_for(d) for d in dims) for f in step.formats])
     pieces = tiles.pieces
     return int((pieces.tokens * per_token[step.frame_format[pieces.frame]]).sum()) * cut.kv_heads_per_cta
+
+
+def _token_issue_clk(profile: KernelProfile, head_dim: int) -> float:
+    """Issue slots of a token: copies, fragment loads and MMA instructions grow with the values of its row."""
+    return profile.tile_issue_clk / profile.tile_tokens[0] * head_dim / ISSUE_HEAD_DIM

@@ -145,7 +145,7 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
         buffer_bytes=int(packed.max()),
         ctas_per_sm=COMBINE_CTAS_PER_SM,
         mma="fp16",
-        prologue_clk=cut.profile.prologue_clk if own_kernel else 0,
+        prologue_clk=cut.profile.combine_clk if own_kernel else 0,
         epilogue_clk=0,
         token_issue_clk=cut.profile.combine_split_clk,
         barrier_clk=0,

@@ -67,6 +67,7 @@ NUDGES = MappingProxyType(
         "tile_issue_clk": ProfileNudge("fa3", "decode", 2000),
         "barrier_clk": ProfileNudge("fa3", "decode", 900),
         "softmax_ops_per_score": ProfileNudge("fa3", "decode", 200),
+        "combine_clk": ProfileNudge("fa3", "decode", 9000),
         "combine_split_clk": ProfileNudge("fa3", "decode", 3000),
         "combine": ProfileNudge("fa3", "decode", "last_cta"),
     }

@@ -27,7 +27,7 @@ def run(
 
 def test_page_size_costs_descriptors_and_nothing_else() -> None:
     base = (
-        "workload.kernel=trtllm_gen",
+        "workload.kernel=fa2",
         "workload.batch=16",
         "workload.context=2048",
         "workload.launch=none",

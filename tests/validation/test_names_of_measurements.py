@@ -109,7 +109,7 @@ def test_sglang_on_b200_chooses_by_heads_whatever_the_column_says() -> None:
 def test_trtllm_fp8_with_grouped_heads_on_ada_is_not_split_and_equal_heads_are_another_kernel() -> None:
     cells = {"gpu": "L40S", "kernel": TRT, "kv_dtype": "fp8", "q_heads": 32}
     assert found(**cells, kv_heads=8).kernel.profile == "xqa_nosplit_fp8"
-    assert found(**cells, kv_heads=32).kernel.profile == "trtllm_mmha"
+    assert found(**cells, kv_heads=32).kernel.profile == "trtllm_mmha_nosplit"
 
 
 def test_trtllm_prefill_with_fp8_cache_runs_at_fp8_speed_on_hopper_only() -> None:
@@ -131,6 +131,20 @@ def test_cold_or_warm_follows_how_the_source_times() -> None:
         found(kernel="FlashAttention-2", source="onnxruntime", notes="nvbench GPU time").runtime.l2_state
         == "cold"
     )
+
+
+def test_a_layer_profile_reads_cold_since_the_layers_weights_pass_the_cache() -> None:
+    cells = {"gpu": "RTX-4090", "kernel": "vLLM 0.19 attention", "source": "LLMServingSim attention profile"}
+    assert found(**cells).runtime.l2_state == "cold"
+
+
+def test_flash_attention_before_split_kv_is_its_training_kernel() -> None:
+    assert found(kernel="FlashAttention-2 v2.0.9 (no split-KV)").kernel.profile == "fa2_nosplit"
+
+
+def test_a_kernel_that_no_tile_imitates_is_left_out_with_the_reason() -> None:
+    row = replace(ROW, kernel="Triton paged decode (no split)", source="MinivLLM PR 93")
+    assert "one token at a time" in str(recognise(row, shipped_names()))
 
 
 def test_every_kernel_rule_names_a_shipped_profile_or_a_reason() -> None:
