@@ -44,7 +44,7 @@ WAYS = int(Param.WAYS)
 
 SHIFT = 5
 """A bucket is 32 ps long."""
-BUCKETS = 1 << 16
+BUCKETS = 1 << 15
 WORD_SHIFT = 5
 """Buckets whose occupancy bits share a word: 32, so that none is a sign."""
 IN_WORD = (1 << WORD_SHIFT) - 1
@@ -76,13 +76,15 @@ def push(m: Memory, node: int, time: int) -> None:
 def insert(m: Memory, node: int) -> None:
     bucket = (m[node + EV_TIME] >> SHIFT) & (BUCKETS - 1)
     head = m[AT_HEADS] + bucket
+    word = m[AT_WORDS] + (bucket >> WORD_SHIFT)
+    bit = 1 << (bucket & IN_WORD)
     m[Q_COUNT] += 1
-    at = m[head]
-    if at < 0:
+    if not m[word] & bit:  # asked of the bits, which stay in the nearest cache: heads are written, not read
+        m[word] |= bit
         m[head] = node
         m[node + EV_NEXT] = -1
-        m[m[AT_WORDS] + (bucket >> WORD_SHIFT)] |= 1 << (bucket & IN_WORD)
         return
+    at = m[head]
     last = -1
     while at >= 0 and before(m, at, node):
         last = at

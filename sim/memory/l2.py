@@ -245,8 +245,8 @@ def retry(m: Memory, at: int, now: int) -> None:
     while m[at + S_STALL_HEAD] >= 0:
         node = m[at + S_STALL_HEAD]
         used = m[at + S_INFLIGHT]
-        if used > 0 and used + lines(m, m[node + WANT]) > m[MSHRS]:
-            return
+        if used > 0 and (used >= m[MSHRS] or used + lines(m, m[node + WANT]) > m[MSHRS]):
+            return  # mostly without a look at the row, which only now comes near
         following = m[node + LINK]
         late = now - m[node + L2_DONE]
         if late > 0:
