@@ -5,7 +5,7 @@ import numpy as np
 from sim.config.hardware import Hardware
 from sim.memory import events, layout, tags
 from sim.memory.fetches import FetchTable
-from sim.memory.hbm_bank import B_ROW, NEVER
+from sim.memory.hbm_bank import B_GROUP, B_ROW, NEVER
 from sim.memory.layout import (
     C_ACT_AT,
     C_FAW,
@@ -21,12 +21,10 @@ from sim.memory.layout import (
     C_WRITE_HEAD,
     Memory,
 )
-from sim.memory.params import BANK_COLS, REFRESH_CODE, Param, build
+from sim.memory.params import BANK_COLS, GROUP_COLS, LINE_CELLS, REFRESH_CODE, Param, build, whole_lines
 
 FIRST_POOL = 4096
 LONG_AGO = -(1 << 40)
-ALIGN = 8
-"""Cells of one cache line."""
 
 
 def section(m: Memory, at: int, count: int, columns: int) -> Memory:
@@ -65,7 +63,7 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
         layout.AT_LOG: log_rows * layout.LOG_COLS,
         layout.AT_CHUNKS: 0,
     }
-    sizes = {cell: -(-size // ALIGN) * ALIGN for cell, size in sizes.items()}
+    sizes = {cell: whole_lines(size) for cell, size in sizes.items()}
     m = aligned(layout.FIRST_SECTION + sum(sizes.values()))
     m[: len(p)] = p
     position = layout.FIRST_SECTION
@@ -91,8 +89,8 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
 
 def aligned(cells: int) -> Memory:
     """Zeros that begin at a cache line."""
-    raw = np.zeros(cells + ALIGN, np.int64)
-    skip = -(raw.ctypes.data // 8) % ALIGN
+    raw = np.zeros(cells + LINE_CELLS, np.int64)
+    skip = -(raw.ctypes.data // 8) % LINE_CELLS
     return raw[skip : skip + cells]
 
 
@@ -127,7 +125,6 @@ def commands(m: Memory) -> Memory:
 def _tags(m: Memory, sets: int, ways: int) -> None:
     rows = section(m, layout.AT_TAGS, sets, ways * tags.ROW_ARRAYS)
     rows[:, :ways] = tags.EMPTY
-    rows[:, 2 * ways :] = -1
 
 
 def _ports(m: Memory, p: Memory) -> None:
@@ -169,7 +166,9 @@ def _channels(m: Memory, p: Memory) -> None:
     chan[:, C_PAIR] = handle[np.arange(count) & ~shared]
     chan[:, C_PARTNER] = handle[np.arange(count) ^ shared]
     for bank in range(banks):
-        chan[:, int(p[Param.OFF_BANK]) + bank * BANK_COLS + B_ROW] = -1
+        at = int(p[Param.OFF_BANK]) + bank * BANK_COLS
+        chan[:, at + B_ROW] = -1
+        chan[:, at + B_GROUP] = handle + p[Param.OFF_GROUP] + bank % p[Param.BANK_GROUPS] * GROUP_COLS
 
 
 def _llc_cells(p: Memory) -> int:

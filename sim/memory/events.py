@@ -9,7 +9,7 @@ independent of how the run was cut into windows.
 """
 
 from sim.memory.bits import trailing_zeros
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ARRIVE,
     AT_CHUNKS,
@@ -48,13 +48,11 @@ BUCKETS = 1 << 15
 WORD_SHIFT = 5
 """Buckets whose occupancy bits share a word: 32, so that none is a sign."""
 IN_WORD = (1 << WORD_SHIFT) - 1
-SPAN = (BUCKETS - 1) << SHIFT
-"""Picoseconds ahead of the cursor that the calendar covers."""
 NEAR_AHEAD, FAR_AHEAD = 320 >> SHIFT, 960 >> SHIFT
 """Buckets between asking for a row and using it."""
 
 
-@compiled
+@inlined
 def before(m: Memory, a: int, b: int) -> bool:
     """Whether event a comes first."""
     ta = m[a + EV_TIME]
@@ -62,7 +60,7 @@ def before(m: Memory, a: int, b: int) -> bool:
     return bool(ta < tb or (ta == tb and m[a + TIE] < m[b + TIE]))
 
 
-@compiled
+@inlined
 def push(m: Memory, node: int, time: int) -> None:
     """Queue row `node` at `time`; it must not be queued already."""
     m[node + EV_TIME] = time
@@ -72,7 +70,7 @@ def push(m: Memory, node: int, time: int) -> None:
         heap_push(m, node)
 
 
-@compiled
+@inlined
 def insert(m: Memory, node: int) -> None:
     bucket = (m[node + EV_TIME] >> SHIFT) & (BUCKETS - 1)
     head = m[AT_HEADS] + bucket
@@ -96,7 +94,7 @@ def insert(m: Memory, node: int) -> None:
         m[last + EV_NEXT] = node
 
 
-@compiled
+@inlined
 def emptied(m: Memory, bucket: int) -> None:
     """Note that a bucket holds nothing any more."""
     m[m[AT_WORDS] + (bucket >> WORD_SHIFT)] &= ~(1 << (bucket & IN_WORD))
@@ -118,13 +116,13 @@ def remove(m: Memory, node: int) -> None:
     m[at + EV_NEXT] = m[node + EV_NEXT]
 
 
-@compiled
+@inlined
 def heap_cell(m: Memory, at: int) -> int:
     """The heap has one cell in each request's row, so that both grow together."""
     return int(m[AT_CHUNKS] + at * CHUNK_COLS + HEAP_SLOT)
 
 
-@compiled
+@inlined
 def slot(m: Memory, at: int) -> int:
     return int(m[heap_cell(m, at)])
 
@@ -172,7 +170,7 @@ def migrate(m: Memory) -> None:
         insert(m, heap_pop(m))
 
 
-@compiled
+@inlined
 def occupied(m: Memory, at: int, limit: int) -> int:
     """Absolute index of the first occupied bucket of [at, limit), `limit` when there is none."""
     while at < limit:
@@ -183,7 +181,7 @@ def occupied(m: Memory, at: int, limit: int) -> int:
     return limit
 
 
-@compiled
+@inlined
 def first_bucket(m: Memory) -> int:
     """Absolute index of the first occupied bucket; the calendar must not be empty."""
     return occupied(m, m[Q_CURSOR], m[Q_CURSOR] + BUCKETS)
@@ -221,7 +219,7 @@ def look_ahead(m: Memory, at: int) -> None:
     m[Q_SEEN_NEAR] = at + NEAR_AHEAD
 
 
-@compiled
+@inlined
 def ask_for(m: Memory, node: int) -> None:
     """Ask for what an event will touch beside the beginning of its row."""
     stage = m[node + STAGE]
@@ -241,7 +239,6 @@ def ask_for(m: Memory, node: int) -> None:
         entry = m[node + ENTRY]
         prefetch(m, entry)
         prefetch(m, entry + m[WAYS])
-        prefetch(m, entry + 2 * m[WAYS])
         if m[node + TIE] & COPY_TIE:
             ask_for_row(m, m[node + FETCH])
         stalled = m[m[node + SLICE] + S_STALL_HEAD]

@@ -9,7 +9,7 @@ after which the adaptive policy closes a row.
 
 from sim.memory import hbm_log
 from sim.memory.counters import INDEX
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     C_ACT_AT,
     C_CHANGED,
@@ -27,11 +27,11 @@ from sim.memory.layout import (
     HBMQ,
     Memory,
 )
-from sim.memory.params import BANK_COLS, ENTRY_COLS, GROUP_COLS, Param
+from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 
 # State of a bank: open row, when it was opened, when the next ACT and PRE may go, accesses since it was opened,
-# its last column command.
-B_ROW, B_OPENED, B_ACT, B_PRE, B_HITS, B_USED = range(6)
+# its last column command; its bank group.
+B_ROW, B_OPENED, B_ACT, B_PRE, B_HITS, B_USED, B_GROUP = range(7)
 # State of a bank group: when the next read, write and ACT may go.
 G_READ, G_WRITE, G_ACT = range(3)
 # A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is
@@ -40,7 +40,7 @@ E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_LEFT = range(6)
 
 NEVER = 1 << 62
 OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
-OFF_GROUP, BANKS, BANK_GROUPS = int(Param.OFF_GROUP), int(Param.BANKS), int(Param.BANK_GROUPS)
+BANKS = int(Param.BANKS)
 RCD, RCD_WR, RP = int(Param.RCD), int(Param.RCD_WR), int(Param.RP)
 RAS, RC, FAW = int(Param.RAS), int(Param.RC), int(Param.FAW)
 RRD_S, RRD_L, ACT_BUS, PRE_BUS = int(Param.RRD_S), int(Param.RRD_L), int(Param.ACT_BUS), int(Param.PRE_BUS)
@@ -49,7 +49,7 @@ HIT_CAP, IDLE_CLOSE = int(Param.HIT_CAP), int(Param.IDLE_CLOSE)
 N_ACTIVATES, N_REFRESHES = INDEX["activates"], INDEX["refreshes"]
 
 
-@compiled
+@inlined
 def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
     """Open and close rows for waiting trains, oldest first; returns when the next row command may go.
 
@@ -68,7 +68,7 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
     return soonest
 
 
-@compiled
+@inlined
 def survey(m: Memory, c: int, base: int, end: int) -> tuple[int, int]:
     """Banks for which a train waits whose row is not open, and banks of which a train hits the open row.
 
@@ -111,21 +111,21 @@ def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
     return int(activate_at(m, c, bank))
 
 
-@compiled
+@inlined
 def activate_at(m: Memory, c: int, bank: int) -> int:
     """When `bank`, closed, may be activated."""
-    when = max(m[c + m[OFF_BANK] + bank * BANK_COLS + B_ACT], m[c + C_ACT_AT])
-    when = max(when, m[c + m[OFF_GROUP] + bank % m[BANK_GROUPS] * GROUP_COLS + G_ACT])
+    at = c + m[OFF_BANK] + bank * BANK_COLS
+    when = max(max(m[at + B_ACT], m[c + C_ACT_AT]), m[m[at + B_GROUP] + G_ACT])
     return int(max(when, m[c + C_FAW + m[c + C_FAW_POS]] + m[FAW]))
 
 
-@compiled
+@inlined
 def activate(m: Memory, c: int, bank: int, row: int, now: int) -> None:
     at = c + m[OFF_BANK] + bank * BANK_COLS
     m[c + C_FAW + m[c + C_FAW_POS]] = now
     m[c + C_FAW_POS] = (m[c + C_FAW_POS] + 1) & 3
     m[c + C_ACT_AT] = now + m[RRD_S]
-    m[c + m[OFF_GROUP] + bank % m[BANK_GROUPS] * GROUP_COLS + G_ACT] = now + m[RRD_L]
+    m[m[at + B_GROUP] + G_ACT] = now + m[RRD_L]
     m[at + B_ROW] = row
     m[at + B_OPENED] = now
     m[at + B_USED] = now
@@ -137,7 +137,7 @@ def activate(m: Memory, c: int, bank: int, row: int, now: int) -> None:
     mark(m, c, bank, row, now)
 
 
-@compiled
+@inlined
 def precharge(m: Memory, c: int, bank: int, time: int) -> None:
     """Close a bank at `time`, which lies behind its B_PRE."""
     at = c + m[OFF_BANK] + bank * BANK_COLS
@@ -147,7 +147,7 @@ def precharge(m: Memory, c: int, bank: int, time: int) -> None:
     mark(m, c, bank, -1, 0)
 
 
-@compiled
+@inlined
 def mark(m: Memory, c: int, bank: int, row: int, opened: int) -> None:
     """Tell the trains of a bank that `row` was opened at `opened` (-1: none is open)."""
     m[c + C_CHANGED] = 1
@@ -184,7 +184,7 @@ def close_idle(m: Memory, c: int, bank: int, now: int) -> None:
         precharge(m, c, bank, when)
 
 
-@compiled
+@inlined
 def refresh(m: Memory, c: int, now: int) -> None:
     """Catch up with refreshes: bank after bank, spread over tREFI, or all banks at once."""
     if m[REFRESH] == 1:

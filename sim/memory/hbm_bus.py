@@ -8,7 +8,7 @@ slot of the other, with whose slots a new train must not collide. At exact grain
 
 from sim.memory import hbm_log
 from sim.memory.hbm_bank import B_HITS, B_PRE, B_ROW, B_USED, E_BANK, E_GROUP, E_LEFT, G_READ, G_WRITE
-from sim.memory.jit import compiled
+from sim.memory.jit import inlined
 from sim.memory.layout import C_LONG_FIRST, C_LONG_LAST, C_READ_AT, C_SHORT_LAST, C_WRITE_AT, Memory
 from sim.memory.params import BANK_COLS, Param
 
@@ -18,7 +18,7 @@ WR_PRE, RTP, RTW = int(Param.WR_PRE), int(Param.RTP), int(Param.RTW)
 WTR_S, WTR_L = int(Param.WTR_S), int(Param.WTR_L)
 
 
-@compiled
+@inlined
 def slot(m: Memory, c: int, time: int) -> int:
     """First slot from `time` on for a train that collides with none in progress."""
     behind = m[c + C_LONG_LAST] + m[BURST]
@@ -35,7 +35,7 @@ def slot(m: Memory, c: int, time: int) -> int:
     return int(min(time, behind))
 
 
-@compiled
+@inlined
 def send(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
     """Send the column commands of a train (at exact grain: of its next access); returns the last one's time."""
     count = m[entry + E_LEFT] if m[TRAINS] else 1
@@ -60,7 +60,7 @@ def send(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
     return int(last)
 
 
-@compiled
+@inlined
 def occupy(m: Memory, c: int, first: int, last: int) -> None:
     """Put a train in the place of the one in progress that ended first."""
     if last >= m[c + C_LONG_LAST]:

@@ -4,19 +4,19 @@ A row holds time, channel, command, bank, DRAM row, accesses, picoseconds betwee
 are one row. Rows are in order of decision: a refresh, or a row closed for idleness, is noted late.
 """
 
-from sim.memory.jit import compiled
+from sim.memory.jit import inlined
 from sim.memory.layout import LOG_COLS, Q_LOG, Q_LOG_END, Memory
 
 ACT, PRE, RD, WR, REF = range(5)
 
 
-@compiled
+@inlined
 def note(m: Memory, c: int, time: int, command: int, bank: int, row: int) -> None:
     """Log a row command."""
     columns(m, c, time, command, bank, row, 1, 0)
 
 
-@compiled
+@inlined
 def columns(m: Memory, c: int, time: int, command: int, bank: int, row: int, count: int, pitch: int) -> None:
     """Log `count` commands from `time` on, `pitch` ps apart, while there is room."""
     at = m[Q_LOG]

@@ -12,6 +12,7 @@ its next command can go; looking early changes nothing.
 from sim.memory import events, hbm_bank, hbm_bus
 from sim.memory.counters import INDEX
 from sim.memory.hbm_bank import (
+    B_GROUP,
     B_HITS,
     B_OPENED,
     B_PRE,
@@ -26,7 +27,7 @@ from sim.memory.hbm_bank import (
     G_WRITE,
     NEVER,
 )
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AVAIL,
     BANK,
@@ -57,11 +58,10 @@ from sim.memory.layout import (
     WRITE,
     Memory,
 )
-from sim.memory.params import BANK_COLS, ENTRY_COLS, GROUP_COLS, PAGE_CODE, Param
+from sim.memory.params import BANK_COLS, ENTRY_COLS, PAGE_CODE, Param
 
-OFF_GROUP, OFF_BANK = int(Param.OFF_GROUP), int(Param.OFF_BANK)
-OFF_READS, OFF_WRITES = int(Param.OFF_READS), int(Param.OFF_WRITES)
-BANK_GROUPS, DEPTH, PAGE = int(Param.BANK_GROUPS), int(Param.DEPTH), int(Param.PAGE)
+OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
+DEPTH, PAGE = int(Param.DEPTH), int(Param.PAGE)
 DRAIN_HIGH, DRAIN_LOW = int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
 BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(Param.CWL)
 RCD, RCD_WR, CTRL_OUT = int(Param.RCD), int(Param.RCD_WR), int(Param.CTRL_OUT)
@@ -123,7 +123,7 @@ def run(m: Memory, c: int, now: int) -> None:
     set_wake(m, c, wake, now)
 
 
-@compiled
+@inlined
 def arrival(m: Memory, head: int, now: int, wake: int) -> int:
     """The earlier of `wake` (-1: none) and the arrival of a FIFO's first train, if that is still to come."""
     node = m[head]
@@ -132,7 +132,7 @@ def arrival(m: Memory, head: int, now: int, wake: int) -> int:
     return wake
 
 
-@compiled
+@inlined
 def set_wake(m: Memory, c: int, wake: int, now: int) -> None:
     if wake >= 0:
         wake = min(wake, now + MAX_SLEEP_PS)
@@ -145,7 +145,7 @@ def set_wake(m: Memory, c: int, wake: int, now: int) -> None:
         events.push(m, c, wake)
 
 
-@compiled
+@inlined
 def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
     """Move trains from the FIFO into the queue that the scheduler sees; one train always fits.
 
@@ -166,7 +166,7 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
         m[c + C_CHANGED] = 1
 
 
-@compiled
+@inlined
 def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
     """The scheduler sees a train from `now` on."""
     bank = m[node + BANK]
@@ -180,12 +180,11 @@ def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
     m[entry + E_READY] = -1
     if m[at + B_ROW] == m[node + ROW]:
         m[entry + E_READY] = m[at + B_OPENED] + (m[RCD_WR] if writing else m[RCD])
-    group = c + m[OFF_GROUP] + bank % m[BANK_GROUPS] * GROUP_COLS
-    m[entry + E_GROUP] = group + (G_WRITE if writing else G_READ)
+    m[entry + E_GROUP] = m[at + B_GROUP] + (G_WRITE if writing else G_READ)
     m[entry + E_LEFT] = m[node + BURSTS]
 
 
-@compiled
+@inlined
 def direction(m: Memory, c: int) -> int:
     """1 to write: while draining a batch, or when nothing is to be read."""
     waiting = m[c + C_WRITE_ACC]
@@ -197,7 +196,7 @@ def direction(m: Memory, c: int) -> int:
     return 1 if m[c + C_DRAIN] or (m[c + C_READS] == 0 and m[c + C_WRITES] > 0) else 0
 
 
-@compiled
+@inlined
 def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> None:
     """Open and close rows for the queue in turn, if anything changed since the last look or is due."""
     if m[c + C_CHANGED] or m[c + C_ROW_AT] <= now or m[c + C_LOOKED] != writing:
@@ -206,7 +205,7 @@ def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int)
         m[c + C_LOOKED] = writing
 
 
-@compiled
+@inlined
 def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
     """Entry and start of the train that can start first, the oldest on ties; (-1, NEVER) without an open row."""
     bus = hbm_bus.slot(m, c, max(now, m[c + (C_WRITE_AT if writing else C_READ_AT)]))
@@ -227,7 +226,7 @@ def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tupl
     return best, best_start
 
 
-@compiled
+@inlined
 def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -> None:
     """Send the column commands of one train (at exact grain: one of them) from `now` on."""
     node = m[entry + E_NODE]
@@ -247,7 +246,7 @@ def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -
         finish(m, node, last, writing)
 
 
-@compiled
+@inlined
 def finish(m: Memory, node: int, last: int, writing: int) -> None:
     """Note the queueing (what exceeds an uncontended access; HBMQ held minus the row's opening) and set the
     fill.
@@ -261,7 +260,7 @@ def finish(m: Memory, node: int, last: int, writing: int) -> None:
     events.push(m, node, end + m[CTRL_OUT])
 
 
-@compiled
+@inlined
 def leave(m: Memory, c: int, counter: int, entry: int, end: int) -> None:
     """Take a served train out of the queue; under the closed page policy its row closes unless another hits it."""
     bank = m[entry + E_BANK]

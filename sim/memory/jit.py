@@ -42,6 +42,13 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return stored(function, HERE, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """The same, merged into every caller: for small functions on the way of every request. A call in compiled code
+    goes through memory for its result and is followed by a test for exceptions.
+    """
+    return stored(function, HERE, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+
+
 def entry(function: Callable[P, R]) -> Callable[P, R]:
     """The same, callable from Python."""
     return stored(function, HERE)

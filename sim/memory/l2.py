@@ -9,7 +9,7 @@ With `l2.far_copies` a miss whose home is in another partition asks there (`copi
 
 from sim.memory import copies, llc, pool, tags
 from sim.memory.counters import INDEX
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.l2_misses import fetch, lines, push_out, write_back
 from sim.memory.layout import (
     ADDR,
@@ -83,7 +83,7 @@ def at_home(m: Memory, node: int, now: int) -> None:
     look_up(m, node, at, now, True)
 
 
-@compiled
+@inlined
 def must_wait(m: Memory, node: int, at: int, need: int, first: bool) -> bool:
     """Whether a request that needs so many MSHRs of its slice has to queue for them."""
     used = m[at + S_INFLIGHT]
@@ -152,7 +152,7 @@ def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
         send_back(m, node, max(now, m[node + L2_DONE]) + ((count * m[SLICE_Q16]) >> 16), now)
 
 
-@compiled
+@inlined
 def at_once(m: Memory, node: int) -> None:
     """Memory has no part in it."""
     m[node + AVAIL] = m[node + L2_DONE]
@@ -163,8 +163,9 @@ def at_once(m: Memory, node: int) -> None:
 def wait(m: Memory, node: int, cell: int) -> None:
     """Queue a request on a granule of which it wants sectors that are in flight."""
     head = cell + 2 * m[WAYS]
-    m[node + LINK] = m[head]
+    m[node + LINK] = m[head] if m[cell + m[WAYS]] & tags.WAITED else -1
     m[head] = node
+    m[cell + m[WAYS]] |= tags.WAITED
 
 
 @compiled
@@ -204,13 +205,12 @@ def filled(m: Memory, node: int, now: int) -> None:
 def fill(m: Memory, node: int, cell: int, now: int) -> None:
     """Sectors arrive in a granule: they turn valid, the request and who waits for them go on."""
     got = m[node + OWN]
-    state = (m[cell + m[WAYS]] & ~(got << tags.FLIGHT_SHIFT)) | got
+    before = m[cell + m[WAYS]]
+    state = (before & ~(got << tags.FLIGHT_SHIFT | tags.WAITED)) | got
     m[cell + m[WAYS]] = state
     if not state & tags.FLIGHT:
         m[cell] &= ~tags.BUSY
-    head = cell + 2 * m[WAYS]
-    waiter = m[head]
-    m[head] = -1
+    waiter = m[cell + 2 * m[WAYS]] if before & tags.WAITED else -1
     if (state >> tags.FLIGHT_SHIFT) & m[node + WANT]:
         wait(m, node, cell)
     elif waiter < 0:

@@ -5,7 +5,7 @@ Lines in flight, and lines being written back, hold MSHRs of their slice.
 
 from sim.memory import copies, hbm_train, llc, pool, tags
 from sim.memory.counters import INDEX
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     AVAIL,
@@ -35,7 +35,7 @@ N_HBM_READ, N_HBM_WRITE = INDEX["hbm_read"], INDEX["hbm_write"]
 SLICE_TIE = 1 << 60
 
 
-@compiled
+@inlined
 def lines(m: Memory, mask: int) -> int:
     """MSHRs for the sectors of a mask."""
     per_line = m[LINE_SECTORS_SHIFT]

@@ -8,7 +8,7 @@ Where partitions keep copies of each other's data, a block has one home slice an
 slice at the same place among its own.
 """
 
-from sim.memory.jit import compiled
+from sim.memory.jit import inlined
 from sim.memory.layout import AT_CHANNELS, AT_SLICES, SLICE_COLS, Memory
 from sim.memory.params import Param
 
@@ -20,14 +20,14 @@ HASH, PRIVATE = int(Param.HASH), int(Param.PRIVATE)
 GOLDEN = 0x9E3779
 
 
-@compiled
+@inlined
 def mix(value: int) -> int:
     """Hash to 16 bits; products stay below 2**63."""
     folded = (value ^ (value >> 20)) & 0xFFFFFF
     return int(((folded * GOLDEN) >> 12) & 0xFFFF)
 
 
-@compiled
+@inlined
 def number_of(m: Memory, addr: int) -> int:
     """Number of an address's slice among those that blocks are spread over."""
     block = addr >> m[BLOCK_SHIFT]
@@ -39,7 +39,7 @@ def number_of(m: Memory, addr: int) -> int:
     return int(at)
 
 
-@compiled
+@inlined
 def slice_of(m: Memory, addr: int, part: int) -> int:
     """Handle of the slice that an SM of partition `part` reads an address through (matters with private L2s and
     copies only).
@@ -52,13 +52,13 @@ def slice_of(m: Memory, addr: int, part: int) -> int:
     return int(m[AT_SLICES] + at * SLICE_COLS)
 
 
-@compiled
+@inlined
 def home_of(m: Memory, addr: int) -> int:
     """Handle of the slice in front of an address's memory (L2s that are not private)."""
     return int(m[AT_SLICES] + number_of(m, addr) * SLICE_COLS)
 
 
-@compiled
+@inlined
 def set_of(m: Memory, addr: int) -> int:
     """Set of an address inside its slice."""
     round_ = (addr >> m[BLOCK_SHIFT]) // m[SET_ROUND]
@@ -70,7 +70,7 @@ def set_of(m: Memory, addr: int) -> int:
     return int(number % m[SETS])
 
 
-@compiled
+@inlined
 def place(m: Memory, addr: int) -> tuple[int, int, int]:
     """Handle of the channel, bank and row of an address."""
     block = addr >> m[BLOCK_SHIFT]

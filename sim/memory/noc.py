@@ -1,7 +1,7 @@
 """The way back from a slice to an SM: partition link, latency by distance, ingress port."""
 
 from sim.memory.counters import INDEX
-from sim.memory.jit import compiled
+from sim.memory.jit import inlined
 from sim.memory.layout import (
     BYTES,
     NOCQ,
@@ -19,13 +19,13 @@ PARTITIONS, SLICES, INGRESS_Q16 = int(Param.PARTITIONS), int(Param.SLICES), int(
 N_BUSY = INDEX["noc_busy"]
 
 
-@compiled
+@inlined
 def latency(m: Memory, sm: int, at: int) -> int:
     """One way between an SM and a slice."""
     return int(m[NEAR] if m[at + S_PART] == m[sm + P_PART] else m[FAR])
 
 
-@compiled
+@inlined
 def ingress(m: Memory, node: int, arrival: int) -> int:
     """Pass the SM's read port in order of arrival; the instant at which the last byte is in."""
     sm = m[node + SM]

@@ -132,10 +132,13 @@ class Param(IntEnum):
 REPLACEMENT_CODE = {"lru": 0, "random": 1, "nru": 2}
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 PAGE_CODE = {"open": 0, "closed": 1, "adaptive": 2}
-CHAN_HEADER = 37
-GROUP_COLS = 3
-BANK_COLS = 6
+CHAN_HEADER = 40
+GROUP_COLS = 4
+BANK_COLS = 8
+"""One cache line a bank."""
 ENTRY_COLS = 6
+LINE_CELLS = 8
+"""Cells of one cache line."""
 
 
 def ps(ns: float) -> int:
@@ -348,7 +351,12 @@ def _llc(v: dict[Param, int], hw: Hardware) -> None:
 def set_channel_layout(v: MutableMapping[Param, int] | NDArray[np.int64]) -> None:
     """Offsets inside a channel's row of state: header, bank groups, banks, visible reads, visible writes."""
     v[Param.OFF_GROUP] = CHAN_HEADER
-    v[Param.OFF_BANK] = CHAN_HEADER + GROUP_COLS * v[Param.BANK_GROUPS]
+    v[Param.OFF_BANK] = whole_lines(CHAN_HEADER + GROUP_COLS * v[Param.BANK_GROUPS])
     v[Param.OFF_READS] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]
     v[Param.OFF_WRITES] = v[Param.OFF_READS] + ENTRY_COLS * v[Param.DEPTH]
-    v[Param.CHAN_COLS] = v[Param.OFF_WRITES] + ENTRY_COLS * v[Param.DEPTH]
+    v[Param.CHAN_COLS] = whole_lines(v[Param.OFF_WRITES] + ENTRY_COLS * v[Param.DEPTH])
+
+
+def whole_lines(cells: int) -> int:
+    """So many cells, rounded up to whole cache lines."""
+    return -(-int(cells) // LINE_CELLS) * LINE_CELLS

@@ -1,6 +1,6 @@
 """Rows of requests as a pool with a free list, so that memory follows requests in flight, not lines."""
 
-from sim.memory.jit import compiled
+from sim.memory.jit import inlined
 from sim.memory.layout import (
     FETCH,
     HBMQ,
@@ -16,7 +16,7 @@ from sim.memory.layout import (
 )
 
 
-@compiled
+@inlined
 def take(m: Memory) -> int:
     """A cleared row. The caller has made sure that one is free."""
     node = m[Q_FREE_HEAD]
@@ -33,7 +33,7 @@ def take(m: Memory) -> int:
     return int(node)
 
 
-@compiled
+@inlined
 def give(m: Memory, node: int) -> None:
     """Return a row."""
     m[node + LINK] = m[Q_FREE_HEAD]

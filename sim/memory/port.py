@@ -8,7 +8,7 @@ at.
 
 from sim.memory import assist, events, noc, pool, tags, tlb
 from sim.memory.counters import INDEX
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     ARRIVE,
@@ -174,7 +174,7 @@ def issue_one(m: Memory, sm: int) -> bool:
     return True
 
 
-@compiled
+@inlined
 def advance(m: Memory, sm: int, f: int, run: int, offset: int) -> None:
     """Step the port's position behind an issued chunk."""
     if offset < m[run + R_BYTES]:
@@ -191,7 +191,7 @@ def advance(m: Memory, sm: int, f: int, run: int, offset: int) -> None:
             m[sm + P_RUN] = m[following + F_RUN]
 
 
-@compiled
+@inlined
 def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
     """First instant from `ready` on at which `moved` bytes fit under the cap, -1 when not yet known."""
     start = ready

@@ -5,7 +5,7 @@ and memory may do and what SMs may see.
 """
 
 from sim.memory import assist, copies, events, noc, port
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AT_OUT,
     AVAIL,
@@ -76,7 +76,7 @@ def send_back(m: Memory, node: int, time: int, now: int) -> None:
     events.push(m, node, time)
 
 
-@compiled
+@inlined
 def over_link(m: Memory, node: int) -> bool:
     """Whether a request takes its turn at the link that leaves the slice's partition."""
     if m[node + WALK] or m[node + WRITE] or not m[LINK_Q16]:

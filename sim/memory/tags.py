@@ -7,13 +7,14 @@ granule of which only some lines are used still holds the place of all.
 A set is a row of `ways` tag cells, then as many state cells, then as many heads of waiting lists. A tag
 cell packs the granule's number (bits 33 and up), whether anything of it is in flight (bit 32: never
 replaced), and the slice's counter at its last use (bits 0-31). A state cell packs valid (0-15), in-flight
-(16-31) and dirty (32-47) sectors.
+(16-31) and dirty (32-47) sectors, and whether anyone waits in its list (48): so the heads, a third of a set, are
+not touched where nobody waits.
 
 Replacement `nru` (not recently used) takes, at random, one of those that were not used since all of the set had
 been: a cycle over twice the capacity finds next to nothing, as with LRU, but one just over it still finds most.
 """
 
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import AT_TAGS, S_STAMP, S_TAGS, Memory
 from sim.memory.mapping import mix, set_of
 from sim.memory.params import REPLACEMENT_CODE, Param
@@ -30,18 +31,19 @@ SECTORS = 0xFFFF
 FLIGHT_SHIFT = 16
 DIRTY_SHIFT = 32
 FLIGHT = SECTORS << FLIGHT_SHIFT
+WAITED = 1 << 48
 ROW_ARRAYS = 3
 NIBBLE_BITS = 0x4332322132212110
 """Number of bits of each value of four bits."""
 
 
-@compiled
+@inlined
 def row_of(m: Memory, at: int, addr: int) -> int:
     """Position of the row that can hold an address, in slice `at`."""
     return int(m[at + S_TAGS] + set_of(m, addr) * ROW_ARRAYS * m[WAYS])
 
 
-@compiled
+@inlined
 def find(m: Memory, row: int, granule: int) -> int:
     """Tag cell of a granule, -1 when absent. Compares all ways, which the compiler does several at a time."""
     key = granule << TAG_SHIFT
@@ -51,14 +53,14 @@ def find(m: Memory, row: int, granule: int) -> int:
     return found - 1
 
 
-@compiled
+@inlined
 def wanted(m: Memory, addr: int, count: int) -> int:
     """Mask of the granule's sectors that `count` bytes from `addr` on cover; both are whole sectors."""
     first = (addr & ((1 << m[GRANULE_SHIFT]) - 1)) >> m[SECTOR_SHIFT]
     return int(((1 << (count >> m[SECTOR_SHIFT])) - 1) << first)
 
 
-@compiled
+@inlined
 def bits(mask: int) -> int:
     """Number of sectors in a mask."""
     if mask == SECTORS:
@@ -70,7 +72,7 @@ def bits(mask: int) -> int:
     return count
 
 
-@compiled
+@inlined
 def touch(m: Memory, at: int, cell: int) -> None:
     """Note that a granule was used."""
     m[at + S_STAMP] += 1
@@ -132,7 +134,7 @@ def forget(m: Memory, row: int) -> None:
             m[cell] &= ~STAMP
 
 
-@compiled
+@inlined
 def replace(m: Memory, at: int, cell: int, granule: int) -> None:
     """Put a granule, all sectors invalid, in place of what `cell` held."""
     m[cell] = granule << TAG_SHIFT
