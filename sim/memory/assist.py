@@ -17,8 +17,6 @@ from sim.memory.layout import (
     ADDR,
     ARRIVE,
     AT_ASSIST,
-    BYTES,
-    CREDIT_AT,
     ENTRY,
     F_ENTRY,
     F_ENTRY_END,
@@ -40,23 +38,27 @@ from sim.memory.layout import (
     P_X_FREE,
     P_X_GATE,
     P_X_SEQ,
+    PATH,
     Q_FREE_COUNT,
     Q_GROW,
     Q_WALK_HEAD,
     Q_WALK_TAIL,
     Q_WALKING,
     RETURN,
-    SLICE,
-    SM,
     STAGE,
     TIE,
-    WALK,
-    WALKER,
-    WRITE,
+    WALK_CELL,
+    WHAT,
     Memory,
 )
 from sim.memory.mapping import slice_of
 from sim.memory.params import Param
+from sim.memory.request import (
+    WALKER,
+    path,
+    sm_of,
+    what,
+)
 from sim.memory.tlb import find, put
 
 NEAR, CLK, SECTOR = int(Param.NEAR), int(Param.CLK), int(Param.SECTOR)
@@ -132,9 +134,9 @@ def look_up(m: Memory, sm: int, f: int, addr: int, time: int) -> None:
     m[node + TIE] = (m[sm + P_NUMBER] << 40) | LOOKUP_TIE | m[sm + P_X_SEQ]
     m[node + STAGE] = LOOKUP
     m[node + FETCH] = f
-    m[node + SM] = sm
     m[node + ADDR] = addr
-    m[node + WALK] = WALKER
+    m[node + WHAT] = what(0, WALKER)
+    m[node + PATH] = path(sm, 0)
     m[f + F_UNKNOWN] += 1
     events.push(m, node, time + m[ASSIST_HIT] + m[NEAR])
 
@@ -159,7 +161,7 @@ def shared(m: Memory, node: int, now: int) -> None:
         answer(m, node, now + m[SHARED_LATENCY])
         return
     m[N_WALKS] += 1
-    m[node + CREDIT_AT] = enter(m, row, m[node + ADDR])
+    m[node + WALK_CELL] = enter(m, row, m[node + ADDR])
     if m[Q_WALKING] < m[BLOCK_WALKERS]:
         walk(m, node, now)
         return
@@ -194,10 +196,11 @@ def walk(m: Memory, node: int, now: int) -> None:
     m[N_REQUESTED_WALKS] += m[SECTOR]
     addr = m[node + ADDR] & ~(m[SECTOR] - 1)
     m[node + ADDR] = addr
-    m[node + BYTES] = m[SECTOR]
-    m[node + WRITE] = 0
-    m[node + SLICE] = slice_of(m, addr, m[m[node + SM] + P_PART])
-    m[node + ENTRY] = tags.row_of(m, m[node + SLICE], addr)
+    m[node + WHAT] = what(m[SECTOR], WALKER)
+    sm = sm_of(m, node)
+    at = slice_of(m, addr, m[sm + P_PART])
+    m[node + PATH] = path(sm, at)
+    m[node + ENTRY] = tags.row_of(m, at, addr)
     m[node + STAGE] = ARRIVE
     events.push(m, node, now + m[SHARED_LATENCY])
 
@@ -206,7 +209,7 @@ def walk(m: Memory, node: int, now: int) -> None:
 def walked(m: Memory, node: int, now: int) -> None:
     """A walk ends: who waited for it is answered, the next one begins."""
     ways = m[SHARED_WAYS]
-    cell = m[node + CREDIT_AT]
+    cell = m[node + WALK_CELL]
     answer(m, node, now)
     if cell >= 0:
         waiter = m[cell + 2 * ways]
@@ -236,6 +239,6 @@ def answered(m: Memory, node: int, arrival: int) -> int:
     f = m[node + FETCH]
     m[f + F_UNKNOWN] -= 1
     m[f + F_READY] = max(m[f + F_READY], arrival)
-    sm = m[node + SM]
+    sm = sm_of(m, node)
     pool.give(m, node)
     return int(sm)

@@ -29,11 +29,11 @@ from sim.memory.layout import (
     EV_TIME,
     STAGE,
     WAKE,
-    WRITE,
     Memory,
 )
 from sim.memory.params import PAGE_CODE, REFRESH_CODE, Param, pitch, set_channel_layout
 from sim.memory.pointer import cells
+from sim.memory.request import BANK_SHIFT, BYTE, ROW_SHIFT, is_write
 
 CHAN_COLS = int(Param.CHAN_COLS)
 HORIZON = 1 << 60
@@ -59,7 +59,7 @@ class ChannelStream:
         self.memory = build.grown(build.from_params(p, NOTHING), len(first))
         start = len(self.memory) - len(first) * CHUNK_COLS
         self._trains = self.memory[start:].reshape(len(first), CHUNK_COLS)
-        _fill(self._trains, self.memory, access, first)
+        _fill(self._trains, access, first)
         bounds = np.searchsorted(access["channel"][first], np.arange(channels + 1))
         run(self.memory, start, bounds[:-1].copy(), bounds[1:].copy())
         self._finish(access, first, stream)
@@ -68,7 +68,7 @@ class ChannelStream:
         """Completion of each request: that of its last access; a posted write's when it was handed over."""
         tick, m = self.config.tick_ps, self.memory
         train = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(access["row"]))))
-        after = self._trains[train, layout.BURSTS] - 1 - (np.arange(len(train)) - first[train])
+        after = (self._trains[train, layout.PLACE] & BYTE) - 1 - (np.arange(len(train)) - first[train])
         done = self._trains[train, layout.HBM_DONE] - after * m[Param.PITCH]
         done = np.where(access["wr"] == 1, self._trains[train, AVAIL], done)
         self.done = np.zeros(stream.addr.size, np.int64)
@@ -151,11 +151,13 @@ def _train_starts(access: dict[str, Memory]) -> Memory:
     return np.flatnonzero(within % layout.MAX_TRAIN == 0)
 
 
-def _fill(trains: Memory, m: Memory, access: dict[str, Memory], first: Memory) -> None:
-    trains[:, layout.CHAN] = m[layout.AT_CHANNELS] + access["channel"][first] * m[Param.CHAN_COLS]
-    trains[:, layout.BANK], trains[:, layout.ROW] = access["bank"][first], access["row"][first]
-    trains[:, WRITE], trains[:, AVAIL] = access["wr"][first], access["time"][first]
-    trains[:, layout.BURSTS] = np.diff(np.append(first, len(access["row"])))
+def _fill(trains: Memory, access: dict[str, Memory], first: Memory) -> None:
+    accesses = np.diff(np.append(first, len(access["row"])))
+    trains[:, layout.PLACE] = (
+        access["row"][first] << ROW_SHIFT | access["bank"][first] << BANK_SHIFT | accesses
+    )
+    trains[:, layout.WHAT] = access["wr"][first]  # of no bytes
+    trains[:, AVAIL] = access["time"][first]
     trains[:, layout.TIE] = np.arange(len(first))
 
 
@@ -164,7 +166,7 @@ def run(memory: Memory, start: int, cursor: Memory, end: Memory) -> None:
     """Hand each channel its trains, number `cursor` to `end` of those that lie from `start` on, and serve them."""
     m = cells(memory)
     for i in range(len(cursor)):
-        cursor[i] = feed(m, start, cursor[i], end[i], 0)
+        cursor[i] = feed(m, m[layout.AT_CHANNELS] + i * m[CHAN_COLS], start, cursor[i], end[i], 0)
     while True:
         node = events.pop(m, HORIZON)
         if node < 0:
@@ -173,18 +175,19 @@ def run(memory: Memory, start: int, cursor: Memory, end: Memory) -> None:
             m[node + C_WAKE] = -1
             hbm_train.run(m, node, m[node + EV_TIME])
             i = (node - m[layout.AT_CHANNELS]) // m[CHAN_COLS]
-            cursor[i] = feed(m, start, cursor[i], end[i], m[node + EV_TIME])
+            cursor[i] = feed(m, node, start, cursor[i], end[i], m[node + EV_TIME])
 
 
 @compiled
-def feed(m: Memory, start: int, at: int, end: int, now: int) -> int:
-    """Hand over trains while the place before the queue of their direction is free; returns the next one's number."""
+def feed(m: Memory, c: int, start: int, at: int, end: int, now: int) -> int:
+    """Hand over trains of channel c while the place before the queue of their direction is free; returns the next
+    one's number.
+    """
     while at < end:
         node = start + at * CHUNK_COLS
-        c = m[node + layout.CHAN]
-        if m[c + (C_WRITE_HEAD if m[node + WRITE] else C_READ_HEAD)] >= 0:
+        if m[c + (C_WRITE_HEAD if is_write(m, node) else C_READ_HEAD)] >= 0:
             break
         m[node + AVAIL] = max(m[node + AVAIL], now)
-        hbm_train.enqueue(m, node, now)
+        hbm_train.enqueue(m, node, c, now)
         at += 1
     return at

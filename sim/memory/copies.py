@@ -15,8 +15,6 @@ from sim.memory.layout import (
     ADDR,
     AT_SLICES,
     AVAIL,
-    BYTES,
-    COPY,
     COPY_TIE,
     ENTRY,
     FETCH,
@@ -24,20 +22,24 @@ from sim.memory.layout import (
     HBM_DONE,
     HBMQ,
     HOME,
+    L2_ARRIVE,
     L2_DONE,
-    L2Q,
+    MASKS,
     NOCQ,
-    SLICE,
+    PATH,
     SLICE_COLS,
-    SM,
     STAGE,
     TIE,
-    WALK,
-    WANT,
-    WRITE,
+    WHAT,
     Memory,
 )
 from sim.memory.params import Param
+from sim.memory.request import (
+    COPY,
+    path,
+    sm_of,
+    what,
+)
 
 NEAR, FAR, WAYS, GRANULE_SHIFT = int(Param.NEAR), int(Param.FAR), int(Param.WAYS), int(Param.GRANULE_SHIFT)
 SLICES, SLICES_NEAR = int(Param.SLICES), int(Param.SLICES_NEAR)
@@ -49,14 +51,11 @@ def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) 
     """Send for the sectors `miss` (`count` bytes) of a request that leaves its slice at `time`."""
     copy = pool.take(m)
     m[copy + TIE] = m[node + TIE] | COPY_TIE
-    m[copy + WALK] = COPY
+    m[copy + WHAT] = what(count, COPY)
     m[copy + FETCH] = node
-    m[copy + SM] = m[node + SM]
+    m[copy + PATH] = path(sm_of(m, node), home)
     m[copy + ADDR] = m[node + ADDR]
-    m[copy + BYTES] = count
-    m[copy + WANT] = miss
-    m[copy + WRITE] = 0
-    m[copy + SLICE] = home
+    m[copy + MASKS] = miss
     m[copy + ENTRY] = tags.row_of(m, home, m[node + ADDR])
     m[copy + STAGE] = HOME
     m[N_FAR] += count
@@ -67,8 +66,9 @@ def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) 
 def crossed(m: Memory, copy: int, start: int) -> None:
     """A copy's data passed the link at `start`: the request that asked for them is filled one crossing later."""
     node = m[copy + FETCH]
+    # the way there and back counts as network time: as if it had arrived later by all that it did not queue
+    m[node + L2_ARRIVE] += m[copy + L2_ARRIVE] - m[node + L2_DONE]
     m[node + L2_DONE] = m[copy + L2_DONE]
-    m[node + L2Q] += m[copy + L2Q]
     m[node + NOCQ] += m[copy + NOCQ]
     m[node + AVAIL] = m[copy + AVAIL]
     m[node + HBMQ] = m[copy + HBMQ]

@@ -31,7 +31,6 @@ from sim.memory.layout import (
     Q_SEEN_FAR,
     Q_SEEN_NEAR,
     S_STALL_HEAD,
-    SLICE,
     STAGE,
     TIE,
     WAKE,
@@ -39,6 +38,9 @@ from sim.memory.layout import (
 )
 from sim.memory.params import Param
 from sim.memory.prefetch import prefetch
+from sim.memory.request import (
+    slice_at,
+)
 
 WAYS = int(Param.WAYS)
 
@@ -224,32 +226,32 @@ def ask_for(m: Memory, node: int) -> None:
     """Ask for what an event will touch beside the beginning of its row."""
     stage = m[node + STAGE]
     if stage == WAKE:
+        prefetch(m, node + 16)
+        prefetch(m, node + 24)
         prefetch(m, m[node + C_NEXT])
-        prefetch(m, m[node + C_NEXT] + 16)
+        prefetch(m, m[node + C_NEXT] + 8)
         prefetch(m, m[node + C_READ_HEAD])
-        prefetch(m, m[node + C_READ_HEAD] + 16)
+        prefetch(m, m[node + C_READ_HEAD] + 8)
     elif stage == ARRIVE:
         entry = m[node + ENTRY]
         prefetch(m, entry)
         prefetch(m, entry + 8)
         prefetch(m, entry + m[WAYS])
         prefetch(m, entry + m[WAYS] + 8)
-        prefetch(m, node + 16)
     elif stage == FILL:
         entry = m[node + ENTRY]
         prefetch(m, entry)
         prefetch(m, entry + m[WAYS])
         if m[node + TIE] & COPY_TIE:
             ask_for_row(m, m[node + FETCH])
-        stalled = m[m[node + SLICE] + S_STALL_HEAD]
+        stalled = m[slice_at(m, node) + S_STALL_HEAD]
         if stalled >= 0:
+            prefetch(m, stalled + 8)
             entry = m[stalled + ENTRY]
             prefetch(m, entry)
             prefetch(m, entry + 8)
             prefetch(m, entry + m[WAYS])
             prefetch(m, entry + m[WAYS] + 8)
-            prefetch(m, stalled + 16)
-    prefetch(m, node + 24)
 
 
 @compiled

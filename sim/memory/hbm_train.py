@@ -30,8 +30,6 @@ from sim.memory.hbm_bank import (
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AVAIL,
-    BANK,
-    BURSTS,
     C_CHANGED,
     C_DRAIN,
     C_LAST_DIR,
@@ -48,17 +46,20 @@ from sim.memory.layout import (
     C_WRITE_AT,
     C_WRITE_HEAD,
     C_WRITES,
-    CHAN,
     FILL,
     HBM_DONE,
     HBMQ,
     LINK,
-    ROW,
     STAGE,
-    WRITE,
     Memory,
 )
 from sim.memory.params import BANK_COLS, ENTRY_COLS, PAGE_CODE, Param
+from sim.memory.request import (
+    accesses_of,
+    bank_of,
+    is_write,
+    row_of,
+)
 
 OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
 DEPTH, PAGE = int(Param.DEPTH), int(Param.PAGE)
@@ -73,11 +74,10 @@ MAX_SLEEP_PS = (1 << 20) - 32
 
 
 @compiled
-def enqueue(m: Memory, node: int, now: int) -> None:
-    """A train is on its way to its channel, where it arrives at AVAIL; behind others it changes nothing yet."""
-    c = m[node + CHAN]
+def enqueue(m: Memory, node: int, c: int, now: int) -> None:
+    """A train is on its way to channel c, where it arrives at AVAIL; behind others it changes nothing yet."""
     m[node + LINK] = -1
-    head = c + (C_WRITE_HEAD if m[node + WRITE] else C_READ_HEAD)
+    head = c + (C_WRITE_HEAD if is_write(m, node) else C_READ_HEAD)
     if m[head] >= 0:
         m[m[head + 1] + LINK] = node
         m[head + 1] = node
@@ -156,7 +156,7 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
         if m[node + AVAIL] > now:
             return
         count = m[counter]
-        accesses = m[counter + 1] + m[node + BURSTS]
+        accesses = m[counter + 1] + accesses_of(m, node)
         if count > 0 and accesses > m[DEPTH]:
             return
         m[counter + 2] = m[node + LINK]
@@ -169,19 +169,20 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
 @inlined
 def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
     """The scheduler sees a train from `now` on."""
-    bank = m[node + BANK]
+    bank = bank_of(m, node)
     at = c + m[OFF_BANK] + bank * BANK_COLS
     if m[PAGE] == ADAPTIVE_PAGE:
         hbm_bank.close_idle(m, c, bank, now)
-    writing = m[node + WRITE]
+    writing = is_write(m, node)
     m[entry + E_NODE] = node
     m[entry + E_BANK] = bank
-    m[entry + E_ROW] = m[node + ROW]
+    row = row_of(m, node)
+    m[entry + E_ROW] = row
     m[entry + E_READY] = -1
-    if m[at + B_ROW] == m[node + ROW]:
+    if m[at + B_ROW] == row:
         m[entry + E_READY] = m[at + B_OPENED] + (m[RCD_WR] if writing else m[RCD])
     m[entry + E_GROUP] = m[at + B_GROUP] + (G_WRITE if writing else G_READ)
-    m[entry + E_LEFT] = m[node + BURSTS]
+    m[entry + E_LEFT] = accesses_of(m, node)
 
 
 @inlined
@@ -253,7 +254,7 @@ def finish(m: Memory, node: int, last: int, writing: int) -> None:
     """
     latency = m[CWL] if writing else m[CL]
     end = last + latency + m[BURST]
-    alone = latency + (m[node + BURSTS] - 1) * m[CCD_L] + m[BURST]
+    alone = latency + (accesses_of(m, node) - 1) * m[CCD_L] + m[BURST]
     m[node + HBMQ] += end - m[node + AVAIL] - alone
     m[node + HBM_DONE] = end
     m[node + STAGE] = FILL

@@ -14,30 +14,33 @@ from sim.memory.l2_misses import fetch, lines, push_out, write_back
 from sim.memory.layout import (
     ADDR,
     AVAIL,
-    BYTES,
-    COPY,
     ENTRY,
     HBM_DONE,
     HBMQ,
+    L2_ARRIVE,
     L2_DONE,
-    L2Q,
     LINK,
-    MSHR,
-    OWN,
+    MASKS,
     S_FREE,
     S_INFLIGHT,
     S_STALL_HEAD,
     S_STALL_TAIL,
-    SLICE,
-    SM,
-    WALK,
-    WANT,
-    WRITE,
+    WHAT,
     Memory,
 )
 from sim.memory.mapping import place
 from sim.memory.params import Param
 from sim.memory.prefetch import prefetch
+from sim.memory.request import (
+    COPY,
+    OWN_SHIFT,
+    bytes_of,
+    is_write,
+    owns,
+    slice_at,
+    sm_of,
+    wants,
+)
 from sim.memory.returns import send_back, send_now
 
 SECTOR_SHIFT, GRANULE_SHIFT, WAYS = int(Param.SECTOR_SHIFT), int(Param.GRANULE_SHIFT), int(Param.WAYS)
@@ -50,14 +53,14 @@ N_BUSY, N_STALLS, N_MERGES = INDEX["l2_busy"], INDEX["mshr_stalls"], INDEX["merg
 @compiled
 def arrive(m: Memory, node: int, now: int) -> None:
     """A request reaches its slice."""
-    at = m[node + SLICE]
+    at = slice_at(m, node)
     start = max(now, m[at + S_FREE])
-    service = (m[node + BYTES] * m[SLICE_Q16]) >> 16
+    service = (bytes_of(m, node) * m[SLICE_Q16]) >> 16
     m[at + S_FREE] = start + service
     m[N_BUSY] += service
-    m[node + L2Q] = start - now
+    m[node + L2_ARRIVE] = now
     m[node + L2_DONE] = start + m[L2_LATENCY]
-    m[node + WANT] = tags.wanted(m, m[node + ADDR], m[node + BYTES])
+    m[node + MASKS] = tags.wanted(m, m[node + ADDR], bytes_of(m, node))
     if not look_up(m, node, at, now, m[at + S_STALL_HEAD] < 0):
         m[N_STALLS] += 1
         m[node + LINK] = -1
@@ -73,12 +76,12 @@ def at_home(m: Memory, node: int, now: int) -> None:
     """A copy's request reaches the home slice, whose look-up is part of the way between partitions. It takes no
     MSHR from those that wait, or two partitions could wait for each other.
     """
-    at = m[node + SLICE]
+    at = slice_at(m, node)
     start = max(now, m[at + S_FREE])
-    service = (m[node + BYTES] * m[SLICE_Q16]) >> 16
+    service = (bytes_of(m, node) * m[SLICE_Q16]) >> 16
     m[at + S_FREE] = start + service
     m[N_BUSY] += service
-    m[node + L2Q] = start - now
+    m[node + L2_ARRIVE] = now
     m[node + L2_DONE] = start
     look_up(m, node, at, now, True)
 
@@ -87,7 +90,7 @@ def at_home(m: Memory, node: int, now: int) -> None:
 def must_wait(m: Memory, node: int, at: int, need: int, first: bool) -> bool:
     """Whether a request that needs so many MSHRs of its slice has to queue for them."""
     used = m[at + S_INFLIGHT]
-    return bool(m[node + WALK] != COPY and (not first or (used > 0 and used + need > m[MSHRS])))
+    return bool(not m[node + WHAT] & COPY and (not first or (used > 0 and used + need > m[MSHRS])))
 
 
 @compiled
@@ -98,12 +101,12 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     """
     row = m[node + ENTRY]
     cell = tags.find(m, row, m[node + ADDR] >> m[GRANULE_SHIFT])
-    miss = m[node + WANT]
+    miss = wants(m, node)
     found = cell >= 0
     if found:
         state = m[cell + m[WAYS]]
         miss &= ~(state | (state >> tags.FLIGHT_SHIFT))
-    need = lines(m, miss) if miss and not m[node + WRITE] else 0
+    need = lines(m, miss) if miss and not is_write(m, node) else 0
     if need > 0 and must_wait(m, node, at, need, first):
         return False
     dirty = 0
@@ -120,7 +123,7 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     elif found:
         tags.touch(m, at, cell)
     m[node + ENTRY] = cell
-    if m[node + WRITE]:
+    if is_write(m, node):
         write(m, node, at, cell, now)
     else:
         read(m, node, at, cell, miss, now)
@@ -130,21 +133,19 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
 @compiled
 def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
     """Fetch what is missing, wait for what is in flight, or send what is here."""
-    count = m[node + BYTES]
+    count = bytes_of(m, node)
     missing = tags.bits(miss) << m[SECTOR_SHIFT]
-    if m[node + WALK] != COPY:
+    if not m[node + WHAT] & COPY:
         m[N_READ] += count
     m[N_HIT] += count - missing
-    m[node + OWN] = miss
+    m[node + MASKS] |= miss << OWN_SHIFT
     if miss:
-        need = lines(m, miss)
-        m[node + MSHR] = need
-        m[at + S_INFLIGHT] += need
+        m[at + S_INFLIGHT] += lines(m, miss)
         if cell >= 0:
             m[cell] |= tags.BUSY
             m[cell + m[WAYS]] |= miss << tags.FLIGHT_SHIFT
         fetch(m, node, miss, missing, max(now, m[node + L2_DONE]), now)
-    elif (m[cell + m[WAYS]] >> tags.FLIGHT_SHIFT) & m[node + WANT]:
+    elif (m[cell + m[WAYS]] >> tags.FLIGHT_SHIFT) & wants(m, node):
         m[N_MERGES] += 1
         wait(m, node, cell)
     else:
@@ -171,13 +172,13 @@ def wait(m: Memory, node: int, cell: int) -> None:
 @compiled
 def write(m: Memory, node: int, at: int, cell: int, now: int) -> None:
     """Take a write into the tags (past them when its set is all in flight) and acknowledge it."""
-    m[N_WRITE] += m[node + BYTES]
+    m[N_WRITE] += bytes_of(m, node)
     if m[COPIES]:
-        copies.drop(m, m[node + ADDR], m[node + WANT], at)
+        copies.drop(m, m[node + ADDR], wants(m, node), at)
     if cell < 0:
-        write_back(m, at, m[node + ADDR], m[node + WANT], now)
+        write_back(m, at, m[node + ADDR], wants(m, node), now)
     else:
-        m[cell + m[WAYS]] |= m[node + WANT] | (m[node + WANT] << tags.DIRTY_SHIFT)
+        m[cell + m[WAYS]] |= wants(m, node) | (wants(m, node) << tags.DIRTY_SHIFT)
     at_once(m, node)
     send_back(m, node, max(now, m[node + L2_DONE]), now)
 
@@ -185,13 +186,13 @@ def write(m: Memory, node: int, at: int, cell: int, now: int) -> None:
 @compiled
 def filled(m: Memory, node: int, now: int) -> None:
     """A train came back: its sectors turn valid, who waited for them goes on, its MSHRs are free again."""
-    at = m[node + SLICE]
-    m[at + S_INFLIGHT] -= m[node + MSHR]
-    if m[node + SM] < 0:
+    at = slice_at(m, node)
+    m[at + S_INFLIGHT] -= lines(m, owns(m, node))
+    if sm_of(m, node) < 0:
         pool.give(m, node)
     else:
         if m[LLC]:
-            llc.keep(m, place(m, m[node + ADDR])[0], m[node + ADDR], m[node + OWN])
+            llc.keep(m, place(m, m[node + ADDR])[0], m[node + ADDR], owns(m, node))
         cell = m[node + ENTRY]
         if cell < 0:
             send_now(m, node, now)
@@ -204,14 +205,14 @@ def filled(m: Memory, node: int, now: int) -> None:
 @compiled
 def fill(m: Memory, node: int, cell: int, now: int) -> None:
     """Sectors arrive in a granule: they turn valid, the request and who waits for them go on."""
-    got = m[node + OWN]
+    got = owns(m, node)
     before = m[cell + m[WAYS]]
     state = (before & ~(got << tags.FLIGHT_SHIFT | tags.WAITED)) | got
     m[cell + m[WAYS]] = state
     if not state & tags.FLIGHT:
         m[cell] &= ~tags.BUSY
     waiter = m[cell + 2 * m[WAYS]] if before & tags.WAITED else -1
-    if (state >> tags.FLIGHT_SHIFT) & m[node + WANT]:
+    if (state >> tags.FLIGHT_SHIFT) & wants(m, node):
         wait(m, node, cell)
     elif waiter < 0:
         send_now(m, node, now)
@@ -219,7 +220,7 @@ def fill(m: Memory, node: int, cell: int, now: int) -> None:
         send_back(m, node, now, now)
     while waiter >= 0:
         following = m[waiter + LINK]
-        if (state >> tags.FLIGHT_SHIFT) & m[waiter + WANT]:
+        if (state >> tags.FLIGHT_SHIFT) & wants(m, waiter):
             wait(m, waiter, cell)
         else:
             release(m, waiter, now)
@@ -230,7 +231,7 @@ def fill(m: Memory, node: int, cell: int, now: int) -> None:
 def release(m: Memory, waiter: int, now: int) -> None:
     """Sectors that others fetched are here; the wait counts as memory queueing."""
     ready = max(now, m[waiter + L2_DONE])
-    if m[waiter + OWN]:
+    if owns(m, waiter):
         m[waiter + HBMQ] += ready - m[waiter + HBM_DONE]
     else:
         m[waiter + AVAIL] = m[waiter + L2_DONE]
@@ -245,13 +246,10 @@ def retry(m: Memory, at: int, now: int) -> None:
     while m[at + S_STALL_HEAD] >= 0:
         node = m[at + S_STALL_HEAD]
         used = m[at + S_INFLIGHT]
-        if used > 0 and (used >= m[MSHRS] or used + lines(m, m[node + WANT]) > m[MSHRS]):
+        if used > 0 and (used >= m[MSHRS] or used + lines(m, wants(m, node)) > m[MSHRS]):
             return  # mostly without a look at the row, which only now comes near
         following = m[node + LINK]
-        late = now - m[node + L2_DONE]
-        if late > 0:
-            m[node + L2_DONE] = now
-            m[node + L2Q] += late
+        m[node + L2_DONE] = max(m[node + L2_DONE], now)
         if not look_up(m, node, at, now, True):
             return
         m[at + S_STALL_HEAD] = following

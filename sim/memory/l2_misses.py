@@ -9,23 +9,26 @@ from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     AVAIL,
-    BANK,
-    BURSTS,
-    BYTES,
-    CHAN,
-    MSHR,
-    ROW,
+    MASKS,
+    PATH,
+    PLACE,
     S_INFLIGHT,
     S_NUMBER,
     S_SEQ,
-    SLICE,
-    SM,
     TIE,
-    WRITE,
+    WHAT,
     Memory,
 )
 from sim.memory.mapping import home_of, place
 from sim.memory.params import Param
+from sim.memory.request import (
+    OWN_SHIFT,
+    WRITES,
+    path,
+    place_in,
+    slice_at,
+    what,
+)
 
 ACCESS_SHIFT, SECTOR_SHIFT = int(Param.ACCESS_SHIFT), int(Param.SECTOR_SHIFT)
 LINE_SECTORS_SHIFT, GRANULE_SHIFT = int(Param.LINE_SECTORS_SHIFT), int(Param.GRANULE_SHIFT)
@@ -48,7 +51,7 @@ def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) ->
     addr = m[node + ADDR]
     if m[COPIES]:
         home = home_of(m, addr)
-        if home != m[node + SLICE]:
+        if home != slice_at(m, node):
             copies.ask_home(m, node, home, miss, missing, time)
             return
     m[N_MISS] += missing
@@ -64,12 +67,9 @@ def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) ->
 def to_memory(m: Memory, node: int, addr: int, count: int, time: int, now: int) -> None:
     """Send a train of `count` bytes at `addr` to its channel, where it arrives CTRL_IN after `time`."""
     channel, bank, dram_row = place(m, addr)
-    m[node + CHAN] = channel
-    m[node + BANK] = bank
-    m[node + ROW] = dram_row
-    m[node + BURSTS] = count >> m[ACCESS_SHIFT]
+    m[node + PLACE] = place_in(bank, dram_row, count >> m[ACCESS_SHIFT])
     m[node + AVAIL] = time + m[CTRL_IN]
-    hbm_train.enqueue(m, node, now)
+    hbm_train.enqueue(m, node, channel, now)
 
 
 @compiled
@@ -85,14 +85,12 @@ def write_back(m: Memory, at: int, addr: int, mask: int, now: int) -> None:
     node = pool.take(m)
     count = tags.bits(mask) << m[SECTOR_SHIFT]
     m[at + S_SEQ] += 1
-    m[node + MSHR] = lines(m, mask)
-    m[at + S_INFLIGHT] += m[node + MSHR]
+    m[node + MASKS] = mask << OWN_SHIFT
+    m[at + S_INFLIGHT] += lines(m, mask)
     m[node + TIE] = SLICE_TIE | (m[at + S_NUMBER] << 40) | m[at + S_SEQ]
-    m[node + SLICE] = at
-    m[node + WRITE] = 1
+    m[node + PATH] = path(-1, at)
+    m[node + WHAT] = what(count, WRITES)
     m[node + ADDR] = addr
-    m[node + BYTES] = count
-    m[node + SM] = -1
     m[N_HBM_WRITE] += count
     if m[LLC]:
         llc.keep(m, place(m, addr)[0], addr, mask)

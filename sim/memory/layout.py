@@ -15,48 +15,42 @@ Memory = NDArray[np.int64]
 # Event stages of a node: what happens at its EV_TIME.
 WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE, LOOKUP, WALKED, HOME = range(9)
 
-# Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
-# WALK says whose request it is: an SM's (0), a block-table walker's, or a copy's, on behalf of the request in FETCH.
-WALKER, COPY = 1, 2
 COPY_TIE = 1 << 61
 """Marks a copy's TIE, which is that of the request it serves."""
-# Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that slices use, one
-# for channels, one for ports.
+# Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
+# Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that all stages use (cells
+# with several fields: `request`), one for its port and stamps only. ENTRY: row of its set, then its tag cell.
 (
     EV_TIME,
     EV_NEXT,
     TIE,
     STAGE,
-    LINK,
-    SLICE,
     ENTRY,
-    WANT,
     ADDR,
-    BYTES,
-    WRITE,
-    SM,
-    OWN,
-    MSHR,
-    L2_DONE,
+    WHAT,
+    MASKS,
+    PATH,
     FETCH,
-    CHAN,
-    BANK,
-    ROW,
-    BURSTS,
+    PLACE,
     AVAIL,
     HBMQ,
     HBM_DONE,
-    HEAP_SLOT,
-    L2Q,
+    L2_DONE,
+    NOCQ,
+    L2_ARRIVE,
     ELIGIBLE,
     INFLIGHT,
     ISSUE,
-    NOCQ,
     TLBW,
-    CREDIT_AT,
-    WALK,
-) = range(32)
-CHUNK_COLS = 32
+    HEAP_SLOT,
+) = range(22)
+LINK = EV_NEXT
+"""Next row of a list; a row is in a list or in the event queue."""
+CREDIT_AT = EV_TIME
+"""When a complete request's credit came back."""
+WALK_CELL = ELIGIBLE
+"""Of a block-table walker's row: cell of the entry that it walks for, -1 when none."""
+CHUNK_COLS = 24
 MAX_TRAIN = 16
 """Accesses of one request at most: the sectors under one tag of L2."""
 

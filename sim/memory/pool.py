@@ -2,33 +2,24 @@
 
 from sim.memory.jit import inlined
 from sim.memory.layout import (
-    FETCH,
     HBMQ,
-    L2Q,
     LINK,
-    MSHR,
     NOCQ,
     Q_FREE_COUNT,
     Q_FREE_HEAD,
     TLBW,
-    WALK,
     Memory,
 )
 
 
 @inlined
 def take(m: Memory) -> int:
-    """A cleared row. The caller has made sure that one is free."""
+    """A row whose waits are 0. The caller has made sure that one is free."""
     node = m[Q_FREE_HEAD]
     m[Q_FREE_HEAD] = m[node + LINK]
     m[Q_FREE_COUNT] -= 1
-    m[node + LINK] = -1
-    m[node + FETCH] = -1
-    m[node + MSHR] = 0
     m[node + TLBW] = 0
-    m[node + WALK] = 0
     m[node + NOCQ] = 0
-    m[node + L2Q] = 0
     m[node + HBMQ] = 0
     return int(node)
 

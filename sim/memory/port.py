@@ -12,7 +12,6 @@ from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     ARRIVE,
-    BYTES,
     CREDIT_AT,
     ELIGIBLE,
     ENTRY,
@@ -57,22 +56,27 @@ from sim.memory.layout import (
     P_X_AT,
     P_X_FETCH,
     P_X_GATE,
+    PATH,
     Q_FREE_COUNT,
     Q_GROW,
     R_ADDR,
     R_BYTES,
     RING,
     RUN_COLS,
-    SLICE,
-    SM,
     STAGE,
     TIE,
     TRANSLATE,
-    WRITE,
+    WHAT,
     Memory,
 )
 from sim.memory.mapping import home_of, slice_of
 from sim.memory.params import Param
+from sim.memory.request import (
+    bytes_of,
+    path,
+    sm_of,
+    what,
+)
 
 CUT, SECTOR, CAP, RUN_PS = int(Param.CUT), int(Param.SECTOR), int(Param.CAP), int(Param.RUN_PS)
 PAGE_SHIFT, ASSIST, COPIES = int(Param.PAGE_SHIFT), int(Param.ASSIST), int(Param.COPIES)
@@ -202,7 +206,7 @@ def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
             if fits:
                 return int(start)
             start = m[node + CREDIT_AT]
-        m[sm + P_INFLIGHT] -= m[node + BYTES]
+        m[sm + P_INFLIGHT] -= bytes_of(m, node)
         m[sm + P_CRED_HEAD] = m[node + LINK]
         pool.give(m, node)
     if m[sm + P_INFLIGHT] + moved <= m[CAP] or m[sm + P_INFLIGHT] == 0:
@@ -218,11 +222,9 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     m[sm + P_SEQ] += 1
     m[node + TIE] = (m[sm + P_NUMBER] << 40) | m[sm + P_SEQ]
     m[node + FETCH] = f
-    m[node + SM] = sm
+    m[node + PATH] = path(sm, at)
     m[node + ADDR] = low
-    m[node + BYTES] = moved
-    m[node + WRITE] = m[f + F_KIND]
-    m[node + SLICE] = at
+    m[node + WHAT] = what(moved, m[f + F_KIND])
     m[node + ENTRY] = tags.row_of(m, at, low)
     m[node + ELIGIBLE] = ready
     m[node + ISSUE] = start
@@ -265,7 +267,7 @@ def blocked_before(m: Memory, sm: int, time: int) -> int:
 @compiled
 def credit(m: Memory, node: int, done: int) -> None:
     """A chunk is complete at `done`; its credit waits for the port, which then goes on if it was held."""
-    sm = m[node + SM]
+    sm = sm_of(m, node)
     m[node + CREDIT_AT] = done
     m[node + LINK] = -1
     if m[sm + P_CRED_HEAD] < 0:

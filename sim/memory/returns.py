@@ -9,8 +9,6 @@ from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AT_OUT,
     AVAIL,
-    BYTES,
-    COPY,
     ELIGIBLE,
     F_INDEX,
     F_ISSUED,
@@ -23,8 +21,8 @@ from sim.memory.layout import (
     HBMQ,
     INFLIGHT,
     ISSUE,
+    L2_ARRIVE,
     L2_DONE,
-    L2Q,
     NOCQ,
     OUT,
     P_PART,
@@ -32,17 +30,21 @@ from sim.memory.layout import (
     RETURN,
     S_LINK,
     S_PART,
-    SLICE,
-    SM,
     STAGE,
     TLBW,
-    WALK,
     WALKED,
-    WALKER,
-    WRITE,
+    WHAT,
     Memory,
 )
 from sim.memory.params import Param
+from sim.memory.request import (
+    COPY,
+    WALKER,
+    WRITES,
+    bytes_of,
+    slice_at,
+    sm_of,
+)
 from sim.memory.stamps import Stamp
 
 NEAR, FAR, LINK_Q16 = int(Param.NEAR), int(Param.FAR), int(Param.LINK_Q16)
@@ -63,11 +65,11 @@ def send_back(m: Memory, node: int, time: int, now: int) -> None:
     Events at SMs are queued by arrival less the shortest way back: so one horizon bounds both what L2 and
     memory may do and what SMs may see.
     """
-    if m[node + WALK] == WALKER or over_link(m, node):
-        m[node + STAGE] = WALKED if m[node + WALK] == WALKER else OUT
+    if m[node + WHAT] & WALKER or over_link(m, node):
+        m[node + STAGE] = WALKED if m[node + WHAT] & WALKER else OUT
         events.push(m, node, time)
         return
-    if m[m[node + SLICE] + S_PART] != m[m[node + SM] + P_PART]:
+    if m[slice_at(m, node) + S_PART] != m[sm_of(m, node) + P_PART]:
         time += m[FAR] - m[NEAR]
     if time == now:
         arrived(m, node, now + m[NEAR])
@@ -79,9 +81,9 @@ def send_back(m: Memory, node: int, time: int, now: int) -> None:
 @inlined
 def over_link(m: Memory, node: int) -> bool:
     """Whether a request takes its turn at the link that leaves the slice's partition."""
-    if m[node + WALK] or m[node + WRITE] or not m[LINK_Q16]:
-        return bool(m[node + WALK] == COPY)
-    return bool(m[m[node + SLICE] + S_PART] != m[m[node + SM] + P_PART])
+    if m[node + WHAT] & (WALKER | COPY | WRITES) or not m[LINK_Q16]:
+        return bool(m[node + WHAT] & COPY)
+    return bool(m[slice_at(m, node) + S_PART] != m[sm_of(m, node) + P_PART])
 
 
 @compiled
@@ -98,11 +100,11 @@ def send_now(m: Memory, node: int, now: int) -> None:
 @compiled
 def cross(m: Memory, node: int, now: int) -> None:
     """Pass the link that leaves the slice's partition, in order of time."""
-    home = m[m[node + SLICE] + S_LINK]
+    home = m[slice_at(m, node) + S_LINK]
     start = max(now, m[home])
-    m[home] = start + ((m[node + BYTES] * m[LINK_Q16]) >> 16)
+    m[home] = start + ((bytes_of(m, node) * m[LINK_Q16]) >> 16)
     m[node + NOCQ] += start - now
-    if m[node + WALK] == COPY:
+    if m[node + WHAT] & COPY:
         copies.crossed(m, node, start)
         return
     m[node + STAGE] = RETURN
@@ -112,7 +114,7 @@ def cross(m: Memory, node: int, now: int) -> None:
 @compiled
 def arrived(m: Memory, node: int, arrival: int) -> None:
     """A chunk is back at its SM; its fetch is complete with the last one."""
-    if m[node + WALK]:
+    if m[node + WHAT] & WALKER:
         port.issue(m, assist.answered(m, node, arrival))
         return
     done = noc.ingress(m, node, arrival)
@@ -132,7 +134,7 @@ def stamp(m: Memory, node: int, f: int, x: int, done: int) -> None:
     m[x + X_INFLIGHT] = m[node + INFLIGHT]
     m[x + X_ISSUE] = m[node + ISSUE]
     m[x + X_TLB] = m[node + TLBW]
-    m[x + X_L2_ARRIVE] = m[node + L2_DONE] - m[L2_LATENCY] - m[node + L2Q]
+    m[x + X_L2_ARRIVE] = m[node + L2_ARRIVE]
     m[x + X_L2_DONE] = m[node + L2_DONE]
     m[x + X_HBM_ENQ] = m[node + AVAIL]
     m[x + X_HBM_START] = m[node + AVAIL] + m[node + HBMQ]
@@ -140,5 +142,5 @@ def stamp(m: Memory, node: int, f: int, x: int, done: int) -> None:
     m[x + X_ARRIVE] = done
     m[x + X_NOCQ] = m[node + NOCQ]
     m[x + X_TRANSLATION] = m[f + F_WAITED]
-    m[x + X_L2Q] = m[node + L2Q]
+    m[x + X_L2Q] = m[node + L2_DONE] - m[L2_LATENCY] - m[node + L2_ARRIVE]
     m[x + X_HBMQ] = m[node + HBMQ]
