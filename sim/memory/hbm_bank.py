@@ -57,14 +57,15 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
     """
     closed, held = survey(m, c, base, end)
     m[c + C_ROW_WAITS] = 0
-    if not closed & ~held:
-        return NEVER
+    todo = closed & ~held
     soonest = NEVER
-    for entry in range(base, end, ENTRY_COLS):
-        bank = m[entry + E_BANK]
-        if m[entry + E_READY] < 0 and not (held >> bank) & 1:
-            held |= 1 << bank
+    entry = base
+    while todo:
+        bit = 1 << m[entry + E_BANK]
+        if todo & bit:  # of these banks no train is a hit: this one, the oldest of its bank, waits
+            todo &= ~bit
             soonest = min(soonest, command(m, c, entry, now, writing))
+        entry += ENTRY_COLS
     return soonest
 
 
@@ -78,12 +79,15 @@ def survey(m: Memory, c: int, base: int, end: int) -> tuple[int, int]:
     held = 0
     for entry in range(base, end, ENTRY_COLS):
         bit = 1 << m[entry + E_BANK]
-        if m[entry + E_READY] < 0:
-            closed |= bit
-        elif closed & bit and m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] >= m[HIT_CAP]:
+        waits = (
+            m[entry + E_READY] >> 63
+        )  # all bits or none: a branch here would be guessed wrong every other time
+        closed |= bit & waits
+        hit = bit & ~waits
+        if hit & closed and m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] >= m[HIT_CAP]:
             m[entry + E_READY] = -1
-        else:
-            held |= bit
+            hit = 0
+        held |= hit
     return closed, held
 
 
