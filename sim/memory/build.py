@@ -24,6 +24,7 @@ from sim.memory.layout import (
 from sim.memory.params import BANK_COLS, GROUP_COLS, LINE_CELLS, REFRESH_CODE, Param, build, whole_lines
 
 FIRST_POOL = 4096
+"""Rows for requests at least; the pool grows by itself, but every growth copies the whole plane."""
 LONG_AGO = -(1 << 40)
 
 
@@ -41,7 +42,7 @@ def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False, l
 def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
     """The same from a parameter array; `log_rows` bounds the command log of device memory (`hbm_log`)."""
     sets, ways = int(p[Param.SLICES] * p[Param.SETS]), int(p[Param.WAYS])
-    assist = int(p[Param.ASSIST])
+    assist, rows = int(p[Param.ASSIST]), first_rows(p)
     sizes = {
         layout.AT_PORTS: int(p[Param.SMS]) * layout.PORT_COLS,
         layout.AT_SLICES: int(p[Param.SLICES]) * layout.SLICE_COLS,
@@ -61,7 +62,7 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
         layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
         layout.AT_OUT: table.fetches,
         layout.AT_LOG: log_rows * layout.LOG_COLS,
-        layout.AT_CHUNKS: 0,
+        layout.AT_CHUNKS: rows * layout.CHUNK_COLS,
     }
     sizes = {cell: whole_lines(size) for cell, size in sizes.items()}
     m = aligned(layout.FIRST_SECTION + sum(sizes.values()))
@@ -84,7 +85,14 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
         shares = section(m, layout.AT_LLC, int(p[Param.CHANNELS]), _llc_cells(p))
         _no_keys(shares[:, 1:], int(p[Param.LLC_SETS]), int(p[Param.LLC_WAYS]))
     m[layout.Q_FREE_HEAD] = -1
-    return grown(m, FIRST_POOL)
+    chain(m, int(m[layout.AT_CHUNKS]), rows)
+    return m
+
+
+def first_rows(p: Memory) -> int:
+    """Rows that requests take when every port has all its bytes out, half of them on behalf of another partition."""
+    full = int(p[Param.SMS] * p[Param.CAP]) // max(1, int(p[Param.CUT]))
+    return max(FIRST_POOL, full + full // 2)
 
 
 def aligned(cells: int) -> Memory:
@@ -97,17 +105,19 @@ def aligned(cells: int) -> Memory:
 def grown(m: Memory, rows: int) -> Memory:
     """The same plane with `rows` more rows for requests."""
     first = len(m)
-    more = np.zeros((rows, layout.CHUNK_COLS), np.int64)
-    handles = first + np.arange(rows) * layout.CHUNK_COLS
-    more[:-1, layout.LINK] = handles[1:]
-    more[-1, layout.LINK] = m[layout.Q_FREE_HEAD]
-    whole = aligned(first + more.size)
+    whole = aligned(first + rows * layout.CHUNK_COLS)
     whole[:first] = m
-    whole[first:] = more.reshape(-1)
-    m = whole
+    chain(whole, first, rows)
+    return whole
+
+
+def chain(m: Memory, first: int, rows: int) -> None:
+    """Put `rows` rows from position `first` on before the others in the list of free ones."""
+    pool = m[first : first + rows * layout.CHUNK_COLS].reshape(rows, layout.CHUNK_COLS)
+    pool[:-1, layout.LINK] = first + np.arange(1, rows) * layout.CHUNK_COLS
+    pool[-1, layout.LINK] = m[layout.Q_FREE_HEAD]
     m[layout.Q_FREE_HEAD] = first
     m[layout.Q_FREE_COUNT] += rows
-    return m
 
 
 def pool_rows(m: Memory) -> int:

@@ -7,7 +7,10 @@ and back; later ones stay open, since later requests may overtake them. The driv
 completion can be due and never turns an empty window.
 """
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,7 @@ from sim.memory.layout import (
 from sim.memory.params import Param
 from sim.memory.stamps import Stamp
 
+TIME_AND_SM = itemgetter(0, 1)
 AFTER_NORMAL: Any = 2
 """Priority behind SimPy's normal events of the instant: order must not depend on how windows were cut."""
 
@@ -78,8 +82,9 @@ class MemoryPlane:
         self._sms: list[int] = []
         self._fetches: list[int] = []
         self._times: list[int] = []
-        self._sm_of = np.zeros(table.fetches, np.int64)
-        self._later = np.empty(0, np.int64)
+        self._sm_of = array("i", [-1]) * table.fetches
+        """-1 before its submission."""
+        self._later: list[tuple[int, int, int]] = []
         self._wake_at: int | None = None
         self.windows = 0
 
@@ -103,15 +108,17 @@ class MemoryPlane:
 
     def submit(self, sm: int, fetch: int) -> Completion:
         """Queue a fetch at an SM's port now. Each fetch may be submitted once."""
-        if fetch in self._waiting or self._stamps[fetch, Stamp.SM_ARRIVE]:
+        if self._sm_of[fetch] >= 0:
             raise ValueError(f"fetch {fetch} submitted twice")
         event = Completion(self.env)
+        now = self._now
         self._waiting[fetch] = event
         self._sm_of[fetch] = sm
         self._sms.append(sm)
         self._fetches.append(fetch)
-        self._times.append(self._now)
-        self._wake(self._now + self._window)
+        self._times.append(now)
+        if self._wake_at is None or self._wake_at > now + self._window:
+            self._wake(now + self._window)
         return event
 
     def warm(self, addresses: Iterable[tuple[int, int]] | NDArray[np.int64], sm: int = 0) -> None:
@@ -152,8 +159,8 @@ class MemoryPlane:
             following = kernel.advance(self._memory, end - self._back)
         self._hand_out(end)
         wakes = [] if following < 0 else [following + self._back]
-        if len(self._later):
-            wakes.append(int(self._stamps[self._later[0], Stamp.SM_ARRIVE]))
+        if self._later:
+            wakes.append(self._later[0][0])
         if wakes:
             self._wake(max(min(wakes), self._now + 1))
         elif self._waiting:
@@ -166,20 +173,23 @@ class MemoryPlane:
             self._sms, self._fetches, self._times = [], [], []
 
     def _hand_out(self, end: int) -> None:
-        """Let completions due before `end` occur, by (time, SM, port order); keep the rest."""
+        """Let completions due before `end` occur, by (time, SM, port order); keep the rest.
+
+        These are few a window: lists are faster than arrays.
+        """
         count = int(self._memory[Q_OUT])
-        if not count and not len(self._later):
-            return
-        start = int(self._memory[AT_OUT])
-        ready = np.concatenate([self._later, self._memory[start : start + count]])
-        self._memory[Q_OUT] = 0
-        done = self._stamps[ready, Stamp.SM_ARRIVE]
-        order = np.lexsort((self._sm_of[ready], done))
-        ready, done = ready[order], done[order]
-        due = int(np.searchsorted(done, end))
-        self._later = ready[due:]
-        for fetch, delay in zip(ready[:due].tolist(), (done[:due] - self._now).tolist(), strict=True):
-            self._waiting.pop(fetch).due(fetch, delay)
+        if count:
+            start = int(self._memory[AT_OUT])
+            arrived = self._memory[start : start + count]
+            self._memory[Q_OUT] = 0
+            times, fetches = self._stamps[arrived, Stamp.SM_ARRIVE].tolist(), arrived.tolist()
+            self._later += zip(times, map(self._sm_of.__getitem__, fetches), fetches, strict=True)
+            self._later.sort(key=TIME_AND_SM)
+        due = bisect_left(self._later, end, key=itemgetter(0))
+        now = self._now
+        for time, _, fetch in self._later[:due]:
+            self._waiting.pop(fetch).due(fetch, time - now)
+        del self._later[:due]
 
     def _stuck(self) -> str:
         ports = build.section(self._memory, AT_PORTS, int(self._memory[Param.SMS]), PORT_COLS)
