@@ -236,8 +236,9 @@ def ask_for(m: Memory, node: int) -> None:
         entry = m[node + ENTRY]
         prefetch(m, entry)
         prefetch(m, entry + 8)
-        prefetch(m, entry + m[WAYS])
-        prefetch(m, entry + m[WAYS] + 8)
+        if m[slice_at(m, node) + S_STALL_HEAD] < 0:
+            prefetch(m, entry + m[WAYS])
+            prefetch(m, entry + m[WAYS] + 8)
     elif stage == FILL:
         entry = m[node + ENTRY]
         prefetch(m, entry)

@@ -39,14 +39,12 @@ GROW, IDLE = -1, -2
 
 
 @entry
-def submit_all(
-    m: Memory, sms: NDArray[np.int64], fetches: NDArray[np.int64], times: NDArray[np.int64]
-) -> None:
-    """Hand a window's submissions, in order, to their ports."""
+def submit_all(m: Memory, submissions: NDArray[np.int64]) -> None:
+    """Hand a window's submissions (SM, fetch, time), in order, to their ports."""
     m = cells(m)
-    for i in range(len(sms)):
-        sm = m[AT_PORTS] + sms[i] * PORT_COLS
-        port.submit(m, sm, m[AT_FETCHES] + fetches[i] * FETCH_COLS, times[i])
+    for i in range(0, len(submissions), 3):
+        sm = m[AT_PORTS] + submissions[i] * PORT_COLS
+        port.submit(m, sm, m[AT_FETCHES] + submissions[i + 1] * FETCH_COLS, submissions[i + 2])
 
 
 @entry

@@ -79,9 +79,7 @@ class MemoryPlane:
         self._window = max(1, round(self.min_window_ps * window_scale))
         self._stamps = self._stamp_view()
         self._waiting: dict[int, Completion] = {}
-        self._sms: list[int] = []
-        self._fetches: list[int] = []
-        self._times: list[int] = []
+        self._submitted = array("q")
         self._sm_of = array("i", [-1]) * table.fetches
         """-1 before its submission."""
         self._later: list[tuple[int, int, int]] = []
@@ -114,9 +112,7 @@ class MemoryPlane:
         now = self._now
         self._waiting[fetch] = event
         self._sm_of[fetch] = sm
-        self._sms.append(sm)
-        self._fetches.append(fetch)
-        self._times.append(now)
+        self._submitted.extend((sm, fetch, now))
         if self._wake_at is None or self._wake_at > now + self._window:
             self._wake(now + self._window)
         return event
@@ -167,10 +163,9 @@ class MemoryPlane:
             raise StuckError(self._stuck())
 
     def _hand_in(self) -> None:
-        if self._fetches:
-            arrays = (np.array(part, np.int64) for part in (self._sms, self._fetches, self._times))
-            kernel.submit_all(self._memory, *arrays)
-            self._sms, self._fetches, self._times = [], [], []
+        if self._submitted:
+            kernel.submit_all(self._memory, np.frombuffer(self._submitted, np.int64))
+            self._submitted = array("q")
 
     def _hand_out(self, end: int) -> None:
         """Let completions due before `end` occur, by (time, SM, port order); keep the rest.
