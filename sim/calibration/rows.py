@@ -15,6 +15,7 @@ from sim.config.workload import KernelProfile, Workload
 from sim.errors import InputError
 from sim.lowering.cut import Cut
 from sim.memory.addresses import AddressMap, build_address_map
+from sim.validation.around import around_us
 from sim.validation.cases import Mapped, Skipped
 
 US = 1e3
@@ -50,9 +51,11 @@ class Evaluated:
         return self.case.names.kernel.profile
 
     def time_us(self, hw: Hardware, profile: KernelProfile) -> float:
-        """Simulated time with other parameters of the machine and the profile, without a framework's overhead."""
+        """Simulated time of the measured call with other parameters of the machine and the profile, without a
+        framework's fixed overhead."""
         task = replace(self.task, hw=hw, profiles=[profile])
-        return estimate_ns(task, self.addresses, replace(self.cut, profile=profile)) / US * self.scale
+        attention = estimate_ns(task, self.addresses, replace(self.cut, profile=profile)) / US * self.scale
+        return attention + around_us(self.case, hw)
 
 
 def evaluated(case: Mapped, hw: Hardware, profile: KernelProfile, make_step: MakeStep) -> Evaluated | Skipped:

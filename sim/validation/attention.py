@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sim.errors import InputError
 from sim.sweep.execute import Simulate
+from sim.validation.around import around_us
 from sim.validation.baselines import Baseline, affine, roofline
 from sim.validation.cases import Machines, Mapped, Skipped, map_row
 from sim.validation.errors import Prediction
@@ -96,7 +97,7 @@ def predict(
     anchors: list[Anchor] = []
     fixed: dict[tuple[str, str, str], float] = {}
     for chosen in declare_anchors([case for case, _ in done]) if anchor == "auto" else []:
-        fixed[group_of(chosen)] = max(0.0, chosen.time_us - simulated[chosen.row.id].time_ns / US)
+        fixed[group_of(chosen)] = max(0.0, chosen.time_us - _call_us(chosen, simulated[chosen.row.id]))
         siblings = [case for case, _ in done if same_measurement(case, chosen)]
         anchors += [Anchor(case, fixed[group_of(chosen)]) for case in siblings]
     left_out = {a.case.row.id for a in anchors}
@@ -110,7 +111,12 @@ def predict(
     return predictions, anchors
 
 
+def _call_us(case: Mapped, outcome: Simulated) -> float:
+    """Simulated time of what the framework measured: the attention kernel and those around it."""
+    return outcome.time_ns / US + around_us(case, case.hw)
+
+
 def _prediction(case: Mapped, outcome: Simulated, overhead_us: float) -> Prediction:
-    time_us = outcome.time_ns / US
+    time_us = _call_us(case, outcome)
     value = case.measure.of_us(time_us + overhead_us)
     return Prediction(case, value, time_us, overhead_us, outcome.bound_ns / US)

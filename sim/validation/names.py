@@ -19,6 +19,7 @@ from sim.config.fields import Float, Int, Section
 from sim.config.hardware import KvFormat
 from sim.config.load import resolved_plain
 from sim.config.merge import Tree, overlay
+from sim.config.runtime import Pointwise
 from sim.config.yaml_source import read_document
 from sim.validation.truth import TruthRow
 
@@ -57,6 +58,9 @@ class Runtime(Section):
     page_tokens: Int = Field(default=64, ge=1, description="where the row does not state it")
     l2_state: Literal["cold", "warm"] = Field(default="warm", description="warm: buffers are replayed")
     launch: Literal["graph", "stream"] = Field(default="graph", description="how it is launched")
+    around: list[Pointwise] = Field(
+        default_factory=list, description="kernels that the measured call runs beside attention in prefill"
+    )
 
 
 class KernelName(Section):

@@ -1,0 +1,39 @@
+"""What a framework's measured call runs beside attention."""
+
+import pytest
+
+from sim.config.load import load_hardware
+from sim.validation.around import around_us
+from sim.validation.attention import map_rows
+from sim.validation.names import shipped_names
+from sim.validation.truth import read_truth
+
+HEADER = "id,source,gpu,kernel,phase,batch,q_heads,kv_heads,head_dim,q_len,context,kv_dtype,causal,metric,value,unit"
+
+
+def _case(tmp_path, kernel, phase, q_len):
+    path = tmp_path / f"{phase}.csv"
+    row = f"a,mine,H100,{kernel},{phase},8,32,32,128,{q_len},8192,bf16,true,latency,99999,us"
+    path.write_text(f"{HEADER}\n{row}\n")
+    cases, skipped = map_rows(read_truth(path), shipped_names())
+    assert not skipped
+    return cases[0]
+
+
+def test_a_prefill_call_of_vllm_reads_and_writes_the_new_keys_and_values_at_the_rate_of_memory(tmp_path):
+    hw = load_hardware("h100_sxm").spec
+    case = _case(tmp_path, "vLLM FlashAttention-3", "prefill", 8192)
+    moved = 2 * (8 * 8192 * 2 * 32 * 128 * 2)
+    assert around_us(case, hw) == pytest.approx(moved / 3352e3, rel=0.02)
+
+
+def test_the_preprocessing_of_tensorrt_llm_moves_the_queries_too(tmp_path):
+    hw = load_hardware("h100_sxm").spec
+    trtllm = around_us(_case(tmp_path, "TRT-LLM attention", "prefill", 8192), hw)
+    vllm = around_us(_case(tmp_path, "vLLM FlashAttention-3", "prefill", 8192), hw)
+    assert trtllm / vllm == pytest.approx(3 / 2, rel=0.02)
+
+
+def test_one_new_token_is_left_to_the_fixed_overhead(tmp_path):
+    hw = load_hardware("h100_sxm").spec
+    assert around_us(_case(tmp_path, "vLLM FlashAttention-3", "decode", 1), hw) == 0
