@@ -8,12 +8,15 @@ from sim.validation.attention import map_rows
 from sim.validation.names import shipped_names
 from sim.validation.truth import read_truth
 
-HEADER = "id,source,gpu,kernel,phase,batch,q_heads,kv_heads,head_dim,q_len,context,kv_dtype,causal,metric,value,unit"
+HEADER = (
+    "id,source,source_address,gpu,kernel,phase,batch,q_heads,kv_heads,head_dim,q_len,context,page_size,kv_dtype,causal,"
+    "metric,value,unit,notes"
+)
 
 
 def _case(tmp_path, kernel, phase, q_len):
     path = tmp_path / f"{phase}.csv"
-    row = f"a,mine,H100,{kernel},{phase},8,32,32,128,{q_len},8192,bf16,true,latency,99999,us"
+    row = f"a,mine,,H100,{kernel},{phase},8,32,32,128,{q_len},8192,,bf16,true,latency,99999,us,"
     path.write_text(f"{HEADER}\n{row}\n")
     cases, skipped = map_rows(read_truth(path), shipped_names())
     assert not skipped
