@@ -173,11 +173,13 @@ class Cta:
         """Tile after tile: wait, compute, give the buffer back."""
         env, arrivals = self.context.env, self.arrivals
         for tile in range(self.first, self.end):
-            event = arrivals.get(tile)
-            if event is not None and event.callbacks is None:  # processed: the tile is there
-                del arrivals[tile]
-            else:
+            event = arrivals.pop(tile, None)
+            if event is None:
                 yield from self._await_tile(tile)
+            elif event.callbacks is not None:  # not processed: the tile is on its way
+                since, starved = self._since()
+                yield event
+                self._arrived(tile, since, starved)
             now = self.now
             done = self._compute(tile, now)
             if done > now:
@@ -223,9 +225,17 @@ class Cta:
         event = self.arrivals.pop(tile)
         if event.processed:
             return
-        since = max(self.now, self.covered)
-        starved = self.gate is None and self.next < self.end
+        since, starved = self._since()
         yield event
+        self._arrived(tile, since, starved)
+
+    def _since(self) -> tuple[int, bool]:
+        """From when on a wait for a tile counts, and whether all stage buffers are out."""
+        now = self.now
+        return now if now > self.covered else self.covered, self.gate is None and self.next < self.end
+
+    def _arrived(self, tile: int, since: int, starved: bool) -> None:
+        """Record the wait for a tile, which ends now."""
         if (now := self.now) > since:
             self.sm.recorder.wait(tile + self.job.fetch_offset, since, now, starved)
             self.covered = now
