@@ -44,8 +44,8 @@ from sim.memory.request import (
 
 WAYS = int(Param.WAYS)
 
-SHIFT = 5
-"""A bucket is 32 ps long."""
+SHIFT = 6
+"""A bucket is 64 ps long."""
 BUCKETS = 1 << 15
 WORD_SHIFT = 5
 """Buckets whose occupancy bits share a word: 32, so that none is a sign."""
