@@ -116,8 +116,8 @@ def launch_gap_ps(hw: Hardware, how: str) -> int:
 @dataclass(frozen=True)
 class RunOptions:
     """How a run is made. how: launch from a `graph`, a `stream`, or not counted (`none`); warm: the L2 holds what one
-    identical run leaves; resident: [N, 2] (address, bytes) that L2 holds instead; record_order: keep the order of work
-    and the account's rows; window_scale: see MemoryPlane."""
+    identical run leaves; resident: [N, 3] (address, bytes, SM) that L2 holds instead, as read by that SM; record_order:
+    keep the order of work and the account's rows; window_scale: see MemoryPlane."""
 
     how: str = "graph"
     warm: bool = False
@@ -166,7 +166,9 @@ class Machine:
         if self._options.warm:
             self._plane.warm_fetches(*_warming_order(self._launches, self._offsets, self._hw))
         if self._options.resident is not None:
-            self._plane.warm(self._options.resident)
+            for sm in np.unique(self._options.resident[:, 2]).tolist():
+                mine = self._options.resident[:, 2] == sm
+                self._plane.warm(self._options.resident[mine, :2], sm)
         if self._engines is not None and self._prefetch:
             self._engines.request_all()
         gap, cta_ps = launch_gap_ps(self._hw, self._options.how), round(self._hw.launch.cta_ns * PS_PER_NS)

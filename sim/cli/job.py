@@ -4,6 +4,7 @@ The one place where the engine and the simulator meet; everything below it sees 
 """
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,14 +53,22 @@ def simulate(
 
 def all_profiles(workload: Workload) -> list[KernelProfile]:
     """Shipped kernel profiles by name, and the one that the workload gives by path."""
-    from sim.config.catalog import looks_like_path, shipped
+    from sim.config.catalog import looks_like_path
     from sim.config.load import load_profile
 
-    profiles = [load_profile(name) for name in shipped("kernel profile")]
     if looks_like_path(workload.kernel):
         own = load_profile(workload.kernel)
         return [own.model_copy(update={"name": workload.kernel})]
-    return profiles
+    return list(_shipped_profiles())
+
+
+@cache
+def _shipped_profiles() -> "tuple[KernelProfile, ...]":
+    """Read once per process: a sweep asks for them at every point."""
+    from sim.config.catalog import shipped
+    from sim.config.load import load_profile
+
+    return tuple(load_profile(name) for name in shipped("kernel profile"))
 
 
 def geometry_of(model: Model, parallel: int, causal: bool = True) -> "Geometry":

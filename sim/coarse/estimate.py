@@ -9,6 +9,7 @@ from kernels_ref.trace import Step
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
 from sim.coarse.hits import Reuse, tile_objects, tile_reuse
 from sim.coarse.machine import Memory, Timing, run_grid
+from sim.coarse.shortened import is_long, long_timing
 from sim.config.hardware import Hardware
 from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
@@ -68,15 +69,22 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
 
 
 def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
-    """Run the launches one after the other; partial results are found in L2."""
+    """Run the launches one after the other; partial results are found in L2, as far as they have not left it."""
     formats, hw, memory = problem.step.formats, problem.hw, problem.memory
     gap = launch_gap_ps(hw, problem.how)
-    first = run_grid(kernel.grid, kernel.reuse, formats, hw, memory, gap)
+
+    def run(grid: Grid, reuse: Reuse) -> Timing:
+        return run_grid(grid, reuse, formats, hw, memory, gap)
+
+    first = long_timing(kernel.grid, run) if is_long(kernel.grid, kernel.reuse, formats) else None
+    if first is None:
+        first = run(kernel.grid, kernel.reuse)
     if kernel.combine is None:
         return CoarseTime(first, first.end)
     if kernel.combine.sample.follows_at_once:
         gap = 0
     tiles = kernel.combine.tiles
-    found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, ALL, np.int64))
+    left = first.written / max(1, int(kernel.grid.output_ptr[-1]))
+    found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, round(ALL * (1 - left)), np.int64))
     last = run_grid(kernel.combine, found, formats, hw, memory, first.end + gap)
     return CoarseTime(first, last.end)

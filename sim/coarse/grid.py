@@ -14,6 +14,7 @@ from kernels_ref.trace import Step
 from sim.coarse import columns as c
 from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
+from sim.lowering.attention import output_bytes
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.units import Units, start_order
@@ -27,13 +28,15 @@ Lower = Callable[[Units], Launch]
 
 @dataclass(frozen=True)
 class Grid:
-    """tile_ptr [C + 1], tile_class [T], classes [K, CLASS_COLS], query_bytes [C] read before a CTA's first tile;
-    `sample` is a lowered launch that has the constants of the whole one."""
+    """tile_ptr [C + 1], tile_class [T], classes [K, CLASS_COLS], query_bytes [C] read before a CTA's first tile,
+    output_ptr [C + 1] bytes written by all CTAs before; `sample` is a lowered launch that has the constants of the
+    whole one."""
 
     tile_ptr: Int64
     tile_class: Int32
     classes: Int64
     query_bytes: Int64
+    output_ptr: Int64
     sample: Launch
     copies: Int64
     """[tiles of `sample`] how many tiles of the grid each stands for."""
@@ -65,11 +68,23 @@ def tile_counts(units: Units, cut: Cut) -> Int64:
     return counts
 
 
+def fetch_bytes(launch: Launch) -> Int64:
+    """[F] bytes of each fetch."""
+    size: Int64 = np.add.reduceat(launch.fetches.run_bytes.astype(np.int64), launch.fetches.run_ptr[:-1])
+    return size
+
+
+def pointer(sizes: Int64) -> Int64:
+    """[N + 1] where each of [N] parts of these sizes begins, and the end."""
+    ptr = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=ptr[1:])
+    return ptr
+
+
 def port_ps(launch: Launch, hw: Hardware) -> Int64:
     """[F] cost of each fetch at the SM's port: a descriptor per run, then address generation by bytes."""
     clk = PS_PER_NS / hw.sm.clock_ghz
-    runs = np.diff(launch.fetches.run_ptr)
-    size = np.add.reduceat(launch.fetches.run_bytes.astype(np.int64), launch.fetches.run_ptr[:-1])
+    runs, size = np.diff(launch.fetches.run_ptr), fetch_bytes(launch)
     per_run = hw.gather.engine_clk if hw.gather.engine else hw.gather.issue_clk
     cost: Int64 = np.rint((runs * per_run + size / hw.gather.bytes_per_clk) * clk).astype(np.int64)
     return cost
@@ -98,11 +113,13 @@ def launch_classes(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> In
 def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Grid:
     """A launch that was lowered in full."""
     classes, index = np.unique(launch_classes(launch, formats, hw), axis=0, return_inverse=True)
+    writes = np.maximum(0, launch.ctas.output)
     return Grid(
         tile_ptr=launch.ctas.tile_ptr,
         tile_class=index.reshape(-1).astype(np.int32),
         classes=classes,
         query_bytes=np.zeros(launch.ctas.count, np.int64),
+        output_ptr=pointer(np.where(launch.ctas.output >= 0, fetch_bytes(launch)[writes], 0)),
         sample=launch,
         copies=np.ones(launch.tiles, np.int64),
         order=np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order,
@@ -125,10 +142,10 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     short.hi[:] = short.lo + np.where(kinds[:, 2] > 0, cut.tile_tokens, 0) + kinds[:, 1]
     sample = lower(short)
     classes = launch_classes(sample, step.formats, hw)
-    ptr = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=ptr[1:])
+    ptr = pointer(counts)
     tile_class = np.repeat(sample.ctas.tile_ptr[kind], counts).astype(np.int32)
     tile_class[ptr[1:] - 1] = sample.ctas.tile_ptr[kind + 1] - 1
     copies = np.bincount(tile_class, minlength=sample.tiles).astype(np.int64)
     order = start_order(units, cut.profile.grid_order)
-    return Grid(ptr, tile_class, classes, query, sample, copies, order)
+    written = pointer(output_bytes(step, units, cut.kv_heads_per_cta))
+    return Grid(ptr, tile_class, classes, query, written, sample, copies, order)

@@ -35,6 +35,11 @@ class Reuse:
     cache: tags.Cache | None = None
 
 
+def nothing_found(tiles: int) -> Reuse:
+    """Of tiles that are all different and in no cache."""
+    return Reuse(np.zeros(tiles, np.int64), np.zeros(tiles, np.int64))
+
+
 def canonical_tiles(step: Step, tile_tokens: int) -> tuple[Int64, Int64]:
     """([S + 1] pointer, [sum] number of the content) of the tiles of each sequence: equal frames, equal content."""
     counts = -(-step.context.astype(np.int64) // tile_tokens)
@@ -65,9 +70,28 @@ def _is_read_once(objects: Int64) -> bool:
     return len(objects) == 0 or bool(np.bincount(objects).max() <= 1)
 
 
+def _cached_bytes(hw: Hardware) -> float:
+    return (hw.l2.capacity_mib * hw.l2.effective_fraction + (hw.llc.capacity_mib if hw.llc else 0)) * MIB
+
+
 def _is_large(grid: Grid, hw: Hardware) -> bool:
-    cached = hw.l2.capacity_mib + (hw.llc.capacity_mib if hw.llc else 0)
-    return int(grid.tile_bytes().sum()) > NOTHING_LEFT * cached * MIB
+    return int(grid.tile_bytes().sum()) > NOTHING_LEFT * _cached_bytes(hw)
+
+
+def taken_in(grid: Grid, reuse: Reuse) -> int:
+    """Bytes that the caches take in over the launch, if everything is fetched once."""
+    size = grid.tile_bytes()
+    if reuse.cache is None:
+        missing = float((size * (1 - reuse.hits / tags.ONE)).sum())
+    else:
+        missing = float(size.mean()) * int(np.count_nonzero(np.bincount(reuse.objects)))
+    return round(missing) + int(grid.output_ptr[-1])
+
+
+def held(hw: Hardware) -> int:
+    """Bytes that the caches hold: of what all partitions read, some twice."""
+    groups = hw.l2.partitions if hw.l2.far_copies else 1
+    return round(_cached_bytes(hw) / (2 - 1 / groups))
 
 
 def _sets(capacity_bytes: float, ways: int, block: float) -> int:
@@ -84,6 +108,7 @@ def _scalars(hw: Hardware, size: int, slots: int, objects: int) -> Int64:
     p = np.zeros(tags.SCALARS, np.int64)
     p[tags.SLOTS], p[tags.SMS], p[tags.OBJECTS] = slots, hw.sm.count, objects
     p[tags.PARTS], p[tags.GROUPS], p[tags.COPIES] = parts, groups, int(copies)
+    p[tags.BLOCK] = max(1, round(block))
     ways = l2.ways * EVENING
     p[tags.SETS], p[tags.WAYS] = _sets(usable, ways, block), ways
     if hw.llc is not None:
@@ -103,5 +128,5 @@ def tile_reuse(objects: Int64, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool
     p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, int(objects.max()) + 1)
     cache = tags.new_cache(p)
     if warm:
-        tags.walk(cache, grid.tile_ptr, np.asarray(grid.order, np.int64), objects)
+        tags.walk(cache, grid.tile_ptr, np.asarray(grid.order, np.int64), objects, grid.output_ptr)
     return Reuse(objects, np.zeros(grid.tiles, np.int64), cache)

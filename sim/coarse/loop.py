@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sim.coarse import columns as c
 from sim.coarse.heap import HEAD, KINDS, schedule, take_event
 from sim.coarse.jit import compiled, entry
-from sim.coarse.path import transfer
+from sim.coarse.path import store, transfer
 from sim.coarse.state import (
     G_CONSUMED,
     G_END,
@@ -39,13 +39,13 @@ from sim.coarse.state import (
     Grid,
     State,
 )
-from sim.coarse.tags import Cache, find, pointers
+from sim.coarse.tags import Cache, find, keep, pointers
 from sim.coarse.units import SM_COLS, U_ISSUE, compute, work
 from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
 
-START, SEND, READY, FREE, DONE = range(5)
+START, SEND, READY, FREE, DONE, STORE = range(6)
 
 
 @compiled
@@ -200,8 +200,18 @@ def free(d: Grid, s: State, slot: int, now: int) -> None:
 
 @compiled
 def finish(d: Grid, s: State, slot: int, now: int) -> None:
+    """A CTA has its result."""
+    at = work(s.sms, slot % d.p[c.SMS] * SM_COLS + U_ISSUE, now, d.p[c.EPILOGUE])
+    schedule(s.heap, at, slot * KINDS + STORE)
+
+
+@compiled
+def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     """A CTA writes its result; the slot goes on to the next one."""
-    at = work(s.sms, slot % d.p[c.SMS] * SM_COLS + U_ISSUE, now, d.p[c.EPILOGUE]) + d.p[c.STORE]
+    sm, cta = slot % d.p[c.SMS], s.slots[slot * SLOT_COLS + S_CTA]
+    if d.p[c.LOOKS_UP]:
+        keep(cache, d.output_ptr[cta], d.output_ptr[cta + 1], sm * d.p[c.GROUPS] // d.p[c.SMS])
+    at = store(d, s, sm, cta, now)
     s.g[G_END] = max(s.g[G_END], at)
     cta = take_next(d, s, slot)
     if cta >= 0:
@@ -230,6 +240,8 @@ def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> No
         free(d, s, index, now)
     elif kind == DONE:
         finish(d, s, index, now)
+    elif kind == STORE:
+        leave(d, s, cache, index, now)
     else:
         start(d, s, index, now)
 
@@ -248,6 +260,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.objects),
         cells(grid.hit),
         cells(grid.query_bytes),
+        cells(grid.output_ptr),
         cells(grid.order),
     )
     s = State(

@@ -10,7 +10,7 @@ from sim.coarse import loop, tags
 from sim.coarse import state as layout
 from sim.coarse.grid import Grid
 from sim.coarse.heap import new_heap
-from sim.coarse.hits import Reuse
+from sim.coarse.hits import Reuse, held, taken_in
 from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
@@ -36,12 +36,19 @@ class Memory:
 @dataclass(frozen=True)
 class Timing:
     """Times in ps. consumed: [T] when each next tile, of whichever CTA, had been consumed; hits: [T] share of each tile
-    found in L2, in 1/65536; memory_share: of the time from start to end, in which memory works."""
+    found in L2, in 1/65536; memory_ps: in which memory works; written: bytes of output that left L2 for memory."""
 
+    start: int
     end: int
     consumed: NDArray[np.int64]
     hits: NDArray[np.int64]
-    memory_share: float
+    memory_ps: int
+    written: int
+
+    @property
+    def memory_share(self) -> float:
+        """Of the time from start to end."""
+        return min(1.0, self.memory_ps / max(1, self.end - self.start))
 
 
 def scalars(
@@ -69,11 +76,13 @@ def scalars(
     looks_up = bool((launch.tile_line >= 0).any()) or len(launch.fetches.entry_addr) > 0
     p[c.GATE] = 0
     if looks_up:
-        p[c.GATE] = hit + (0 if memory.warm else dram)
+        p[c.GATE] = hit + dram
     if (launch.ctas.root >= 0).any():
         p[c.GATE] += hit
     p[c.STORE] = hit if (launch.ctas.output >= 0).any() else 0
     p[c.CAP] = v[Param.CAP]
+    # Bytes under way are limited for stores as for loads.
+    p[c.STORE_Q16] = max(v[Param.EGRESS_Q16], v[Param.GEN_Q16], params.q16(hit / v[Param.CAP]))
     total = int(grid.tile_bytes().sum())
     p[c.SEGMENT] = max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS))
     p[c.CTAS] = grid.ctas
@@ -130,13 +139,15 @@ def run_grid(
         objects=reuse.objects,
         hit=reuse.hits.copy(),
         query_bytes=grid.query_bytes,
+        output_ptr=grid.output_ptr,
         order=np.ascontiguousarray(grid.order, np.int64),
     )
     state = new_state(p, grid.tiles, int(reuse.objects.max(initial=0)) + 1)
     p[c.LOOKS_UP] = int(reuse.cache is not None)
+    p[c.TAKES_IN], p[c.HOLDS] = taken_in(grid, reuse), held(hw)
     found = reuse.cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64))
     loop.run(arrays, state, tags.Cache(*(part.copy() for part in found)))
     end = int(state.g[layout.G_END])
-    missing = float((grid.tile_bytes() * (1 - arrays.hit / ONE)).sum())
-    memory_share = min(1.0, missing * int(p[c.HBM_Q16]) / ONE / max(1, end - start))
-    return Timing(end, state.consumed, arrays.hit, memory_share)
+    missing = float((grid.tile_bytes() * (1 - arrays.hit / ONE)).sum()) + int(state.g[layout.G_WRITTEN])
+    memory_ps = round(missing * int(p[c.HBM_Q16]) / ONE)
+    return Timing(start, end, state.consumed, arrays.hit, memory_ps, int(state.g[layout.G_WRITTEN]))

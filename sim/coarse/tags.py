@@ -23,9 +23,9 @@ LRU, RANDOM, NRU = range(3)
 EMPTY = -1
 
 # Scalars. GROUPS: of SMs with an L2 of their own; COPIES: one keeps copies of what others are home to; OBJECTS: how
-# many different tiles there are, each of PARTS blocks.
-SLOTS, SMS, PARTS, GROUPS, COPIES, SETS, WAYS, LAST_SETS, LAST_WAYS, POLICY, OBJECTS = range(11)
-SCALARS = 11
+# many different tiles there are, each of PARTS blocks of BLOCK bytes; the blocks of the output follow theirs.
+SLOTS, SMS, PARTS, GROUPS, COPIES, SETS, WAYS, LAST_SETS, LAST_WAYS, POLICY, OBJECTS, BLOCK = range(12)
+SCALARS = 12
 # Cells of the clock: look-ups, random state, blocks that the last-level cache took in; then those of each group.
 C_USES, C_RANDOM, C_LAST, C_TAKEN = range(4)
 
@@ -143,6 +143,19 @@ def find(c: Cache, tile_object: int, group: int) -> int:
 
 
 @compiled
+def keep(c: Cache, begin: int, end: int, group: int) -> None:
+    """Bytes [begin, end) of the output stay where they are written: in their home's L2, or the group's own."""
+    p = c.p
+    if end > begin:
+        for number in range(begin // p[BLOCK], (end - 1) // p[BLOCK] + 1):
+            block = p[OBJECTS] * p[PARTS] + number
+            at = block // p[GROUPS] % p[SETS] if p[COPIES] else block % p[SETS]
+            home = block % p[GROUPS] if p[COPIES] else group
+            first = (home * p[SETS] + at) * p[WAYS]
+            touch(c.tags, c.stamps, first, p[WAYS], block, p[POLICY], c.clock, C_TAKEN + home)
+
+
+@compiled
 def pointers(c: Cache) -> Cache:
     """The same, by bare pointers."""
     return Cache(
@@ -157,9 +170,9 @@ def pointers(c: Cache) -> Cache:
 
 
 @entry
-def walk(cache: Cache, tile_ptr: Int64, order: Int64, objects: Int64) -> Int64:
-    """Look up the tiles of a grid. tile_ptr: [C + 1]; order: [C] CTAs as they start; objects: [T] number of the KV that
-    each tile reads.
+def walk(cache: Cache, tile_ptr: Int64, order: Int64, objects: Int64, output_ptr: Int64) -> Int64:
+    """Look up the tiles of a grid, and keep its output. tile_ptr: [C + 1]; order: [C] CTAs as they start; objects: [T]
+    number of the KV that each tile reads; output_ptr: [C + 1] bytes written by the CTAs before.
 
     Returns [T] the shares found, in 1/65536.
     """
@@ -177,4 +190,7 @@ def walk(cache: Cache, tile_ptr: Int64, order: Int64, objects: Int64) -> Int64:
                 tile = tile_ptr[cta] + rank
                 if tile < tile_ptr[cta + 1]:
                     found[tile] = find(c, objects[tile], (turn - wave) % sms * groups // sms)
+        for turn in range(wave, last):
+            cta = order[turn]
+            keep(c, output_ptr[cta], output_ptr[cta + 1], (turn - wave) % sms * groups // sms)
     return found

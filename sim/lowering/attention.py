@@ -116,14 +116,19 @@ def output_runs(step: Step, units: Units, addresses: AddressMap, heads: int) -> 
     partial_row = (geometry.value_dim + 1) * PARTIAL_BYTES
     rows = units.rows * heads
     offset = np.cumsum(rows * partial_row) - rows * partial_row
-    partial = units.splits > 1
     address = np.where(
-        partial,
+        units.splits > 1,
         addresses.partial_base + offset,
         addresses.output_base + units.output_row * geometry.value_dim * OUTPUT_BYTES,
     )
-    size = rows * np.where(partial, partial_row, geometry.value_dim * OUTPUT_BYTES)
-    return single_runs(address, size)
+    return single_runs(address, output_bytes(step, units, heads))
+
+
+def output_bytes(step: Step, units: Units, heads: int) -> Int64:
+    """[C] bytes that each CTA writes."""
+    width = step.geometry.value_dim
+    size: Int64 = np.where(units.splits > 1, (width + 1) * PARTIAL_BYTES, width * OUTPUT_BYTES)
+    return units.rows * heads * size
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ slower the detail consumes tiles than the tile grain. The pace is the slope of o
 tiles of the sample's steady part (single marks would fall between the bursts of CTAs that started together). The sample
 tells it with an error; the tile grain alone is right to within a prior. So the slope counts by the inverse of its
 variance against that of 1 (shrinkage: Efron and Morris, JASA 70, 1975). Where memory is busy all the time, the pace is
-that of memory, whose rate the tile grain has from the memory plane itself; the more of the time it is not, the more is
-left to the sample.
+that of memory, whose rate the tile grain has from the memory plane itself; the more of the time it is not, the more
+is left to the sample. What the detail takes longer it takes where a CTA follows another one and its buffers fill anew;
+shortened CTAs do so more often than whole ones, and what they show counts by how often the whole does.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 FIRST_MARK, LAST_MARK = 0.3, 0.9
 """Shares of the sample's tiles that bound its steady part."""
-MEMORY_PRIOR, OTHER_PRIOR = 0.015, 0.06
+MEMORY_PRIOR, OTHER_PRIOR = 0.012, 0.02
 """Standard deviation of the whole's pace around 1, what tile grain alone misses: where memory always works, and where
 it never does (benchmarks/bench_sampled.py)."""
 PACE_ERROR = 0.01
@@ -54,6 +55,33 @@ class Course:
 
 
 @dataclass(frozen=True)
+class Size:
+    """Of a launch on `slots` places for CTAs."""
+
+    ctas: int
+    tiles: int
+    slots: int
+
+    @property
+    def refills(self) -> int:
+        """CTAs that follow another one in its place."""
+        return max(0, self.ctas - self.slots)
+
+    @property
+    def steady_refills(self) -> float:
+        """Those in the steady part of a sample, per tile there."""
+        share = LAST_MARK - FIRST_MARK
+        return min(self.refills, share * self.ctas) / (share * self.tiles)
+
+
+def refill_ratio(whole: Size, sample: Size) -> float:
+    """How often CTAs follow each other in the whole, per tile and over that of the sample; 1 where none does there."""
+    if sample.refills == 0:
+        return 1.0
+    return min(1.0, whole.refills / whole.tiles / sample.steady_refills)
+
+
+@dataclass(frozen=True)
 class Whole:
     """The whole launch as predicted. pace: detail over tile grain, with its standard deviation; added_ps: its time
     beyond the sample's."""
@@ -78,16 +106,25 @@ def fitted_pace(detail: Course, coarse: Course, rounds: float) -> tuple[float, f
     return slope, CORRELATION * scatter / float(np.sqrt(spread / len(x) * max(1.0, rounds)))
 
 
-def extrapolate(
-    detail: Course, coarse: Course, whole_end_ps: int, rounds: float, memory_share: float
-) -> Whole:
-    """Predict the end of the whole launch. memory_share: of the whole's time, in which memory works."""
-    slope, error = fitted_pace(detail, coarse, rounds)
-    variance = error**2 + PACE_ERROR**2
+@dataclass(frozen=True)
+class Run:
+    """The whole at tile grain. memory_share: of its time, in which memory works."""
+
+    size: Size
+    end_ps: int
+    memory_share: float
+
+
+def extrapolate(detail: Course, coarse: Course, sample: Size, whole: Run) -> Whole:
+    """Predict the end of the whole launch."""
+    slope, error = fitted_pace(detail, coarse, sample.tiles / sample.slots)
+    ratio = refill_ratio(whole.size, sample)
+    variance = (ratio * error) ** 2 + PACE_ERROR**2
+    memory_share = whole.memory_share
     prior = memory_share * MEMORY_PRIOR + (1 - memory_share) * OTHER_PRIOR
     weight = prior**2 / (prior**2 + variance)
-    pace = 1 + weight * (slope - 1)
-    added = max(0.0, (whole_end_ps - coarse.end) * pace)
+    pace = 1 + weight * ratio * (slope - 1)
+    added = max(0.0, (whole.end_ps - coarse.end) * pace)
     return Whole(detail.end + added, pace, prior * float(np.sqrt(1 - weight)), added)
 
 

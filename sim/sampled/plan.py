@@ -13,10 +13,10 @@ from sim.coarse.grid import Grid, take_units, tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.units import Units
 
-BUDGET_TILES = 8000
-BUDGET_CHUNKS = 300_000
+BUDGET_TILES = 6000
+BUDGET_CHUNKS = 200_000
 """Detail that a sample may cost: about a quarter of a second each on one core."""
-WHOLE = 1.5
+WHOLE = 1.9
 """A launch that would cost this many samples runs whole."""
 LEAST_TILES = 6
 """Tiles of a CTA in the sample: enough to fill its buffers twice and come to rest."""

@@ -3,26 +3,33 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
 from sim.lowering.runs import repeat_index
-from sim.memory.fetches import TrafficClass
 
 Int64 = NDArray[np.int64]
 ONE = 1 << 16
 
 
-def resident_ranges(launch: Launch, hit_q16: NDArray[np.int64], granule: int) -> Int64:
-    """[N, 2] (address, bytes): of each tile's granules the share that it would hit, drawn at random
-    (the same ones in every run); tables whole."""
-    fetches = launch.fetches
-    fetch, _ = repeat_index(np.diff(fetches.run_ptr))
-    start, size = fetches.run_addr, fetches.run_bytes.astype(np.int64)
+def readers(launch: Launch, hw: Hardware) -> Int64:
+    """[T] the SM that reads each tile, as the first of its partition: all there share an L2."""
+    count, partitions = hw.sm.count, hw.l2.partitions
+    order = np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order
+    turn = np.argsort(order)
+    group = np.repeat(turn, np.diff(launch.ctas.tile_ptr)) % count * partitions // count
+    return -(-group * count // partitions)
+
+
+def resident_ranges(launch: Launch, hit_q16: NDArray[np.int64], hw: Hardware) -> Int64:
+    """[N, 3] (address, bytes, reader): of each tile's granules the share that it would hit, drawn at random
+    (the same ones in every run). Tables start in memory, as in a whole warm run."""
+    fetches, granule = launch.fetches, hw.hbm.interleave_bytes
+    tile, _ = repeat_index(np.diff(fetches.run_ptr[: launch.tiles + 1]))
+    start, size = fetches.run_addr[: len(tile)], fetches.run_bytes[: len(tile)].astype(np.int64)
     first = start // granule
     run, rank = repeat_index((start + size - 1) // granule - first + 1)
     low = np.maximum(start[run], (first[run] + rank) * granule)
     high = np.minimum(start[run] + size[run], (first[run] + rank + 1) * granule)
-    share = np.zeros(fetches.fetches)
-    share[: launch.tiles] = hit_q16 / ONE
-    share[fetches.cls == TrafficClass.METADATA] = 1.0
-    drawn = np.random.default_rng(0).random(len(run)) < share[fetch[run]]
-    return np.stack([low[drawn], (high - low)[drawn]], axis=1)
+    drawn = np.random.default_rng(0).random(len(run)) < (hit_q16 / ONE)[tile[run]]
+    reader = readers(launch, hw)[tile[run]]
+    return np.stack([low[drawn], (high - low)[drawn], reader[drawn]], axis=1)

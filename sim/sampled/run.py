@@ -12,7 +12,7 @@ from sim.coarse.hits import Reuse
 from sim.lowering.combine import build_combine
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
-from sim.sampled.extrapolate import Course, Whole, extrapolate, relative_ci95
+from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
 from sim.sampled.residency import resident_ranges
 
 ONE = 1 << 16
@@ -38,8 +38,7 @@ def run_detail(problem: Problem, units: Units, hits: NDArray[np.int64]) -> RunOu
     combine = build_combine(p.step, units, p.cut, p.addresses)
     if combine is not None:
         launches.append(combine)
-    granule = p.hw.hbm.interleave_bytes
-    resident = resident_ranges(launches[0], hits, granule) if p.memory.warm else None
+    resident = resident_ranges(launches[0], hits, p.hw) if p.memory.warm else None
     options = RunOptions(p.how, resident=resident, record_order=True, zero_latency=p.memory.zero_latency)
     return Machine(p.hw, launches, options).run(p.step.formats)
 
@@ -106,9 +105,11 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     some = coarse_time(problem, part)
     outcome = run_detail(problem, units, some.attention.hits)
     course = detail_course(outcome)
-    rounds = part.grid.tiles / (problem.hw.sm.count * problem.cut.ctas_per_sm)
+    slots = problem.hw.sm.count * problem.cut.ctas_per_sm
     coarse = Course(some.attention.consumed, some.attention.end)
-    predicted = extrapolate(course, coarse, all_.attention.end, rounds, all_.attention.memory_share)
+    size, size_part = (Size(grid.ctas, grid.tiles, slots) for grid in (whole.grid, part.grid))
+    run = Run(size, all_.attention.end, all_.attention.memory_share)
+    predicted = extrapolate(course, coarse, size_part, run)
     merge = 0.0
     if whole.combine is not None:
         missed = (outcome.time_ps - course.end) - (some.end_ps - some.attention.end)

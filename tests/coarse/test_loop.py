@@ -71,6 +71,7 @@ def finished(
     hits: list[float],
     objects: list[int],
     query: int = 0,
+    output: int = 0,
     cache: tags.Cache | None = None,
 ) -> layout.State:
     """The state after a grid of equal tiles; hits, objects: [tiles] share found, and number of what each reads."""
@@ -100,6 +101,7 @@ def finished(
         hit=np.round(np.array(hits) * 65_536).astype(np.int64),
         objects=np.array(objects, np.int64),
         query_bytes=np.full(len(counts), query, np.int64),
+        output_ptr=np.arange(len(counts) + 1, dtype=np.int64) * output,
         order=np.arange(len(counts)),
     )
     state = new_state(p, tiles, tiles)
@@ -211,3 +213,28 @@ def test_tiles_are_looked_up_as_they_are_sent() -> None:
     tile = {**NOTHING, c.BYTES: BYTES}
     state = finished(scalars, tile, [1] * 3, [0.0] * 3, [0] * 3, cache=tags.new_cache(p))
     assert state.g[layout.G_END] == BYTES // 2
+
+
+def test_an_output_leaves_at_the_rate_of_the_port_and_is_acknowledged() -> None:
+    scalars = {c.SMS: 1, c.STORE_Q16: q16(2.0), c.STORE: 7000, c.NEXT_ENTRY: 100}
+    nothing = {**NOTHING, c.BYTES: 0}
+    state = finished(scalars, nothing, [1, 1, 1], [0.0] * 3, [0, 1, 2], output=4096)
+    assert state.g[layout.G_END] == 3 * (4096 * 2 + 7000) + 2 * 100
+
+
+def test_outputs_pass_l2_with_the_tiles() -> None:
+    """Tiles take 64 x 16 KiB / 2 of L2's time, outputs of 16 KiB as much again, in line before the last SM's tiles."""
+    scalars = {c.SMS: 8, c.L2_Q16: q16(0.5)}
+    state = finished(
+        scalars, {**NOTHING, c.BYTES: BYTES}, [1] * 64, [1.0] * 64, list(range(64)), output=BYTES
+    )
+    assert state.g[layout.G_END] == 2 * 64 * BYTES // 2
+
+
+def test_outputs_go_on_to_memory_when_l2_cannot_hold_what_follows() -> None:
+    """Four CTAs in turn, each with a tile and an output as large: those of the first two leave again."""
+    scalars = {c.SMS: 1, c.HBM_Q16: q16(0.5), c.TAKES_IN: 8 * BYTES, c.HOLDS: 3 * BYTES}
+    state = finished(scalars, {**NOTHING, c.BYTES: BYTES}, [1] * 4, [0.0] * 4, list(range(4)), output=BYTES)
+    assert state.g[layout.G_WRITTEN] == 2 * BYTES
+    assert state.g[layout.G_TAKEN] == 8 * BYTES
+    assert state.g[layout.G_END] == (4 + 2) * BYTES // 2

@@ -24,7 +24,13 @@ def walk(p: np.ndarray, counts: list[int], objects: np.ndarray, times: int = 1) 
     p[tags.OBJECTS] = objects.max() + 1
     cache = tags.new_cache(p)
     for _ in range(times):
-        found = tags.walk(cache, ptr, np.arange(len(counts)), np.asarray(objects, np.int64))
+        found = tags.walk(
+            cache,
+            ptr,
+            np.arange(len(counts)),
+            np.asarray(objects, np.int64),
+            np.zeros(len(counts) + 1, np.int64),
+        )
     return found
 
 
@@ -84,3 +90,24 @@ def test_skipped_look_ups_find_what_each_block_by_itself_would(policy: str) -> N
         assert tags.find(quick, number, group) == found * ALL // 3
         whole += found == 3
     assert 300 < whole < 2700
+
+
+def test_outputs_take_places_from_tiles() -> None:
+    """A cycle over what just fits finds all; with four blocks of output between, LRU finds nothing."""
+    p = scalars(1, 8, slots=1)
+    p[tags.BLOCK] = 100
+    for size, share in ((0, ALL), (400, 0)):
+        p[tags.OBJECTS] = 8
+        cache = tags.new_cache(p)
+        for _ in range(2):
+            found = tags.walk(cache, np.array([0, 8]), np.arange(1), np.arange(8), np.array([0, size]))
+        assert (found == share).all()
+
+
+def test_a_written_block_lies_at_its_home_alone() -> None:
+    p = scalars(1, 8)
+    p[tags.GROUPS], p[tags.COPIES], p[tags.BLOCK], p[tags.OBJECTS] = 2, 1, 100, 4
+    cache = tags.new_cache(p)
+    tags.keep(cache, 100, 350, 0)  # blocks 1, 2 and 3 of the output: numbers 5, 6 and 7
+    assert sorted(cache.tags[:8][cache.tags[:8] >= 0].tolist()) == [6]
+    assert sorted(cache.tags[8:][cache.tags[8:] >= 0].tolist()) == [5, 7]

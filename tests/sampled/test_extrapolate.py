@@ -3,16 +3,31 @@
 import numpy as np
 import pytest
 
-from sim.sampled.extrapolate import LEAST_ERROR, Course, extrapolate, fitted_pace, relative_ci95
+from sim.sampled.extrapolate import (
+    LEAST_ERROR,
+    Course,
+    Run,
+    Size,
+    Whole,
+    extrapolate,
+    fitted_pace,
+    refill_ratio,
+    relative_ci95,
+)
 
 RANKS = np.arange(1, 1001, dtype=np.int64)
 
 
+def whole(detail: Course, coarse: Course, end_ps: int, rounds: int, memory_share: float) -> Whole:
+    """One wave of CTAs, sampled and whole."""
+    slots = len(RANKS) // rounds
+    run = Run(Size(slots, 9 * len(RANKS), slots), end_ps, memory_share)
+    return extrapolate(detail, coarse, Size(slots, len(RANKS), slots), run)
+
+
 def test_a_detail_that_follows_tile_grain_adds_what_tile_grain_adds() -> None:
     course = Course(RANKS * 1000, 1_100_000)
-    assert extrapolate(course, course, 5_000_000, rounds=10, memory_share=0).end_ps == pytest.approx(
-        5_000_000
-    )
+    assert whole(course, course, 5_000_000, rounds=10, memory_share=0).end_ps == pytest.approx(5_000_000)
 
 
 def test_the_pace_is_the_slope_of_the_steady_part() -> None:
@@ -26,28 +41,43 @@ def test_a_sample_that_scatters_moves_the_pace_less() -> None:
     coarse = Course(RANKS * 1000, 1_000_000)
     calm = Course(RANKS * 1200, 1_200_000)
     jumpy = Course(np.sort(calm.consumed + 150_000 * (RANKS // 250 % 2)), 1_200_000)
-    paces = [
-        extrapolate(detail, coarse, 9_000_000, rounds=4, memory_share=0).pace for detail in (calm, jumpy)
-    ]
+    paces = [whole(detail, coarse, 9_000_000, rounds=4, memory_share=0).pace for detail in (calm, jumpy)]
     assert 1 < paces[1] < paces[0] < 1.2
 
 
 def test_a_sample_moves_the_pace_less_where_memory_rules() -> None:
     coarse = Course(RANKS * 1000, 1_000_000)
     detail = Course(np.sort(RANKS * 1200 + 50_000 * (RANKS // 250 % 2)), 1_200_000)
-    rates = [extrapolate(detail, coarse, 9_000_000, rounds=4, memory_share=s).pace for s in (0, 0.5, 1)]
+    rates = [whole(detail, coarse, 9_000_000, rounds=4, memory_share=s).pace for s in (0, 0.5, 1)]
     assert 1.2 > rates[0] > rates[1] > rates[2] > 1
 
 
 def test_the_interval_narrows_to_the_least_error_where_nothing_is_added() -> None:
     course = Course(RANKS * 1000, 1_100_000)
-    whole = extrapolate(course, course, course.end, rounds=10, memory_share=0)
-    assert relative_ci95(whole, whole.end_ps) == LEAST_ERROR
+    found = whole(course, course, course.end, rounds=10, memory_share=0)
+    assert relative_ci95(found, found.end_ps) == LEAST_ERROR
 
 
 def test_the_interval_grows_with_the_share_that_is_extrapolated() -> None:
     course = Course(RANKS * 1000, 1_100_000)
-    near, far = (
-        extrapolate(course, course, end, rounds=10, memory_share=0) for end in (2_200_000, 11_000_000)
-    )
+    near, far = (whole(course, course, end, rounds=10, memory_share=0) for end in (2_200_000, 11_000_000))
     assert relative_ci95(near, near.end_ps) < relative_ci95(far, far.end_ps)
+
+
+def test_what_shortened_ctas_show_counts_by_how_often_the_whole_starts_one() -> None:
+    """Ten slots. Two waves of CTAs of 6 tiles: in the middle 72 of 120 tiles 10 start. The whole: 90 in 1600 tiles."""
+    sample = Size(20, 120, 10)
+    assert refill_ratio(Size(100, 1600, 10), sample) == pytest.approx(90 / 1600 / (10 / 72))
+    assert refill_ratio(Size(100, 400, 10), sample) == 1
+    assert refill_ratio(Size(10, 1600, 10), Size(10, 120, 10)) == 1
+
+
+def test_a_pace_that_refills_cause_is_scaled_to_the_whole() -> None:
+    coarse, detail = Course(RANKS * 1000, 1_000_000), Course(RANKS * 1100, 1_100_000)
+    sample = Size(40, 1000, 20)
+    often, seldom = (
+        extrapolate(detail, coarse, sample, Run(Size(ctas, 9000, 20), 9_000_000, 0.0)).pace - 1
+        for ctas in (320, 170)
+    )
+    assert often == pytest.approx(2 * seldom)
+    assert 0 < seldom < 0.05
