@@ -20,6 +20,7 @@ from sim.errors import StuckError
 from sim.lowering.launch import Launch
 from sim.memory.fetches import FetchTable
 from sim.memory.plane import MemoryPlane
+from sim.memory.regions import NO_REGIONS, Regions
 from sim.memory.stamps import Stamp
 from sim.tiers.copy_engine import CopyEngines
 from sim.tiers.placement import TierPlan, make_gate
@@ -126,6 +127,8 @@ class RunOptions:
     window_scale: float = 1.0
     zero_latency: bool = False
     """Device memory takes no time but its bursts (a what-if)."""
+    regions: Regions = NO_REGIONS
+    """Which class of data an address holds, for an L2 that keeps classes apart."""
 
 
 class Machine:
@@ -140,7 +143,12 @@ class Machine:
         table, self._offsets = join_tables(tables)
         ports = hw if tiers is None else _with_copy_ports(hw)
         self._plane = MemoryPlane(
-            self._env, ports, table, window_scale=options.window_scale, zero_latency=options.zero_latency
+            self._env,
+            ports,
+            table,
+            window_scale=options.window_scale,
+            zero_latency=options.zero_latency,
+            regions=options.regions,
         )
         self._sms = [Sm(index) for index in range(hw.sm.count)]
         self._chains: list[Chain] = []

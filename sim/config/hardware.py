@@ -15,6 +15,7 @@ MmaFormat = Literal["fp16", "bf16", "fp8", "int8", "fp4"]
 MemoryStandard = Literal[
     "HBM2", "HBM2E", "HBM3", "HBM3E", "HBM4", "GDDR6", "GDDR6X", "GDDR7", "LPDDR5X", "DDR5"
 ]
+ResidencyPolicy = Literal["normal", "pin", "bypass"]
 SourceKind = Literal["datasheet", "measured", "estimate", "calibrated", "proposal"]
 
 PositiveFloat = Annotated[Float, Field(gt=0)]
@@ -62,6 +63,23 @@ class Noc(Section):
     )
 
 
+class Residency(Section):
+    """What the L2 keeps of each class of attention data. pin: never pushed out, up to l2.pin_fraction; bypass: takes
+    only places that hold nothing or bypassing data, and loses them first.
+    """
+
+    metadata: ResidencyPolicy = Field(default="normal", description="block tables and their directories")
+    shared_prefix: ResidencyPolicy = Field(
+        default="normal", description="KV pages that the block tables of two or more sequences name"
+    )
+    streaming: ResidencyPolicy = Field(default="normal", description="all other KV pages")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all data are alike."""
+        return {self.metadata, self.shared_prefix, self.streaming} == {"normal"}
+
+
 class L2(Section):
     """Second-level cache: set-associative, sectored, sliced over the memory channels."""
 
@@ -88,6 +106,13 @@ class L2(Section):
     mshrs_per_slice: Int = Field(ge=1, le=65536, description="lines in flight to memory per slice")
     replacement: Literal["lru", "random", "nru"] = Field(
         default="lru", description="victim choice; nru: at random among those not recently used"
+    )
+    residency: Residency = Residency()
+    pin_fraction: Float = Field(
+        default=0.75,
+        ge=0,
+        le=1,
+        description="most of a set's ways that pinned data hold, as a share, rounded down; later ones are as normal",
     )
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from sim.memory.layout import (
     ADDR,
     ARRIVE,
     AT_ASSIST,
+    CLASS,
     ENTRY,
     F_ENTRY,
     F_ENTRY_END,
@@ -53,6 +54,7 @@ from sim.memory.layout import (
 )
 from sim.memory.mapping import slice_of
 from sim.memory.params import Param
+from sim.memory.regions import DataClass
 from sim.memory.request import (
     WALKER,
     path,
@@ -69,6 +71,7 @@ BLOCK_WALKERS, PREFETCH_DEPTH = int(Param.BLOCK_WALKERS), int(Param.PREFETCH_DEP
 N_LOOKUPS, N_SM = INDEX["block_table_lookups"], INDEX["assist_sm_hits"]
 N_SHARED, N_WALKS = INDEX["assist_shared_hits"], INDEX["assist_walks"]
 N_REQUESTED, N_REQUESTED_WALKS = INDEX["requested"], INDEX["requested_walks"]
+METADATA = int(DataClass.METADATA)
 PENDING = 1 << 62
 UNIT_SHIFT = 5
 """Caches keep what one walk brings: a sector of neighbouring entries, at least 32 bytes."""
@@ -197,6 +200,7 @@ def walk(m: Memory, node: int, now: int) -> None:
     addr = m[node + ADDR] & ~(m[SECTOR] - 1)
     m[node + ADDR] = addr
     m[node + WHAT] = what(m[SECTOR], WALKER)
+    m[node + CLASS] = METADATA
     sm = sm_of(m, node)
     at = slice_of(m, addr, m[sm + P_PART])
     m[node + PATH] = path(sm, at)

@@ -22,6 +22,7 @@ from sim.memory.layout import (
     Memory,
 )
 from sim.memory.params import BANK_COLS, GROUP_COLS, LINE_CELLS, REFRESH_CODE, Param, build, whole_lines
+from sim.memory.regions import NO_REGIONS, Regions
 
 FIRST_POOL = 4096
 """Rows for requests at least; the pool grows by itself, but every growth copies the whole plane."""
@@ -34,12 +35,19 @@ def section(m: Memory, at: int, count: int, columns: int) -> Memory:
     return m[start : start + count * columns].reshape(count, columns)
 
 
-def new_memory(hw: Hardware, table: FetchTable, *, zero_latency: bool = False, log_rows: int = 0) -> Memory:
+def new_memory(
+    hw: Hardware,
+    table: FetchTable,
+    *,
+    zero_latency: bool = False,
+    log_rows: int = 0,
+    regions: Regions = NO_REGIONS,
+) -> Memory:
     """A plane at time zero with cold caches. Raises InputError for hardware that the plane cannot model."""
-    return from_params(build(hw, zero_latency=zero_latency), table, log_rows)
+    return from_params(build(hw, zero_latency=zero_latency), table, log_rows, regions)
 
 
-def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
+def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Regions = NO_REGIONS) -> Memory:
     """The same from a parameter array; `log_rows` bounds the command log of device memory (`hbm_log`)."""
     sets, ways = int(p[Param.SLICES] * p[Param.SETS]), int(p[Param.WAYS])
     assist, rows = int(p[Param.ASSIST]), first_rows(p)
@@ -62,6 +70,7 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
         layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
         layout.AT_OUT: table.fetches,
         layout.AT_LOG: log_rows * layout.LOG_COLS,
+        layout.AT_CLASSES: int(p[Param.RESIDENCY]) * len(table.run_addr),
         layout.AT_CHUNKS: rows * layout.CHUNK_COLS,
     }
     sizes = {cell: whole_lines(size) for cell, size in sizes.items()}
@@ -81,6 +90,8 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0) -> Memory:
     _fetches(m, table)
     _tlbs(m, p, table)
     _assists(m, p, table)
+    if p[Param.RESIDENCY]:
+        section(m, layout.AT_CLASSES, len(table.run_addr), 1)[:, 0] = regions.classes_at(table.run_addr)
     if p[Param.LLC]:
         shares = section(m, layout.AT_LLC, int(p[Param.CHANNELS]), _llc_cells(p))
         _no_keys(shares[:, 1:], int(p[Param.LLC_SETS]), int(p[Param.LLC_WAYS]))

@@ -15,6 +15,7 @@ from sim.memory.layout import (
     ADDR,
     AT_SLICES,
     AVAIL,
+    CLASS,
     COPY_TIE,
     ENTRY,
     FETCH,
@@ -42,7 +43,7 @@ from sim.memory.request import (
 )
 
 NEAR, FAR, WAYS, GRANULE_SHIFT = int(Param.NEAR), int(Param.FAR), int(Param.WAYS), int(Param.GRANULE_SHIFT)
-SLICES, SLICES_NEAR = int(Param.SLICES), int(Param.SLICES_NEAR)
+SLICES, SLICES_NEAR, RESIDENCY = int(Param.SLICES), int(Param.SLICES_NEAR), int(Param.RESIDENCY)
 N_FAR = INDEX["l2_far"]
 
 
@@ -58,6 +59,8 @@ def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) 
     m[copy + MASKS] = miss
     m[copy + ENTRY] = tags.row_of(m, home, m[node + ADDR])
     m[copy + STAGE] = HOME
+    if m[RESIDENCY]:
+        m[copy + CLASS] = m[node + CLASS]
     m[N_FAR] += count
     events.push(m, copy, time + m[FAR] - m[NEAR])
 

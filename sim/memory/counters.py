@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from sim.memory.fetches import TrafficClass
 from sim.memory.layout import COUNTER_BASE
+from sim.memory.params import Param
+from sim.memory.regions import DataClass
 
 
 class Counter(NamedTuple):
@@ -51,11 +53,24 @@ COUNTERS = (
         Counter(f"requested_{c.name.lower()}", "B", f"requested bytes of class {c.name}")
         for c in TrafficClass
     ),
+    Counter("l2_pins", "1", "tags pinned"),
+    Counter("l2_pins_refused", "1", "tags taken as normal since the set's share for pins was held"),
+    *(
+        Counter(f"l2_{what}_{c.name.lower()}", "B", f"{text} whose residency class is {c.name.lower()}")
+        for what, text in (("read", "requested bytes of reads"), ("hit", "requested bytes found in L2"))
+        for c in DataClass
+    ),
 )
+RESIDENCY_COUNTERS = tuple(counter.name for counter in COUNTERS[-2 * len(DataClass) - 2 :])
+"""Nothing is in them where the L2 takes all data alike."""
 INDEX = {counter.name: COUNTER_BASE + i for i, counter in enumerate(COUNTERS)}
 """Cell of each counter."""
 
 
 def as_dict(values: NDArray[np.int64]) -> dict[str, int]:
-    """Counters of a plane's memory as plain integers by name."""
-    return {name: int(values[cell]) for name, cell in INDEX.items()}
+    """Counters of a plane's memory as plain integers by name; those of residency where the L2 knows classes."""
+    named = {name: int(values[cell]) for name, cell in INDEX.items()}
+    if not values[Param.RESIDENCY]:
+        for name in RESIDENCY_COUNTERS:
+            del named[name]
+    return named

@@ -7,7 +7,7 @@ slice's FIFO while hits pass. Writes allocate without fetching; what they push o
 With `l2.far_copies` a miss whose home is in another partition asks there (`copies`).
 """
 
-from sim.memory import copies, llc, pool, tags
+from sim.memory import copies, llc, pool, residency, tags
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled, inlined
 from sim.memory.l2_misses import fetch, lines, push_out, write_back
@@ -111,7 +111,7 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
         return False
     dirty = 0
     if not found:
-        cell = tags.victim(m, at, row)
+        cell = residency.victim(m, at, row, node)
         if cell >= 0:
             dirty = (m[cell + m[WAYS]] >> tags.DIRTY_SHIFT) & tags.SECTORS
     if dirty and must_wait(m, node, at, need + lines(m, dirty), first):
@@ -122,6 +122,7 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
         tags.replace(m, at, cell, m[node + ADDR] >> m[GRANULE_SHIFT])
     elif found:
         tags.touch(m, at, cell)
+    residency.served(m, node, row, cell, found, miss)
     m[node + ENTRY] = cell
     if is_write(m, node):
         write(m, node, at, cell, now)

@@ -50,6 +50,8 @@ CREDIT_AT = EV_TIME
 """When a complete request's credit came back."""
 WALK_CELL = ELIGIBLE
 """Of a block-table walker's row: cell of the entry that it walks for, -1 when none."""
+CLASS = PLACE
+"""Until memory is asked: the class of a request's data (`regions.DataClass`), where the L2 tells classes apart."""
 CHUNK_COLS = 24
 MAX_TRAIN = 16
 """Accesses of one request at most: the sectors under one tag of L2."""
@@ -206,7 +208,8 @@ PARAMS = 112
     AT_RUNS,
     AT_OUT,
     AT_LOG,
+    AT_CLASSES,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 35)
+) = range(PARAMS, PARAMS + 36)
 COUNTER_BASE = PARAMS + 40
 FIRST_SECTION = COUNTER_BASE + 64

@@ -10,7 +10,7 @@ from enum import IntEnum, auto
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.config.hardware import Hardware, Hbm
+from sim.config.hardware import L2, Hardware, Hbm
 from sim.errors import InputError
 from sim.memory.dram.standards import STANDARDS, DramStandard
 
@@ -127,9 +127,16 @@ class Param(IntEnum):
     OFF_READS = auto()
     OFF_WRITES = auto()
     CHAN_COLS = auto()
+    RESIDENCY = auto()
+    PIN_WAYS = auto()
+    KEEP_OTHER = auto()
+    KEEP_METADATA = auto()
+    KEEP_SHARED = auto()
+    KEEP_STREAMING = auto()
 
 
 REPLACEMENT_CODE = {"lru": 0, "random": 1, "nru": 2}
+KEEP_CODE = {"normal": 0, "pin": 1, "bypass": 2}
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 PAGE_CODE = {"open": 0, "closed": 1, "adaptive": 2}
 CHAN_HEADER = 40
@@ -260,6 +267,16 @@ def _l2(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.L2_LATENCY] = ps(l2.latency_ns)
     v[Param.MSHRS] = l2.mshrs_per_slice
     v[Param.REPLACEMENT] = REPLACEMENT_CODE[l2.replacement]
+    keep = l2.residency
+    v[Param.RESIDENCY], v[Param.PIN_WAYS] = int(not keep.is_plain), pin_ways(l2)
+    v[Param.KEEP_OTHER] = KEEP_CODE["normal"]
+    v[Param.KEEP_METADATA], v[Param.KEEP_SHARED] = KEEP_CODE[keep.metadata], KEEP_CODE[keep.shared_prefix]
+    v[Param.KEEP_STREAMING] = KEEP_CODE[keep.streaming]
+
+
+def pin_ways(l2: L2) -> int:
+    """Ways of a set that pinned data may hold."""
+    return int(l2.pin_fraction * l2.ways)
 
 
 def _dram(v: dict[Param, int], hw: Hardware) -> None:

@@ -34,6 +34,7 @@ from sim.memory.layout import (
     Memory,
 )
 from sim.memory.params import Param
+from sim.memory.regions import NO_REGIONS, Regions
 from sim.memory.stamps import Stamp
 
 TIME_AND_SM = itemgetter(0, 1)
@@ -56,7 +57,8 @@ class MemoryPlane:
 
     `window_scale` in (0, 1] shortens the windows; it changes how often the driver runs and nothing else.
     `zero_latency`: a what-if in which device memory takes no time but its bursts. `log_rows` bounds the log of
-    device memory's commands, which is kept for checkers.
+    device memory's commands, which is kept for checkers. `regions`: which class of data an address holds, for an L2
+    that keeps classes apart.
     """
 
     def __init__(
@@ -68,12 +70,16 @@ class MemoryPlane:
         window_scale: float = 1.0,
         zero_latency: bool = False,
         log_rows: int = 0,
+        regions: Regions = NO_REGIONS,
     ):
         if not 0 < window_scale <= 1:
             raise ValueError(f"window_scale: {window_scale}; allowed: above 0, up to 1")
         self.env = env
         self.table = table
-        self._memory: Memory = build.new_memory(hw, table, zero_latency=zero_latency, log_rows=log_rows)
+        self._regions = regions
+        self._memory: Memory = build.new_memory(
+            hw, table, zero_latency=zero_latency, log_rows=log_rows, regions=regions
+        )
         self.min_window_ps = 2 * int(self._memory[Param.NEAR])
         self._back = int(self._memory[Param.NEAR])
         self._window = max(1, round(self.min_window_ps * window_scale))
@@ -121,7 +127,8 @@ class MemoryPlane:
         """Make (address, bytes) ranges present in L2, in order, as reads by `sm` would have left them."""
         listed = addresses if isinstance(addresses, np.ndarray) else np.array(list(addresses), np.int64)
         ranges = listed.reshape(-1, 2)
-        warming.warm_ranges(self._memory, ranges[:, 0].copy(), ranges[:, 1].copy(), sm)
+        classes = self._regions.classes_at(ranges[:, 0])
+        warming.warm_ranges(self._memory, ranges[:, 0].copy(), ranges[:, 1].copy(), classes, sm)
 
     def warm_fetches(self, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
         """Leave in L2 what an identical launch that ran `fetches` in this order on `sms` would have left."""

@@ -6,12 +6,13 @@ taken in that order, so the result does not depend on when, in the course of the
 at.
 """
 
-from sim.memory import assist, events, noc, pool, tags, tlb
+from sim.memory import assist, events, noc, pool, residency, tags, tlb
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     ARRIVE,
+    CLASS,
     CREDIT_AT,
     ELIGIBLE,
     ENTRY,
@@ -80,6 +81,7 @@ from sim.memory.request import (
 
 CUT, SECTOR, CAP, RUN_PS = int(Param.CUT), int(Param.SECTOR), int(Param.CAP), int(Param.RUN_PS)
 PAGE_SHIFT, ASSIST, COPIES = int(Param.PAGE_SHIFT), int(Param.ASSIST), int(Param.COPIES)
+RESIDENCY = int(Param.RESIDENCY)
 GEN_Q16, EGRESS_Q16 = int(Param.GEN_Q16), int(Param.EGRESS_Q16)
 MARGIN = 16
 """Free rows that must remain, so that one event never runs out of them (a request pushes out one granule)."""
@@ -234,6 +236,8 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     if m[f + F_KIND]:
         start = max(start, m[sm + P_EGRESS]) + ((moved * m[EGRESS_Q16]) >> 16)
         m[sm + P_EGRESS] = start
+    if m[RESIDENCY]:
+        m[node + CLASS] = residency.class_of_run(m, m[sm + P_RUN])
     page = low >> m[PAGE_SHIFT]
     if page != m[sm + P_PAGE] and tlb.misses(m, sm, page, m[node + ISSUE]):
         m[node + STAGE] = TRANSLATE

@@ -7,8 +7,8 @@ granule of which only some lines are used still holds the place of all.
 A set is a row of `ways` tag cells, then as many state cells, then as many heads of waiting lists. A tag
 cell packs the granule's number (bits 33 and up), whether anything of it is in flight (bit 32: never
 replaced), and the slice's counter at its last use (bits 0-31). A state cell packs valid (0-15), in-flight
-(16-31) and dirty (32-47) sectors, and whether anyone waits in its list (48): so the heads, a third of a set, are
-not touched where nobody waits.
+(16-31) and dirty (32-47) sectors, whether anyone waits in its list (48), and two marks of `residency` (49-50): so
+the heads, a third of a set, are not touched where nobody waits.
 
 Replacement `nru` (not recently used) takes, at random, one of those that were not used since all of the set had
 been: a cycle over twice the capacity finds next to nothing, as with LRU, but one just over it still finds most.
@@ -90,15 +90,21 @@ def victim(m: Memory, at: int, row: int) -> int:
         return int(cell)
     if m[REPLACEMENT] == LRU:
         return least_recent(m, row, end)
-    drawn = m[at + S_STAMP] + row - m[AT_TAGS]
-    # one hash alone would step through the ways in turn
-    start = row + mix(mix(drawn) * mix(drawn + 1)) % m[WAYS]
+    start = drawn_way(m, at, row)
     if m[REPLACEMENT] == NRU:
         cell = first_without(m, row, start, end, BUSY | STAMP)
         if cell >= 0:
             return cell
         forget(m, row)
     return first_without(m, row, start, end, BUSY)
+
+
+@compiled
+def drawn_way(m: Memory, at: int, row: int) -> int:
+    """A tag cell of a row, at random."""
+    drawn = m[at + S_STAMP] + row - m[AT_TAGS]
+    # one hash alone would step through the ways in turn
+    return int(row + mix(mix(drawn) * mix(drawn + 1)) % m[WAYS])
 
 
 @compiled

@@ -42,6 +42,7 @@ TIGHT_ASSIST = ASSIST.but(
     "hw.translation.sm_entries=4", "hw.translation.shared_entries=8", "hw.translation.walkers=1"
 )
 WARM = DECODE.but("workload.l2_state=warm", "hw.l2.capacity_mib=1", "hw.l2.effective_fraction=1")
+CROWDED = WARM.but("hw.l2.capacity_mib=0.25", "workload.shared_prefix=256")
 TIERED = Witness(
     (*SMALL_CHIP, *SMALL_BATCH, "workload.kernel=fa3", CUT, "workload.tier={name: host, fraction: 0.5}"),
     hardware="h200_tiered",
@@ -86,6 +87,9 @@ WITNESSES = MappingProxyType(
         "starved_rows": DECODE.but("hw.hbm.interleave_bytes=128", "hw.hbm.hash=false"),
         "short_queue": DECODE.but("hw.hbm.queue_depth=2"),
         "warm": WARM,
+        "crowded": CROWDED,
+        "crowded_table": TIGHT_ASSIST.but("hw.l2.capacity_mib=0.0625"),
+        "pinned_prefix": CROWDED.but("hw.l2.residency.shared_prefix=pin"),
         "tlb": TLB,
         "assist": ASSIST,
         "tight_assist": TIGHT_ASSIST,

@@ -116,13 +116,17 @@ def test_exact_grain_moves_the_same_bytes_in_about_the_same_time(small: Hardware
     assert abs(exact.end / train.end - 1) < 0.05
 
 
+@pytest.mark.parametrize("residency", [{}, {"metadata": "pin", "shared_prefix": "bypass"}])
 @pytest.mark.parametrize("copies", [False, True])
-def test_plain_python_gives_the_same_bits_as_compiled_code(small: Hardware, repo: Path, copies: bool) -> None:
+def test_plain_python_gives_the_same_bits_as_compiled_code(
+    small: Hardware, repo: Path, copies: bool, residency: dict[str, str]
+) -> None:
     hw = changed(
         small,
         hbm__refresh="per_bank",
         l2__mshrs_per_slice=16,
-        l2__capacity_mib=0.25,
+        l2__capacity_mib=0.0625 if residency else 0.25,
+        l2__residency=residency,
         tlb__l2_latency_ns=20,
         tlb__l1_entries=8,
         l2__partitions=2,
