@@ -3,7 +3,7 @@
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ def _time(e: RowError) -> str:
     return "below 20 us" if time < SHORT_US else "20 to 100 us" if time < LONG_US else "from 100 us"
 
 
-def _by(errors: Iterable[RowError], key: Any) -> dict[str, Summary]:
+def _by(errors: Iterable[RowError], key: Callable[[RowError], str]) -> dict[str, Summary]:
     members: dict[str, list[float]] = defaultdict(list)
     for e in errors:
         members[key(e)].append(e.error)

@@ -27,6 +27,7 @@ MACHINE = (
     Parameter(
         "l2.effective_fraction", 0.4, 1.0, 1.0, "hashing and copies between partitions are not published"
     ),
+    Parameter("l2.bandwidth_gb_s", 3000.0, 20000.0, 9000.0, "not measured on every chip"),
     Parameter("sm.max_inflight_kib", 12.0, 128.0, 48.0, "depth of an SM's memory queues is not published"),
     Parameter("launch.cta_ns", 20.0, 1500.0, 250.0, "time to start a CTA is not published"),
 )
