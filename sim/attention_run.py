@@ -26,7 +26,7 @@ from sim.lowering.standard import build_standard, standard_candidate
 from sim.lowering.units import Units, attention_units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap, build_address_map
-from sim.memory.regions import NO_REGIONS, Regions, step_regions
+from sim.memory.regions import regions_for
 from sim.operations import Totals, totals_of_coarse, totals_of_launches
 from sim.sampled.plan import plan_sample
 from sim.sampled.run import run_sampled
@@ -186,15 +186,10 @@ def _no_latency(task: Task) -> bool:
 
 
 def _samples(task: Task, candidate: Candidate) -> bool:
-    """Whether there is a tile grain to extrapolate with: not for tiers, which move pages of the whole launch, nor for
-    an L2 that keeps classes of data apart, as the tile grain does not."""
+    """Whether the tile grain is good enough to extrapolate with: not for tiers, which move pages of the whole launch,
+    nor where the L2 keeps classes of data apart, as it is then up to 4% too fast, beyond the interval of a sample."""
     alike = task.workload.tier is None and task.hw.l2.residency.is_plain
     return alike and candidate.cut.profile.algorithm == "flash"
-
-
-def _regions(task: Task, addresses: AddressMap) -> Regions:
-    """Which class of data an address holds, where the L2 keeps classes apart."""
-    return NO_REGIONS if task.hw.l2.residency.is_plain else step_regions(task.step, addresses)
 
 
 def run_attention(task: Task, record_order: bool = False, sampled: bool = False) -> AttentionRun:
@@ -229,7 +224,7 @@ def _run_whole(
         warm=_warm(task),
         record_order=record_order,
         zero_latency=_no_latency(task),
-        regions=_regions(task, addresses),
+        regions=regions_for(task.hw.l2, task.step, addresses),
     )
     placement = task.workload.tier
     tiers = None

@@ -7,7 +7,7 @@ import numpy as np
 
 from kernels_ref.trace import Step
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
-from sim.coarse.hits import Reuse, tile_objects, tile_reuse
+from sim.coarse.hits import Reuse, object_policies, tile_objects, tile_reuse
 from sim.coarse.machine import Memory, Timing, run_grid
 from sim.coarse.shortened import is_long, long_timing
 from sim.config.hardware import Hardware
@@ -61,9 +61,10 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
     p = problem
     combine = build_combine(p.step, units, p.cut, p.addresses)
     objects = tile_objects(p.step, units, grid, p.cut)
+    policies = object_policies(p.step, units, grid, p.cut, p.hw, objects)
     return Coarse(
         grid=grid,
-        reuse=tile_reuse(objects, grid, p.cut, p.hw, warm=p.memory.warm),
+        reuse=tile_reuse(objects, policies, grid, p.cut, p.hw, warm=p.memory.warm),
         combine=None if combine is None else grid_of_launch(combine, p.step.formats, p.hw),
     )
 

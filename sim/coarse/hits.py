@@ -12,7 +12,8 @@ from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
 from sim.lowering.runs import repeat_index
 from sim.lowering.units import Units
-from sim.memory.params import REPLACEMENT_CODE
+from sim.memory.params import KEEP_CODE, REPLACEMENT_CODE, pin_ways
+from sim.memory.regions import shared_frames
 
 Int64 = NDArray[np.int64]
 MIB = 2**20
@@ -66,6 +67,19 @@ def tile_objects(step: Step, units: Units, grid: Grid, cut: Cut) -> Int64:
     return objects
 
 
+def object_policies(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware, objects: Int64) -> Int64:
+    """[O] how the L2 keeps each object: by the class of its first page."""
+    policies = np.full(int(objects.max(initial=-1)) + 1, tags.NORMAL, np.int64)
+    keep = hw.l2.residency
+    if not keep.is_plain:
+        cta, rank = repeat_index(np.diff(grid.tile_ptr))
+        page = (units.lo[cta] + rank * cut.tile_tokens) // step.page_tokens
+        frame = step.table[step.table_ptr[units.sequence[cta]] + page]
+        codes = np.array([KEEP_CODE[keep.streaming], KEEP_CODE[keep.shared_prefix]], np.int64)
+        policies[objects] = codes[shared_frames(step)[frame].astype(np.int64)]
+    return policies
+
+
 def _is_read_once(objects: Int64) -> bool:
     return len(objects) == 0 or bool(np.bincount(objects).max() <= 1)
 
@@ -117,16 +131,19 @@ def _scalars(hw: Hardware, size: int, slots: int, objects: int) -> Int64:
             hw.llc.ways,
         )
     p[tags.POLICY] = REPLACEMENT_CODE[l2.replacement]
+    p[tags.KEEPS], p[tags.PIN_WAYS] = int(not l2.residency.is_plain), pin_ways(l2) * EVENING
     return p
 
 
-def tile_reuse(objects: Int64, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool) -> Reuse:
-    """What a launch finds in L2, or in the last-level cache behind it. objects: as of `tile_objects`."""
-    if _is_read_once(objects) and (not warm or _is_large(grid, hw)):
+def tile_reuse(objects: Int64, policies: Int64, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool) -> Reuse:
+    """What a launch finds in L2, or in the last-level cache behind it. objects, policies: as of `tile_objects` and
+    `object_policies`."""
+    nothing_left = hw.l2.residency.is_plain and _is_large(grid, hw)
+    if _is_read_once(objects) and (not warm or nothing_left):
         return Reuse(objects, np.zeros(grid.tiles, np.int64))
     size = int(grid.tile_bytes().max(initial=1))
     p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, int(objects.max()) + 1)
-    cache = tags.new_cache(p)
+    cache = tags.new_cache(p, policies)
     if warm:
         tags.walk(cache, grid.tile_ptr, np.asarray(grid.order, np.int64), objects, grid.output_ptr)
     return Reuse(objects, np.zeros(grid.tiles, np.int64), cache)

@@ -16,4 +16,9 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
     return stored(function, HERE)
 
 
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """The same, merged into every caller."""
+    return stored(function, HERE, forceinline=True)
+
+
 entry = compiled

@@ -2,7 +2,8 @@
 
 A tile is cut into equal blocks of about BLOCK_BYTES. Sets, ways and replacement are those of the chip's L2, with blocks
 in place of lines. The loop looks tiles up as it sends them; a warm launch finds what an identical one before it left,
-whose tiles were looked up in the order in which CTAs take turns (breadth first over the slots, wave after wave).
+whose tiles were looked up in the order in which CTAs take turns (breadth first over the slots, wave after wave). Where
+the L2 keeps classes of data apart, tiles do what `sim.memory.residency` says of tags.
 """
 
 from typing import NamedTuple
@@ -10,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.coarse.jit import compiled, entry
+from sim.coarse.jit import compiled, entry, inlined
+from sim.memory.params import KEEP_CODE
 from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
@@ -21,18 +23,22 @@ MULTIPLIER, MODULUS = 48271, 2**31 - 1
 """The minimal standard generator (Park, Miller and Stockmeyer, CACM 36, 1993): draws victims, the same in every run."""
 LRU, RANDOM, NRU = range(3)
 EMPTY = -1
+NORMAL, PIN, BYPASS = (KEEP_CODE[name] for name in ("normal", "pin", "bypass"))
 
 # Scalars. GROUPS: of SMs with an L2 of their own; COPIES: one keeps copies of what others are home to; OBJECTS: how
 # many different tiles there are, each of PARTS blocks of BLOCK bytes; the blocks of the output follow theirs.
+# KEEPS: classes of data are kept apart; PIN_WAYS: blocks of a set that may be pinned.
 SLOTS, SMS, PARTS, GROUPS, COPIES, SETS, WAYS, LAST_SETS, LAST_WAYS, POLICY, OBJECTS, BLOCK = range(12)
-SCALARS = 12
+KEEPS, PIN_WAYS = range(12, 14)
+SCALARS = 14
 # Cells of the clock: look-ups, random state, blocks that the last-level cache took in; then those of each group.
 C_USES, C_RANDOM, C_LAST, C_TAKEN = range(4)
 
 
 class Cache(NamedTuple):
     """p: [SCALARS]; tags, stamps: [groups x sets x ways] and of the last-level cache; clock: [C_TAKEN + groups];
-    complete: [groups x objects] 1 + what the group had taken in when it last held all of an object."""
+    complete: [groups x objects] 1 + what the group had taken in when it last held all of an object; keep:
+    [objects] how the L2 keeps each object (NORMAL, PIN, BYPASS); marks: [groups x sets x ways] how it keeps a place."""
 
     p: Int64
     tags: Int64
@@ -41,10 +47,12 @@ class Cache(NamedTuple):
     last_stamps: Int64
     clock: Int64
     complete: Int64
+    keep: Int64
+    marks: Int64
 
 
-def new_cache(p: Int64) -> Cache:
-    """An empty cache."""
+def new_cache(p: Int64, keep: Int64 | None = None) -> Cache:
+    """An empty cache. keep: [objects], none: all NORMAL."""
     groups = int(p[GROUPS])
     clock = np.zeros(C_TAKEN + groups, np.int64)
     clock[C_RANDOM] = 1
@@ -57,6 +65,8 @@ def new_cache(p: Int64) -> Cache:
         last_stamps=np.zeros(last, np.int64),
         clock=clock,
         complete=np.zeros(groups * int(p[OBJECTS]), np.int64),
+        keep=np.full(int(p[OBJECTS]), NORMAL, np.int64) if keep is None else keep,
+        marks=np.full(places, NORMAL, np.int64),
     )
 
 
@@ -100,25 +110,99 @@ def touch(
     return False
 
 
+@inlined
+def touch_l2(c: Cache, first: int, block: int, taken: int) -> bool:
+    """`touch` in the L2's set from `first` on, where classes of data may be kept apart."""
+    if c.p[KEEPS]:
+        return touch_kept(c, first, block, taken)
+    return touch(c.tags, c.stamps, first, c.p[WAYS], block, c.p[POLICY], c.clock, taken)
+
+
+@compiled
+def touch_kept(c: Cache, first: int, block: int, taken: int) -> bool:
+    """`touch` by the policy of the block's class."""
+    p = c.p
+    number = block // p[PARTS]
+    keep_as = c.keep[number] if number < p[OBJECTS] else NORMAL
+    c.clock[C_USES] += 1
+    for place in range(first, first + p[WAYS]):
+        if c.tags[place] == block:
+            c.stamps[place] = c.clock[C_USES]
+            mark(c, first, place, keep_as)
+            return True
+    place = victim_for(c, first, keep_as)
+    if place >= 0:
+        c.tags[place] = block
+        c.stamps[place] = c.clock[C_USES]
+        c.marks[place] = BYPASS
+        c.clock[taken] += 1
+        mark(c, first, place, keep_as)
+    return False
+
+
+@compiled
+def mark(c: Cache, first: int, place: int, keep_as: int) -> None:
+    """Data of a policy are in a place: the strongest of all that were counts."""
+    if keep_as != BYPASS and c.marks[place] == BYPASS:
+        c.marks[place] = NORMAL
+    if keep_as == PIN and c.marks[place] != PIN:
+        pinned = 0
+        for at in range(first, first + c.p[WAYS]):
+            pinned += 1 if c.marks[at] == PIN else 0
+        if pinned < c.p[PIN_WAYS]:
+            c.marks[place] = PIN
+
+
+@compiled
+def victim_for(c: Cache, first: int, keep_as: int) -> int:
+    """Place that data of a policy may take, -1 when there is none: free, then of bypassing data, then unpinned."""
+    for at in range(first, first + c.p[WAYS]):
+        if c.tags[at] == EMPTY:
+            return int(at)
+    place = among(c, first, BYPASS)
+    if place >= 0 or keep_as == BYPASS:
+        return place
+    return among(c, first, NORMAL)
+
+
+@compiled
+def among(c: Cache, first: int, kept_as: int) -> int:
+    """The replacement policy's choice among the places of a set that are kept alike; -1 when there is none."""
+    ways, policy = c.p[WAYS], c.p[POLICY]
+    best = -1
+    for at in range(first, first + ways):
+        if c.marks[at] == kept_as and (best < 0 or c.stamps[at] < c.stamps[best]):
+            best = at
+    if best < 0 or policy == LRU:
+        return int(best)
+    c.clock[C_RANDOM] = c.clock[C_RANDOM] * MULTIPLIER % MODULUS
+    start = c.clock[C_RANDOM] % ways
+    if policy == NRU and c.stamps[best] > 0:
+        for at in range(first, first + ways):
+            c.stamps[at] = 0 if c.marks[at] == kept_as else c.stamps[at]
+    for i in range(ways):
+        at = first + (start + i) % ways
+        if c.marks[at] == kept_as and (policy == RANDOM or c.stamps[at] == 0):
+            return int(at)
+    return int(best)
+
+
 @compiled
 def look_up(c: Cache, block: int, group: int) -> bool:
     """Whether a read by an SM of `group` finds the block in any cache; all that it passes keep it."""
     p = c.p
-    ways, policy = p[WAYS], p[POLICY]
     at = block % p[SETS]
     if p[COPIES]:
         at = block // p[GROUPS] % p[SETS]  # else those with one home would share every other set
-    first = (group * p[SETS] + at) * ways
-    if touch(c.tags, c.stamps, first, ways, block, policy, c.clock, C_TAKEN + group):
+    if touch_l2(c, (group * p[SETS] + at) * p[WAYS], block, C_TAKEN + group):
         return True
     if p[COPIES]:
         home = block % p[GROUPS]
         if home != group:
-            first = (home * p[SETS] + at) * ways
-            return touch(c.tags, c.stamps, first, ways, block, policy, c.clock, C_TAKEN + home)
+            return touch_l2(c, (home * p[SETS] + at) * p[WAYS], block, C_TAKEN + home)
     if p[LAST_SETS] > 0:
         first = block % p[LAST_SETS] * p[LAST_WAYS]
-        return touch(c.last_tags, c.last_stamps, first, p[LAST_WAYS], block, policy, c.clock, C_LAST)
+        return touch(c.last_tags, c.last_stamps, first, p[LAST_WAYS], block, p[POLICY], c.clock, C_LAST)
     return False
 
 
@@ -137,7 +221,7 @@ def find(c: Cache, tile_object: int, group: int) -> int:
     found = 0
     for part in range(parts):
         found += 1 if look_up(c, tile_object * parts + part, group) else 0
-    if c.p[POLICY] != LRU and c.clock[C_TAKEN + group] == before:
+    if c.p[POLICY] != LRU and found == parts and c.clock[C_TAKEN + group] == before:
         c.complete[known] = before + 1
     return int(found * ONE // parts)
 
@@ -151,8 +235,7 @@ def keep(c: Cache, begin: int, end: int, group: int) -> None:
             block = p[OBJECTS] * p[PARTS] + number
             at = block // p[GROUPS] % p[SETS] if p[COPIES] else block % p[SETS]
             home = block % p[GROUPS] if p[COPIES] else group
-            first = (home * p[SETS] + at) * p[WAYS]
-            touch(c.tags, c.stamps, first, p[WAYS], block, p[POLICY], c.clock, C_TAKEN + home)
+            touch_l2(c, (home * p[SETS] + at) * p[WAYS], block, C_TAKEN + home)
 
 
 @compiled
@@ -166,6 +249,8 @@ def pointers(c: Cache) -> Cache:
         cells(c.last_stamps),
         cells(c.clock),
         cells(c.complete),
+        cells(c.keep),
+        cells(c.marks),
     )
 
 

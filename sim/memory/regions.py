@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
+from sim.config.hardware import L2
 from sim.memory.addresses import AddressMap
 
 Int64 = NDArray[np.int64]
@@ -48,6 +49,11 @@ NO_REGIONS = Regions(np.empty(0, np.int64), np.empty(0, np.int64))
 def shared_frames(step: Step) -> NDArray[np.bool_]:
     """[F] whether the tables of two or more sequences name a frame (a table names a frame once)."""
     return np.bincount(step.table, minlength=step.frames) > 1
+
+
+def regions_for(l2: L2, step: Step, addresses: AddressMap) -> Regions:
+    """What this L2 has to know of a launch's memory: nothing, where it keeps all data alike."""
+    return NO_REGIONS if l2.residency.is_plain else step_regions(step, addresses)
 
 
 def step_regions(step: Step, addresses: AddressMap) -> Regions:

@@ -111,3 +111,47 @@ def test_a_written_block_lies_at_its_home_alone() -> None:
     tags.keep(cache, 100, 350, 0)  # blocks 1, 2 and 3 of the output: numbers 5, 6 and 7
     assert sorted(cache.tags[:8][cache.tags[:8] >= 0].tolist()) == [6]
     assert sorted(cache.tags[8:][cache.tags[8:] >= 0].tolist()) == [5, 7]
+
+
+def kept(policies: list[int], counts: list[int], *, pin_ways: int = 6, policy: str = "lru") -> np.ndarray:
+    """What the second of two launches finds of its objects, in order, in one set of 8 blocks."""
+    p = scalars(1, 8, slots=1, policy=policy)
+    p[tags.KEEPS], p[tags.PIN_WAYS], p[tags.OBJECTS] = 1, pin_ways, len(policies)
+    cache = tags.new_cache(p, np.array(policies))
+    ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    objects, output = np.arange(len(policies)), np.zeros(len(counts) + 1, np.int64)
+    for _ in range(2):
+        found = tags.walk(cache, ptr, np.arange(len(counts)), objects, output)
+    return found == ALL
+
+
+@pytest.mark.parametrize("policy", ["lru", "random", "nru"])
+def test_pinned_tiles_are_found_behind_a_stream_of_twice_the_cache(policy: str) -> None:
+    found = kept([tags.PIN] * 4 + [tags.NORMAL] * 16, [20], policy=policy)
+    assert found[:4].all()
+    assert policy != "lru" or not found[4:].any()
+
+
+def test_pins_beyond_their_share_are_replaced_as_others_are() -> None:
+    """16 pinned objects, 6 places for pins: the first 6 stay, the other 10 cycle through 2 places."""
+    assert kept([tags.PIN] * 16, [16]).tolist() == [True] * 6 + [False] * 10
+
+
+@pytest.mark.parametrize("policy", ["lru", "random", "nru"])
+def test_bypassing_tiles_take_no_place_of_others(policy: str) -> None:
+    found = kept([tags.NORMAL] * 7 + [tags.BYPASS] * 16, [23], policy=policy)
+    assert found[:7].all()
+    assert found[7:].sum() <= 1
+
+
+@pytest.mark.parametrize("policy", ["lru", "random", "nru"])
+def test_pins_without_a_share_find_what_normal_tiles_find(policy: str) -> None:
+    """Random look-ups through one set, with and without policies that nothing comes of."""
+    order = np.random.default_rng(5).integers(0, 12, 500)
+    p = scalars(1, 8, slots=1, policy=policy)
+    plain = walk(p, [len(order)], order)
+    p[tags.KEEPS] = 1
+    cache = tags.new_cache(p, np.full(12, tags.PIN))
+    found = tags.walk(cache, np.array([0, len(order)]), np.arange(1), order, np.zeros(2, np.int64))
+    assert (found == plain).all()
+    assert 0 < (plain == ALL).sum() < len(order)
