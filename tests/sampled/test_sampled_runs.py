@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
+from sim.cli.endings import exit_code_of
 from sim.cli.job import run_named
+from sim.cli.main import pagewalk
 from sim.result import Result
 from sim.sampled.run import Sampled
 
@@ -37,6 +39,21 @@ def test_a_large_launch_is_within_its_interval_of_full(large: tuple[Result, Resu
 def test_the_same_mapping_is_chosen_sampled_and_full(large: tuple[Result, Result]) -> None:
     sampled, full = large
     assert sampled.mapping == full.mapping
+
+
+def test_a_search_finds_the_same_mapping_sampled_and_full() -> None:
+    sets = ("workload.kernel=auto", "workload.batch=8", "workload.context=4096")
+    sampled, full = run(sets, "sampled"), run(sets, "full")
+    assert sampled.mapping["runners_up"]
+    assert sampled.mapping == full.mapping
+
+
+def test_what_cannot_be_replayed_is_not_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ("run", "decode_1x8k_warm", "--hw", "h100_sxm", "--fidelity", "sampled", "--verify")
+    assert exit_code_of(pagewalk, arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.strip().splitlines()[-1] == "Error: --verify replays every tile: it needs --fidelity full."
 
 
 def test_the_account_of_a_sampled_run_closes(large: tuple[Result, Result]) -> None:
