@@ -53,7 +53,10 @@ def test_what_cannot_be_replayed_is_not_verified(capsys: pytest.CaptureFixture[s
     assert exit_code_of(pagewalk, arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.strip().splitlines()[-1] == "Error: --verify replays every tile: it needs --fidelity full."
+    assert (
+        captured.err.strip().splitlines()[-1]
+        == "Error: --verify replays every tile: it needs --fidelity full."
+    )
 
 
 def test_the_account_of_a_sampled_run_closes(large: tuple[Result, Result]) -> None:
