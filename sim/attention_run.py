@@ -71,7 +71,8 @@ class AttentionRun:
 def usable_profiles(task: Task) -> list[KernelProfile]:
     """The profiles that can run this problem on this chip, in order; the named one alone when one is named.
 
-    A named kernel keeps its implementation's own split rule; `auto` asks what its style could do at best.
+    A named kernel keeps its implementation's own split rule; `auto` asks what its style could do at best, and leaves
+    loads through registers out where another kernel copies asynchronously.
     """
     wanted = task.workload.kernel
     reasons: list[str] = []
@@ -87,7 +88,11 @@ def usable_profiles(task: Task) -> list[KernelProfile]:
     if not found:
         detail = "; ".join(reasons) or f"allowed: {', '.join(p.name for p in task.profiles)}"
         raise InputError(f"workload.kernel: {wanted!r} cannot run this on {task.hw.name}: {detail}")
-    return found
+    return found if wanted != "auto" else _asynchronous(found) or found
+
+
+def _asynchronous(profiles: Sequence[KernelProfile]) -> list[KernelProfile]:
+    return [profile for profile in profiles if profile.address != "load"]
 
 
 def searched(profile: KernelProfile) -> KernelProfile:
