@@ -1,6 +1,6 @@
 """How well and how fast `--fidelity sampled` predicts full runs: 60 points, each run both ways.
 
-    python benchmarks/bench_sampled.py [--grid design|held-out] [--only TEXT]... [--truth FILE]
+    python benchmarks/bench_sampled.py [--grid design|second] [--only TEXT]... [--truth FILE]
 
 Asked: within 2% of full on 95% of the points, the stated interval covering the truth on 90%, sampled in 0.5 s or less.
 --grid: the points that the sampling was made with, or 60 others. --only: points whose name contains TEXT. --truth: a
@@ -116,7 +116,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--grid", choices=("design", "held-out"), default="design", help="which 60 points")
+    parser.add_argument("--grid", choices=("design", "second"), default="design", help="which 60 points")
     parser.add_argument("--only", action="append", default=[], help="points whose name contains this text")
     parser.add_argument("--truth", type=Path, help="JSON file of full times in ns, read and added to")
     options = parser.parse_args()

@@ -95,6 +95,10 @@ def calibrate(
     from sim.validation.names import shipped_names
 
     if recipe is not None:
+        if hardware or profile:
+            raise click.UsageError(
+                "--recipe names the machines and profiles: it takes no --hw and no --profile"
+            )
         _calibrate_jointly(truth, recipe, out, blind)
         return
     if not hardware:

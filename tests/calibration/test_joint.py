@@ -161,6 +161,13 @@ def test_without_a_machine_or_a_recipe_nothing_is_fitted(
     assert "--hw or --recipe" in run(capsys, str(truth), "--out", str(tmp_path / "o"), code=2)
 
 
+def test_a_recipe_takes_no_machine_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    truth = write_truth(tmp_path / "t.csv", {})
+    recipe = ("--recipe", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "o"))
+    assert "takes no --hw" in run(capsys, str(truth), *recipe, "--hw", "l40s", code=2)
+
+
 def test_the_shipped_recipe_is_one() -> None:
     recipe = read_recipe(Path(__file__).parents[2] / "validation" / "recipe.yaml")
     assert len(recipe.machine_parameters("b200")) == len(recipe.parameters)
