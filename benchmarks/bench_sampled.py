@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sampled_points import DESIGN, HELD_OUT, Point
+from sampled_points import DESIGN, SECOND, Point
 
 from sim.cli.job import run_named
 from sim.result import Result
@@ -124,7 +124,7 @@ def main() -> int:
     truth: dict[str, float] = json.loads(options.truth.read_text()) if stored else {}
     print(f"{'':76} {'sampled':>9} {'full us':>9} {'error':>7} {'+-':>6} {'share':>6} {'s':>6}")
     rows: list[Row] = []
-    for point in DESIGN if options.grid == "design" else HELD_OUT:
+    for point in DESIGN if options.grid == "design" else SECOND:
         if options.only and not any(text in point.name for text in options.only):
             continue
         rows.append(measure(point, truth))

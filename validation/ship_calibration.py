@@ -14,14 +14,13 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 OVERHEADS = ROOT / "sim/validation/data/overheads.yaml"
-FITTED = ("overheads.yaml",)
 
 
 def main(folder: Path) -> None:
     for fitted in sorted(folder.glob("*.yaml")):
-        if fitted.name not in FITTED:
+        if fitted.name != OVERHEADS.name:
             ship(yaml.safe_load(fitted.read_text(encoding="utf-8")))
-    ship_overheads(yaml.safe_load((folder / "overheads.yaml").read_text(encoding="utf-8"))["overheads"])
+    ship_overheads(yaml.safe_load((folder / OVERHEADS.name).read_text(encoding="utf-8"))["overheads"])
 
 
 def ship(fitted: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from sim.calibration.joint import (
 from sim.calibration.parameters import profile_parameters
 from sim.calibration.recipe import Recipe
 from sim.calibration.rows import Evaluated
+from sim.error_summary import summary
 from sim.validation.names import Overhead
 from sim.validation.overheads import declare_anchors, group_of, same_measurement, shipped_overhead_us
 
@@ -36,10 +37,11 @@ class RowError:
         return (self.simulated_us + self.overhead_us) / self.row.case.time_us - 1
 
 
-def judged(rows: Sequence[Evaluated], state: State, overheads: Mapping[Group, float]) -> list[RowError]:
+def judged(
+    rows: Sequence[Evaluated], state: State, overheads: Mapping[Group, float], arch_of: Mapping[str, str]
+) -> list[RowError]:
     """Errors with the overhead of the nearest group."""
-    known, arch_of = _known(overheads), {row.machine: row.case.names.gpu.arch for row in rows}
-    times = state.times_us(rows).tolist()
+    known, times = _known(overheads), state.times_us(rows).tolist()
     return [
         RowError(row, time, shipped_overhead_us(row.case, known, arch_of))
         for row, time in zip(rows, times, strict=True)
@@ -81,13 +83,8 @@ def left_out(
             if len(ours) < LEAST_ROWS or not _is_known(profile, rest, recipe):
                 continue
             blind = _refitted(rest, recipe, state, machine, profile)
-            known = _known(overheads_of(rest, blind))
-            times = blind.times_us(ours).tolist()
-            found = [
-                RowError(row, time, shipped_overhead_us(row.case, known, arch_of))
-                for row, time in zip(ours, times, strict=True)
-            ]
-            tell(f"without {profile} on {machine}: {sum(abs(e.error) for e in found) / len(found):.1%}")
+            found = judged(ours, blind, overheads_of(rest, blind), arch_of)
+            tell(f"without {profile} on {machine}: {summary(e.error for e in found)['mape']:.1%}")
             out += found
     return out
 

@@ -1,7 +1,6 @@
 """Machines and kernel profiles fitted in turn: a profile is shared by machines, a machine by profiles."""
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,9 +16,11 @@ from sim.calibration.parameters import (
     with_machine,
 )
 from sim.calibration.recipe import Recipe
-from sim.calibration.rows import Evaluated
+from sim.calibration.rows import Evaluated, spread
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile
+from sim.validation.cases import Mapped
+from sim.validation.overheads import group_of
 
 FREEDOM = 2
 """Rows beyond the number of parameters, at least."""
@@ -56,17 +57,13 @@ def first_state(rows: Sequence[Evaluated]) -> State:
 
 def to_fit(rows: Sequence[Evaluated], recipe: Recipe) -> list[Evaluated]:
     """At most `recipe.rows` of each GPU, kernel, KV type and head dimension, spread over their measured times."""
-    groups: dict[tuple[str, str, str, int], list[Evaluated]] = defaultdict(list)
-    for row in rows:
-        if row.case.time_us <= recipe.most_us:
-            truth = row.case.row
-            groups[truth.gpu, truth.kernel, truth.kv_dtype, row.case.shape.head_dim].append(row)
-    out: list[Evaluated] = []
-    for group in groups.values():
-        ordered = sorted(group, key=lambda r: (r.case.time_us, r.case.row.id))
-        most = min(recipe.rows, len(ordered))
-        out += [ordered[at] for at in np.unique(np.linspace(0, len(ordered) - 1, most).round().astype(int))]
-    return out
+
+    def shape_too(case: Mapped) -> Hashable:
+        return group_of(case), case.shape.head_dim
+
+    by_id = {row.case.row.id: row for row in rows}
+    short = [row.case for row in rows if row.case.time_us <= recipe.most_us]
+    return [by_id[case.row.id] for case in spread(short, recipe.rows, shape_too)]
 
 
 def fit_in_turn(rows: Sequence[Evaluated], recipe: Recipe, state: State, tell: Tell) -> State:

@@ -6,14 +6,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from sim.calibration.blind import RowError
 from sim.calibration.fit import Group
 from sim.calibration.joint import State
 from sim.calibration.parameters import MACHINE, PROFILE
+from sim.calibration.written import as_yaml, machine_config, overheads_file
 from sim.error_summary import Summary, summary
 from sim.sweep.store import write_whole
 
@@ -38,7 +36,7 @@ def write_joint(result: Joint, folder: Path) -> None:
     for name, values in result.state.fitted.items():
         write_whole(folder / f"{name}.yaml", _config(result, name, values))
         use[name] = f"{name}.yaml"
-    write_whole(folder / "overheads.yaml", _overheads(result, use))
+    write_whole(folder / "overheads.yaml", overheads_file(result.overheads, use, result.reference))
     write_whole(folder / "rows.csv", _rows(result.parts))
     write_whole(folder / "summary.txt", summary_text(result) + "\n")
 
@@ -56,42 +54,17 @@ def summary_text(result: Joint) -> str:
 
 
 def _config(result: Joint, name: str, values: Mapping[str, float]) -> str:
-    data: dict[str, Any] = {"base": name}
     if name in result.state.machines:
-        ranges = {p.path: [p.low, p.high] for p in MACHINE}
-        for path, value in values.items():
-            section, _, key = path.partition(".")
-            data.setdefault(section, {})[key] = value
-        data["sources"] = {
-            path: {"kind": "calibrated", "ref": result.reference, "range": ranges[path]} for path in values
-        }
+        parameters = [p for p in MACHINE if p.path in values]
+        fitted = machine_config(values, parameters, result.reference)
     else:
-        data |= values
-        data["sources"] = {
+        sources = {
             p.path: f"calibrated: {result.reference} (range {p.low:g} to {p.high:g})"
             for p in PROFILE
             if p.path in values
         }
-    return _yaml(data)
-
-
-def _overheads(result: Joint, use: dict[str, str]) -> str:
-    entries = [
-        {
-            "framework": framework,
-            "hw": hw,
-            "kv": kv,
-            "overhead_us": round(value, 2),
-            "kind": "calibrated",
-            "ref": result.reference,
-        }
-        for (framework, hw, kv), value in sorted(result.overheads.items())
-    ]
-    return _yaml({"overheads": entries, "use": use})
-
-
-def _yaml(data: dict[str, Any]) -> str:
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=1000)
+        fitted = {**values, "sources": sources}
+    return as_yaml({"base": name} | fitted)
 
 
 def _rows(parts: Mapping[str, Sequence[RowError]]) -> str:

@@ -4,10 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sim.calibration.run import Calibration
 from sim.calibration.targets import Target
+from sim.calibration.written import as_yaml, machine_config, overheads_file
 from sim.config.catalog import looks_like_path
 from sim.sweep.store import write_whole
 
@@ -16,41 +15,17 @@ SCHEMA = "pagewalk.calibration/1"
 
 def config_text(result: Calibration, target: Target, folder: Path) -> str:
     """The config that inherits the target's and overrides what was fitted, for a file in `folder`."""
-    data: dict[str, Any] = {"base": _from(folder, target.base)}
     if target.profile is None:
-        for path, value in result.values.items():
-            section, _, key = path.partition(".")
-            data.setdefault(section, {})[key] = value
-        data["sources"] = {
-            p.path: {"kind": "calibrated", "ref": result.reference, "range": [p.low, p.high]}
-            for p in result.parameters
-        }
+        fitted = machine_config(result.values, result.parameters, result.reference)
     else:
-        data |= result.values
-        data["sources"] = {p.path: f"calibrated: {result.reference}" for p in result.parameters}
-    return yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=1000)
+        sources = {p.path: f"calibrated: {result.reference}" for p in result.parameters}
+        fitted = result.values | {"sources": sources}
+    return as_yaml({"base": _from(folder, target.base)} | fitted)
 
 
 def overheads_text(result: Calibration, target: Target, out: Path) -> str:
-    """What `pagewalk validate attention --overheads` reads: the overheads, and the config that they belong to in
-    place of the shipped one that it inherits."""
-    entries = [
-        {
-            "framework": framework,
-            "hw": hw,
-            "kv": kv,
-            "overhead_us": round(overhead, 2),
-            "kind": "calibrated",
-            "ref": result.reference,
-        }
-        for (framework, hw, kv), overhead in sorted(result.overheads.items())
-    ]
-    return yaml.safe_dump(
-        {"overheads": entries, "use": {target.shipped: out.name}},
-        sort_keys=False,
-        default_flow_style=None,
-        width=1000,
-    )
+    """The overheads, and the config at `out` that they belong to."""
+    return overheads_file(result.overheads, {target.shipped: out.name}, result.reference)
 
 
 def overheads_path(out: Path) -> Path:

@@ -1,7 +1,7 @@
 """Measured rows that a fit can evaluate: which ones, which are held back, and their simulated times at tile grain."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from sim.lowering.cut import Cut
 from sim.memory.addresses import AddressMap, build_address_map
 from sim.validation.around import around_us
 from sim.validation.cases import Mapped, Skipped
+from sim.validation.overheads import group_of
 
 US = 1e3
 """Nanoseconds."""
@@ -81,14 +82,16 @@ def hold_back(cases: Sequence[Mapped]) -> tuple[list[Mapped], list[Mapped]]:
     return kept, held
 
 
-def spread(cases: Sequence[Mapped], most: int) -> list[Mapped]:
-    """At most `most` rows of each GPU, kernel and KV type, spread evenly over their measured times."""
-    groups: dict[tuple[str, str, str], list[Mapped]] = defaultdict(list)
+def spread(
+    cases: Sequence[Mapped], most: int, group: Callable[[Mapped], Hashable] = group_of
+) -> list[Mapped]:
+    """At most `most` rows of each group, spread evenly over their measured times."""
+    groups: dict[Hashable, list[Mapped]] = defaultdict(list)
     for case in cases:
-        groups[case.row.gpu, case.row.kernel, case.row.kv_dtype].append(case)
+        groups[group(case)].append(case)
     out: list[Mapped] = []
-    for group in groups.values():
-        ordered = sorted(group, key=lambda case: (case.time_us, case.row.id))
+    for members in groups.values():
+        ordered = sorted(members, key=lambda case: (case.time_us, case.row.id))
         places = np.unique(np.linspace(0, len(ordered) - 1, min(most, len(ordered))).round().astype(int))
         out += [ordered[place] for place in places]
     return out

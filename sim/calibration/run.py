@@ -1,6 +1,5 @@
 """A calibration from file to fitted values: pick rows, evaluate, fit, judge on rows that were held back."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ from sim.calibration.parameters import (
 )
 from sim.calibration.rows import US, Evaluated, MakeStep, evaluated, hold_back, spread
 from sim.calibration.targets import Target
+from sim.calibration.written import provenance
 from sim.config.hardware import Hardware
 from sim.config.load import load_profile
 from sim.config.workload import KernelProfile, Workload
@@ -47,8 +47,7 @@ class Options:
 class Calibration:
     """What was fitted and how good it is; errors are of times, with the overheads of the fitted rows."""
 
-    truth: Path
-    digest: str
+    provenance: str
     parameters: tuple[Parameter, ...]
     start: dict[str, float]
     values: dict[str, float]
@@ -65,9 +64,7 @@ class Calibration:
     def reference(self) -> str:
         """What a config says about where the values come from."""
         errors = f"MAPE {self.fitted['mape']:.1%} fitted {self.held_back['mape']:.1%} held back"
-        return (
-            f"pagewalk calibrate, {self.truth.name}, sha256 {self.digest}, {self.fitted['n']} rows, {errors}"
-        )
+        return f"{self.provenance}, {self.fitted['n']} rows, {errors}"
 
 
 def calibrate(
@@ -91,8 +88,7 @@ def calibrate(
     fitted = errors_of(target, to_fit, values, overheads)
     held_back = errors_of(target, to_judge, values, overheads)
     return Calibration(
-        truth,
-        hashlib.sha256(truth.read_bytes()).hexdigest()[:8],
+        provenance(truth),
         target.parameters,
         at_start,
         values,

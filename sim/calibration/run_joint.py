@@ -1,6 +1,5 @@
 """A joint calibration from file to fitted values and their errors."""
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from sim.calibration.joint import Tell, first_state, fit_in_turn, overheads_of, 
 from sim.calibration.joint_output import Joint
 from sim.calibration.recipe import Recipe
 from sim.calibration.rows import Evaluated, MakeStep, evaluated, hold_back
-from sim.config.hardware import Hardware
+from sim.calibration.written import provenance
 from sim.config.load import load_profile
 from sim.config.workload import KernelProfile
 from sim.error_summary import summary
@@ -35,15 +34,16 @@ def calibrate_jointly(
         raise InputError(f"{truth}: found no usable row of the recipe's machines and profiles")
     tell(f"{len(chosen)} of {len(fitted)} rows take part, {len(judge)} are held back")
     state = fit_in_turn(chosen, recipe, first_state(fitted + judge), tell)
-    overheads = overheads_of(chosen, state)
-    parts = {"fitted": judged(fitted, state, overheads), "held_back": judged(judge, state, overheads)}
+    overheads, arch_of = overheads_of(chosen, state), names.arch_of
+    parts = {
+        "fitted": judged(fitted, state, overheads, arch_of),
+        "held_back": judged(judge, state, overheads, arch_of),
+    }
     parts["anchored"] = anchored(parts["fitted"] + parts["held_back"])
     if blind:
-        arch_of = {row.machine: row.case.names.gpu.arch for row in fitted + judge}
         parts["left_out"] = left_out(fitted + judge, chosen, recipe, state, arch_of, tell)
     held_back = summary(e.error for e in parts["held_back"])
-    digest = hashlib.sha256(truth.read_bytes()).hexdigest()[:8]
-    reference = f"pagewalk calibrate, {truth.name}, sha256 {digest}, MAPE {held_back['mape']:.1%} held back"
+    reference = f"{provenance(truth)}, MAPE {held_back['mape']:.1%} held back"
     return Joint(reference, state, overheads, parts)
 
 
@@ -57,11 +57,5 @@ def _covers(recipe: Recipe, case: Mapped) -> bool:
 def _usable(
     cases: Sequence[Mapped], profiles: dict[str, KernelProfile], make_step: MakeStep
 ) -> list[Evaluated]:
-    machines: dict[str, Hardware] = {}
-    rows = []
-    for case in cases:
-        hw = machines.setdefault(case.names.gpu.hw, case.hw)
-        row = evaluated(case, hw, profiles[case.names.kernel.profile], make_step)
-        if isinstance(row, Evaluated):
-            rows.append(row)
-    return rows
+    rows = [evaluated(case, case.hw, profiles[case.names.kernel.profile], make_step) for case in cases]
+    return [row for row in rows if isinstance(row, Evaluated)]

@@ -17,6 +17,7 @@ from sim.device.stage_times import stage_times
 from sim.lowering.attention import output_bytes
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
+from sim.lowering.runs import pointer
 from sim.lowering.units import Units, start_order
 
 Int64 = NDArray[np.int64]
@@ -72,13 +73,6 @@ def fetch_bytes(launch: Launch) -> Int64:
     """[F] bytes of each fetch."""
     size: Int64 = np.add.reduceat(launch.fetches.run_bytes.astype(np.int64), launch.fetches.run_ptr[:-1])
     return size
-
-
-def pointer(sizes: Int64) -> Int64:
-    """[N + 1] where each of [N] parts of these sizes begins, and the end."""
-    ptr = np.zeros(len(sizes) + 1, np.int64)
-    np.cumsum(sizes, out=ptr[1:])
-    return ptr
 
 
 def port_ps(launch: Launch, hw: Hardware) -> Int64:

@@ -10,7 +10,7 @@ from sim.coarse import tags
 from sim.coarse.grid import Grid
 from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
-from sim.lowering.runs import repeat_index
+from sim.lowering.runs import pointer, repeat_index
 from sim.lowering.units import Units
 from sim.memory.params import KEEP_CODE, REPLACEMENT_CODE, pin_ways
 from sim.memory.regions import shared_frames
@@ -44,8 +44,7 @@ def nothing_found(tiles: int) -> Reuse:
 def canonical_tiles(step: Step, tile_tokens: int) -> tuple[Int64, Int64]:
     """([S + 1] pointer, [sum] number of the content) of the tiles of each sequence: equal frames, equal content."""
     counts = -(-step.context.astype(np.int64) // tile_tokens)
-    ptr = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=ptr[1:])
+    ptr = pointer(counts)
     sequence, rank = repeat_index(counts)
     token = rank * tile_tokens
     frame = step.table[step.table_ptr[sequence] + token // step.page_tokens].astype(np.int64)

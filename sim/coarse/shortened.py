@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from sim.coarse.grid import Grid, pointer
+from sim.coarse.grid import Grid
 from sim.coarse.hits import Reuse, nothing_found
 from sim.coarse.machine import Timing
-from sim.lowering.runs import repeat_index
+from sim.lowering.runs import pointer, repeat_index
 
 MOST_TILES = 16_384
 """Of the longest form that runs."""

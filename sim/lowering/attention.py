@@ -21,6 +21,7 @@ from sim.lowering.runs import (
     Runs,
     TileSpan,
     join_runs,
+    pointer,
     prepend_runs,
     repeat_index,
     single_runs,
@@ -56,12 +57,10 @@ class Tiles:
 def cut_tiles(step: Step, units: Units, cut: Cut) -> Tiles:
     counts = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
     cta, rank = repeat_index(counts)
-    ptr = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=ptr[1:])
     lo = units.lo[cta] + rank * cut.tile_tokens
     hi = np.minimum(lo + cut.tile_tokens, units.hi[cta])
     span = TileSpan(units.sequence[cta], lo, hi, units.head[cta], cut.kv_heads_per_cta)
-    return Tiles(ptr, cta, span, split_into_pages(step, span))
+    return Tiles(pointer(counts), cta, span, split_into_pages(step, span))
 
 
 def mma_format(step: Step, cut: Cut, hw: Hardware) -> str:
@@ -251,10 +250,8 @@ def _assist_entries(tiles: Tiles, step: Step, addresses: AddressMap, entry_bytes
     count = -(-tiles.span.hi // step.page_tokens) - first
     row = step.table_ptr[tiles.span.sequence]
     owner, rank = repeat_index(count)
-    ptr = np.zeros(len(count) + 1, np.int64)
-    np.cumsum(count, out=ptr[1:])
     address = addresses.table_base + (row[owner] + first[owner] + rank) * entry_bytes
-    return Runs(ptr, address, np.full(len(address), entry_bytes))
+    return Runs(pointer(count), address, np.full(len(address), entry_bytes))
 
 
 def fetch_table(

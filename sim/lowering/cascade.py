@@ -18,7 +18,7 @@ from sim.lowering.attention import PARTIAL_BYTES, LookUp, build_attention
 from sim.lowering.combine import COMBINE_ROWS, LSE_BYTES, Merge, merge_launch
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
-from sim.lowering.runs import repeat_index
+from sim.lowering.runs import pointer, repeat_index
 from sim.lowering.split_rules import Grid, chunk_tokens
 from sim.lowering.units import Units, attention_units, unsplit_ctas
 from sim.memory.addresses import AddressMap
@@ -130,13 +130,11 @@ def _merge(step: Step, cut: Cut, before: Units, after: Units, starts: tuple[Int6
     shared = starts[0][np.where(in_prefix, row_block[cta] * pieces + rank, 0)]
     own = starts[1][np.where(in_prefix, 0, leader[cta] + rank - pieces)]
     shift = first[cta] + np.where(in_prefix, offset[cta] * per_head * cut.kv_heads_per_cta, 0)
-    ptr = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=ptr[1:])
     return Merge(
         sequence=after.sequence[leader],
         output_row=after.output_row[leader] + first,
         rows=np.minimum(COMBINE_ROWS, rows[owner] - first),
-        ptr=ptr,
+        ptr=pointer(counts),
         address=np.where(in_prefix, shared, own) + shift * row_bytes,
     )
 

@@ -14,7 +14,7 @@ from kernels_ref.trace import Step
 from sim.lowering.attention import OUTPUT_BYTES, PARTIAL_BYTES, fetch_table
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch, TileWork
-from sim.lowering.runs import Runs, repeat_index, single_runs
+from sim.lowering.runs import Runs, pointer, repeat_index, single_runs
 from sim.lowering.units import Units
 from sim.memory.addresses import AddressMap
 from sim.memory.fetches import FetchTable, TrafficClass
@@ -75,13 +75,11 @@ def split_merge(step: Step, units: Units, blocks: Blocks, cut: Cut, addresses: A
     start = addresses.partial_base + np.cumsum(size) - size
     splits = units.splits[blocks.leader]
     cta, split = repeat_index(splits)
-    ptr = np.zeros(len(splits) + 1, np.int64)
-    np.cumsum(splits, out=ptr[1:])
     return Merge(
         sequence=units.sequence[blocks.leader],
         output_row=units.output_row[blocks.leader] + blocks.first,
         rows=blocks.count,
-        ptr=ptr,
+        ptr=pointer(splits),
         address=start[blocks.leader[cta] + split] + blocks.first[cta] * row_bytes,
     )
 

@@ -54,6 +54,13 @@ def repeat_index(counts: Int64) -> tuple[Int64, Int64]:
     return group, np.arange(len(group), dtype=np.int64) - start[group]
 
 
+def pointer(sizes: Int64) -> Int64:
+    """[N + 1] where each of [N] parts of these sizes begins, and the end."""
+    ptr = np.zeros(len(sizes) + 1, np.int64)
+    np.cumsum(sizes, out=ptr[1:])
+    return ptr
+
+
 def split_into_pages(step: Step, span: TileSpan) -> Pieces:
     page = step.page_tokens
     first = span.lo // page
@@ -114,8 +121,7 @@ def tile_runs(step: Step, addresses: AddressMap, span: TileSpan, parts: Sequence
     found = [_piece_runs(addresses, span, pieces, part) for part in wanted]
     owner = np.concatenate([pieces.tile[piece] for piece, _, _ in found])
     order = np.argsort(owner, kind="stable")
-    ptr = np.zeros(tiles + 1, np.int64)
-    np.cumsum(np.bincount(owner, minlength=tiles), out=ptr[1:])
+    ptr = pointer(np.bincount(owner, minlength=tiles))
     address = np.concatenate([a for _, a, _ in found])[order]
     size = np.concatenate([s for _, _, s in found])[order]
     return Runs(ptr, address, size)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kernels_ref.trace import DEVICE, Step
 from sim.lowering.attention import fetch_table
 from sim.lowering.launch import Launch
-from sim.lowering.runs import Runs
+from sim.lowering.runs import Runs, pointer
 from sim.memory.addresses import AddressMap
 from sim.memory.fetches import FetchTable, TrafficClass
 from sim.tiers.copy_engine import CopyEngines, PageCopies, pages_to_copy
@@ -51,9 +51,7 @@ def plan_tiers(step: Step, addresses: AddressMap, launch: Launch, *, prefetch: b
     size = np.array([s for pieces in copies.piece_bytes for s in pieces], np.int64)
     base = [part.base for frame in copies.frame for part in addresses.parts[addresses.frame_format[frame]]]
     rank = np.repeat(addresses.rank[copies.frame], counts)
-    ptr = np.zeros(len(counts) + 1, np.int64)
-    np.cumsum(counts, out=ptr[1:])
-    runs = Runs(ptr, np.array(base, np.int64) + rank * size, size)
+    runs = Runs(pointer(counts), np.array(base, np.int64) + rank * size, size)
     cta = np.repeat(np.arange(launch.ctas.count), np.diff(launch.ctas.tile_ptr))
     first = launch.work.token_first.astype(np.int64)
     return TierPlan(

@@ -92,8 +92,7 @@ def predict(
     done: Sequence[tuple[Mapped, Simulated]], names: Names, anchor: str
 ) -> tuple[list[Prediction], list[Anchor]]:
     """Simulated times plus overheads, and the anchors that fixed them (none unless `anchor` is auto)."""
-    arch_of = {gpu.hw: gpu.arch for gpu in names.gpus}
-    simulated = {case.row.id: outcome for case, outcome in done}
+    simulated, arch_of = {case.row.id: outcome for case, outcome in done}, names.arch_of
     anchors: list[Anchor] = []
     fixed: dict[tuple[str, str, str], float] = {}
     for chosen in declare_anchors([case for case, _ in done]) if anchor == "auto" else []:

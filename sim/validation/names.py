@@ -104,6 +104,11 @@ class Names(Section):
         default_factory=dict, description="configs and profiles (paths) in place of shipped ones, by name"
     )
 
+    @property
+    def arch_of(self) -> dict[str, str]:
+        """Architecture by hardware config."""
+        return {gpu.hw: gpu.arch for gpu in self.gpus}
+
 
 @dataclass(frozen=True)
 class Recognised:
