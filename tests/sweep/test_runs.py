@@ -40,7 +40,7 @@ def start_script(folder: Path, jobs: int, count: int) -> subprocess.Popen[bytes]
 
 def wait_for_points(folder: Path, count: int) -> None:
     deadline = time.monotonic() + 60
-    while len(list(folder.glob("points/*.json"))) < count:
+    while len(list(folder.glob("points/[!.]*.json"))) < count:
         assert time.monotonic() < deadline, "the sweep stored nothing"
         time.sleep(0.02)
 
