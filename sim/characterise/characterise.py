@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sim.characterise import chase, gather, inflight, stream
 from sim.config.hardware import Hardware
 from sim.config.measured import Curve, Measured
+from sim.micro import chase, gather, inflight, stream
+from sim.micro.driver import run
 
 SECTIONS = ("chase", "stream", "inflight", "gather", "table")
 KIB_PER_MIB = 1024
@@ -74,7 +75,8 @@ def _as_published(value: float, unit: str) -> str:
 
 
 def _chase(hw: Hardware, known: Measured, seed: int) -> Characterisation:
-    points = [chase.chase(hw, share * hw.l2.capacity_mib, seed) for share in chase.SHARES]
+    sizes = [share * hw.l2.capacity_mib for share in chase.SHARES]
+    points = [(mib, chase.chase_point(run(chase.chase(hw, mib, seed)))) for mib in sizes]
     at = dict(zip(chase.SHARES, points, strict=True))
     plateaus = [("l2_near_latency", at[chase.NEAR]), ("memory_latency", at[chase.MEMORY])]
     if hw.l2.partitions > 1 and not hw.l2.private:
@@ -83,46 +85,62 @@ def _chase(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     if pages is not None:
         points.append(pages)
         plateaus.append(("page_walk_latency", pages))
-    rows = [
-        _row(known, "chase", name, point.footprint_mib, point.latency_ns, "ns") for name, point in plateaus
-    ]
-    return Characterisation(tuple(rows), {"chase": [asdict(point) for point in points]})
+    rows = [_row(known, "chase", name, mib, point.latency_ns, "ns") for name, (mib, point) in plateaus]
+    return Characterisation(tuple(rows), {"chase": _with("footprint_mib", points)})
 
 
 def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     sizes = (
         [x / KIB_PER_MIB for x, _ in known.replay.points] if known.replay else stream.replay_footprints(hw)
     )
-    points = [stream.replay(hw, size, seed) for size in sizes]
-    cold, written = stream.read_cold(hw), stream.write(hw)
+
+    def point(mib: float, **how: Any) -> tuple[float, stream.StreamPoint]:
+        return mib, stream.stream_point(run(stream.stream(hw, stream.Stream(mib, **how), seed)))
+
+    points = [point(size, warm=True) for size in sizes]
+    cold, written = point(stream.COLD_MIB, passes=1), point(stream.written_mib(hw), passes=1, write=True)
+    ends = (("l2_read", points[0]), ("memory_read", cold), ("memory_write", written))
     rows = [
-        _row(known, "stream", "l2_read", points[0].footprint_mib, points[0].gb_s, "GB/s"),
-        _row(known, "stream", "memory_read", cold.footprint_mib, cold.gb_s, "GB/s"),
-        _row(known, "stream", "memory_write", written.footprint_mib, written.gb_s, "GB/s"),
-        *_curve_rows("stream", "replay", "MiB", known.replay, [(p.footprint_mib, p.gb_s) for p in points]),
+        *(_row(known, "stream", name, mib, p.gb_s, "GB/s") for name, (mib, p) in ends),
+        *_curve_rows("stream", "replay", "MiB", known.replay, [(mib, p.gb_s) for mib, p in points]),
     ]
     curves = {"replay": points, "cold": [cold], "write": [written]}
-    return Characterisation(tuple(rows), {name: [asdict(p) for p in part] for name, part in curves.items()})
+    return Characterisation(
+        tuple(rows), {name: _with("footprint_mib", part) for name, part in curves.items()}
+    )
 
 
 def _inflight(hw: Hardware, known: Measured) -> Characterisation:
     threads = [round(x) for x, _ in known.inflight.points] if known.inflight else inflight.thread_counts(hw)
-    points = [inflight.inflight(hw, count) for count in threads]
+    benches = [inflight.inflight(hw, count) for count in threads]
+    points = [inflight.inflight_point(bench, run(bench)) for bench in benches]
     at = [(p.inflight_kib, p.gb_s) for p in points]
     rows = _curve_rows("inflight", "inflight_read", "KiB in flight", known.inflight, at)
     return Characterisation(tuple(rows), {"inflight": [asdict(point) for point in points]})
 
 
 def _gather(hw: Hardware, seed: int) -> Characterisation:
-    points = [gather.gather(hw, run, seed) for run in gather.RUN_BYTES]
-    rows = [Row("gather", "gather_read", p.run_bytes, "B a run", p.gb_s, "GB/s", ()) for p in points]
-    return Characterisation(tuple(rows), {"gather": [asdict(point) for point in points]})
+    pool = gather.pool_mib(hw)
+    points = [
+        (size, gather.gather_point(run(gather.gather(hw, size, pool, seed)))) for size in gather.RUN_BYTES
+    ]
+    rows = [Row("gather", "gather_read", size, "B a run", p.gb_s, "GB/s", ()) for size, p in points]
+    return Characterisation(tuple(rows), {"gather": _with("run_bytes", points)})
 
 
 def _table(hw: Hardware, seed: int) -> Characterisation:
-    points = [gather.table_chase(hw, page, seed) for page in gather.PAGE_BYTES]
-    rows = [Row("table", "table_step", p.page_bytes, "B a page", p.step_ns, "ns", ()) for p in points]
-    return Characterisation(tuple(rows), {"table": [asdict(point) for point in points]})
+    pool = gather.pool_mib(hw)
+    points = [
+        (size, gather.table_point(run(gather.table_chase(hw, size, pool, seed))))
+        for size in gather.PAGE_BYTES
+    ]
+    rows = [Row("table", "table_step", size, "B a page", p.step_ns, "ns", ()) for size, p in points]
+    return Characterisation(tuple(rows), {"table": _with("page_bytes", points)})
+
+
+def _with(name: str, points: Sequence[tuple[float, Any]]) -> Points:
+    """Points as plain data behind their place on the curve."""
+    return [{name: x} | asdict(point) for x, point in points]
 
 
 def _curve_rows(

@@ -9,9 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from sim.characterise.driver import PS_PER_NS, Crew, fetch_table, new_plane, plain_loads, work_off
 from sim.config.hardware import Hardware
-from sim.memory.stamps import Stamp
+from sim.micro.driver import PS_PER_NS, Benchmark, Crew, fetch_table, plain_loads, run
 
 BLOCK_BYTES = 16384
 SLOTS = 4
@@ -31,9 +30,9 @@ def _measured(machine: str) -> float:
     hw = Hardware.model_validate_json(machine)
     workers = hw.sm.count * SLOTS
     blocks = np.arange(workers * ROUNDS, dtype=np.int64) * BLOCK_BYTES
-    plane, env = new_plane(plain_loads(hw), fetch_table(blocks, BLOCK_BYTES))
-    work_off(plane, env, Crew(hw.sm.count, SLOTS))
-    arrived = np.sort(plane.stamps[:, Stamp.SM_ARRIVE])[workers * WARM_UP : -workers].astype(np.float64)
+    table = fetch_table(blocks, BLOCK_BYTES)
+    outcome = run(Benchmark(plain_loads(hw), table, Crew(hw.sm.count, SLOTS), len(blocks) * BLOCK_BYTES))
+    arrived = np.sort(outcome.arrivals_ps)[workers * WARM_UP : -workers].astype(np.float64)
     rank = np.arange(len(arrived), dtype=np.float64)
     slope_ps = np.polyfit(rank - rank.mean(), arrived - arrived.mean(), 1)[0]
     return float(BLOCK_BYTES * PS_PER_NS / slope_ps)

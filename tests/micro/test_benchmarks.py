@@ -2,14 +2,14 @@
 
 import pytest
 
-from sim.characterise.chase import chase, chase_pages
-from sim.characterise.gather import gather, table_chase
-from sim.characterise.inflight import BLOCK_CLK, inflight
-from sim.characterise.stream import read_cold, replay, write
 from sim.config.hardware import Hardware
-from sim.config.load import load_hardware
 from sim.memory.dram.standards import STANDARDS
 from sim.memory.params import peak_gb_s
+from sim.micro.chase import ChasePoint, chase, chase_pages, chase_point
+from sim.micro.driver import run
+from sim.micro.gather import GatherPoint, gather, gather_point, table_chase, table_point
+from sim.micro.inflight import BLOCK_CLK, inflight, inflight_point
+from sim.micro.stream import Stream, StreamPoint, stream, stream_point
 
 HBM3 = STANDARDS["HBM3"]
 MIB = 1 << 20
@@ -19,41 +19,26 @@ MEMORY_NS = CACHED_NS + 100 + HBM3.trcd_ns + HBM3.tcl_ns + HBM3.burst_ns
 """And a controller of 100 ns, a closed row, its column, its burst."""
 
 
-@pytest.fixture(scope="module")
-def machine() -> Hardware:
-    """4 SMs at 1 GHz, 1 MiB of L2 in 8 slices of 128 GB/s, one stack of HBM3, rows closed after use, no refresh."""
-    keys = {
-        "sm": {"count": 4, "clock_ghz": 1, "max_inflight_kib": 64},
-        "noc": {"latency_ns": 50, "far_extra_ns": 0},
-        "l2": {
-            "capacity_mib": 1,
-            "effective_fraction": 1,
-            "latency_ns": 40,
-            "slices": 8,
-            "bandwidth_gb_s": 1024,
-        },
-        "hbm": {
-            "stacks": 1,
-            "pin_gbit_s": 6.4,
-            "controller_ns": 100,
-            "page_policy": "closed",
-            "refresh": "none",
-            "busy_fraction": 0,
-        },
-        "tlb": {"l2_latency_ns": 0},
-        "gather": {"issue_clk": 10, "bytes_per_clk": 128},
-        "launch": {"cta_ns": 200},
-    }
-    sets = [
-        f"hw.{section}.{key}={value}" for section, values in keys.items() for key, value in values.items()
-    ]
-    return load_hardware("h100_sxm", [*sets, "hw.l2.partitions=1", "hw.l2.far_copies=false"]).spec
+def chased(machine: Hardware, mib: float) -> ChasePoint:
+    return chase_point(run(chase(machine, mib, 0)))
+
+
+def streamed(machine: Hardware, what: Stream) -> StreamPoint:
+    return stream_point(run(stream(machine, what, 0)))
+
+
+def replayed(machine: Hardware, mib: float) -> StreamPoint:
+    return streamed(machine, Stream(mib, warm=True))
+
+
+def gathered(machine: Hardware, run_bytes: int, seed: int = 0) -> GatherPoint:
+    return gather_point(run(gather(machine, run_bytes, 4096, seed)))
 
 
 def test_a_chase_inside_l2_costs_network_and_slice_and_one_outside_the_empty_bank_too(
     machine: Hardware,
 ) -> None:
-    inside, outside = chase(machine, 0.25, 0), chase(machine, 16, 0)
+    inside, outside = chased(machine, 0.25), chased(machine, 16)
     slice_ns = 32 / (1024 / 8)
     assert inside.hbm_share == 0
     assert inside.latency_ns == pytest.approx(CACHED_NS + slice_ns, abs=0.01)
@@ -63,7 +48,7 @@ def test_a_chase_inside_l2_costs_network_and_slice_and_one_outside_the_empty_ban
 
 def test_a_chase_has_no_use_of_a_gathers_run_set_up(machine: Hardware) -> None:
     slower = machine.model_copy(update={"gather": machine.gather.model_copy(update={"issue_clk": 1000.0})})
-    assert chase(slower, 0.25, 0) == chase(machine, 0.25, 0)
+    assert chased(slower, 0.25) == chased(machine, 0.25)
 
 
 def test_a_chase_of_pages_beyond_the_tlb_walks_for_every_load(machine: Hardware) -> None:
@@ -71,8 +56,10 @@ def test_a_chase_of_pages_beyond_the_tlb_walks_for_every_load(machine: Hardware)
     tlb = machine.tlb.model_copy(
         update={"l1_entries": 1, "l2_entries": 8, "l2_latency_ns": 20.0, "walk_ns": 400.0}
     )
-    point = chase_pages(machine.model_copy(update={"tlb": tlb}))
-    assert point is not None
+    found = chase_pages(machine.model_copy(update={"tlb": tlb}))
+    assert found is not None
+    mib, point = found
+    assert mib == 16 * 2
     assert point.walk_share == 1
     assert point.latency_ns == pytest.approx(MEMORY_NS + 20 + 400, rel=0.02)
 
@@ -91,7 +78,8 @@ def test_few_bytes_in_flight_reach_their_number_over_latency_and_turn_over(
     bursts = min(block_bytes, 512) // 32 - 1
     latency = MEMORY_NS + bursts * HBM3.tccd_l_ns + (block_bytes - 32) / 128
     turn = machine.launch.cta_ns + BLOCK_CLK
-    point = inflight(machine, threads)
+    bench = inflight(machine, threads)
+    point = inflight_point(bench, run(bench))
     assert point.inflight_kib == threads * 8 / 1024
     assert point.gb_s == pytest.approx(threads * 8 / (latency + turn), rel=0.06)
 
@@ -99,40 +87,40 @@ def test_few_bytes_in_flight_reach_their_number_over_latency_and_turn_over(
 def test_a_replay_below_the_capacity_reads_no_memory_and_one_of_eight_times_reads_all(
     machine: Hardware,
 ) -> None:
-    assert replay(machine, 0.5, 0).hbm_share == 0
-    assert replay(machine, 8, 0).hbm_share == pytest.approx(1, abs=0.05)
+    assert replayed(machine, 0.5).hbm_share == 0
+    assert replayed(machine, 8).hbm_share == pytest.approx(1, abs=0.05)
 
 
 def test_a_replay_in_l2_is_held_by_ports_and_slices_and_a_cold_read_by_memory(machine: Hardware) -> None:
     ports = 4 * 64
-    assert 0.85 * ports < replay(machine, 0.5, 0).gb_s <= ports * 1.001
+    assert 0.85 * ports < replayed(machine, 0.5).gb_s <= ports * 1.001
     few = machine.model_copy(update={"l2": machine.l2.model_copy(update={"bandwidth_gb_s": 128.0})})
-    assert 0.9 * 128 < replay(few, 0.5, 0).gb_s <= 128 * 1.001
-    cold = read_cold(machine)
+    assert 0.9 * 128 < replayed(few, 0.5).gb_s <= 128 * 1.001
+    cold = streamed(machine, Stream(512, passes=1))
     assert cold.hbm_share == pytest.approx(1, abs=0.01)
     assert cold.gb_s <= min(ports, peak_gb_s(machine.hbm)) * 1.001
 
 
 def test_writes_reach_memory_and_not_more_than_its_peak(machine: Hardware) -> None:
     narrow = machine.model_copy(update={"hbm": machine.hbm.model_copy(update={"peak_gb_s": 64.0})})
-    point = write(narrow)
+    point = streamed(narrow, Stream(256, passes=1, write=True))
     assert point.hbm_share == pytest.approx(1, abs=0.01)
     assert 0.4 * 64 < point.gb_s < 64
 
 
-@pytest.mark.parametrize(("run", "moved"), [(8, 32), (64, 64), (512, 512)])
-def test_runs_move_whole_sectors(machine: Hardware, run: int, moved: int) -> None:
-    assert gather(machine, run, 0).overfetch == moved / run
+@pytest.mark.parametrize(("size", "moved"), [(8, 32), (64, 64), (512, 512)])
+def test_runs_move_whole_sectors(machine: Hardware, size: int, moved: int) -> None:
+    assert gathered(machine, size).overfetch == moved / size
 
 
 def test_short_runs_are_held_by_their_set_up(machine: Hardware) -> None:
     """64 B in 10 clk of set-up and half a clk of addresses, on each of 4 SMs."""
-    assert gather(machine, 64, 0).gb_s == pytest.approx(4 * 64 / 10.5, rel=0.05)
+    assert gathered(machine, 64).gb_s == pytest.approx(4 * 64 / 10.5, rel=0.05)
 
 
 def test_a_block_table_step_is_an_entry_and_then_its_page(machine: Hardware) -> None:
     """Each begins with a run set-up of 10 ns; the page's last burst comes tCCD_L a burst later."""
-    point = table_chase(machine, 512, 0)
+    point = table_point(run(table_chase(machine, 512, 4096, 0)))
     entry = 10 + 4 / 128 + MEMORY_NS - 32 / 128
     page = 10 + 512 / 128 + MEMORY_NS - 32 / 128 + 15 * HBM3.tccd_l_ns
     assert point.entry_ns == pytest.approx(entry, rel=0.01)
@@ -140,5 +128,5 @@ def test_a_block_table_step_is_an_entry_and_then_its_page(machine: Hardware) -> 
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(machine: Hardware) -> None:
-    assert gather(machine, 512, 1) == gather(machine, 512, 1)
-    assert gather(machine, 512, 1) != gather(machine, 512, 2)
+    assert gathered(machine, 512, 1) == gathered(machine, 512, 1)
+    assert gathered(machine, 512, 1) != gathered(machine, 512, 2)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.characterise.driver import Crew, fetch_table, new_plane, plain_loads, work_off
 from sim.config.hardware import Hardware
+from sim.micro.driver import Benchmark, Crew, Outcome, fetch_table, plain_loads
 
 LOAD_BYTES = 8
 WARP = 32
@@ -33,20 +33,29 @@ class InflightPoint:
     gb_s: float
 
 
+def most_threads(hw: Hardware) -> int:
+    """Resident threads of one SM."""
+    return hw.sm.max_warps * WARP
+
+
 def thread_counts(hw: Hardware) -> list[int]:
     """Resident threads on the chip, from a half warp to all warps on each SM."""
-    return [hw.sm.count * max(1, round(share * hw.sm.max_warps * WARP)) for share in OCCUPANCIES]
+    return [hw.sm.count * max(1, round(share * most_threads(hw))) for share in OCCUPANCIES]
 
 
-def inflight(hw: Hardware, threads: int) -> InflightPoint:
-    """Bandwidth with `threads` resident threads on the chip."""
-    per_sm = max(1, threads // hw.sm.count)
+def inflight(hw: Hardware, threads: int, sms: int | None = None) -> Benchmark:
+    """`threads` resident threads on the chip, shared out among `sms` (none: all) SMs."""
+    taking_part = sms or hw.sm.count
+    per_sm = max(1, threads // taking_part)
     slots = -(-per_sm // MOST_THREADS)
     block_bytes = per_sm // slots * LOAD_BYTES
-    count = hw.sm.count * slots * TURNS
+    crew = Crew(taking_part, slots, hw.launch.cta_ns, BLOCK_CLK / hw.sm.clock_ghz, SPREAD_NS)
+    count = crew.workers * TURNS
     addresses = np.arange(count, dtype=np.int64) * block_bytes
-    plane, env = new_plane(plain_loads(hw), fetch_table(addresses, block_bytes))
-    turn_ns = hw.launch.cta_ns + BLOCK_CLK / hw.sm.clock_ghz
-    window = work_off(plane, env, Crew(hw.sm.count, slots, turn_ns, SPREAD_NS), count // 4)
-    resident = hw.sm.count * slots * block_bytes
-    return InflightPoint(resident // LOAD_BYTES, resident / 1024, window.gb_s)
+    table = fetch_table(addresses, block_bytes)
+    return Benchmark(plain_loads(hw), table, crew, count * block_bytes, warm_up=count // 4)
+
+
+def inflight_point(bench: Benchmark, outcome: Outcome) -> InflightPoint:
+    resident = bench.crew.workers * int(bench.table.run_bytes[0])
+    return InflightPoint(resident // LOAD_BYTES, resident / 1024, outcome.window.gb_s)

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sim.characterise.driver import Int64, Window, chain, fetch_table, new_plane, plain_loads
 from sim.config.hardware import Hardware
 from sim.memory.params import Param, build
+from sim.memory.plane import MemoryPlane
+from sim.micro.driver import ONE_LOAD, Benchmark, Int64, Outcome, fetch_table, leave_cold, plain_loads, run
 
 LOAD_BYTES = 32
 STEPS = 4096
-"""Loads that are timed."""
+"""Loads of a chase, fewer where the footprint has fewer blocks."""
 SHARES = (0.1, 0.25, 0.4, 0.6, 0.75, 0.88, 1.1, 1.5, 2.5, 4.0)
 """Footprints over the L2's capacity."""
 NEAR, SECOND, MEMORY = 0.25, 0.88, 4.0
@@ -26,9 +27,8 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class ChasePoint:
-    """A footprint and the time of one load."""
+    """The time of one load, and who served it."""
 
-    footprint_mib: float
     latency_ns: float
     hbm_share: float
     """Loads that memory served."""
@@ -38,28 +38,38 @@ class ChasePoint:
     """Loads that waited for a page walk."""
 
 
-def chase(hw: Hardware, footprint_mib: float, seed: int) -> ChasePoint:
-    """A warm chase over a footprint, one load per L2 tag."""
+def block_bytes(hw: Hardware) -> int:
+    """What lies under one tag of the L2: a chase loads once from each."""
+    return 1 << int(build(hw)[Param.GRANULE_SHIFT])
+
+
+def chase(hw: Hardware, footprint_mib: float, seed: int, warm: bool = True) -> Benchmark:
+    """One load per L2 tag of a footprint. warm: two laps went before."""
     loads = plain_loads(hw)
-    granule = 1 << int(build(loads)[Param.GRANULE_SHIFT])
-    blocks = np.random.default_rng(seed).permutation(round(footprint_mib * MIB) // granule) * granule
-    plane, env = new_plane(loads, fetch_table(blocks[:STEPS], LOAD_BYTES))
-    lap = np.stack([blocks, np.full_like(blocks, granule)], axis=1)
-    plane.warm(lap)
-    plane.warm(lap)
-    return _point(footprint_mib, chain(plane, env))
+    block = block_bytes(loads)
+    blocks = np.random.default_rng(seed).permutation(round(footprint_mib * MIB) // block) * block
+
+    def two_laps(plane: MemoryPlane) -> None:
+        lap = np.stack([blocks, np.full_like(blocks, block)], axis=1)
+        plane.warm(lap)
+        plane.warm(lap)
+
+    table = fetch_table(blocks[:STEPS], LOAD_BYTES)
+    touched = table.fetches * LOAD_BYTES
+    return Benchmark(loads, table, ONE_LOAD, touched, warm=two_laps if warm else leave_cold)
 
 
-def chase_pages(hw: Hardware) -> ChasePoint | None:
-    """A chase of one load per page over all memory, page after page, once round before it is timed; None where the
-    TLB reaches it all.
+def chase_pages(hw: Hardware) -> tuple[float, ChasePoint] | None:
+    """A chase of one load per page over all memory, page after page, once round before it is timed: the MiB of its
+    pages, and what it shows; None where the TLB reaches it all.
     """
     page = hw.tlb.page_kib * 1024
     pages = min(int(hw.hbm.capacity_gib * 2**30) // page, 2 * hw.tlb.l2_entries)
     if pages <= hw.tlb.l2_entries:
         return None
-    plane, env = new_plane(plain_loads(hw), fetch_table(_page_loads(np.arange(pages), page), LOAD_BYTES))
-    return _point(pages * page / MIB, chain(plane, env, first=pages))
+    table = fetch_table(_page_loads(np.arange(pages), page), LOAD_BYTES)
+    bench = Benchmark(plain_loads(hw), table, ONE_LOAD, table.fetches * LOAD_BYTES, warm_up=pages)
+    return pages * page / MIB, chase_point(run(bench))
 
 
 def _page_loads(order: Int64, page: int) -> Int64:
@@ -68,12 +78,11 @@ def _page_loads(order: Int64, page: int) -> Int64:
     return np.concatenate([first, first[:STEPS] ^ (page >> 1)])
 
 
-def _point(footprint_mib: float, window: Window) -> ChasePoint:
-    count = window.counters
+def chase_point(outcome: Outcome) -> ChasePoint:
+    count = outcome.window.counters
     loads = count["requested"] // LOAD_BYTES
     return ChasePoint(
-        footprint_mib=footprint_mib,
-        latency_ns=window.time_ns / loads,
+        latency_ns=outcome.window.time_ns / loads,
         hbm_share=count["hbm_read"] / count["requested"],
         far_share=count["l2_far"] / count["requested"],
         walk_share=count["tlb_l2_misses"] / loads,

@@ -1,0 +1,108 @@
+"""Streams: all SMs read or write a footprint in blocks, pass after pass.
+
+Blocks go to whichever SM is free next, so that a block is read by one partition in one pass and by another in the
+next. Warm: passes before those that are timed touched the L2, each block by an SM drawn at random, until it is in its
+steady state.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from sim.config.hardware import Hardware
+from sim.memory.fetches import FetchKind
+from sim.memory.plane import MemoryPlane
+from sim.micro.driver import Benchmark, Crew, Outcome, fetch_table, leave_cold, plain_loads
+
+BLOCK_BYTES = 4096
+SLOTS = 16
+"""Blocks that an SM has asked for: 64 KiB, so that its own limit on bytes in flight holds it."""
+TRAFFIC_MIB = 64
+"""Least traffic, where the number of passes is not given."""
+BLOCKS_PER_SLOT = 4
+"""And least blocks for each slot, so that there is a steady stretch."""
+WARM_PASSES = 6
+SHARES = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 8.0)
+"""Footprints of the replay over the L2's capacity."""
+COLD_MIB = 512
+WRITE_MIB = 256
+RAMP = 8
+"""Of a cold read, one part in this many goes before the window; of writes half, until the L2 is full of them."""
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class StreamPoint:
+    """The bandwidth over a footprint; GB are 10^9 bytes."""
+
+    gb_s: float
+    hbm_share: float
+    """Bytes from or to memory per byte asked."""
+    far_share: float
+    """Bytes that crossed partitions per byte asked."""
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What is streamed. passes: how often; none: enough for a steady stretch. sms: how many take part; none: all."""
+
+    footprint_mib: float
+    passes: int | None = None
+    warm: bool = False
+    write: bool = False
+    sms: int | None = None
+
+    @property
+    def blocks(self) -> int:
+        return round(self.footprint_mib * MIB) // BLOCK_BYTES
+
+
+def replay_footprints(hw: Hardware) -> list[float]:
+    """MiB of the warm curve, from a quarter of the L2 to eight times."""
+    return [share * hw.l2.capacity_mib for share in SHARES]
+
+
+def written_mib(hw: Hardware) -> float:
+    """Many times the L2: what leaves the L2 is what counts."""
+    return max(WRITE_MIB, 4 * hw.l2.capacity_mib)
+
+
+def passes_of(s: Stream, hw: Hardware) -> int:
+    if s.passes is not None:
+        return s.passes
+    least = max(TRAFFIC_MIB * MIB / BLOCK_BYTES, BLOCKS_PER_SLOT * (s.sms or hw.sm.count) * SLOTS)
+    return math.ceil(least / s.blocks)
+
+
+def stream(hw: Hardware, s: Stream, seed: int) -> Benchmark:
+    """Read or write a footprint of at least one block again and again."""
+    blocks = np.arange(s.blocks, dtype=np.int64)
+    passes = passes_of(s, hw)
+    crew = Crew(s.sms or hw.sm.count, SLOTS)
+    kind = FetchKind.WRITE if s.write else FetchKind.READ
+    table = fetch_table(np.tile(blocks * BLOCK_BYTES, passes), BLOCK_BYTES, kind=kind)
+
+    def many_passes(plane: MemoryPlane) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(WARM_PASSES):
+            plane.warm_fetches(blocks, rng.integers(0, crew.sms, len(blocks)))
+
+    return Benchmark(
+        plain_loads(hw),
+        table,
+        crew,
+        distinct_bytes=s.blocks * BLOCK_BYTES,
+        passes=passes,
+        warm=many_passes if s.warm else leave_cold,
+        warm_up=0 if s.warm else table.fetches // (2 if s.write else RAMP),
+    )
+
+
+def stream_point(outcome: Outcome) -> StreamPoint:
+    count = outcome.window.counters
+    return StreamPoint(
+        gb_s=outcome.window.gb_s,
+        hbm_share=(count["hbm_read"] + count["hbm_write"]) / count["requested"],
+        far_share=count["l2_far"] / count["requested"],
+    )
