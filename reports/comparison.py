@@ -46,6 +46,9 @@ def _total(data: dict[str, float] | None) -> float | None:
 
 METRICS: Sequence[tuple[str, str, str, Callable[[Result], Value]]] = (
     ("time", "ns", "less", lambda r: r.time_ns),
+    ("measured bandwidth", "GB/s", "more", lambda r: r.counters.get("micro_gb_s")),
+    ("measured latency of a load", "ns", "less", lambda r: r.counters.get("micro_latency_ns")),
+    ("measured time of a step", "ns", "less", lambda r: r.counters.get("micro_step_ns")),
     ("tokens per second", "1/s", "more", lambda r: r.tokens_per_s()),
     ("tightest bound", "ns", "less", lambda r: r.bound_ns),
     ("share of the bound reached", "fraction", "more", lambda r: r.speed_of_light),

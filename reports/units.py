@@ -28,6 +28,9 @@ NAMES = {
     "workload.batch": "Batch",
     "workload.context": "Context",
     "workload.page_tokens": "Page",
+    "workload.footprint_mib": "Footprint",
+    "workload.inflight_kib": "In flight",
+    "workload.run_bytes": "Run",
     "hardware": "Hardware",
     "workload": "Workload",
 }

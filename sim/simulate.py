@@ -16,13 +16,11 @@ from sim.bounds import attention_bounds_ns, check_not_beaten
 from sim.config.hardware import Hardware
 from sim.config.runtime import Runtime
 from sim.config.workload import KernelProfile, Model, Workload
-from sim.cost.area import area_mm2
-from sim.cost.energy import Events, energy_j
 from sim.errors import InputError
+from sim.finish import finish, finish_bound
 from sim.kernel_report import KernelReport, joined, report_attention, scaled
 from sim.kv_report import kv_report
 from sim.layer import report_around
-from sim.memory.params import peak_gb_s
 from sim.result import Result
 from sim.state_run import report_state
 from sim.whatif import IDEALS, ideal_profiles
@@ -107,30 +105,16 @@ def simulate_case(
     simulated = run_case(case, record_order=verify is not None, sampled=sampled)
     gains = what_if_gains(case, simulated.report.time_ns, sampled) if what_if else None
     checked = verify(simulated.attention) if verify and simulated.attention else None
-    report = simulated.report
-    bound = max(report.bounds_ns.values())
-    area = sum(report.account.values())
-    return Result(
-        **_echo(case, fidelity),
-        mapping=dict(report.mapping),
-        time_ns=report.time_ns,
-        steps=1,
+    return finish(
+        simulated.report,
+        case.hw,
+        _echo(case, fidelity),
         tokens=_tokens(case),
-        bounds_ns=dict(report.bounds_ns),
-        bound_ns=bound,
-        speed_of_light=bound / report.time_ns,
-        bytes={name: int(value) for name, value in report.bytes.items()},
-        bandwidth_gb_s=_bandwidths(report),
-        utilisation=_utilisation(report, case.hw),
-        stalls={cause: value / area for cause, value in report.account.items()},
-        counters=dict(report.counters),
         kv=kv,
-        energy_j=energy_j(_events(report), case.hw),
-        area_mm2=area_mm2(case.hw),
         sampling=_sampling(simulated, fidelity),
         what_if=gains,
         verify=checked,
-        wall_s=time.perf_counter() - started,
+        started=started,
     )
 
 
@@ -182,51 +166,6 @@ def _tokens(case: Case) -> int | None:
     return new_tokens(case) if case.workload.kind == "step" else None
 
 
-def _bandwidths(report: KernelReport) -> dict[str, float]:
-    moved, time_ns = report.bytes, report.time_ns
-    rates = {
-        "hbm": (moved.get("hbm_read", 0) + moved.get("hbm_write", 0)) / time_ns,
-        "l2": (moved.get("l2_read", 0) + moved.get("l2_write", 0)) / time_ns,
-        "sram_fill": moved.get("sram_fill", 0) / time_ns,
-    }
-    tiers = {name: value / time_ns for name, value in moved.items() if name.startswith("tier.")}
-    return rates | tiers
-
-
-def _utilisation(report: KernelReport, hw: Hardware) -> dict[str, float]:
-    clocks = report.time_ns * hw.sm.clock_ghz * hw.sm.count
-    rates = _bandwidths(report)
-    tensor = hw.sm.tensor_flop_per_clk.get(report.mapping.get("mma", "fp16")) or max(
-        hw.sm.tensor_flop_per_clk.values()
-    )
-    ops = report.operations
-    return {
-        "hbm": rates["hbm"] / peak_gb_s(hw.hbm),
-        "l2": rates["l2"] / hw.l2.bandwidth_gb_s,
-        "noc": report.bytes.get("sram_fill", 0) / (clocks * hw.noc.port_bytes_per_clk),
-        "tensor": ops.tensor_flops / (clocks * tensor),
-        "exp": ops.exps / (clocks * hw.sm.exp_per_clk),
-        "unpack": report.account["unpack"] / (report.time_ns * hw.sm.count),
-        "sram": ops.sram_bytes / (clocks * hw.sm.sram_bytes_per_clk),
-    }
-
-
-def _events(report: KernelReport) -> Events:
-    moved = report.bytes
-    l2 = moved.get("l2_read", 0) + moved.get("l2_write", 0)
-    return Events(
-        hbm_bytes=moved.get("hbm_read", 0) + moved.get("hbm_write", 0),
-        l2_bytes=l2,
-        noc_bytes=l2,
-        sram_bytes=report.operations.sram_bytes,
-        tensor_flops=report.operations.tensor_flops,
-        exps=report.operations.exps,
-        unpack_values=report.operations.unpack_values,
-        tier_bytes=report.tier_bytes,
-        time_ns=report.time_ns,
-    )
-
-
 def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result:
     """`--fidelity bound`: the analytic floor as the answer, without a simulation."""
     if case.step is None:
@@ -238,27 +177,13 @@ def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result
         for part in around(case):
             for name, value in part.bounds_ns.items():
                 bounds[name] = bounds.get(name, 0.0) + value
-    bound = max(bounds.values())
     work = step_work(case.step)
-    return Result(
-        **_echo(case, "bound"),
-        mapping={},
-        time_ns=bound,
-        steps=1,
+    return finish_bound(
+        bounds,
+        {"hbm_read": work.kv_bytes + work.query_bytes},
+        case.hw,
+        _echo(case, "bound"),
         tokens=_tokens(case),
-        bounds_ns=bounds,
-        bound_ns=bound,
-        speed_of_light=1.0,
-        bytes={"hbm_read": work.kv_bytes + work.query_bytes},
-        bandwidth_gb_s={},
-        utilisation={},
-        stalls=None,
-        counters={},
-        kv=dict(kv),
-        energy_j=None,
-        area_mm2=area_mm2(case.hw),
-        sampling={"mode": "bound", "relative_ci95": None},
-        what_if=None,
-        verify=None,
-        wall_s=time.perf_counter() - started,
+        kv=kv,
+        started=started,
     )

@@ -79,7 +79,7 @@ def _run(
     """Names and results in the order given. A machine that fails ends the comparison with its error."""
     from sim.cli.job import simulate
     from sim.cli.sweep import cores
-    from sim.config.load import load_hardware, load_workload
+    from sim.config.load import load_any_workload, load_hardware
     from sim.sweep.facts import engine, facts_of
     from sim.sweep.points import Plan, expand
     from sim.sweep.sweep import Request, run_sweep
@@ -88,7 +88,7 @@ def _run(
     points = expand(
         plan,
         lambda name, more: load_hardware(name, [*sets, *more]),
-        lambda name, more: load_workload(name, [*sets, *more]),
+        lambda name, more: load_any_workload(name, [*sets, *more]),
         engine(),
     )
     with ExitStack() as stack:

@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sim.config.context import TraceContext, UniformContext
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile, MixedFormat, Model, TraceContext, UniformContext, Workload
+from sim.config.micro import Micro
+from sim.config.workload import KernelProfile, MixedFormat, Model, Workload
 from sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ REPLAY_DIM = 8
 
 def simulate(
     hardware: Hardware,
-    workload: Workload,
+    workload: Workload | Micro,
     *,
     fidelity: str = "full",
     seed: int = 0,
@@ -40,6 +42,8 @@ def simulate(
     from sim.config.load import load_runtime, model_of
     from sim.simulate import Case, simulate_case
 
+    if isinstance(workload, Micro):
+        return _simulate_micro(hardware, workload, fidelity, seed, what_if, verify)
     model = model_of(workload)
     if step is None and model.attention != "ssm":
         step = engine_step(workload, model, seed, hardware)
@@ -49,6 +53,18 @@ def simulate(
         raise InputError("--verify: a state-space layer has no paged attention to replay")
     check = _replayer(step, seed) if verify and step is not None else None
     return simulate_case(case, fidelity=fidelity, what_if=what_if, verify=check)
+
+
+def _simulate_micro(
+    hardware: Hardware, spec: Micro, fidelity: str, seed: int, what_if: bool, verify: bool
+) -> "Result":
+    from sim.micro.simulate import simulate_micro
+
+    if verify:
+        raise InputError("--verify: a microbenchmark has no paged attention to replay")
+    if fidelity == "sampled":
+        raise InputError("--fidelity sampled: a microbenchmark is simulated whole; allowed: full, bound")
+    return simulate_micro(hardware, spec, seed, bound_only=fidelity == "bound", what_if=what_if)
 
 
 def all_profiles(workload: Workload) -> list[KernelProfile]:
@@ -203,13 +219,15 @@ def run_named(
     verify: bool,
 ) -> "Result":
     """Load by name or path and simulate; a workload that ends in .npz is a stored engine trace."""
-    from sim.config.load import load_hardware, load_workload
+    from sim.config.load import load_any_workload, load_hardware
 
     hw = load_hardware(hardware, sets).spec
+    spec: Workload | Micro
+    step: Step | None
     if workload.endswith(".npz"):
         from sim.cli.stored_trace import load_stored
 
         spec, step = load_stored(Path(workload), sets)
     else:
-        spec, step = load_workload(workload, sets).spec, None
+        spec, step = load_any_workload(workload, sets).spec, None
     return simulate(hw, spec, fidelity=fidelity, seed=seed, what_if=what_if, verify=verify, step=step)

@@ -20,7 +20,21 @@ RESOURCES = {
     "noc": "network to the SMs",
     "tier": "memory tier",
     "link": "GPU link",
+    "latency": "load after load",
 }
+WAITED = "micro_wait_"
+MEASURED = {
+    "micro_gb_s": ("bandwidth", "{:,.4g} GB/s of wanted bytes, in the steady stretch"),
+    "micro_latency_ns": ("load", "{:.4g} ns"),
+    "micro_step_ns": ("step", "{:.4g} ns"),
+    "micro_entry_ns": ("of it, entry", "{:.4g} ns"),
+    "micro_inflight_kib": ("in flight", "{:.4g} KiB"),
+    "micro_overfetch": ("moved", "{:.4g} B for each wanted"),
+    "micro_row_hits": ("row hits", "{:.1%}"),
+    "micro_hbm_share": ("from memory", "{:.1%}"),
+    "micro_far_share": ("far", "{:.1%}"),
+}
+"""What a microbenchmark measures, as the first lines of its screen."""
 
 
 def time_text(ns: float) -> str:
@@ -60,6 +74,7 @@ def _headline(result: "Result") -> str:
     rate = result.tokens_per_s()
     if rate is not None:
         rows.append(["tokens/s", f"{rate:,.0f}"])
+    rows += _measured(result)
     if result.bytes.get("hbm_read"):
         rows.append(["memory read", f"{result.bytes['hbm_read'] / 1e9:.4g} GB (10^9 B)"])
     kv = result.kv
@@ -68,6 +83,17 @@ def _headline(result: "Result") -> str:
     if result.energy_j:
         rows.append(["energy", f"{sum(result.energy_j.values()):.4g} J"])
     return columns(rows)
+
+
+def _measured(result: "Result") -> list[list[str]]:
+    """What a microbenchmark measured; for a chain also what one load waited for."""
+    found = result.counters
+    rows = [[name, text.format(found[key])] for key, (name, text) in MEASURED.items() if key in found]
+    parts = {key[len(WAITED) : -len("_ns")]: ns for key, ns in found.items() if key.startswith(WAITED)}
+    if parts:
+        ranked = sorted(parts.items(), key=lambda item: -item[1])
+        rows.append(["per load", ", ".join(f"{cause} {ns:.4g} ns" for cause, ns in ranked)])
+    return rows
 
 
 def _mapping(result: "Result") -> str:

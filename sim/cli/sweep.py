@@ -43,7 +43,7 @@ def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path |
     if jobs is not None and scheduler is not None:
         raise click.UsageError("--jobs and --scheduler exclude each other: processes here, or a cluster.")
     from sim.cli.job import simulate
-    from sim.config.load import load_hardware, load_workload
+    from sim.config.load import load_any_workload, load_hardware
     from sim.config.sweep import load_sweep
     from sim.sweep.facts import engine, facts_of
     from sim.sweep.points import expand
@@ -51,7 +51,7 @@ def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path |
 
     loaded = load_sweep(str(sweep_file))
     plan = plan_of(loaded.spec)
-    points = expand(plan, load_hardware, load_workload, engine())
+    points = expand(plan, load_hardware, load_any_workload, engine())
     name = loaded.spec.name or sweep_file.stem
     folder = out or Path("out") / re.sub(r"[^\w.-]+", "_", name).lstrip(".")
     facts = facts_of(sys.argv[1:], folder, points)

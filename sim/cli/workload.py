@@ -18,9 +18,10 @@ def workload() -> None:
 def list_workloads(as_json: bool) -> None:
     """The workloads, models, kernel profiles and runtimes that ship."""
     from sim.config.catalog import shipped
-    from sim.config.load import load_workload
+    from sim.config.load import load_any_workload
+    from sim.config.micro import Micro
 
-    found = [(name, load_workload(name).spec) for name in shipped("workload")]
+    found = [(name, load_any_workload(name).spec) for name in shipped("workload")]
     models, kernels, runtimes = shipped("model"), shipped("kernel profile"), shipped("runtime")
     if as_json:
         items = [{"name": name, "description": spec.description} for name, spec in found]
@@ -34,7 +35,12 @@ def list_workloads(as_json: bool) -> None:
             }
         )
         return
-    rows = [(name, spec.kind, spec.phase, f"{spec.batch}", spec.description) for name, spec in found]
+    rows = [
+        (name, spec.kind, spec.benchmark, "-", spec.description)
+        if isinstance(spec, Micro)
+        else (name, spec.kind, spec.phase, f"{spec.batch}", spec.description)
+        for name, spec in found
+    ]
     click.echo(columns(rows, ("name", "kind", "phase", "batch", "description")))
     click.echo(f"\nmodels: {', '.join(models)}\nkernel profiles: {', '.join(kernels)}")
     click.echo(f"runtimes: {', '.join(runtimes)}")
@@ -46,22 +52,25 @@ def list_workloads(as_json: bool) -> None:
 @json_option
 def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
     """One workload with its defaults, what it inherits, and the shape of its model."""
-    from sim.config.load import load_workload, model_of
+    from sim.config.load import load_any_workload, model_of
     from sim.config.merge import leaves
+    from sim.config.micro import Micro
     from sim.config.problems import path_text
 
-    resolved = load_workload(name, sets)
-    dump = resolved.spec.model_dump(mode="json")
-    model = model_of(resolved.spec).model_dump(mode="json")
+    resolved = load_any_workload(name, sets)
+    spec = resolved.spec
+    dump = spec.model_dump(mode="json")
+    model = None if isinstance(spec, Micro) else model_of(spec).model_dump(mode="json")
     if as_json:
         print_json({"schema": SCHEMA, "file": resolved.path, "config": dump, "model": model})
         return
-    named = dump["model"] if isinstance(dump["model"], str) else "given here"
+    if isinstance(dump.get("model"), dict):
+        dump["model"] = "given here"
     rows = [
         (key, number_text(value), resolved.origin.get(key, "default"))
-        for key, value in ((path_text(path), value) for path, value in leaves({**dump, "model": named}))
+        for key, value in ((path_text(path), value) for path, value in leaves(dump))
     ]
-    rows += [(f"model.{key}", number_text(value), named) for key, value in model.items()]
+    rows += [(f"model.{key}", number_text(value), dump["model"]) for key, value in (model or {}).items()]
     click.echo(columns(rows, ("key", "value", "set at")))
 
 
@@ -70,9 +79,9 @@ def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def check(file: str, as_json: bool) -> None:
     """Report every problem of a workload."""
-    from sim.config.load import load_workload
+    from sim.config.load import load_any_workload
 
-    resolved = load_workload(file)
+    resolved = load_any_workload(file)
     if as_json:
         print_json({"schema": "pagewalk.workload_check/1", "file": resolved.path, "name": resolved.spec.name})
     else:

@@ -3,21 +3,22 @@
 from collections.abc import Callable, Sequence
 
 from sim.config.hardware import Hardware
-from sim.config.load import Resolved, load_hardware, load_workload
+from sim.config.load import Resolved, load_any_workload, load_hardware
+from sim.config.micro import Micro
 from sim.config.overrides import Override, parse_override
 from sim.config.problems import Place
 from sim.config.sweep import Sweep
 from sim.config.workload import Workload
 
 HardwareLoader = Callable[[str, Sequence[str]], Resolved[Hardware]]
-WorkloadLoader = Callable[[str, Sequence[str]], Resolved[Workload]]
+WorkloadLoader = Callable[[str, Sequence[str]], Resolved[Workload] | Resolved[Micro]]
 
 
 def axis_loaders(sweep: Resolved[Sweep]) -> tuple[HardwareLoader, WorkloadLoader]:
-    """`load_hardware` and `load_workload` for settings "path=value" that come from the axes of `sweep`."""
+    """`load_hardware` and `load_any_workload` for settings "path=value" that come from the axes of `sweep`."""
     return (
         lambda name, sets: load_hardware(name, [axis_override(sweep, item) for item in sets]),
-        lambda name, sets: load_workload(name, [axis_override(sweep, item) for item in sets]),
+        lambda name, sets: load_any_workload(name, [axis_override(sweep, item) for item in sets]),
     )
 
 

@@ -13,8 +13,9 @@ from sim.config.catalog import Found, Kind, find, shipped
 from sim.config.hardware import Hardware
 from sim.config.measured import Measured
 from sim.config.merge import Tree, leaves, overlay, read_layers
+from sim.config.micro import Micro
 from sim.config.overrides import Override, apply_override, parse_overrides, unknown_path
-from sim.config.problems import Problem, path_text, raise_problems
+from sim.config.problems import Problem, path_text, raise_problems, shown
 from sim.config.provenance import Ledger, outside_range, take_sources, vouch
 from sim.config.references import (
     anchor_paths,
@@ -29,9 +30,11 @@ from sim.config.schema_tree import schema_tree
 from sim.config.translate import translated
 from sim.config.workload import KernelProfile, Model, Workload
 from sim.config.yaml_source import Document
+from sim.errors import InputError
 
 Spec = TypeVar("Spec", bound=BaseModel)
 AnySpec = TypeVar("AnySpec", bound=BaseModel)
+WORKLOAD_KINDS = ("kernel", "step", "micro")
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,17 @@ def load_hardware(name_or_path: str, sets: Sequence[str | Override] = ()) -> Res
 
 
 def load_workload(name_or_path: str, sets: Sequence[str | Override] = ()) -> Resolved[Workload]:
+    """An attention workload (kernel or step). Raises InputError for a microbenchmark, which has no model."""
+    resolved = load_any_workload(name_or_path, sets)
+    if isinstance(resolved.spec, Micro):
+        place = resolved.origin.get("kind", resolved.path)
+        raise InputError(f"{place}: kind: found a microbenchmark; allowed here: kernel, step")
+    return resolved
+
+
+def load_any_workload(
+    name_or_path: str, sets: Sequence[str | Override] = ()
+) -> Resolved[Workload] | Resolved[Micro]:
     """A workload config with its overrides (those of `hw.` are ignored here).
 
     A model or kernel profile that it names must exist; a model given by a path, with `base:` or with an
@@ -87,18 +101,38 @@ def load_workload(name_or_path: str, sets: Sequence[str | Override] = ()) -> Res
     for layer in layers:
         anchor_paths(layer)
         overlay(tree, layer)
+    if _kind_of(tree, overrides) == "micro":
+        for override in _known(overrides, tree, Micro):
+            apply_override(tree, override)
+        return _resolved(_validated(Micro, tree), tree, found)
     known = _known(overrides, tree, Workload)
     if any(override.path[0] == "model" and len(override.path) > 1 for override in known):
         open_model(tree)
     for override in known:
         apply_override(tree, override)
     write_out_model(tree)
+    _check_kind(tree)
     spec = _validated(Workload, tree, unknown_names(tree))
     model = model_of(spec)
     raise_problems(
         parallel_problems(tree, spec.tensor_parallel, model) + mask_problems(tree, spec.causal, model)
     )
     return _resolved(spec, tree, found)
+
+
+def _kind_of(tree: Tree, overrides: Sequence[Override]) -> Any:
+    """The kind, which says what other keys there are, after the overrides."""
+    values = [override.value for override in overrides if override.path == ("kind",)]
+    return values[-1] if values else tree.data.get("kind")
+
+
+def _check_kind(tree: Tree) -> None:
+    """A kind that does not exist is told all that do, not those of one schema."""
+    kind = tree.data.get("kind", WORKLOAD_KINDS[0])
+    if kind not in WORKLOAD_KINDS:
+        text = f"found {shown(kind)}; allowed: one of {', '.join(WORKLOAD_KINDS)}"
+        tree.problems.append(Problem(tree.place_of(("kind",)), "kind", text))
+        tree.trapped.add(("kind",))
 
 
 def load_model(name_or_path: str) -> Model:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from sim.config.hardware import Hardware
+from sim.config.micro import Micro
 from sim.config.problems import path_text
 from sim.config.runtime import Runtime
 from sim.config.schema_tree import SchemaTree, model_schema, schema_tree
@@ -17,6 +18,7 @@ from sim.config.workload import KernelProfile, Model, Workload
 MODELS: dict[str, type[BaseModel]] = {
     "hardware": Hardware,
     "workload": Workload,
+    "microbenchmark": Micro,
     "sweep": Sweep,
     "model": Model,
     "kernel profile": KernelProfile,
@@ -43,10 +45,23 @@ def json_schema(kind: str) -> dict[str, Any]:
     # The loader names a nameless file after itself.
     needed = [key for key in schema.pop("required", []) if key != "name"]
     schema["anyOf"] = [{"required": ["base"]}, {"required": needed}]
+    if kind == "workload":
+        _add_microbenchmarks(schema)
     for definition in schema.get("$defs", {}).values():
         # An inheriting file may give part of a section; `hw check` finds what is missing in the end.
         definition.pop("required", None)
     return schema
+
+
+def _add_microbenchmarks(schema: dict[str, Any]) -> None:
+    """One schema for both kinds of workload files, since an editor sees only that it is one."""
+    micro = model_schema(Micro)
+    kinds = [*schema["properties"]["kind"]["enum"], micro["properties"]["kind"]["const"]]
+    schema["properties"] = micro["properties"] | schema["properties"]
+    schema["properties"]["kind"] = schema["properties"]["kind"] | {"enum": kinds}
+    schema["anyOf"].append(
+        {"required": micro["required"], "properties": {"kind": micro["properties"]["kind"]}}
+    )
 
 
 def _with_short_forms(schema: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from sim.config.fields import Float, Int, Section, broken_rule
 from sim.config.hardware import Hardware
 from sim.config.load import Resolved, resolved_plain
 from sim.config.merge import Tree, overlay
+from sim.config.micro import Micro
 from sim.config.overrides import NOT_SETTABLE, split_path
 from sim.config.problems import Problem, path_text, shown
 from sim.config.references import anchored, unknown_name
@@ -177,6 +178,8 @@ def _unknown_names(tree: Tree, kind: Literal["hardware", "workload"]) -> list[Pr
 
 def _unknown_axis(tree: Tree, key: str) -> Problem | None:
     target, path = split_path(key)
+    if target == "workload" and schema_tree(Micro).at(path) is not None:
+        return None
     schema = schema_tree(Hardware if target == "hw" else Workload)
     here = ("axes", key)
     if not path or path[0] in NOT_SETTABLE:

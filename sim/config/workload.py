@@ -1,11 +1,11 @@
 """Schema of workload, model and kernel-profile files: the only list of workload fields."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Discriminator, Field, model_validator
+from pydantic import Field, model_validator
 
+from sim.config.context import Context, Tokens, shortest_context
 from sim.config.fields import (
-    PAIR,
     TEXT_OR_MAPPING,
     WHOLE,
     Float,
@@ -17,7 +17,6 @@ from sim.config.fields import (
 from sim.config.hardware import KvFormat
 from sim.config.split import Split
 
-Tokens = Annotated[Int, Field(ge=1, le=16_777_216)]
 AttentionKind = Literal["gqa", "mla", "window", "ssm", "hybrid"]
 
 
@@ -76,26 +75,6 @@ class Model(Section):
         return self
 
 
-class UniformContext(Section):
-    """Contexts drawn evenly between two lengths, with the run's seed."""
-
-    uniform: Annotated[tuple[Tokens, Tokens], PAIR] = Field(description="[shortest, longest], drawn evenly")
-
-    @model_validator(mode="after")
-    def ordered(self) -> Self:
-        low, high = self.uniform
-        if low > high:
-            raise broken_rule(f"found [{low}, {high}]; allowed: [lowest, highest]", ("uniform",))
-        return self
-
-
-class TraceContext(Section):
-    """Contexts of the latest `batch` arrivals of a request trace before a time."""
-
-    trace: str = Field(min_length=1, description="a shipped request trace, or the path of one")
-    at_s: Float = Field(ge=0, le=1e9, description="time in the trace; the arrivals before it are taken")
-
-
 class MixedFormat(Section):
     """KV precision by age: the newest hot_tokens of a sequence in `hot`, older pages in `cold`."""
 
@@ -122,23 +101,6 @@ class TierPlacement(Section):
     policy: Literal["reactive", "prefetch"] = Field(
         default="reactive", description="fetched when a CTA asks, or from the start of the step"
     )
-
-
-def context_branch(value: Any) -> str:
-    if isinstance(value, list):
-        return "<list>"
-    if isinstance(value, UniformContext) or (isinstance(value, dict) and "trace" not in value):
-        return "<uniform>"
-    return "<trace>" if isinstance(value, dict | TraceContext) else "<number>"
-
-
-Context = Annotated[
-    Annotated[Tokens, branch("number")]
-    | Annotated[list[Tokens], Field(min_length=1, max_length=65536), branch("list")]
-    | Annotated[UniformContext, branch("uniform")]
-    | Annotated[TraceContext, branch("trace")],
-    Discriminator(context_branch),
-]
 
 
 class Workload(Section):
@@ -215,15 +177,6 @@ class Workload(Section):
                 )
                 raise broken_rule(text, ("context",), (key,))
         return self
-
-
-def shortest_context(context: Any) -> int | None:
-    """The shortest context where it is known before a trace is read, in tokens."""
-    if isinstance(context, UniformContext):
-        return context.uniform[0]
-    if isinstance(context, TraceContext):
-        return None
-    return min(context) if isinstance(context, list) else int(context)
 
 
 class KernelProfile(Section):

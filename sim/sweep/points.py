@@ -135,7 +135,8 @@ def canonical(data: Any) -> str:
 
 def named_files(workload: Any) -> dict[str, str]:
     """Digests of the user's own files that a workload names (kernel, trace); the loader made them paths."""
-    names = [workload.model, workload.kernel, getattr(workload.context, "trace", None)]
+    holders = ((workload, "model"), (workload, "kernel"), (getattr(workload, "context", None), "trace"))
+    names = [getattr(holder, key, None) for holder, key in holders]
     paths = [Path(name) for name in names if isinstance(name, str)]
     return {str(p): hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in paths if p.is_file()}
 

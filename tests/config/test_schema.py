@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_workload
+from sim.config.micro import Micro
 from sim.config.schema_tree import schema_tree
 from sim.config.workload import KernelProfile, Model, Workload
 from sim.errors import InputError
@@ -114,7 +115,7 @@ def test_an_impossible_hardware_value_is_refused(hardware_problems: Check, text:
         ),
         ("mapping: {stages: 0}", "mapping.stages: found 0; allowed: a whole number from 1 to 64"),
         ("mapping: {tile: 8}", "mapping.tile: unknown key; allowed: tile_tokens, stages, "),
-        ("kind: serving", 'kind: found "serving"; allowed: one of kernel, step'),
+        ("kind: serving", 'kind: found "serving"; allowed: one of kernel, step, micro'),
         ("model: llama3_70", "model: llama3_70: no such model; shipped: "),
         ("kernel: fa9", "kernel: fa9: no such kernel profile; shipped: "),
         (
@@ -206,6 +207,6 @@ def count_limits(fragment: Any, path: str) -> list[str]:
     return missing + [name for key, item in fragment.items() for name in count_limits(item, f"{path}.{key}")]
 
 
-@pytest.mark.parametrize("model", [Hardware, Workload, Model, KernelProfile])
+@pytest.mark.parametrize("model", [Hardware, Workload, Micro, Model, KernelProfile])
 def test_every_count_has_an_upper_limit(model: Any) -> None:
     assert count_limits(schema_tree(model).root, model.__name__) == []

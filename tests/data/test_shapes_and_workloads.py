@@ -2,6 +2,7 @@
 
 import gzip
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,11 +10,21 @@ import yaml
 
 from kernels_ref.request_trace import read_requests
 from sim.config.catalog import folder, shipped
-from sim.config.load import load_hardware, load_model, load_profile, load_workload, model_of
-from sim.config.workload import KernelProfile, MixedFormat, Model, TraceContext, Workload
+from sim.config.context import TraceContext
+from sim.config.load import (
+    load_any_workload,
+    load_hardware,
+    load_model,
+    load_profile,
+    load_workload,
+    model_of,
+)
+from sim.config.micro import BenchmarkName, Micro
+from sim.config.workload import KernelProfile, MixedFormat, Model, Workload
 from workloads.make_sample_trace import SAMPLE, SYSTEM_TOKENS, text
 
 KIB, GIB = 1024, 1024**3
+ATTENTION = [name for name in shipped("workload") if load_any_workload(name).spec.kind != "micro"]
 RANK = {"none": 0, "cp_async": 1, "tma": 2, "load": 0}
 
 
@@ -112,7 +123,7 @@ def test_a_range_in_a_source_of_a_profile_contains_the_value(name: str) -> None:
 
 @pytest.mark.parametrize("name", shipped("workload"))
 def test_a_workload_is_called_like_its_file_and_says_what_it_is_for(name: str) -> None:
-    workload = load_workload(name).spec
+    workload = load_any_workload(name).spec
     assert workload.name == name
     assert 20 < len(workload.description) <= 160
 
@@ -132,7 +143,7 @@ def runs(profile: KernelProfile, workload: Workload, copies: str) -> bool:
 
 
 @pytest.mark.parametrize("hardware", ["h200_sxm", "b200", "a100_sxm_80gb", "l4"])
-@pytest.mark.parametrize("name", shipped("workload"))
+@pytest.mark.parametrize("name", ATTENTION)
 def test_every_workload_finds_a_kernel_on_parts_with_asynchronous_copies(name: str, hardware: str) -> None:
     workload = load_workload(name).spec
     copies = load_hardware(hardware).spec.sm.async_copy
@@ -150,13 +161,18 @@ def test_decode_and_prefill_find_a_kernel_on_mi300x() -> None:
 
 
 def test_batches_from_1_to_256_and_contexts_from_1k_to_1m_ship() -> None:
-    specs = [load_workload(name).spec for name in shipped("workload")]
+    specs = [load_workload(name).spec for name in ATTENTION]
     assert {1, 4, 16, 64, 256} <= {w.batch for w in specs}
     contexts = {w.context for w in specs if isinstance(w.context, int)}
     assert {1024, 8192, 32768, 131072, 1048576} <= contexts
     assert {w.kind for w in specs} == {"kernel", "step"}
     formats = set().union(*(needed_formats(w) for w in specs))
     assert {"fp16", "fp8_e4m3", "int8", "int4"} <= formats
+
+
+def test_each_microbenchmark_ships_once() -> None:
+    named = [load_any_workload(name).spec for name in shipped("workload") if name not in ATTENTION]
+    assert sorted(w.benchmark for w in named if isinstance(w, Micro)) == sorted(get_args(BenchmarkName))
 
 
 def test_the_sample_trace_is_what_its_generator_writes() -> None:
@@ -192,7 +208,7 @@ def test_the_sample_trace_has_the_long_tail_of_a_chat_service() -> None:
     assert 0 < trace.arrival_s.max() <= 600
 
 
-@pytest.mark.parametrize("name", shipped("workload"))
+@pytest.mark.parametrize("name", ATTENTION)
 def test_a_snapshot_asks_for_no_more_requests_than_have_arrived(name: str) -> None:
     workload = load_workload(name).spec
     if isinstance(workload.context, TraceContext):

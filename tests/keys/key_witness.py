@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from sim.cli.job import engine_step, simulate
-from sim.config.load import load_hardware, load_profile, load_workload, model_of
+from sim.config.load import load_any_workload, load_hardware, load_profile, load_workload, model_of
 from sim.config.schema_tree import SchemaTree
 from sim.config.workload import KernelProfile
 from sim.errors import InputError
@@ -68,7 +68,7 @@ def _outcome(run: Callable[[], Any]) -> Outcome:
 def outcome_of(witness: Witness) -> Outcome:
     """The result without its echo, or the error of a run that is refused. Configs that do not load raise."""
     hw = load_hardware(witness.hardware, witness.sets).spec
-    workload = load_workload(witness.workload, witness.sets).spec
+    workload = load_any_workload(witness.workload, witness.sets).spec
     return _outcome(lambda: simulate(hw, workload, **dict(witness.options)))
 
 

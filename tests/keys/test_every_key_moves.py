@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import hardware_nudges
+import micro_nudges
 import pytest
 import workload_nudges
 from key_witness import Nudge, changed_profile_outcome, leaf_keys, outcome_of, profile_outcome
@@ -16,6 +17,7 @@ from profile_nudges import ProfileNudge
 from witness_table import WITNESSES
 
 from sim.config.hardware import Hardware
+from sim.config.micro import Micro
 from sim.config.workload import KernelProfile, Workload
 
 
@@ -36,9 +38,10 @@ def dead_mark(reason: str) -> pytest.MarkDecorator:
     [
         (Hardware, hardware_nudges.NUDGES, hardware_nudges.EXEMPT),
         (Workload, workload_nudges.NUDGES, workload_nudges.EXEMPT),
+        (Micro, micro_nudges.NUDGES, micro_nudges.EXEMPT),
         (KernelProfile, PROFILE_NUDGES, PROFILE_EXEMPT),
     ],
-    ids=["hardware", "workload", "kernel profile"],
+    ids=["hardware", "workload", "microbenchmark", "kernel profile"],
 )
 def test_every_key_of_the_schema_has_a_witness_or_a_reason(
     model: type, nudges: Mapping[str, Any], exempt: Mapping[str, str]
@@ -63,6 +66,11 @@ def test_every_hardware_key_moves_something(key: str, nudge: Nudge) -> None:
 
 @pytest.mark.parametrize(("key", "nudge"), cases(workload_nudges.NUDGES))
 def test_every_workload_key_moves_something(key: str, nudge: Nudge) -> None:
+    check_moves(key, nudge, "workload")
+
+
+@pytest.mark.parametrize(("key", "nudge"), cases(micro_nudges.NUDGES))
+def test_every_key_of_a_microbenchmark_moves_something(key: str, nudge: Nudge) -> None:
     check_moves(key, nudge, "workload")
 
 

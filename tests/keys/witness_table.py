@@ -63,6 +63,14 @@ CHIPLETS = Witness(
     ),
     hardware="mi300x",
 )
+MICRO = {
+    f"micro_{name}": Witness((*SMALL_CHIP, *sets), workload=f"micro_{workload}")
+    for name, workload, sets in (
+        ("read", "stream_read", ("workload.footprint_mib=0.5",)),
+        ("gather", "gather", ("workload.run_bytes=64",)),
+        ("inflight", "inflight", ("workload.inflight_kib=1",)),
+    )
+}
 
 WITNESSES = MappingProxyType(
     {
@@ -135,6 +143,7 @@ WITNESSES = MappingProxyType(
         "tiered": TIERED,
         "ssd": TIERED.but("workload.tier.name=ssd", "workload.tier.fraction=0.3"),
         "cxl": TIERED.but("workload.tier.name=cxl"),
+        **MICRO,
         "shallow_tier": TIERED.but("hw.tiers.host.queue_depth=2", "workload.tier.policy=prefetch"),
     }
 )

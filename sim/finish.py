@@ -1,0 +1,134 @@
+"""From the sums of a run to its Result: rates, shares of peaks, energy, area."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from sim.config.hardware import Hardware
+from sim.cost.area import area_mm2
+from sim.cost.energy import Events, energy_j
+from sim.kernel_report import KernelReport
+from sim.memory.params import peak_gb_s
+from sim.result import Result
+
+
+def finish(
+    report: KernelReport,
+    hw: Hardware,
+    echo: Mapping[str, Any],
+    *,
+    tokens: int | None = None,
+    kv: Mapping[str, float] | None = None,
+    sampling: Mapping[str, Any],
+    what_if: Mapping[str, float] | None,
+    verify: Mapping[str, Any] | None = None,
+    started: float,
+) -> Result:
+    """`echo`: version, seed, fidelity, hardware and workload of the result; `started`: when the run began
+    (`time.perf_counter`).
+    """
+    bound = max(report.bounds_ns.values())
+    area = sum(report.account.values())
+    return Result(
+        **echo,
+        mapping=dict(report.mapping),
+        time_ns=report.time_ns,
+        steps=1,
+        tokens=tokens,
+        bounds_ns=dict(report.bounds_ns),
+        bound_ns=bound,
+        speed_of_light=bound / report.time_ns,
+        bytes={name: int(value) for name, value in report.bytes.items()},
+        bandwidth_gb_s=bandwidths_gb_s(report),
+        utilisation=utilisation(report, hw),
+        stalls={cause: value / area for cause, value in report.account.items()},
+        counters=dict(report.counters),
+        kv=dict(kv or {}),
+        energy_j=energy_j(_events(report), hw),
+        area_mm2=area_mm2(hw),
+        sampling=dict(sampling),
+        what_if=None if what_if is None else dict(what_if),
+        verify=None if verify is None else dict(verify),
+        wall_s=time.perf_counter() - started,
+    )
+
+
+def finish_bound(
+    bounds_ns: Mapping[str, float],
+    moved: Mapping[str, int],
+    hw: Hardware,
+    echo: Mapping[str, Any],
+    *,
+    tokens: int | None = None,
+    kv: Mapping[str, float] | None = None,
+    started: float,
+) -> Result:
+    """The analytic floor as the answer, without a simulation."""
+    bound = max(bounds_ns.values())
+    return Result(
+        **echo,
+        mapping={},
+        time_ns=bound,
+        steps=1,
+        tokens=tokens,
+        bounds_ns=dict(bounds_ns),
+        bound_ns=bound,
+        speed_of_light=1.0,
+        bytes=dict(moved),
+        bandwidth_gb_s={},
+        utilisation={},
+        stalls=None,
+        counters={},
+        kv=dict(kv or {}),
+        energy_j=None,
+        area_mm2=area_mm2(hw),
+        sampling={"mode": "bound", "relative_ci95": None},
+        what_if=None,
+        verify=None,
+        wall_s=time.perf_counter() - started,
+    )
+
+
+def bandwidths_gb_s(report: KernelReport) -> dict[str, float]:
+    moved, time_ns = report.bytes, report.time_ns
+    rates = {
+        "hbm": (moved.get("hbm_read", 0) + moved.get("hbm_write", 0)) / time_ns,
+        "l2": (moved.get("l2_read", 0) + moved.get("l2_write", 0)) / time_ns,
+        "sram_fill": moved.get("sram_fill", 0) / time_ns,
+    }
+    tiers = {name: value / time_ns for name, value in moved.items() if name.startswith("tier.")}
+    return rates | tiers
+
+
+def utilisation(report: KernelReport, hw: Hardware) -> dict[str, float]:
+    clocks = report.time_ns * hw.sm.clock_ghz * hw.sm.count
+    rates = bandwidths_gb_s(report)
+    tensor = hw.sm.tensor_flop_per_clk.get(report.mapping.get("mma", "fp16")) or max(
+        hw.sm.tensor_flop_per_clk.values()
+    )
+    ops = report.operations
+    return {
+        "hbm": rates["hbm"] / peak_gb_s(hw.hbm),
+        "l2": rates["l2"] / hw.l2.bandwidth_gb_s,
+        "noc": report.bytes.get("sram_fill", 0) / (clocks * hw.noc.port_bytes_per_clk),
+        "tensor": ops.tensor_flops / (clocks * tensor),
+        "exp": ops.exps / (clocks * hw.sm.exp_per_clk),
+        "unpack": report.account["unpack"] / (report.time_ns * hw.sm.count),
+        "sram": ops.sram_bytes / (clocks * hw.sm.sram_bytes_per_clk),
+    }
+
+
+def _events(report: KernelReport) -> Events:
+    moved = report.bytes
+    l2 = moved.get("l2_read", 0) + moved.get("l2_write", 0)
+    return Events(
+        hbm_bytes=moved.get("hbm_read", 0) + moved.get("hbm_write", 0),
+        l2_bytes=l2,
+        noc_bytes=l2,
+        sram_bytes=report.operations.sram_bytes,
+        tensor_flops=report.operations.tensor_flops,
+        exps=report.operations.exps,
+        unpack_values=report.operations.unpack_values,
+        tier_bytes=report.tier_bytes,
+        time_ns=report.time_ns,
+    )
