@@ -8,6 +8,7 @@ from sim.memory.fetches import FetchTable
 from sim.memory.hbm_bank import B_GROUP, B_ROW, NEVER
 from sim.memory.layout import (
     C_ACT_AT,
+    C_EVENT,
     C_FAW,
     C_LONG_LAST,
     C_PAIR,
@@ -137,10 +138,10 @@ def pool_rows(m: Memory) -> int:
 
 
 def commands(m: Memory) -> Memory:
-    """[N, LOG_COLS] command log (`hbm_log`) in order of time, channels by number."""
+    """[N, LOG_COLS] command log (`hbm_log`) in order of time, then of channels by number."""
     log = m[m[layout.AT_LOG] : m[layout.Q_LOG]].reshape(-1, layout.LOG_COLS).copy()
     log[:, 1] = (log[:, 1] - m[layout.AT_CHANNELS]) // m[Param.CHAN_COLS]
-    return log[np.argsort(log[:, 0], kind="stable")]
+    return log[np.lexsort((log[:, 1], log[:, 0]))]
 
 
 def _tags(m: Memory, sets: int, ways: int) -> None:
@@ -174,14 +175,15 @@ def _channels(m: Memory, p: Memory) -> None:
     chan = section(m, layout.AT_CHANNELS, count, int(p[Param.CHAN_COLS]))
     chan[:, layout.STAGE] = layout.WAKE
     chan[:, layout.TIE] = np.arange(count) - count
-    for column in (C_READ_HEAD, C_WRITE_HEAD, C_WAKE):
+    for column in (C_READ_HEAD, C_WRITE_HEAD):
         chan[:, column] = -1
+    for column in (C_WAKE, C_EVENT, C_ROW_AT):
+        chan[:, column] = NEVER
     for column in (C_ACT_AT, C_SHORT_LAST, C_LONG_LAST, *range(C_FAW, C_FAW + 4)):
         chan[:, column] = LONG_AGO
     between = interval // banks if p[Param.REFRESH] == REFRESH_CODE["per_bank"] else interval
     chan[:, C_REFRESH] = 1 + np.arange(count) * between // count
     chan[:, C_REFRESH_BANK] = np.arange(count) % banks
-    chan[:, C_ROW_AT] = NEVER
     handle = m[layout.AT_CHANNELS] + np.arange(count) * p[Param.CHAN_COLS]
     shared = int(p[Param.ROW_SHARERS]) - 1  # 1: channels 2i and 2i + 1 share a row-command bus
     chan[:, C_PAIR] = handle[np.arange(count) & ~shared]

@@ -19,11 +19,12 @@ from sim.memory.dram.layout import PARAMETERS
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.stream import REQUEST_BYTES, Stream
 from sim.memory.fetches import FetchTable
+from sim.memory.hbm_bank import NEVER
 from sim.memory.jit import compiled, entry
 from sim.memory.layout import (
     AVAIL,
+    C_EVENT,
     C_READ_HEAD,
-    C_WAKE,
     C_WRITE_HEAD,
     CHUNK_COLS,
     EV_TIME,
@@ -172,10 +173,22 @@ def run(memory: Memory, start: int, cursor: Memory, end: Memory) -> None:
         if node < 0:
             return
         if m[node + STAGE] == WAKE:
-            m[node + C_WAKE] = -1
-            hbm_train.run(m, node, m[node + EV_TIME])
-            i = (node - m[layout.AT_CHANNELS]) // m[CHAN_COLS]
-            cursor[i] = feed(m, node, start, cursor[i], end[i], m[node + EV_TIME])
+            serve(m, node, m[node + EV_TIME], start, cursor, end)
+
+
+@compiled
+def serve(m: Memory, pair: int, now: int, start: int, cursor: Memory, end: Memory) -> None:
+    """Look at the channels of a pair that are due, each of which then gets further trains: these arrive at once, so no
+    channel is taken ahead here.
+    """
+    m[pair + C_EVENT] = NEVER
+    c = hbm_train.due(m, pair, now + 1)
+    while c >= 0:
+        hbm_train.look(m, c, now)
+        i = (c - m[layout.AT_CHANNELS]) // m[CHAN_COLS]
+        cursor[i] = feed(m, c, start, cursor[i], end[i], now)
+        c = hbm_train.due(m, pair, now + 1)
+    hbm_train.sleep(m, pair)
 
 
 @compiled

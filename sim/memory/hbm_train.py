@@ -7,6 +7,9 @@ Scheduling sees a bounded queue (counted in accesses), with a FIFO behind. Row c
 train whose bank can take one; column commands to the train that can start first, the oldest on ties. Writes are
 drained between two watermarks. Times are of column commands. A channel is looked at when a train arrives and when
 its next command can go; looking early changes nothing.
+
+What L2 sends takes CTRL_IN to arrive. So one event takes a channel, together with the one that shares its row-command
+bus, so far ahead of all others, through several looks: nothing that is not yet on its way can arrive before.
 """
 
 from sim.memory import events, hbm_bank, hbm_bus
@@ -32,15 +35,19 @@ from sim.memory.layout import (
     AVAIL,
     C_CHANGED,
     C_DRAIN,
+    C_EVENT,
     C_LAST_DIR,
     C_LOOKED,
     C_NEXT,
+    C_PAIR,
+    C_PARTNER,
     C_READ_ACC,
     C_READ_AT,
     C_READ_HEAD,
     C_READS,
     C_ROW_AT,
     C_ROW_WAITS,
+    C_SEEN,
     C_WAKE,
     C_WRITE_ACC,
     C_WRITE_AT,
@@ -65,7 +72,8 @@ OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int
 DEPTH, PAGE = int(Param.DEPTH), int(Param.PAGE)
 DRAIN_HIGH, DRAIN_LOW = int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
 BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(Param.CWL)
-RCD, RCD_WR, CTRL_OUT = int(Param.RCD), int(Param.RCD_WR), int(Param.CTRL_OUT)
+RCD, RCD_WR = int(Param.RCD), int(Param.RCD_WR)
+CTRL_IN, CTRL_OUT = int(Param.CTRL_IN), int(Param.CTRL_OUT)
 CLOSED_PAGE, ADAPTIVE_PAGE = PAGE_CODE["closed"], PAGE_CODE["adaptive"]
 N_ROW_HITS, N_TRAINS = INDEX["row_hits"], INDEX["trains"]
 N_TURNS, N_BUSY = INDEX["turnarounds"], INDEX["hbm_busy"]
@@ -84,14 +92,57 @@ def enqueue(m: Memory, node: int, c: int, now: int) -> None:
         return
     m[head] = node
     m[head + 1] = node
-    time = m[node + AVAIL]
-    if m[c + C_WAKE] < 0 or m[c + C_WAKE] > time:
-        set_wake(m, c, time, now)
+    if m[c + C_SEEN] > now and m[head - 1] >= m[DEPTH]:
+        return  # taken ahead of this arrival, the channel has already seen that its queue is full
+    if m[c + C_WAKE] > m[node + AVAIL]:
+        set_wake(m, c, m[node + AVAIL], max(now, m[c + C_SEEN]))
+        sleep(m, m[c + C_PAIR])
 
 
 @compiled
-def run(m: Memory, c: int, now: int) -> None:
+def run(m: Memory, pair: int, now: int) -> None:
+    """Take the channels of a row-command bus, whose event is due now, as far ahead as their arrivals are known."""
+    until = now + min(max(1, m[CTRL_IN]), MAX_SLEEP_PS)
+    m[pair + C_EVENT] = NEVER
+    c = due(m, pair, until)
+    while c >= 0:
+        look(m, c, m[c + C_WAKE])
+        c = due(m, pair, until)
+    sleep(m, pair)
+
+
+@inlined
+def due(m: Memory, pair: int, until: int) -> int:
+    """The channel of a pair to be looked at next, if that is before `until`; -1: none."""
+    c = m[pair + C_PARTNER]
+    if m[pair + C_WAKE] <= m[c + C_WAKE]:
+        c = pair
+    return int(c) if m[c + C_WAKE] < until else -1
+
+
+@inlined
+def sleep(m: Memory, pair: int) -> None:
+    """Queue the event of a pair of channels for the next look at one of them."""
+    time = min(m[pair + C_WAKE], m[m[pair + C_PARTNER] + C_WAKE])
+    if m[pair + C_EVENT] == time:
+        return
+    if m[pair + C_EVENT] < NEVER:
+        events.remove(m, pair)
+    m[pair + C_EVENT] = time
+    if time < NEVER:
+        events.push(m, pair, time)
+
+
+@inlined
+def set_wake(m: Memory, c: int, wake: int, now: int) -> None:
+    """Say when channel c is to be looked at after `now` (-1: when something arrives)."""
+    m[c + C_WAKE] = min(wake, now + MAX_SLEEP_PS) if wake >= 0 else NEVER
+
+
+@compiled
+def look(m: Memory, c: int, now: int) -> None:
     """Serve what can start now; set the wake-up for what can start or arrive later."""
+    m[c + C_SEEN] = now
     hbm_bank.refresh(m, c, now)
     wake = -1
     while True:
@@ -130,19 +181,6 @@ def arrival(m: Memory, head: int, now: int, wake: int) -> int:
     if node >= 0 and m[node + AVAIL] > now and (wake < 0 or m[node + AVAIL] < wake):
         return int(m[node + AVAIL])
     return wake
-
-
-@inlined
-def set_wake(m: Memory, c: int, wake: int, now: int) -> None:
-    if wake >= 0:
-        wake = min(wake, now + MAX_SLEEP_PS)
-    if m[c + C_WAKE] == wake:
-        return
-    if m[c + C_WAKE] >= 0:
-        events.remove(m, c)
-    m[c + C_WAKE] = wake
-    if wake >= 0:
-        events.push(m, c, wake)
 
 
 @inlined

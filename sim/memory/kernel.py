@@ -11,7 +11,6 @@ from sim.memory.layout import (
     ARRIVE,
     AT_FETCHES,
     AT_PORTS,
-    C_WAKE,
     EV_TIME,
     FETCH_COLS,
     FILL,
@@ -84,7 +83,6 @@ def dispatch(m: Memory, node: int, now: int) -> None:
         else:
             l2.arrive(m, node, now)
     elif stage == WAKE:
-        m[node + C_WAKE] = -1
         hbm_train.run(m, node, now)
     elif stage == FILL:
         l2.filled(m, node, now)

@@ -106,8 +106,9 @@ SLICE_COLS = 10
 
 # Header of a channel's row, behind the event's columns. C_NEXT: the request that it will probably serve
 # next; C_CHANGED: row commands may have become possible since C_ROW_AT, when the next one is, was found; C_LOOKED:
-# direction of that look. C_PAIR: the channel that keeps the row-command bus which C_PARTNER shares; C_ROW_USER: who
-# used it last; C_ROW_WAITS: only the bus holds up a row command. C_SHORT, C_LONG: trains in progress (`hbm_bus`).
+# direction of that look. C_WAKE: when to look next; C_SEEN: last look. C_PAIR: the channel that keeps the row-command bus
+# which C_PARTNER shares, and is the event of both: C_EVENT, when that is queued; C_ROW_USER: who used the bus last;
+# C_ROW_WAITS: only the bus holds up a row command. C_SHORT, C_LONG: trains in progress (`hbm_bus`).
 (
     C_READ_AT,
     C_WRITE_AT,
@@ -126,6 +127,8 @@ SLICE_COLS = 10
     C_REFRESH,
     C_REFRESH_BANK,
     C_WAKE,
+    C_SEEN,
+    C_EVENT,
     C_LAST_DIR,
     C_ROW_AT,
     C_LOOKED,
@@ -139,7 +142,7 @@ SLICE_COLS = 10
     C_LONG_LAST,
     C_FAW_POS,
     C_FAW,
-) = range(4, 34)
+) = range(4, 36)
 # Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: its stamps;
 # F_FIRST: its first block-table entry, counted over the port; F_HEAD_AT: when it was first in line at its port,
 # -1 before; F_UNKNOWN: entries not yet known; F_READY: when the last became known.
