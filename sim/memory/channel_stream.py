@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from sim.memory import build, events, hbm_train, layout
+from sim.memory import build, events, hbm_ahead, hbm_train, layout
 from sim.memory.counters import INDEX
 from sim.memory.dram.config import ControllerConfig, parameters
 from sim.memory.dram.controller import Counts, check_mapping
@@ -182,13 +182,13 @@ def serve(m: Memory, pair: int, now: int, start: int, cursor: Memory, end: Memor
     channel is taken ahead here.
     """
     m[pair + C_EVENT] = NEVER
-    c = hbm_train.due(m, pair, now + 1)
+    c = hbm_ahead.due(m, pair, now + 1)
     while c >= 0:
         hbm_train.look(m, c, now)
         i = (c - m[layout.AT_CHANNELS]) // m[CHAN_COLS]
         cursor[i] = feed(m, c, start, cursor[i], end[i], now)
-        c = hbm_train.due(m, pair, now + 1)
-    hbm_train.sleep(m, pair)
+        c = hbm_ahead.due(m, pair, now + 1)
+    hbm_ahead.sleep(m, pair)
 
 
 @compiled
@@ -201,6 +201,6 @@ def feed(m: Memory, c: int, start: int, at: int, end: int, now: int) -> int:
         if m[c + (C_WRITE_HEAD if is_write(m, node) else C_READ_HEAD)] >= 0:
             break
         m[node + AVAIL] = max(m[node + AVAIL], now)
-        hbm_train.enqueue(m, node, c, now)
+        hbm_ahead.enqueue(m, node, c, now)
         at += 1
     return at

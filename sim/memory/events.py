@@ -15,7 +15,7 @@ from sim.memory.layout import (
     AT_CHUNKS,
     AT_HEADS,
     AT_WORDS,
-    C_NEXT,
+    C_PARTNER,
     C_READ_HEAD,
     CHUNK_COLS,
     COPY_TIE,
@@ -36,7 +36,7 @@ from sim.memory.layout import (
     WAKE,
     Memory,
 )
-from sim.memory.params import Param
+from sim.memory.params import CHAN_HEADER, Param
 from sim.memory.prefetch import prefetch
 from sim.memory.request import (
     slice_at,
@@ -226,12 +226,9 @@ def ask_for(m: Memory, node: int) -> None:
     """Ask for what an event will touch beside the beginning of its row."""
     stage = m[node + STAGE]
     if stage == WAKE:
-        prefetch(m, node + 16)
-        prefetch(m, node + 24)
-        prefetch(m, m[node + C_NEXT])
-        prefetch(m, m[node + C_NEXT] + 8)
-        prefetch(m, m[node + C_READ_HEAD])
-        prefetch(m, m[node + C_READ_HEAD] + 8)
+        ask_for_channel(m, node)
+        if m[node + C_PARTNER] != node:
+            ask_for_channel(m, m[node + C_PARTNER])
     elif stage == ARRIVE:
         entry = m[node + ENTRY]
         prefetch(m, entry)
@@ -253,6 +250,15 @@ def ask_for(m: Memory, node: int) -> None:
             prefetch(m, entry + 8)
             prefetch(m, entry + m[WAYS])
             prefetch(m, entry + m[WAYS] + 8)
+
+
+@inlined
+def ask_for_channel(m: Memory, c: int) -> None:
+    """Ask for a channel's header and for what arrives at it next."""
+    prefetch(m, m[c + C_READ_HEAD])
+    prefetch(m, m[c + C_READ_HEAD] + 8)
+    for line in range(c + 16, c + CHAN_HEADER, 8):
+        prefetch(m, line)
 
 
 @compiled

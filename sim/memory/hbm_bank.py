@@ -23,8 +23,8 @@ from sim.memory.layout import (
     C_ROW_BUS,
     C_ROW_USER,
     C_ROW_WAITS,
+    C_START,
     C_WRITES,
-    HBMQ,
     Memory,
 )
 from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
@@ -35,8 +35,9 @@ B_ROW, B_OPENED, B_ACT, B_PRE, B_HITS, B_USED, B_GROUP = range(7)
 # State of a bank group: when the next read, write and ACT may go.
 G_READ, G_WRITE, G_ACT = range(3)
 # A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is
-# not; the cell that says when its bank group is free; accesses still to be served.
-E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_LEFT = range(6)
+# not; the cell that says when its bank group is free; accesses still to be served; when all of it would have been
+# served if nothing had been in its way, but for its row, which took E_OPEN.
+E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_LEFT, E_ALONE, E_OPEN = range(8)
 
 NEVER = 1 << 62
 OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
@@ -86,6 +87,7 @@ def survey(m: Memory, c: int, base: int, end: int) -> tuple[int, int]:
         hit = bit & ~waits
         if hit & closed and m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] >= m[HIT_CAP]:
             m[entry + E_READY] = -1
+            m[c + C_START] = 0
             hit = 0
         held |= hit
     return closed, held
@@ -108,7 +110,9 @@ def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
     if opening:
         m[m[c + C_PAIR] + C_ROW_BUS] = now + m[ACT_BUS]
         activate(m, c, bank, m[entry + E_ROW], now)
-        m[m[entry + E_NODE] + HBMQ] = -(m[RCD_WR] if writing else m[RCD])
+        m[entry + E_OPEN] = m[RCD_WR] if writing else m[RCD]
+        if m[entry + E_READY] <= m[c + C_START]:
+            m[c + C_START] = 0
         return NEVER
     m[m[c + C_PAIR] + C_ROW_BUS] = now + m[PRE_BUS]
     precharge(m, c, bank, now)
@@ -211,6 +215,7 @@ def refresh_banks(m: Memory, c: int, first: int, end: int, due: int) -> None:
         at = c + m[OFF_BANK] + bank * BANK_COLS
         if m[at + B_ROW] >= 0:
             precharge(m, c, bank, max(due, m[at + B_PRE]))
+            m[c + C_START] = 0
         begin = max(begin, m[at + B_ACT])
     for bank in range(first, end):
         at = c + m[OFF_BANK] + bank * BANK_COLS

@@ -6,10 +6,7 @@ is scheduled by itself, in the same queues and by the same rules (`hbm_bus.send`
 Scheduling sees a bounded queue (counted in accesses), with a FIFO behind. Row commands go to the oldest waiting
 train whose bank can take one; column commands to the train that can start first, the oldest on ties. Writes are
 drained between two watermarks. Times are of column commands. A channel is looked at when a train arrives and when
-its next command can go; looking early changes nothing.
-
-What L2 sends takes CTRL_IN to arrive. So one event takes a channel, together with the one that shares its row-command
-bus, so far ahead of all others, through several looks: nothing that is not yet on its way can arrive before.
+its next command can go (`hbm_ahead`); looking early changes nothing.
 """
 
 from sim.memory import events, hbm_bank, hbm_bus
@@ -20,10 +17,12 @@ from sim.memory.hbm_bank import (
     B_OPENED,
     B_PRE,
     B_ROW,
+    E_ALONE,
     E_BANK,
     E_GROUP,
     E_LEFT,
     E_NODE,
+    E_OPEN,
     E_READY,
     E_ROW,
     G_READ,
@@ -35,12 +34,8 @@ from sim.memory.layout import (
     AVAIL,
     C_CHANGED,
     C_DRAIN,
-    C_EVENT,
     C_LAST_DIR,
     C_LOOKED,
-    C_NEXT,
-    C_PAIR,
-    C_PARTNER,
     C_READ_ACC,
     C_READ_AT,
     C_READ_HEAD,
@@ -48,6 +43,7 @@ from sim.memory.layout import (
     C_ROW_AT,
     C_ROW_WAITS,
     C_SEEN,
+    C_START,
     C_WAKE,
     C_WRITE_ACC,
     C_WRITE_AT,
@@ -61,6 +57,7 @@ from sim.memory.layout import (
     Memory,
 )
 from sim.memory.params import BANK_COLS, ENTRY_COLS, PAGE_CODE, Param
+from sim.memory.prefetch import prefetch
 from sim.memory.request import (
     accesses_of,
     bank_of,
@@ -73,64 +70,12 @@ DEPTH, PAGE = int(Param.DEPTH), int(Param.PAGE)
 DRAIN_HIGH, DRAIN_LOW = int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
 BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(Param.CWL)
 RCD, RCD_WR = int(Param.RCD), int(Param.RCD_WR)
-CTRL_IN, CTRL_OUT = int(Param.CTRL_IN), int(Param.CTRL_OUT)
+CTRL_OUT = int(Param.CTRL_OUT)
 CLOSED_PAGE, ADAPTIVE_PAGE = PAGE_CODE["closed"], PAGE_CODE["adaptive"]
 N_ROW_HITS, N_TRAINS = INDEX["row_hits"], INDEX["trains"]
 N_TURNS, N_BUSY = INDEX["turnarounds"], INDEX["hbm_busy"]
 MAX_SLEEP_PS = (1 << 20) - 32
 """A channel with waiting trains notices a refresh that is due within so long."""
-
-
-@compiled
-def enqueue(m: Memory, node: int, c: int, now: int) -> None:
-    """A train is on its way to channel c, where it arrives at AVAIL; behind others it changes nothing yet."""
-    m[node + LINK] = -1
-    head = c + (C_WRITE_HEAD if is_write(m, node) else C_READ_HEAD)
-    if m[head] >= 0:
-        m[m[head + 1] + LINK] = node
-        m[head + 1] = node
-        return
-    m[head] = node
-    m[head + 1] = node
-    if m[c + C_SEEN] > now and m[head - 1] >= m[DEPTH]:
-        return  # taken ahead of this arrival, the channel has already seen that its queue is full
-    if m[c + C_WAKE] > m[node + AVAIL]:
-        set_wake(m, c, m[node + AVAIL], max(now, m[c + C_SEEN]))
-        sleep(m, m[c + C_PAIR])
-
-
-@compiled
-def run(m: Memory, pair: int, now: int) -> None:
-    """Take the channels of a row-command bus, whose event is due now, as far ahead as their arrivals are known."""
-    until = now + min(max(1, m[CTRL_IN]), MAX_SLEEP_PS)
-    m[pair + C_EVENT] = NEVER
-    c = due(m, pair, until)
-    while c >= 0:
-        look(m, c, m[c + C_WAKE])
-        c = due(m, pair, until)
-    sleep(m, pair)
-
-
-@inlined
-def due(m: Memory, pair: int, until: int) -> int:
-    """The channel of a pair to be looked at next, if that is before `until`; -1: none."""
-    c = m[pair + C_PARTNER]
-    if m[pair + C_WAKE] <= m[c + C_WAKE]:
-        c = pair
-    return int(c) if m[c + C_WAKE] < until else -1
-
-
-@inlined
-def sleep(m: Memory, pair: int) -> None:
-    """Queue the event of a pair of channels for the next look at one of them."""
-    time = min(m[pair + C_WAKE], m[m[pair + C_PARTNER] + C_WAKE])
-    if m[pair + C_EVENT] == time:
-        return
-    if m[pair + C_EVENT] < NEVER:
-        events.remove(m, pair)
-    m[pair + C_EVENT] = time
-    if time < NEVER:
-        events.push(m, pair, time)
 
 
 @inlined
@@ -144,7 +89,7 @@ def look(m: Memory, c: int, now: int) -> None:
     """Serve what can start now; set the wake-up for what can start or arrive later."""
     m[c + C_SEEN] = now
     hbm_bank.refresh(m, c, now)
-    wake = -1
+    wake = best = -1
     while True:
         admit(m, c, c + m[OFF_READS], c + C_READS, now)
         if not m[c + C_DRAIN]:
@@ -159,12 +104,15 @@ def look(m: Memory, c: int, now: int) -> None:
         base = c + m[OFF_WRITES if writing else OFF_READS]
         end = base + m[counter] * ENTRY_COLS
         row_commands(m, c, now, base, end, writing)
-        best, start = pick(m, c, now, base, end, writing)
+        start = m[c + C_START]
+        if start <= now:
+            best, start = pick(m, c, now, base, end, writing)
+            m[c + C_START] = start
         if start > now:
             wake = min(start, m[c + C_ROW_AT])
-            m[c + C_NEXT] = m[(best if best >= 0 else base) + E_NODE]
             break
         serve(m, c, best, now, writing, counter)
+        m[c + C_START] = 0
         if m[best + E_LEFT] == 0:
             leave(m, c, counter, best, end)
     if m[c + C_READ_ACC] < m[DEPTH]:
@@ -197,11 +145,15 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
         accesses = m[counter + 1] + accesses_of(m, node)
         if count > 0 and accesses > m[DEPTH]:
             return
-        m[counter + 2] = m[node + LINK]
+        following = m[node + LINK]
+        m[counter + 2] = following
+        prefetch(m, following)
+        prefetch(m, following + 8)
         enter(m, c, base + count * ENTRY_COLS, node, now)
         m[counter] = count + 1
         m[counter + 1] = accesses
         m[c + C_CHANGED] = 1
+        m[c + C_START] = 0
 
 
 @inlined
@@ -220,7 +172,10 @@ def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
     if m[at + B_ROW] == row:
         m[entry + E_READY] = m[at + B_OPENED] + (m[RCD_WR] if writing else m[RCD])
     m[entry + E_GROUP] = m[at + B_GROUP] + (G_WRITE if writing else G_READ)
-    m[entry + E_LEFT] = accesses_of(m, node)
+    count = accesses_of(m, node)
+    m[entry + E_LEFT] = count
+    m[entry + E_ALONE] = m[node + AVAIL] + (m[CWL] if writing else m[CL]) + (count - 1) * m[CCD_L] + m[BURST]
+    m[entry + E_OPEN] = 0
 
 
 @inlined
@@ -241,6 +196,8 @@ def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int)
     if m[c + C_CHANGED] or m[c + C_ROW_AT] <= now or m[c + C_LOOKED] != writing:
         m[c + C_ROW_AT] = hbm_bank.rows(m, c, now, base, end, writing)
         m[c + C_CHANGED] = 0
+        if m[c + C_LOOKED] != writing:
+            m[c + C_START] = 0
         m[c + C_LOOKED] = writing
 
 
@@ -268,7 +225,6 @@ def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tupl
 @inlined
 def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -> None:
     """Send the column commands of one train (at exact grain: one of them) from `now` on."""
-    node = m[entry + E_NODE]
     before = m[entry + E_LEFT]
     if m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] > 0:
         m[N_ROW_HITS] += 1
@@ -282,18 +238,17 @@ def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -
     m[N_TRAINS] += 1
     m[c + C_CHANGED] = 1
     if m[entry + E_LEFT] == 0:
-        finish(m, node, last, writing)
+        finish(m, entry, last, writing)
 
 
 @inlined
-def finish(m: Memory, node: int, last: int, writing: int) -> None:
-    """Note the queueing (what exceeds an uncontended access; HBMQ held minus the row's opening) and set the
-    fill.
+def finish(m: Memory, entry: int, last: int, writing: int) -> None:
+    """Note the queueing, which is what exceeds an uncontended access, and set the fill. The request's row, which is
+    far by now, is written and not read.
     """
-    latency = m[CWL] if writing else m[CL]
-    end = last + latency + m[BURST]
-    alone = latency + (accesses_of(m, node) - 1) * m[CCD_L] + m[BURST]
-    m[node + HBMQ] += end - m[node + AVAIL] - alone
+    node = m[entry + E_NODE]
+    end = last + (m[CWL] if writing else m[CL]) + m[BURST]
+    m[node + HBMQ] = end - m[entry + E_ALONE] - m[entry + E_OPEN]
     m[node + HBM_DONE] = end
     m[node + STAGE] = FILL
     events.push(m, node, end + m[CTRL_OUT])

@@ -5,7 +5,7 @@ completions.
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.memory import assist, events, hbm_train, l2, port, returns, tlb
+from sim.memory import assist, events, hbm_ahead, l2, port, returns, tlb
 from sim.memory.jit import compiled, entry
 from sim.memory.layout import (
     ARRIVE,
@@ -83,7 +83,7 @@ def dispatch(m: Memory, node: int, now: int) -> None:
         else:
             l2.arrive(m, node, now)
     elif stage == WAKE:
-        hbm_train.run(m, node, now)
+        hbm_ahead.run(m, node, now)
     elif stage == FILL:
         l2.filled(m, node, now)
     elif stage == HOME:

@@ -3,7 +3,7 @@
 Lines in flight, and lines being written back, hold MSHRs of their slice.
 """
 
-from sim.memory import copies, hbm_train, llc, pool, tags
+from sim.memory import copies, hbm_ahead, llc, pool, tags
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
@@ -69,7 +69,7 @@ def to_memory(m: Memory, node: int, addr: int, count: int, time: int, now: int) 
     channel, bank, dram_row = place(m, addr)
     m[node + PLACE] = place_in(bank, dram_row, count >> m[ACCESS_SHIFT])
     m[node + AVAIL] = time + m[CTRL_IN]
-    hbm_train.enqueue(m, node, channel, now)
+    hbm_ahead.enqueue(m, node, channel, now)
 
 
 @compiled

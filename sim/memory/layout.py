@@ -104,16 +104,15 @@ PORT_COLS = P_RING + 2 * RING
 ) = range(10)
 SLICE_COLS = 10
 
-# Header of a channel's row, behind the event's columns. C_NEXT: the request that it will probably serve
-# next; C_CHANGED: row commands may have become possible since C_ROW_AT, when the next one is, was found; C_LOOKED:
-# direction of that look. C_WAKE: when to look next; C_SEEN: last look. C_PAIR: the channel that keeps the row-command bus
-# which C_PARTNER shares, and is the event of both: C_EVENT, when that is queued; C_ROW_USER: who used the bus last;
-# C_ROW_WAITS: only the bus holds up a row command. C_SHORT, C_LONG: trains in progress (`hbm_bus`).
+# Header of a channel's row, behind the event's columns. C_CHANGED: row commands may have become possible since
+# C_ROW_AT, when the next one is, was found; C_LOOKED: direction of that look; C_START: when the first train can start,
+# 0 when that must be found anew. C_WAKE: when to look next; C_SEEN: last look. C_PAIR: the channel that keeps the
+# row-command bus which C_PARTNER shares, and is the event of both: C_EVENT, when that is queued; C_ROW_USER: who used
+# the bus last; C_ROW_WAITS: only the bus holds up a row command. C_SHORT, C_LONG: trains in progress (`hbm_bus`).
 (
     C_READ_AT,
     C_WRITE_AT,
     C_ACT_AT,
-    C_NEXT,
     C_CHANGED,
     C_DRAIN,
     C_READS,
@@ -129,6 +128,7 @@ SLICE_COLS = 10
     C_WAKE,
     C_SEEN,
     C_EVENT,
+    C_START,
     C_LAST_DIR,
     C_ROW_AT,
     C_LOOKED,

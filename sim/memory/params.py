@@ -141,9 +141,8 @@ REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 PAGE_CODE = {"open": 0, "closed": 1, "adaptive": 2}
 CHAN_HEADER = 40
 GROUP_COLS = 4
-BANK_COLS = 8
-"""One cache line a bank."""
-ENTRY_COLS = 6
+BANK_COLS = ENTRY_COLS = 8
+"""One cache line a bank, and a train that the scheduler sees."""
 LINE_CELLS = 8
 """Cells of one cache line."""
 
