@@ -25,6 +25,7 @@ from sim.memory.layout import (
     AVAIL,
     C_EVENT,
     C_READ_HEAD,
+    C_WAKE,
     C_WRITE_HEAD,
     CHUNK_COLS,
     EV_TIME,
@@ -178,15 +179,16 @@ def run(memory: Memory, start: int, cursor: Memory, end: Memory) -> None:
 
 @compiled
 def serve(m: Memory, pair: int, now: int, start: int, cursor: Memory, end: Memory) -> None:
-    """Look at the channels of a pair that are due, each of which then gets further trains: these arrive at once, so no
-    channel is taken ahead here.
+    """Look at the channels of a pair that are due; each then gets further trains, which arrive with its next look at the
+    earliest. So no channel is taken ahead here.
     """
     m[pair + C_EVENT] = NEVER
     c = hbm_ahead.due(m, pair, now + 1)
     while c >= 0:
         hbm_train.look(m, c, now)
         i = (c - m[layout.AT_CHANNELS]) // m[CHAN_COLS]
-        cursor[i] = feed(m, c, start, cursor[i], end[i], now)
+        following = m[c + C_WAKE]
+        cursor[i] = feed(m, c, start, cursor[i], end[i], following if following < NEVER else now)
         c = hbm_ahead.due(m, pair, now + 1)
     hbm_ahead.sleep(m, pair)
 
