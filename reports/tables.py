@@ -11,9 +11,12 @@ from reports.palette import CAUSE_TEXT
 from reports.quantities import intensity, largest_stalls, mapping_of
 from reports.study import Study
 from reports.units import axis_name, percent, signed_percent, time_scale, value_text, value_with_unit
+from sim.result import Result
 
 CALL_TEXT = {"gain": "gain", "loss": "loss", "tie": "tie", "mixed": "mixed"}
 MAX_POINT_ROWS = 500
+MEASURED = (("micro_gb_s", "GB/s"), ("micro_latency_ns", "ns"), ("micro_step_ns", "ns"))
+"""What microbenchmarks measure, each one of them."""
 
 
 def table(
@@ -95,12 +98,15 @@ def points(study: Study) -> str:
     names = [escape(axis_name(axis.path)) for axis in axes]
     header = [*names, f"time ({unit})", f"bound ({unit})", "of bound", "HBM (GB/s)", "HBM read (GB)"]
     header += ["FLOP/B", "mapping", "largest share of SM-time"]
+    text_from = len(header) - 2
+    measures = any(measured_text(result) for _, result in study.done)
+    header += ["measured"] if measures else []
     rows = []
     for row in study.rows[:MAX_POINT_ROWS]:
         cells = [escape(value_with_unit(a.path, row.axes[a.path])) for a in axes]
         if row.result is None:
             failed = f'<span class="tag loss">failed</span> {escape(row.error or "")}'
-            rows.append([*cells, failed, *[""] * 7])
+            rows.append([*cells, failed, *[""] * (len(header) - len(axes) - 1)])
             continue
         r = row.result
         work = intensity(r)
@@ -110,14 +116,21 @@ def points(study: Study) -> str:
         cells += [f"{work:.3g}" if work else "-"]
         cells += [escape(mapping_text(mapping_of(r)))]
         cells += [f"{CAUSE_TEXT.get(top[0][0], top[0][0])} {percent(top[0][1], 0)}" if top else "-"]
+        cells += [measured_text(r)] if measures else []
         rows.append(cells)
-    return table(header, rows, len(axes), len(header) - 2)
+    return table(header, rows, len(axes), text_from)
+
+
+def measured_text(result: Result) -> str:
+    """'2763 GB/s'; empty for what is no microbenchmark."""
+    found = [(result.counters[key], unit) for key, unit in MEASURED if key in result.counters]
+    return ", ".join(f"{value:.4g} {unit}" for value, unit in found)
 
 
 def mapping_text(mapping: dict[str, Any]) -> str:
-    """'fa3: 64 tokens x 2 stages, 4 splits, 2 CTAs/SM'."""
-    if "ctas_per_sm" not in mapping:
-        return "-"
+    """'fa3: 64 tokens x 2 stages, 4 splits, 2 CTAs/SM'; of what has no tiles the name."""
+    if "tile_tokens" not in mapping:
+        return str(mapping.get("kernel", "-"))
     tile = f"{mapping['tile_tokens']} tokens x {mapping['stages']} stages"
     return f"{mapping['kernel']}: {tile}, {mapping['splits']} splits, {mapping['ctas_per_sm']} CTAs/SM"
 

@@ -178,12 +178,12 @@ def _unknown_names(tree: Tree, kind: Literal["hardware", "workload"]) -> list[Pr
 
 def _unknown_axis(tree: Tree, key: str) -> Problem | None:
     target, path = split_path(key)
-    if target == "workload" and schema_tree(Micro).at(path) is not None:
-        return None
     schema = schema_tree(Hardware if target == "hw" else Workload)
     here = ("axes", key)
     if not path or path[0] in NOT_SETTABLE:
         return Problem(tree.place_of(here), path_text(here), "cannot be an axis; write config files instead")
+    if target == "workload" and schema_tree(Micro).at(path) is not None:
+        return None
     for length in range(1, len(path) + 1):
         if schema.at(path[:length]) is None:
             return Problem(tree.place_of(here), path_text(here), schema.unknown(path[:length]))

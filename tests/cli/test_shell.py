@@ -264,6 +264,13 @@ def test_schema_prints_json_schema(printed: Callable[..., Any], kind: str) -> No
     assert ("base" in data["properties"]) == (kind != "sweep")
 
 
+def test_the_schema_of_workloads_knows_microbenchmarks_too(printed: Callable[..., Any]) -> None:
+    data = printed("schema", "workload")
+    assert data["properties"]["kind"]["enum"] == ["kernel", "step", "micro"]
+    assert {"model", "benchmark", "run_bytes"} <= data["properties"].keys()
+    assert any(branch.get("required") == ["kind", "benchmark"] for branch in data["anyOf"])
+
+
 @pytest.mark.parametrize("arguments", [("hw", "list"), ("hw", "show", "l4"), ("workload", "list")])
 def test_tables_are_plain_text(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert shell(*arguments) == 0

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sim.config.hardware import Hardware
-from sim.config.load import load_hardware, load_workload
+from sim.config.load import load_any_workload, load_hardware, load_workload
+from sim.config.micro import Micro
 from sim.config.problems import path_text
 from sim.config.schema_tree import schema_tree
 from sim.config.workload import Workload
@@ -77,6 +78,16 @@ def test_any_setting_of_the_machine_is_refused_or_accepted(path: str, text: str)
 @given(st.sampled_from(paths_of(Workload)), st.text(max_size=20) | VALUES.map(json.dumps))
 def test_any_setting_of_the_workload_is_refused_or_accepted(path: str, text: str) -> None:
     check(lambda: load_workload("decode_64x8k", [f"workload.{path}={text}"]))
+
+
+@QUICK
+@given(st.dictionaries(st.sampled_from([*paths_of(Micro), "model", "x"]), VALUES, max_size=4))
+def test_any_values_at_keys_of_a_microbenchmark_are_refused_or_accepted(
+    tmp_path: Path, values: dict[str, Any]
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(json.dumps({"base": "micro_gather"} | values))
+    check(lambda: load_any_workload(str(file)))
 
 
 @QUICK

@@ -1,13 +1,16 @@
 """Sweep files: what they may say, and where a mistake is reported."""
 
 from collections.abc import Callable
+from math import prod
 from pathlib import Path
 
 import pytest
 
 from sim.config.axes import axis_loaders
+from sim.config.micro import Micro
 from sim.config.sweep import Sweep, load_sweep
 from sim.errors import InputError
+from sim.sweep.points import Plan, expand
 
 Write = Callable[[str], None]
 GOOD = """\
@@ -168,3 +171,34 @@ def test_a_bad_axis_value_is_reported_at_its_line_of_the_sweep_file(write: Write
         with pytest.raises(InputError) as caught:
             load(name, [setting])
         assert str(caught.value).startswith(message)
+
+
+def test_keys_of_microbenchmarks_are_axes_and_a_kind_that_lacks_them_says_so(write: Write) -> None:
+    write("hardware: h100_sxm\nworkload: micro_gather\naxes:\n  workload.run_bytes: [64, 100]\n")
+    _, load = axis_loaders(load_sweep("s.yaml"))
+    spec = load("micro_gather", ["workload.run_bytes=64"]).spec
+    assert isinstance(spec, Micro)
+    assert spec.run_bytes == 64
+    for name, value, message in (
+        ("micro_gather", 100, "s.yaml:4:28: run_bytes: found 100; allowed: a multiple of 8"),
+        ("decode_64x8k", 64, "s.yaml:4:24: workload.run_bytes: unknown key; allowed: name, "),
+    ):
+        with pytest.raises(InputError) as caught:
+            load(name, [f"workload.run_bytes={value}"])
+        assert str(caught.value).startswith(message)
+
+
+def test_a_whole_workload_is_no_axis(write: Write) -> None:
+    write("hardware: h100_sxm\nworkload: micro_gather\naxes: {workload: [a]}\n")
+    assert problems() == ["s.yaml:3:8: axes.workload: cannot be an axis; write config files instead"]
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "sweeps").glob("*.yaml")), ids=str)
+def test_every_point_of_a_shipped_sweep_resolves(path: Path) -> None:
+    loaded = load_sweep(str(path))
+    spec = loaded.spec
+    axes = {key: tuple(values) for key, values in spec.axes.items()}
+    plan = Plan(tuple(spec.hardware), tuple(spec.workload), axes, spec.fidelity, spec.seed)
+    points = expand(plan, *axis_loaders(loaded), "version")
+    sizes = [len(values) for values in (spec.hardware, spec.workload, *axes.values())]
+    assert len(points) == prod(sizes)
