@@ -179,8 +179,8 @@ def run(memory: Memory, start: int, cursor: Memory, end: Memory) -> None:
 
 @compiled
 def serve(m: Memory, pair: int, now: int, start: int, cursor: Memory, end: Memory) -> None:
-    """Look at the channels of a pair that are due; each then gets further trains, which arrive with its next look at the
-    earliest. So no channel is taken ahead here.
+    """Look at the channels of a pair that are due; each then gets further trains, which arrive with its next look. So
+    no channel is taken ahead here.
     """
     m[pair + C_EVENT] = NEVER
     c = hbm_ahead.due(m, pair, now + 1)

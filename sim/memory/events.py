@@ -11,38 +11,23 @@ independent of how the run was cut into windows.
 from sim.memory.bits import trailing_zeros
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
-    ARRIVE,
     AT_CHUNKS,
     AT_HEADS,
     AT_WORDS,
-    C_PARTNER,
-    C_READ_HEAD,
     CHUNK_COLS,
-    COPY_TIE,
-    ENTRY,
     EV_NEXT,
     EV_TIME,
-    FETCH,
-    FILL,
     HEAP_SLOT,
     Q_COUNT,
     Q_CURSOR,
     Q_HEAP,
     Q_SEEN_FAR,
     Q_SEEN_NEAR,
-    S_STALL_HEAD,
-    STAGE,
     TIE,
-    WAKE,
     Memory,
 )
-from sim.memory.params import CHAN_HEADER, Param
+from sim.memory.loads_ahead import ask_for
 from sim.memory.prefetch import prefetch
-from sim.memory.request import (
-    slice_at,
-)
-
-WAYS = int(Param.WAYS)
 
 SHIFT = 6
 """A bucket is 64 ps long."""
@@ -219,53 +204,6 @@ def look_ahead(m: Memory, at: int) -> None:
             node = m[node + EV_NEXT]
         bucket = occupied(m, bucket + 1, at + NEAR_AHEAD)
     m[Q_SEEN_NEAR] = at + NEAR_AHEAD
-
-
-@inlined
-def ask_for(m: Memory, node: int) -> None:
-    """Ask for what an event will touch beside the beginning of its row."""
-    stage = m[node + STAGE]
-    if stage == WAKE:
-        ask_for_channel(m, node)
-        if m[node + C_PARTNER] != node:
-            ask_for_channel(m, m[node + C_PARTNER])
-    elif stage == ARRIVE:
-        entry = m[node + ENTRY]
-        prefetch(m, entry)
-        prefetch(m, entry + 8)
-        if m[slice_at(m, node) + S_STALL_HEAD] < 0:
-            prefetch(m, entry + m[WAYS])
-            prefetch(m, entry + m[WAYS] + 8)
-    elif stage == FILL:
-        entry = m[node + ENTRY]
-        prefetch(m, entry)
-        prefetch(m, entry + m[WAYS])
-        if m[node + TIE] & COPY_TIE:
-            ask_for_row(m, m[node + FETCH])
-        stalled = m[slice_at(m, node) + S_STALL_HEAD]
-        if stalled >= 0:
-            prefetch(m, stalled + 8)
-            entry = m[stalled + ENTRY]
-            prefetch(m, entry)
-            prefetch(m, entry + 8)
-            prefetch(m, entry + m[WAYS])
-            prefetch(m, entry + m[WAYS] + 8)
-
-
-@inlined
-def ask_for_channel(m: Memory, c: int) -> None:
-    """Ask for a channel's header and for what arrives at it next."""
-    prefetch(m, m[c + C_READ_HEAD])
-    prefetch(m, m[c + C_READ_HEAD] + 8)
-    for line in range(c + 16, c + CHAN_HEADER, 8):
-        prefetch(m, line)
-
-
-@compiled
-def ask_for_row(m: Memory, node: int) -> None:
-    """Ask for all of a request's row."""
-    for line in range(node, node + CHUNK_COLS, 8):
-        prefetch(m, line)
 
 
 @compiled
