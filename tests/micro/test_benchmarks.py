@@ -108,7 +108,7 @@ def test_writes_reach_memory_and_not_more_than_its_peak(machine: Hardware) -> No
     assert 0.4 * 64 < point.gb_s < 64
 
 
-@pytest.mark.parametrize(("size", "moved"), [(8, 32), (64, 64), (512, 512)])
+@pytest.mark.parametrize(("size", "moved"), [(64, 64), (512, 512)])
 def test_runs_move_whole_sectors(machine: Hardware, size: int, moved: int) -> None:
     assert gathered(machine, size).overfetch == moved / size
 

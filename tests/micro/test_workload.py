@@ -110,7 +110,7 @@ def test_bytes_in_flight_over_latency_and_turn_over_are_the_bandwidth(machine: H
     assert result.stalls["issue"] == pytest.approx(75 / turn, rel=0.1)
 
 
-@pytest.mark.parametrize(("run_bytes", "moved"), [(8, 32), (40, 64), (64, 64), (1024, 1024)])
+@pytest.mark.parametrize(("run_bytes", "moved"), [(16, 32), (40, 64), (64, 64), (1024, 1024)])
 def test_a_gather_moves_whole_sectors(machine: Hardware, run_bytes: int, moved: int) -> None:
     """Runs lie at multiples of their length: one of 40 B covers two sectors, or three where it begins at 56, 88, ..."""
     result = result_of(machine, benchmark="gather", footprint_mib=512, run_bytes=run_bytes)
