@@ -5,7 +5,7 @@ CTA of one stream, a chain's stages follow each other without a gap: then its ti
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -66,16 +66,22 @@ class Chain:
         return max((end for _, _, end in self.bookings), default=0)
 
 
-def chains_of(times: StageTimes, first: int) -> tuple[list[Chain], "array[int]"]:
-    """The different chains of a launch's tiles, numbered from `first` on, and each tile's index among them."""
-    work = zip(
-        *(times.issue, times.unpack, times.qk, times.qk_stall),
-        *(times.exp, times.alu, times.pv, times.pv_stall),
-        strict=True,
-    )
+def chains_of(parts: Iterable[StageTimes], first: int) -> tuple[list[Chain], "array[int]"]:
+    """The different chains of a launch's tiles, which come in parts, numbered from `first` on, and each tile's index
+    among them.
+    """
     index: dict[tuple[int, ...], int] = {}
-    of_tile = array("q", (index.setdefault(shape, len(index)) for shape in work))
-    return [Chain(first + i, _steps(shape, times)) for i, shape in enumerate(index)], of_tile
+    chains: list[Chain] = []
+    of_tile = array("i")
+    for times in parts:
+        work = zip(
+            *(times.issue, times.unpack, times.qk, times.qk_stall),
+            *(times.exp, times.alu, times.pv, times.pv_stall),
+            strict=True,
+        )
+        of_tile.extend(index.setdefault(shape, len(index)) for shape in work)
+        chains += (Chain(first + i, _steps(shape, times)) for shape, i in list(index.items())[len(chains) :])
+    return chains, of_tile
 
 
 def _steps(shape: Sequence[int], times: StageTimes) -> tuple[Step, ...]:

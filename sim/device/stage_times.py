@@ -58,19 +58,22 @@ FALLBACK_OPS = 8
 """ALU results per value where a chip has no listed conversion: shifts, masks and two FMAs (estimate)."""
 
 
-def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> StageTimes:
-    """Divide the launch's operations by the chip's rates."""
+ALL = slice(None)
+
+
+def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware, part: slice = ALL) -> StageTimes:
+    """Divide the operations of a part of the launch's tiles by the chip's rates."""
     work, streams = launch.work, launch.streams
     tensor = hw.sm.tensor_flop_per_clk[launch.mma]  # type: ignore[index]
-    qk = _ps(work.qk_flops // streams, tensor, hw)
-    pv = _ps(work.pv_flops // streams, tensor, hw)
-    operand = _ps(work.sram_bytes // (2 * streams), hw.sm.sram_bytes_per_clk, hw)
-    exp = _ps(work.exps // streams, hw.sm.exp_per_clk, hw)
-    alu = _ps(work.alu_ops // streams, hw.sm.fp32_per_clk, hw)
+    qk = _ps(work.qk_flops[part] // streams, tensor, hw)
+    pv = _ps(work.pv_flops[part] // streams, tensor, hw)
+    operand = _ps(work.sram_bytes[part] // (2 * streams), hw.sm.sram_bytes_per_clk, hw)
+    exp = _ps(work.exps[part] // streams, hw.sm.exp_per_clk, hw)
+    alu = _ps(work.alu_ops[part] // streams, hw.sm.fp32_per_clk, hw)
     rate, native = unpack_rate(formats, hw)
     clk = ps_per_clk(hw)
     return StageTimes(
-        unpack=_ps(work.unpack_values // streams, rate, hw).tolist(),
+        unpack=_ps(work.unpack_values[part] // streams, rate, hw).tolist(),
         unpack_native=native,
         qk=qk.tolist(),
         qk_stall=np.maximum(0, operand - qk).tolist(),
@@ -78,7 +81,7 @@ def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Stage
         alu=np.maximum(0, alu - exp).tolist(),
         pv=pv.tolist(),
         pv_stall=np.maximum(0, operand - pv).tolist(),
-        issue=np.rint(work.tokens * (launch.token_issue_clk * clk / streams)).astype(np.int64).tolist(),
+        issue=np.rint(work.tokens[part] * (launch.token_issue_clk * clk / streams)).astype(np.int64).tolist(),
         barrier=round(launch.barrier_clk * clk),
         prologue=round(launch.prologue_clk * clk),
         epilogue=round(launch.epilogue_clk * clk),

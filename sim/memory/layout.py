@@ -143,12 +143,13 @@ SLICE_COLS = 10
     C_FAW_POS,
     C_FAW,
 ) = range(4, 36)
-# Columns of a fetch. F_RUN, F_RUN_END: positions of its first run and behind its last; F_STAMPS: its stamps;
-# F_FIRST: its first block-table entry, counted over the port; F_HEAD_AT: when it was first in line at its port,
-# -1 before; F_UNKNOWN: entries not yet known; F_READY: when the last became known.
+STAMP_COLS = 15
+"""As many as `stamps.Stamp` has."""
+# Columns of a fetch, whose row is by far the most of what a long launch needs. F_SUBMIT to F_WAITED, the first and the
+# last of the stamps, hold all of them once the fetch is complete; what is between is of use before only. F_RUN,
+# F_RUN_END: positions of its first run and behind its last; F_WAITED: how long it waited for block-table entries.
 (
     F_SUBMIT,
-    F_NEXT,
     F_LEFT,
     F_ISSUED,
     F_BLOCKED,
@@ -157,18 +158,21 @@ SLICE_COLS = 10
     F_KIND,
     F_CLASS,
     F_INDEX,
+) = range(9)
+F_STAMPS = F_SUBMIT
+F_WAITED = F_STAMPS + STAMP_COLS - 1
+# F_FIRST: its first block-table entry, counted over the port; F_HEAD_AT: when it was first in line at its port, -1
+# before; F_UNKNOWN: entries not yet known; F_READY: when the last became known.
+(
+    F_NEXT,
     F_ENTRY,
     F_ENTRY_END,
     F_FIRST,
     F_HEAD_AT,
     F_UNKNOWN,
     F_READY,
-    F_WAITED,
-    F_STAMPS,
-) = range(18)
-STAMP_COLS = 15
-"""As many as `stamps.Stamp` has."""
-FETCH_COLS = F_STAMPS + STAMP_COLS
+    FETCH_COLS,
+) = range(F_WAITED + 1, F_WAITED + 9)
 LOG_COLS = 7
 """Of a row of the command log (`hbm_log`)."""
 # A run: address, bytes.

@@ -31,6 +31,7 @@ from sim.memory.layout import (
     P_HEAD,
     PORT_COLS,
     Q_OUT,
+    STAMP_COLS,
     Memory,
 )
 from sim.memory.params import Param
@@ -135,7 +136,8 @@ class MemoryPlane:
         warming.warm_fetches(self._memory, np.asarray(fetches, np.int64), np.asarray(sms, np.int64))
 
     def _stamp_view(self) -> NDArray[np.int64]:
-        return build.section(self._memory, AT_FETCHES, self.table.fetches, FETCH_COLS)[:, F_STAMPS:]
+        rows = build.section(self._memory, AT_FETCHES, self.table.fetches, FETCH_COLS)
+        return rows[:, F_STAMPS : F_STAMPS + STAMP_COLS]
 
     def _wake(self, at: int) -> None:
         if self._wake_at is not None and self._wake_at <= at:

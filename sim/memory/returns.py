@@ -14,8 +14,6 @@ from sim.memory.layout import (
     F_ISSUED,
     F_LEFT,
     F_STAMPS,
-    F_SUBMIT,
-    F_WAITED,
     FETCH,
     HBM_DONE,
     HBMQ,
@@ -49,8 +47,7 @@ from sim.memory.stamps import Stamp
 
 NEAR, FAR, LINK_Q16 = int(Param.NEAR), int(Param.FAR), int(Param.LINK_Q16)
 L2_LATENCY = int(Param.L2_LATENCY)
-X_SUBMIT, X_ELIGIBLE, X_INFLIGHT = int(Stamp.SUBMIT), int(Stamp.ELIGIBLE), int(Stamp.INFLIGHT_WAIT)
-X_TRANSLATION = int(Stamp.TRANSLATION_WAIT)
+X_ELIGIBLE, X_INFLIGHT = int(Stamp.ELIGIBLE), int(Stamp.INFLIGHT_WAIT)
 X_ISSUE, X_TLB = int(Stamp.ISSUE), int(Stamp.TLB_WAIT)
 X_L2_ARRIVE, X_L2_DONE, X_L2Q = int(Stamp.L2_ARRIVE), int(Stamp.L2_DONE), int(Stamp.L2_QUEUE)
 X_HBM_ENQ, X_HBM_START = int(Stamp.HBM_ENQUEUE), int(Stamp.HBM_START)
@@ -121,15 +118,15 @@ def arrived(m: Memory, node: int, arrival: int) -> None:
     f = m[node + FETCH]
     m[f + F_LEFT] -= 1
     if m[f + F_LEFT] == 0 and m[f + F_ISSUED]:
-        stamp(m, node, f, f + F_STAMPS, done)
         m[m[AT_OUT] + m[Q_OUT]] = m[f + F_INDEX]
         m[Q_OUT] += 1
+        stamp(m, node, f + F_STAMPS, done)
     port.credit(m, node, done)
 
 
 @compiled
-def stamp(m: Memory, node: int, f: int, x: int, done: int) -> None:
-    m[x + X_SUBMIT] = m[f + F_SUBMIT]
+def stamp(m: Memory, node: int, x: int, done: int) -> None:
+    """Turn the row of a complete fetch, at x, into its stamps; the first and the last are there already."""
     m[x + X_ELIGIBLE] = m[node + ELIGIBLE]
     m[x + X_INFLIGHT] = m[node + INFLIGHT]
     m[x + X_ISSUE] = m[node + ISSUE]
@@ -141,6 +138,5 @@ def stamp(m: Memory, node: int, f: int, x: int, done: int) -> None:
     m[x + X_HBM_DONE] = m[node + HBM_DONE]
     m[x + X_ARRIVE] = done
     m[x + X_NOCQ] = m[node + NOCQ]
-    m[x + X_TRANSLATION] = m[f + F_WAITED]
     m[x + X_L2Q] = m[node + L2_DONE] - m[L2_LATENCY] - m[node + L2_ARRIVE]
     m[x + X_HBMQ] = m[node + HBMQ]

@@ -14,7 +14,7 @@ queueing from the uncontended part:
 
 from enum import IntEnum
 
-from sim.memory.layout import STAMP_COLS
+from sim.memory.layout import F_STAMPS, F_SUBMIT, F_WAITED, STAMP_COLS
 
 
 class Stamp(IntEnum):
@@ -39,3 +39,4 @@ class Stamp(IntEnum):
 
 N_STAMPS = len(Stamp)
 assert N_STAMPS == STAMP_COLS
+assert (F_SUBMIT - F_STAMPS, F_WAITED - F_STAMPS) == (Stamp.SUBMIT, Stamp.TRANSLATION_WAIT)
