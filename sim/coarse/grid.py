@@ -23,6 +23,8 @@ from sim.lowering.units import Units, start_order
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 PS_PER_NS = 1000
+LENT = 3
+"""Tiles that a CTA lends to its kind: the first one, whose fetch brings the query too, one of the middle, the last."""
 
 Lower = Callable[[Units], Launch]
 
@@ -128,17 +130,20 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
         return replace(grid, query_bytes=query)
     counts = tile_counts(units, cut)
     last = units.hi - units.lo - (counts - 1) * cut.tile_tokens
-    kinds, kind = np.unique(np.stack([units.rows, last, counts > 1], axis=1), axis=0, return_inverse=True)
+    lent = np.minimum(counts, LENT)
+    kinds, kind = np.unique(np.stack([units.rows, last, lent], axis=1), axis=0, return_inverse=True)
     kind = kind.reshape(-1)
     first = np.full(len(kinds), -1, np.int64)
     first[kind[::-1]] = np.arange(len(kind))[::-1]
     short = take_units(units, first)
-    short.hi[:] = short.lo + np.where(kinds[:, 2] > 0, cut.tile_tokens, 0) + kinds[:, 1]
+    short.hi[:] = short.lo + (kinds[:, 2] - 1) * cut.tile_tokens + kinds[:, 1]
     sample = lower(short)
     classes = launch_classes(sample, step.formats, hw)
     ptr = pointer(counts)
-    tile_class = np.repeat(sample.ctas.tile_ptr[kind], counts).astype(np.int32)
-    tile_class[ptr[1:] - 1] = sample.ctas.tile_ptr[kind + 1] - 1
+    begin, end = sample.ctas.tile_ptr[:-1], sample.ctas.tile_ptr[1:]
+    tile_class = np.repeat(np.maximum(begin, end - 2)[kind], counts).astype(np.int32)
+    tile_class[ptr[:-1]] = begin[kind]
+    tile_class[ptr[1:] - 1] = end[kind] - 1
     copies = np.bincount(tile_class, minlength=sample.tiles).astype(np.int64)
     order = start_order(units, cut.profile.grid_order)
     written = pointer(output_bytes(step, units, cut.kv_heads_per_cta))

@@ -135,17 +135,16 @@ def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     slot = s.waiting[sm * d.p[c.ROOM] + s.sms[sm * SM_COLS + P_HEAD]]
     tile = s.slots[slot * SLOT_COLS + S_ISSUED]
     k = d.tile_class[tile] * c.CLASS_COLS
+    cta = s.slots[slot * SLOT_COLS + S_CTA]
+    whole = d.classes[k + c.BYTES] + (d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0)
     if s.sms[sm * SM_COLS + P_LEFT] == 0:
-        cta = s.slots[slot * SLOT_COLS + S_CTA]
-        s.sms[sm * SM_COLS + P_LEFT] = d.classes[k + c.BYTES] + (
-            d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0
-        )
+        s.sms[sm * SM_COLS + P_LEFT] = whole
         if d.p[c.LOOKS_UP]:
             d.hit[tile] = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
     part = min(d.p[c.SEGMENT], s.sms[sm * SM_COLS + P_LEFT])
     begin = now
     if not s.sms[sm * SM_COLS + P_PAID]:
-        begin += d.classes[k + c.PORT] * part // max(1, d.classes[k + c.BYTES])
+        begin += d.classes[k + c.PORT] * part // max(1, whole)
     begin = credit(d, s, sm, part, begin)
     s.sms[sm * SM_COLS + P_PAID] = 0
     if begin > now:

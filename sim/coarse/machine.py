@@ -23,6 +23,12 @@ SEGMENT_BYTES = 8192
 """Bytes that a port sends as one event; larger launches take larger segments, at most a tile."""
 MOST_SEGMENTS = 400_000
 ONE = 1 << 16
+SLICE_TURNS = 2
+"""Times that a block passes its slice: as a request and as an answer (`sim.memory.l2`)."""
+CHANNEL_TURNS = 2
+"""Blocks that a channel serves from a block's arrival to its last byte: the block itself, and one before it. One server
+for all of memory would take a block at the rate of all channels. At a load r a block meets r / (2 (1 - r)) others
+(M/D/1): one at two thirds; above that, the work piled up in the one server soon counts for more."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,9 @@ def scalars(
     p[c.CREDITS] = 66 + 2 * int(p[c.CAP]) // min(int(p[c.SEGMENT]), int(p[c.CAP]))
     p[c.WAY_IN] = p[c.WAY_BACK] = mean_way
     p[c.FAR_EXTRA] = 2 * (far - mean_way)
-    p[c.L2_LATENCY], p[c.HBM_LATENCY] = v[Param.L2_LATENCY], dram
+    block = 1 << int(v[Param.BLOCK_SHIFT])
+    p[c.L2_LATENCY] = v[Param.L2_LATENCY] + SLICE_TURNS * ((block * int(v[Param.SLICE_Q16])) >> 16)
+    p[c.HBM_LATENCY] = dram + CHANNEL_TURNS * block * int(v[Param.CHANNELS]) * PS_PER_NS / streaming_gb_s(hw)
     p[c.COPIES] = v[Param.COPIES]
     p[c.GROUPS] = hw.l2.partitions if hw.l2.private or v[Param.COPIES] else 1
     p[c.LINK_Q16] = v[Param.LINK_Q16]

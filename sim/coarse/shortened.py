@@ -30,12 +30,13 @@ RunGrid = Callable[[Grid, Reuse], Timing]
 
 
 def shorten(grid: Grid, share: float) -> Grid:
-    """Each CTA with the last `share` of its tiles, at least one."""
+    """Each CTA with a `share` of its tiles: the first one, and the last of the others."""
     counts = np.diff(grid.tile_ptr)
     kept = np.maximum(1, np.rint(counts * share).astype(np.int64))
     cta, rank = repeat_index(kept)
+    left_out = np.where(rank > 0, (counts - kept)[cta], 0)
     return replace(
-        grid, tile_ptr=pointer(kept), tile_class=grid.tile_class[grid.tile_ptr[1:][cta] - kept[cta] + rank]
+        grid, tile_ptr=pointer(kept), tile_class=grid.tile_class[grid.tile_ptr[:-1][cta] + left_out + rank]
     )
 
 

@@ -1,8 +1,10 @@
 """From a sample in detail and two runs at tile grain (of the sample, of the whole) to the whole in detail.
 
-The whole is the sample's time in detail plus what the tile grain adds from sample to whole, times a pace: how much
-slower the detail consumes tiles than the tile grain. The pace is the slope of one run's times on the other's over all
-tiles of the sample's steady part (single marks would fall between the bursts of CTAs that started together). The sample
+The whole is its time at tile grain plus what the sample shows beyond its own: of the way to its steady part all, as the
+whole begins in the same way; of the rest a share, as part of it is chance, how just these CTAs met each other. And what
+the tile grain adds from sample to whole counts by a pace: how much slower the detail consumes tiles than the tile
+grain. The pace is the slope of one run's times on the other's over all tiles of the sample's steady part (single marks
+would fall between the bursts of CTAs that started together). The sample
 tells it with an error; the tile grain alone is right to within a prior. So the slope counts by the inverse of its
 variance against that of 1 (shrinkage: Efron and Morris, JASA 70, 1975). Where memory is busy all the time, the pace is
 that of memory, whose rate the tile grain has from the memory plane itself; the more of the time it is not, the more
@@ -27,6 +29,9 @@ CORRELATION = 3.0
 for some rounds (same grid)."""
 LEAST_ERROR = 0.006
 """Relative error of a sampled time however little is extrapolated (same grid)."""
+RETURNING = 0.5
+"""Share of what the sample takes longer than at tile grain, once it runs steadily, that the whole takes longer too: its
+regression on that is 0.3 to 0.5 (same grid and a second one)."""
 NORMAL_95 = 1.96
 """Standard deviations of a normal distribution that 95 of 100 draws lie within."""
 
@@ -124,7 +129,10 @@ def extrapolate(detail: Course, coarse: Course, sample: Size, whole: Run) -> Who
     prior = memory_share * MEMORY_PRIOR + (1 - memory_share) * OTHER_PRIOR
     weight = prior**2 / (prior**2 + variance)
     pace = 1 + weight * ratio * (slope - 1)
-    added = max(0.0, (whole.end_ps - coarse.end) * pace)
+    head = detail.first - coarse.first
+    rest = (detail.end - detail.first) - (coarse.end - coarse.first)
+    grown = (whole.end_ps - coarse.end) * (pace - 1)
+    added = max(0.0, whole.end_ps + head + RETURNING * rest + grown - detail.end)
     return Whole(detail.end + added, pace, prior * float(np.sqrt(1 - weight)), added)
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from sim.attention_run import Task, problem_of
 from sim.cli.job import all_profiles, engine_step
+from sim.coarse import columns as c
 from sim.coarse.estimate import Problem, attention_grid_of, build_coarse, coarse_time
-from sim.coarse.grid import Grid
+from sim.coarse.grid import Grid, port_ps
 from sim.coarse.hits import Reuse, nothing_found
 from sim.coarse.machine import Timing, run_grid
 from sim.coarse.shortened import MOST_TILES, is_long, long_timing, shorten
@@ -32,17 +33,27 @@ def problem(*sets: str) -> tuple[Problem, Units]:
 LONG = ("workload.batch=48", "workload.context=16384")
 
 
+def test_only_the_first_tile_of_a_cta_pays_for_the_query_at_its_port() -> None:
+    """One more descriptor, and the bytes of the query: what a CTA lends to its kind is told apart."""
+    made, units = problem("workload.batch=2", "workload.context=4096")
+    grid = attention_grid_of(made, units)
+    whole = port_ps(made.lower(units), made.hw)[: grid.tiles]
+    assert (grid.classes[grid.tile_class, c.PORT] == whole).all()
+    assert whole[0] > whole[1]
+
+
 @pytest.fixture(scope="module")
 def long_grid() -> tuple[Problem, Grid]:
     made, units = problem(*LONG)
     return made, attention_grid_of(made, units)
 
 
-def test_a_form_keeps_the_last_tiles_of_each_cta(long_grid: tuple[Problem, Grid]) -> None:
+def test_a_form_keeps_the_first_tile_and_the_last_ones_of_each_cta(long_grid: tuple[Problem, Grid]) -> None:
     grid = long_grid[1]
     form = shorten(grid, 0.25)
     counts, kept = np.diff(grid.tile_ptr), np.diff(form.tile_ptr)
     assert (kept == np.rint(counts / 4)).all()
+    assert (form.tile_class[form.tile_ptr[:-1]] == grid.tile_class[grid.tile_ptr[:-1]]).all()
     last = grid.tile_class[grid.tile_ptr[1:] - 1]
     assert (form.tile_class[form.tile_ptr[1:] - 1] == last).all()
 

@@ -5,6 +5,7 @@ import pytest
 
 from sim.sampled.extrapolate import (
     LEAST_ERROR,
+    RETURNING,
     Course,
     Run,
     Size,
@@ -28,6 +29,14 @@ def whole(detail: Course, coarse: Course, end_ps: int, rounds: int, memory_share
 def test_a_detail_that_follows_tile_grain_adds_what_tile_grain_adds() -> None:
     course = Course(RANKS * 1000, 1_100_000)
     assert whole(course, course, 5_000_000, rounds=10, memory_share=0).end_ps == pytest.approx(5_000_000)
+
+
+def test_a_later_begin_carries_over_and_later_tiles_by_half() -> None:
+    """The whole takes 5 us at tile grain. The sample's steady part begins 100 ns late; the end is 300 ns late."""
+    coarse = Course(RANKS * 1000, 1_100_000)
+    late = Course(RANKS * 1000 + 100_000, 1_400_000)
+    found = whole(late, coarse, 5_000_000, rounds=10, memory_share=0)
+    assert found.end_ps == pytest.approx(5_000_000 + 100_000 + RETURNING * 200_000)
 
 
 def test_the_pace_is_the_slope_of_the_steady_part() -> None:
