@@ -20,8 +20,6 @@ MIB = 2**20
 NOTHING_LEFT = 5
 """Caches over: a replay of so large a footprint finds less than 1% (random replacement keeps a share h with
 h = exp(-(1 - h) F / C); LRU and NRU keep less), and is not walked."""
-EVENING = 2
-"""Ways of a set here for one of the chip: its interleave fills the sets more evenly than blocks this large could."""
 
 
 @dataclass(frozen=True)
@@ -122,15 +120,14 @@ def _scalars(hw: Hardware, size: int, slots: int, objects: int) -> Int64:
     p[tags.SLOTS], p[tags.SMS], p[tags.OBJECTS] = slots, hw.sm.count, objects
     p[tags.PARTS], p[tags.GROUPS], p[tags.COPIES] = parts, groups, int(copies)
     p[tags.BLOCK] = max(1, round(block))
-    ways = l2.ways * EVENING
-    p[tags.SETS], p[tags.WAYS] = _sets(usable, ways, block), ways
+    p[tags.SETS], p[tags.WAYS] = _sets(usable, l2.ways, block), l2.ways
     if hw.llc is not None:
         p[tags.LAST_SETS], p[tags.LAST_WAYS] = (
             _sets(hw.llc.capacity_mib * MIB, hw.llc.ways, block),
             hw.llc.ways,
         )
     p[tags.POLICY] = REPLACEMENT_CODE[l2.replacement]
-    p[tags.KEEPS], p[tags.PIN_WAYS] = int(not l2.residency.is_plain), pin_ways(l2) * EVENING
+    p[tags.KEEPS], p[tags.PIN_WAYS] = int(not l2.residency.is_plain), pin_ways(l2)
     return p
 
 
