@@ -1,9 +1,9 @@
 """How well and how fast `--fidelity sampled` predicts full runs: 60 points, each run both ways.
 
-    python benchmarks/bench_sampled.py [--grid design|second] [--only TEXT]... [--truth FILE]
+    python benchmarks/bench_sampled.py [--grid design|second|random] [--seed N] [--only TEXT]... [--truth FILE]
 
 Asked: within 2% of full on 95% of the points, the stated interval covering the truth on 90%, sampled in 0.5 s or less.
---grid: the points that the sampling was made with, or 60 others. --only: points whose name contains TEXT. --truth: a
+--grid: the points that the sampling was made with, 60 others, or 30 drawn at random (--seed). --only: points whose name contains TEXT. --truth: a
 JSON file of full times in ns by point; what it lacks is run and added, so that work on the sampling alone need not
 repeat the full runs (a changed machine or kernel voids the file).
 
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sampled_points import DESIGN, SECOND, Point
+from sampled_points import DESIGN, SECOND, Point, random_points
 
 from sim.cli.job import run_named
 from sim.result import Result
@@ -112,11 +112,16 @@ def summary(rows: list[Row]) -> tuple[list[str], bool]:
     return lines, within >= SHARE_WITHIN and covered >= SHARE_COVERED and slowest <= MOST_SECONDS
 
 
+def points_of(grid: str, seed: int) -> tuple[Point, ...]:
+    return {"design": DESIGN, "second": SECOND}.get(grid) or random_points(seed)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--grid", choices=("design", "second"), default="design", help="which 60 points")
+    parser.add_argument("--grid", choices=("design", "second", "random"), default="design", help="points")
+    parser.add_argument("--seed", type=int, default=0, help="of the points drawn at random")
     parser.add_argument("--only", action="append", default=[], help="points whose name contains this text")
     parser.add_argument("--truth", type=Path, help="JSON file of full times in ns, read and added to")
     options = parser.parse_args()
@@ -124,7 +129,7 @@ def main() -> int:
     truth: dict[str, float] = json.loads(options.truth.read_text()) if stored else {}
     print(f"{'':76} {'sampled':>9} {'full us':>9} {'error':>7} {'+-':>6} {'share':>6} {'s':>6}")
     rows: list[Row] = []
-    for point in DESIGN if options.grid == "design" else SECOND:
+    for point in points_of(options.grid, options.seed):
         if options.only and not any(text in point.name for text in options.only):
             continue
         rows.append(measure(point, truth))

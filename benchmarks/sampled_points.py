@@ -1,10 +1,12 @@
 """The points on which `bench_sampled.py` judges `--fidelity sampled`.
 
 DESIGN is what the sampling was made with. SECOND has other machines, kernels, shapes and seeds. It was drawn up before
-any of it was run, but its errors were seen while the sampling was improved.
+any of it was run, but its errors were seen while the sampling was improved. `random_points` draws new ones.
 """
 
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -162,3 +164,37 @@ SECOND = (
     Point("rtx_pro_6000_workstation", "xqa", "batch=24 context=4096"),
     Point("mi300x", "register_decode", "batch=24 context=6144 page_tokens=16"),
 )
+
+RANDOM_POINTS = 30
+KERNELS = {
+    H100: ("fa3", "flashinfer", "xqa"),
+    H200: ("fa3", "flashinfer", "xqa"),
+    A100: ("fa2", "flashinfer", "xqa"),
+    B200: ("trtllm_gen", "flashinfer"),
+    L40S: ("fa2", "flashinfer", "xqa"),
+    PRO: ("fa2", "flashinfer", "xqa"),
+    "rtx4090": ("fa2", "flashinfer"),
+}
+MOST_TOKENS, LEAST_TOKENS = 160_000, 12_000
+"""In all sequences: a full run of that many takes some ten seconds, one of fewer runs whole."""
+
+
+def random_points(seed: int) -> tuple[Point, ...]:
+    """Decode steps drawn over machines, kernels, batch, context (equal or ragged), page size, KV heads per device,
+    cold or warm, and shared prefix; the same ones for the same seed."""
+    rng = np.random.default_rng(seed)
+    points: list[Point] = []
+    while len(points) < RANDOM_POINTS:
+        hardware = str(rng.choice(list(KERNELS)))
+        kernel = str(rng.choice(KERNELS[hardware]))
+        batch, context = int(2 ** rng.uniform(0, 8)), 64 * int(2 ** rng.uniform(3, 10))
+        page = int(rng.choice([1, 16, 32, 64] if kernel == "flashinfer" else [16, 32, 64]))
+        parallel, kind = int(rng.choice([1, 1, 2, 4])), str(rng.choice(["plain", "warm", "prefix", "ragged"]))
+        if not LEAST_TOKENS <= batch * context // parallel <= MOST_TOKENS:
+            continue
+        length = f"uniform:{context // 8}..{2 * context}" if kind == "ragged" else str(context)
+        sets = f"batch={batch} context={length} page_tokens={page} tensor_parallel={parallel}"
+        sets += f" {WARM}" if kind == "warm" else ""
+        sets += f" shared_prefix={context // 128 * 64}" if kind == "prefix" else ""
+        points.append(Point(hardware, kernel, sets, seed=int(rng.integers(1, 100))))
+    return tuple(points)

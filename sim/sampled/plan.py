@@ -16,7 +16,7 @@ from sim.lowering.units import Units
 BUDGET_TILES = 6000
 BUDGET_CHUNKS = 200_000
 """Detail that a sample may cost: about a quarter of a second each on one core."""
-WHOLE = 1.9
+WHOLE = 1.6
 """A launch that would cost this many samples runs whole."""
 LEAST_TILES = 6
 """Tiles of a CTA in the sample: enough to fill its buffers twice and come to rest."""
