@@ -22,6 +22,9 @@ FIRST_MARK, LAST_MARK = 0.3, 0.9
 MEMORY_PRIOR, OTHER_PRIOR = 0.012, 0.02
 """Standard deviation of the whole's pace around 1, what tile grain alone misses: where memory always works, and where
 it never does (benchmarks/bench_sampled.py)."""
+UNEQUAL_PRIOR = 0.03
+"""The same where some SMs hold more CTAs than others to the end: how they share memory the tile grain does not know, as
+a lone CTA keeps less under way while it waits for the last block of a tile (both grids; up to 0.1 on A100)."""
 PACE_ERROR = 0.01
 """Standard deviation of the whole's pace around the sample's, beyond what the scatter there tells (same grid)."""
 CORRELATION = 3.0
@@ -113,11 +116,13 @@ def fitted_pace(detail: Course, coarse: Course, rounds: float) -> tuple[float, f
 
 @dataclass(frozen=True)
 class Run:
-    """The whole at tile grain. memory_share: of its time, in which memory works."""
+    """The whole at tile grain. memory_share: of its time, in which memory works; unequal: SMs hold unequal numbers of
+    CTAs, and none follows."""
 
     size: Size
     end_ps: int
     memory_share: float
+    unequal: bool = False
 
 
 def extrapolate(detail: Course, coarse: Course, sample: Size, whole: Run) -> Whole:
@@ -127,6 +132,8 @@ def extrapolate(detail: Course, coarse: Course, sample: Size, whole: Run) -> Who
     variance = (ratio * error) ** 2 + PACE_ERROR**2
     memory_share = whole.memory_share
     prior = memory_share * MEMORY_PRIOR + (1 - memory_share) * OTHER_PRIOR
+    if whole.unequal:
+        prior = max(prior, UNEQUAL_PRIOR)
     weight = prior**2 / (prior**2 + variance)
     pace = 1 + weight * ratio * (slope - 1)
     head = detail.first - coarse.first

@@ -90,3 +90,13 @@ def test_a_pace_that_refills_cause_is_scaled_to_the_whole() -> None:
     )
     assert often == pytest.approx(2 * seldom)
     assert 0 < seldom < 0.05
+
+
+def test_sms_that_hold_unequal_numbers_of_ctas_widen_the_interval() -> None:
+    course, size = Course(RANKS * 1000, 1_100_000), Size(100, 9000, 120)
+    alike, unequal = (
+        extrapolate(course, course, Size(100, 1000, 120), Run(size, 9_000_000, 1.0, flag))
+        for flag in (False, True)
+    )
+    assert unequal.end_ps == alike.end_ps
+    assert relative_ci95(unequal, unequal.end_ps) > 1.5 * relative_ci95(alike, alike.end_ps)
