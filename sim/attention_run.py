@@ -160,7 +160,7 @@ def problem_of(task: Task, addresses: AddressMap, cut: Cut) -> Problem:
     return Problem(
         step=task.step,
         cut=cut,
-        hw=as_addressed(task.hw, cut.profile),
+        hw=as_addressed(under_load(task), cut.profile),
         addresses=addresses,
         lower=partial(lower_attention, task, cut, addresses),
         how=task.workload.launch,
@@ -173,6 +173,14 @@ def estimate_ns(task: Task, addresses: AddressMap, cut: Cut) -> float:
     problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
     kernel = build_coarse(problem, units, attention_grid_of(problem, units))
     return coarse_time(problem, kernel).end_ps / PS_PER_NS
+
+
+def under_load(task: Task) -> Hardware:
+    """The chip at the clock that it holds: continuous MMA (prefill) may draw more power than the limit allows."""
+    clock, sm = task.hw.sm.busy_clock_ghz, task.hw.sm
+    if clock is None or task.step.phase != "prefill":
+        return task.hw
+    return task.hw.model_copy(update={"sm": sm.model_copy(update={"clock_ghz": clock})})
 
 
 def as_addressed(hw: Hardware, profile: KernelProfile) -> Hardware:
@@ -235,7 +243,7 @@ def _run_whole(
     tiers = None
     if placement is not None:
         tiers = plan_tiers(task.step, addresses, launches[0], prefetch=placement.policy == "prefetch")
-    hw = as_addressed(task.hw, candidate.cut.profile)
+    hw = as_addressed(under_load(task), candidate.cut.profile)
     outcome = Machine(hw, launches, options, tiers).run(task.step.formats)
     totals = totals_of_launches(launches)
     return AttentionRun(candidate, choice, units, tuple(launches), outcome, totals, tiers)

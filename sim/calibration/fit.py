@@ -6,7 +6,7 @@ weighted median of what is missing, from 0 to 20 us.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,9 +48,14 @@ def group_overheads(
     }
 
 
-def residuals(measured_us: Float64, simulated_us: Float64, groups: Sequence[Group]) -> Float64:
-    """Log errors in units of each row's uncertainty, at the best overheads."""
-    overheads = group_overheads(measured_us, simulated_us, groups)
+def residuals(
+    measured_us: Float64,
+    simulated_us: Float64,
+    groups: Sequence[Group],
+    known: Mapping[Group, float] | None = None,
+) -> Float64:
+    """Log errors in units of each row's uncertainty, at the known overheads, or at the best ones."""
+    overheads = known or group_overheads(measured_us, simulated_us, groups)
     added = np.array([overheads[group] for group in groups])
     log_error: Float64 = np.log((simulated_us + added) / measured_us)
     return log_error / uncertainty(measured_us)
@@ -63,9 +68,11 @@ def fit(
     groups: Sequence[Group],
     predict: Callable[[Float64], Float64],
     evaluations: int,
+    known: Mapping[Group, float] | None = None,
 ) -> Float64:
     """Values within the bounds with the least soft-L1 loss. `predict` gives simulated us for parameter values;
-    `evaluations` is the most steps of the search, each of which tries every parameter once."""
+    `evaluations` is the most steps of the search, each of which tries every parameter once; `known` are overheads
+    in us that are not fitted."""
     from scipy.optimize import least_squares
 
     low = np.array([p.low for p in parameters])
@@ -74,7 +81,7 @@ def fit(
     usual = 1 + (np.array([p.usual for p in parameters]) - low) / span
 
     def loss(unit: Float64) -> Float64:
-        of_rows = residuals(measured_us, predict(low + (unit - 1) * span), groups)
+        of_rows = residuals(measured_us, predict(low + (unit - 1) * span), groups, known)
         return np.concatenate([of_rows, (unit - usual) / PRIOR])
 
     # From 1 to 2, since the step of a difference is relative to the value.

@@ -34,6 +34,8 @@ class State:
     machines: dict[str, Hardware]
     profiles: dict[str, KernelProfile]
     fitted: dict[str, dict[str, float]]
+    known: dict[Group, float] | None = None
+    """Overheads in us that are not fitted."""
 
     def times_us(self, rows: Sequence[Evaluated]) -> Float64:
         """Simulated times without overheads."""
@@ -48,11 +50,10 @@ class State:
         return replace(self, profiles=profiles, fitted=self.fitted | {name: values})
 
 
-def first_state(rows: Sequence[Evaluated]) -> State:
+def first_state(rows: Sequence[Evaluated], known: dict[Group, float] | None = None) -> State:
     """The shipped values."""
-    return State(
-        {row.machine: row.task.hw for row in rows}, {row.profile: row.task.profiles[0] for row in rows}, {}
-    )
+    machines = {row.machine: row.task.hw for row in rows}
+    return State(machines, {row.profile: row.task.profiles[0] for row in rows}, {}, known)
 
 
 def to_fit(rows: Sequence[Evaluated], recipe: Recipe) -> list[Evaluated]:
@@ -85,7 +86,8 @@ def fit_machine(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: s
         return state
     parameters = recipe.machine_parameters(name)
     start = machine_start(state.machines[name], parameters)
-    return _fitted(ours, parameters, start, partial(state.with_machine, name), recipe.evaluations) or state
+    trial = partial(state.with_machine, name)
+    return _fitted(ours, parameters, start, trial, recipe.evaluations, state.known) or state
 
 
 def fit_profile(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: str) -> State:
@@ -96,11 +98,14 @@ def fit_profile(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: s
     profile = state.profiles[name]
     start = profile_start(profile, state.machines[ours[0].machine])
     trial = partial(state.with_profile, name)
-    return _fitted(ours, profile_parameters(profile), start, trial, recipe.evaluations) or state
+    parameters = profile_parameters(profile)
+    return _fitted(ours, parameters, start, trial, recipe.evaluations, state.known) or state
 
 
 def overheads_of(rows: Sequence[Evaluated], state: State) -> dict[Group, float]:
-    """Best overhead of each framework, machine and KV class, in us."""
+    """Known or best overhead of each framework, machine and KV class, in us."""
+    if state.known is not None:
+        return {row.group: state.known[row.group] for row in rows}
     return group_overheads(_measured(rows), state.times_us(rows), [row.group for row in rows])
 
 
@@ -110,9 +115,10 @@ def _fitted(
     start: Sequence[float],
     trial: Callable[[dict[str, float]], State],
     evaluations: int,
+    known: dict[Group, float] | None,
 ) -> State | None:
     """The state with the best values, or None where the rows are too few to tell them."""
-    if len(rows) < len(parameters) + FREEDOM:
+    if not parameters or len(rows) < len(parameters) + FREEDOM:
         return None
     paths = [p.path for p in parameters]
 
@@ -120,7 +126,7 @@ def _fitted(
         return trial(dict(zip(paths, values.tolist(), strict=True))).times_us(rows)
 
     groups = [row.group for row in rows]
-    found = fit(parameters, start, _measured(rows), groups, predict, evaluations)
+    found = fit(parameters, start, _measured(rows), groups, predict, evaluations, known)
     return trial(named(parameters, found.tolist()))
 
 

@@ -38,6 +38,13 @@ PROFILE = (
     Parameter(
         "tile_issue_clk", 0.0, 9000.0, 700.0, "issue slots of a tile of 128 dimensions beside MMA and softmax"
     ),
+    Parameter(
+        "softmax_ops_per_score",
+        4.0,
+        24.0,
+        8.0,
+        "issue slots of a score: masks, conversions, rescaling of the output",
+    ),
     Parameter("run_clk", 0.0, 40.0, 4.0, "issue slots of one contiguous run of a tile"),
     Parameter("combine_clk", 0.0, 6000.0, 1500.0, "instructions of a reduction CTA before its first fetch"),
     Parameter("combine_split_clk", 0.0, 800.0, 100.0, "issue slots of the reduction for each split"),
@@ -48,6 +55,7 @@ def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
     """Six at most: those that can move a time of this kernel and that times can tell apart."""
     resident = profile.scheduling != "grid"
     unused = {"epilogue_clk" if resident else "item_clk"}
+    unused.add("run_clk" if "prefill" in profile.phase else "softmax_ops_per_score")
     if profile.combine != "kernel" or profile.max_splits == 1:
         unused.add("combine_clk")
     if profile.max_splits == 1:

@@ -23,6 +23,10 @@ class Recipe(Section):
         default=12, ge=2, le=10_000, description="most rows of a GPU, kernel, KV type and head dimension"
     )
     phase: Literal["decode", "prefill"] = Field(default="decode", description="phase of the rows")
+    overheads: Literal["fitted", "shipped"] = Field(
+        default="fitted",
+        description="shipped: frameworks' overheads stay, as for a phase after another was fitted",
+    )
     most_us: Int = Field(default=1500, ge=1, description="longer rows are judged, not fitted")
     parameters: list[str] = Field(description="machine parameters to fit")
     machines: list[str] = Field(description="shipped machines to fit")

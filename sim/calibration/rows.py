@@ -13,7 +13,7 @@ from sim.config.hardware import Hardware
 from sim.config.load import model_of
 from sim.config.workload import KernelProfile, Workload
 from sim.errors import InputError
-from sim.lowering.cut import Cut
+from sim.lowering.cut import Cut, profile_at
 from sim.memory.addresses import AddressMap, build_address_map
 from sim.validation.around import around_us
 from sim.validation.cases import Mapped, Skipped
@@ -55,7 +55,8 @@ class Evaluated:
         """Simulated time of the measured call with other parameters of the machine and the profile, without a
         framework's fixed overhead."""
         task = replace(self.task, hw=hw, profiles=[profile])
-        attention = estimate_ns(task, self.addresses, replace(self.cut, profile=profile)) / US * self.scale
+        cut = replace(self.cut, profile=profile_at(profile, self.task.step.geometry.head_dim))
+        attention = estimate_ns(task, self.addresses, cut) / US * self.scale
         return attention + around_us(self.case, hw)
 
 

@@ -16,6 +16,7 @@ from sim.errors import InputError
 from sim.validation.attention import map_rows
 from sim.validation.cases import Mapped
 from sim.validation.names import Names
+from sim.validation.overheads import shipped_overhead_us
 from sim.validation.truth import read_truth
 
 
@@ -33,8 +34,11 @@ def calibrate_jointly(
     if not chosen:
         raise InputError(f"{truth}: found no usable row of the recipe's machines and profiles")
     tell(f"{len(chosen)} of {len(fitted)} rows take part, {len(judge)} are held back")
-    state = fit_in_turn(chosen, recipe, first_state(fitted + judge), tell)
-    overheads, arch_of = overheads_of(chosen, state), names.arch_of
+    arch_of, known = names.arch_of, None
+    if recipe.overheads == "shipped":
+        known = {r.group: shipped_overhead_us(r.case, names.overheads, arch_of) for r in fitted + judge}
+    state = fit_in_turn(chosen, recipe, first_state(fitted + judge, known), tell)
+    overheads = overheads_of(chosen, state)
     parts = {
         "fitted": judged(fitted, state, overheads, arch_of),
         "held_back": judged(judge, state, overheads, arch_of),

@@ -6,14 +6,15 @@
     PORT,
     ISSUE,
     UNPACK,
+    READ,
     QK,
     QK_STALL,
     EXP,
     ALU,
     PV,
     PV_STALL,
-) = range(10)
-CLASS_COLS = 10
+) = range(11)
+CLASS_COLS = 11
 
 # Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
 # slot's further items; STRIDE: items are dealt out beforehand; ROOM,

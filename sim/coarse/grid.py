@@ -95,6 +95,7 @@ def launch_classes(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> In
     for column, values in (
         (c.ISSUE, times.issue),
         (c.UNPACK, times.unpack),
+        (c.READ, times.read),
         (c.QK, times.qk),
         (c.QK_STALL, times.qk_stall),
         (c.EXP, times.exp),

@@ -8,9 +8,9 @@ from sim.coarse.jit import compiled
 
 Int64 = NDArray[np.int64]
 
-U_ISSUE, U_TENSOR, U_VECTOR, U_UNPACK = range(10, 22, 3)
+U_ISSUE, U_TENSOR, U_VECTOR, U_UNPACK, U_SRAM = range(10, 25, 3)
 """A unit: when it is free for good, and the last gap before that, [begin, end). The port's columns come before."""
-SM_COLS = 22
+SM_COLS = 25
 
 
 @compiled
@@ -42,8 +42,10 @@ def compute(p: Int64, classes: Int64, k: int, sms: Int64, sm: int, at: int) -> i
     at = work(sms, base + U_ISSUE, at, classes[k + c.ISSUE])
     expander = U_UNPACK if p[c.UNPACK_NATIVE] else U_VECTOR
     at = work(sms, base + expander, at, classes[k + c.UNPACK])
+    at = work(sms, base + U_SRAM, at, classes[k + c.READ])
     at = work(sms, base + U_TENSOR, at, classes[k + c.QK]) + classes[k + c.QK_STALL]
     at = work(sms, base + U_VECTOR, at, classes[k + c.EXP])
     at = work(sms, base + U_VECTOR, at, classes[k + c.ALU])
+    at = work(sms, base + U_SRAM, at, classes[k + c.READ])
     at = work(sms, base + U_TENSOR, at, classes[k + c.PV]) + classes[k + c.PV_STALL]
     return int(at + p[c.BARRIER])

@@ -29,6 +29,12 @@ class Sm(Section):
 
     count: Int = Field(ge=1, le=4096, description="SMs on the device")
     clock_ghz: Float = Field(gt=0, le=10, description="SM clock under load")
+    busy_clock_ghz: Float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="SM clock that the power limit leaves while prefill keeps the tensor cores busy; none: clock_ghz",
+    )
     sram_kib: Int = Field(ge=1, le=65536, description="shared memory that CTAs can use, per SM")
     sram_reserved_kib_per_cta: Float = Field(
         default=1, ge=0, le=64, description="shared memory the system keeps per CTA"

@@ -179,6 +179,16 @@ class Workload(Section):
         return self
 
 
+class HeadTile(Section):
+    """Other tiles that an implementation compiles for one head size."""
+
+    head_dim: Int = Field(ge=8, le=1024, description="values per row of Q and K, for which these tiles hold")
+    m_tile: Int | None = Field(default=None, ge=1, le=1024, description="most query rows per CTA")
+    tile_tokens: list[Annotated[Int, Field(ge=8, le=65536)]] | None = Field(
+        default=None, min_length=1, description="KV tokens per tile, in order of preference"
+    )
+
+
 class KernelProfile(Section):
     """How an implementation of attention behaves, apart from the chip it runs on."""
 
@@ -203,6 +213,9 @@ class KernelProfile(Section):
     )
     stages: list[Annotated[Int, Field(ge=1, le=64)]] = Field(
         min_length=1, description="stage buffers, in order of preference"
+    )
+    head_tiles: list[HeadTile] = Field(
+        default_factory=list, description="tiles at head sizes for which it is compiled in another way"
     )
     k_tile: Int = Field(
         default=64, ge=8, le=1024, description="standard: KV tokens per step of the product with V"
@@ -250,6 +263,11 @@ class KernelProfile(Section):
     )
     direct_mma: list[KvFormat] = Field(
         default_factory=list, description="KV formats that the MMA reads without expansion"
+    )
+    mma_operands: Literal["sram", "register"] = Field(
+        default="sram",
+        description="sram: the MMA reads K and V from shared memory itself (wgmma, tcgen05), under its own time; "
+        "register: each warp first loads its fragments (ldmatrix for mma.sync), and expands packed ones",
     )
     prologue_clk: Float = Field(default=0, ge=0, le=1e6, description="per CTA before the first fetch")
     epilogue_clk: Float = Field(default=0, ge=0, le=1e6, description="per CTA after the last tile")

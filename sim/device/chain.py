@@ -19,8 +19,8 @@ from sim.device.stage_times import StageTimes
 TENSOR, SOFTMAX, UNPACK, ALU, ISSUE = (INDEX[c] for c in ("tensor", "softmax", "unpack", "alu", "issue"))
 BARRIER, SRAM_BANDWIDTH = INDEX["barrier"], INDEX["sram_bandwidth"]
 DELAY = -1
-ISSUE_UNIT, TENSOR_UNIT, VECTOR_UNIT, UNPACK_UNIT = range(4)
-UNITS = 4
+ISSUE_UNIT, TENSOR_UNIT, VECTOR_UNIT, UNPACK_UNIT, SRAM_UNIT = range(5)
+UNITS = 5
 
 
 class Step(NamedTuple):
@@ -75,7 +75,7 @@ def chains_of(parts: Iterable[StageTimes], first: int) -> tuple[list[Chain], "ar
     of_tile = array("i")
     for times in parts:
         work = zip(
-            *(times.issue, times.unpack, times.qk, times.qk_stall),
+            *(times.issue, times.unpack, times.read, times.qk, times.qk_stall),
             *(times.exp, times.alu, times.pv, times.pv_stall),
             strict=True,
         )
@@ -86,14 +86,16 @@ def chains_of(parts: Iterable[StageTimes], first: int) -> tuple[list[Chain], "ar
 
 def _steps(shape: Sequence[int], times: StageTimes) -> tuple[Step, ...]:
     """Emulated expansion works on the vector pipes, in competition with softmax; a barrier always ends a tile."""
-    issue, unpack, qk, qk_stall, exp, alu, pv, pv_stall = shape
+    issue, unpack, read, qk, qk_stall, exp, alu, pv, pv_stall = shape
     steps = (
         Step(ISSUE_UNIT, ISSUE, issue),
         Step(UNPACK_UNIT if times.unpack_native else VECTOR_UNIT, UNPACK, unpack),
+        Step(SRAM_UNIT, SRAM_BANDWIDTH, read),
         Step(TENSOR_UNIT, TENSOR, qk),
         Step(DELAY, SRAM_BANDWIDTH, qk_stall),
         Step(VECTOR_UNIT, SOFTMAX, exp),
         Step(VECTOR_UNIT, ALU, alu),
+        Step(SRAM_UNIT, SRAM_BANDWIDTH, read),
         Step(TENSOR_UNIT, TENSOR, pv),
         Step(DELAY, SRAM_BANDWIDTH, pv_stall),
     )

@@ -1,6 +1,6 @@
 """One streaming multiprocessor: its units, and the record of what happens on it."""
 
-from sim.device.chain import UNITS, Chain
+from sim.device.chain import SRAM_UNIT, UNITS, Chain
 from sim.device.recorder import Recorder
 from sim.device.unit import Unit
 
@@ -40,9 +40,13 @@ class Sm:
             for used, begin, end in chain.bookings:
                 self.units[used].spans.append((start + begin, start + end))
             self._alone = None
-        end = ready
-        for begin, end in self.units[unit].reserve(ready, duration, self.present):
-            self.recorder.add(code, begin, end)
+        booked = self.units[unit].reserve(ready, duration, self.present)
+        end = booked[-1][1]
+        if unit == SRAM_UNIT:
+            # A cause of waiting, not of work: it holds for the CTA's turn and for its wait alike.
+            booked = [(ready, end)]
+        for begin, until in booked:
+            self.recorder.add(code, begin, until)
         if end > self.free_at:
             self.free_at = end
         return end

@@ -1,8 +1,8 @@
 """Durations of the stages of every tile on one chip, in integer picoseconds.
 
-Each product is limited by the tensor rate of its format or by the operand bytes it reads from shared memory; the
-softmax by exponentials or by FP32 operations; expansion by the native engine, or by the ALU pipe that the softmax
-also needs.
+Each product is limited by the tensor rate of its format or by the operand bytes it reads from shared memory; where
+the instruction stream loads the operands itself (mma.sync), it does one after the other. The softmax is limited by
+exponentials or by FP32 operations; expansion by the native engine, or by the ALU pipe that the softmax also needs.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ class StageTimes:
 
     unpack: list[int]
     unpack_native: bool
+    read: list[int]
+    """Loads of operands before each of the two products."""
     qk: list[int]
     qk_stall: list[int]
     exp: list[int]
@@ -68,6 +70,7 @@ def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware, part: sl
     qk = _ps(work.qk_flops[part] // streams, tensor, hw)
     pv = _ps(work.pv_flops[part] // streams, tensor, hw)
     operand = _ps(work.sram_bytes[part] // (2 * streams), hw.sm.sram_bytes_per_clk, hw)
+    under_mma = 0 if launch.loads_operands else operand
     exp = _ps(work.exps[part] // streams, hw.sm.exp_per_clk, hw)
     alu = _ps(work.alu_ops[part] // streams, hw.sm.fp32_per_clk, hw)
     rate, native = unpack_rate(formats, hw)
@@ -75,12 +78,13 @@ def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware, part: sl
     return StageTimes(
         unpack=_ps(work.unpack_values[part] // streams, rate, hw).tolist(),
         unpack_native=native,
+        read=(operand - under_mma).tolist(),
         qk=qk.tolist(),
-        qk_stall=np.maximum(0, operand - qk).tolist(),
+        qk_stall=np.maximum(0, under_mma - qk).tolist(),
         exp=exp.tolist(),
         alu=np.maximum(0, alu - exp).tolist(),
         pv=pv.tolist(),
-        pv_stall=np.maximum(0, operand - pv).tolist(),
+        pv_stall=np.maximum(0, under_mma - pv).tolist(),
         issue=np.rint(work.tokens[part] * (launch.token_issue_clk * clk / streams)).astype(np.int64).tolist(),
         barrier=round(launch.barrier_clk * clk),
         prologue=round(launch.prologue_clk * clk),

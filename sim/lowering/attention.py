@@ -38,8 +38,10 @@ QUERY_BYTES = 2
 OUTPUT_BYTES = 2
 PARTIAL_BYTES = 4
 TABLE_LINE_BYTES = 128
-MMA_ROWS = 64
+WGMMA_ROWS = 64
 """Rows of one warpgroup MMA: each reads the K (or V) tile from shared memory once (PTX wgmma)."""
+FRAGMENT_ROWS = 16
+"""Rows of one warp's MMA (PTX mma.sync m16n8k16)."""
 ISSUE_HEAD_DIM = 128
 """Values per row at which profiles state the issue slots of a tile."""
 
@@ -72,6 +74,17 @@ def mma_format(step: Step, cut: Cut, hw: Hardware) -> str:
     return "bf16" if kinds == {"bf16"} and "bf16" in hw.sm.tensor_flop_per_clk else "fp16"
 
 
+def operand_reads(rows: Int64, profile: KernelProfile) -> Int64:
+    """[T] times that shared memory is read for K (or V) of a tile with `rows` padded query rows.
+
+    wgmma reads it for each 64 rows. Of mma.sync, whose fragments lie in registers, each warp with rows of its own
+    loads all of it; a warp with several 16-row fragments uses what it loaded for all of them.
+    """
+    if profile.mma_operands == "sram":
+        return np.maximum(1, rows // WGMMA_ROWS)
+    return np.clip(-(-rows // FRAGMENT_ROWS), 1, profile.warps)
+
+
 def tile_work(step: Step, units: Units, tiles: Tiles, cut: Cut, mma: str, packed_bytes: Int64) -> TileWork:
     geometry, profile, heads = step.geometry, cut.profile, cut.kv_heads_per_cta
     tokens = tiles.span.hi - tiles.span.lo
@@ -80,15 +93,19 @@ def tile_work(step: Step, units: Units, tiles: Tiles, cut: Cut, mma: str, packed
     dims = geometry.head_dim if geometry.latent else geometry.head_dim + geometry.value_dim
     expand = np.array([KV_STORAGE[f].bits < 16 and KV_STORAGE[f].mma != mma for f in step.formats])
     piece_values = tiles.pieces.tokens * expand[step.frame_format[tiles.pieces.frame]]
+    reads = operand_reads(rows, profile)
     unpack = (
         np.bincount(tiles.pieces.tile, piece_values, minlength=len(tokens)).astype(np.int64) * dims * heads
     )
     operand = (
         tokens * heads * (geometry.head_dim + geometry.value_dim) * (2 if mma in ("fp16", "bf16") else 1)
     )
-    sram = operand * np.maximum(1, rows // MMA_ROWS)
     if profile.expand_in == "sram":
-        sram = sram + packed_bytes + unpack * 2
+        sram = operand * reads + packed_bytes + unpack * 2
+    elif profile.mma_operands == "register":
+        sram, unpack = np.where(unpack > 0, packed_bytes, operand) * reads, unpack * reads
+    else:
+        sram = operand * reads
     exps = scores
     return TileWork(
         tokens=tokens.astype(np.int32),
@@ -236,6 +253,7 @@ def build_attention(
         epilogue_clk=cut.profile.epilogue_clk,
         token_issue_clk=_token_issue_clk(cut.profile, step.geometry.head_dim),
         barrier_clk=cut.profile.barrier_clk,
+        loads_operands=cut.profile.mma_operands == "register",
         scale_bytes=scale_bytes(step, tiles, cut),
         scheduling=cut.profile.scheduling,
         item_clk=cut.profile.item_clk,

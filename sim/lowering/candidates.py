@@ -15,7 +15,7 @@ from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile, Mapping
 from sim.errors import InputError
-from sim.lowering.cut import Cut
+from sim.lowering.cut import Cut, profile_at
 from sim.lowering.occupancy import KIB, Footprint, TileShape, footprint
 from sim.lowering.split_rules import Grid, chunk_tokens
 from sim.lowering.units import unsplit_ctas
@@ -149,7 +149,7 @@ def candidates(
     fixed = fixed or Mapping()
     found: list[Candidate] = []
     rejected: list[str] = []
-    for profile in profiles:
+    for profile in (profile_at(p, step.geometry.head_dim) for p in profiles):
         fits: list[tuple[Shape, Footprint]] = []
         for shape in _shapes(profile, fixed):
             tile, stages, heads = shape

@@ -6,6 +6,22 @@ from typing import Any
 from sim.config.workload import KernelProfile
 
 
+def profile_at(profile: KernelProfile, head_dim: int) -> KernelProfile:
+    """The profile with the tiles that it has at this head size; costs stated per tile stay the same per token."""
+    found = next((tile for tile in profile.head_tiles if tile.head_dim == head_dim), None)
+    if found is None:
+        return profile
+    tiles = found.tile_tokens or profile.tile_tokens
+    return profile.model_copy(
+        update={
+            "m_tile": found.m_tile or profile.m_tile,
+            "tile_tokens": tiles,
+            "tile_issue_clk": profile.tile_issue_clk * tiles[0] / profile.tile_tokens[0],
+            "head_tiles": [],
+        }
+    )
+
+
 @dataclass(frozen=True)
 class Cut:
     """A kernel profile with every free choice fixed."""

@@ -70,6 +70,8 @@ class Launch:
     token_issue_clk: float
     """Issue slots per KV token of a tile, beside MMA and softmax."""
     barrier_clk: float
+    loads_operands: bool = False
+    """The instruction stream loads MMA operands from shared memory itself, before it issues the MMA."""
     follows_at_once: bool = False
     """Done by CTAs that are already there: no second launch."""
     scale_bytes: int = 0

@@ -1,0 +1,111 @@
+"""Who reads MMA operands from shared memory, how often, and what that costs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels_ref.engine import Batch, make_step
+from kernels_ref.trace import Geometry
+from sim.attention_run import Task, estimate_ns, find_mapping, under_load
+from sim.config.load import load_hardware, load_profile, load_workload
+from sim.config.workload import HeadTile, KernelProfile
+from sim.device.stage_times import StageTimes, stage_times
+from sim.lowering.attention import LookUp, build_attention
+from sim.lowering.candidates import candidates
+from sim.lowering.cut import profile_at
+from sim.lowering.launch import Launch
+from sim.lowering.units import attention_units
+from sim.memory.addresses import build_address_map
+
+LOOK_UP = LookUp(software=True, assist=False, entry_bytes=4, two_level=False)
+HEADS, KV_HEADS, DIM, TOKENS = 32, 8, 128, 1024
+A100 = load_hardware("a100_sxm_80gb").spec
+
+
+def profile_with(name: str, **changes: Any) -> KernelProfile:
+    return KernelProfile.model_validate(load_profile(name).model_dump() | changes)
+
+
+def prefill(profile: KernelProfile, fmt: str = "bf16") -> tuple[Launch, StageTimes]:
+    geometry = Geometry(HEADS, KV_HEADS, DIM, DIM)
+    lengths = np.array([TOKENS], np.int32)
+    step = make_step(Batch("prefill", geometry, lengths, lengths, 16, formats=(fmt,)), 0)
+    cut = candidates(step, [profile], None, A100, 4)[0].cut
+    units = attention_units(step, cut)
+    launch = build_attention(step, units, cut, A100, build_address_map(step, "NHD", 4), LOOK_UP)
+    return launch, stage_times(launch, step.formats, A100)
+
+
+def clocks(ps: float) -> float:
+    return ps * A100.sm.clock_ghz / 1000
+
+
+@pytest.mark.parametrize(("m_tile", "reads"), [(16, 1), (32, 2), (64, 4), (128, 4), (256, 4)])
+def test_each_of_four_warps_with_rows_loads_the_tile_once(m_tile: int, reads: int) -> None:
+    # A fragment has 16 rows; with more than four, a warp uses what it loaded for several.
+    launch, times = prefill(
+        profile_with("fa2_prefill", m_tile=m_tile, tile_tokens=[64], stages=[1], mma_operands="register")
+    )
+    tile = 64 * DIM * 2
+    assert launch.work.sram_bytes[0] == 2 * tile * reads
+    assert clocks(times.read[0]) == pytest.approx(tile * reads / 128, abs=0.01)
+    assert times.qk_stall[0] == times.pv_stall[0] == 0
+
+
+def test_an_mma_that_reads_shared_memory_itself_waits_only_for_what_its_time_does_not_cover() -> None:
+    # 64 rows x 64 tokens x 128: 2 x 64^2 x 128 / 2048 = 512 clk for a product, 16 KiB / 128 = 128 clk for its operand.
+    launch, times = prefill(
+        profile_with("fa2_prefill", m_tile=64, tile_tokens=[64], stages=[1], mma_operands="sram")
+    )
+    assert launch.work.sram_bytes[0] == 2 * 64 * DIM * 2
+    assert times.read[0] == times.qk_stall[0] == 0
+    assert clocks(times.qk[0]) == pytest.approx(512, abs=0.01)
+
+
+def test_each_warp_expands_what_it_loads() -> None:
+    four, _ = prefill(profile_with("fa2_prefill", m_tile=64, mma_operands="register"), "fp8_e4m3")
+    once, _ = prefill(profile_with("fa2_prefill", m_tile=64, mma_operands="sram"), "fp8_e4m3")
+    assert four.work.unpack_values[0] == 4 * once.work.unpack_values[0] > 0
+    # It loads packed values: half the bytes of 16-bit ones.
+    assert four.work.sram_bytes[0] == 4 * four.work.tokens[0] * 2 * DIM
+
+
+def test_the_loads_of_two_ctas_share_the_banks_of_their_sm() -> None:
+    # Eight warps of 16 rows read each tile eight times: at 64 B/clk 2 x 8 x 16 KiB / 64 B = 4,096 clk, against
+    # 2 x 1,024 of MMA. The busiest unit bounds two CTAs together.
+    profile = profile_with(
+        "fa2_prefill", warps=8, registers_per_thread=64, tile_tokens=[64], stages=[1],
+        prologue_clk=0, epilogue_clk=0, tile_issue_clk=0, barrier_clk=0, softmax_ops_per_score=0,
+    )  # fmt: skip
+    geometry = Geometry(HEADS, HEADS, DIM, DIM)
+    one = A100.model_copy(update={"sm": A100.sm.model_copy(update={"count": 1, "sram_bytes_per_clk": 64})})
+    lengths = np.array([512], np.int32)
+    step = make_step(Batch("prefill", geometry, lengths, lengths, 16), 0)
+    sets = ("workload.batch=1", "workload.context=512", "workload.q_len=512", "workload.kernel=fa2_prefill")
+    workload = load_workload("prefill_4k", sets).spec
+    task = Task(one, workload, "gqa", step, [profile])
+    addresses = build_address_map(step, "NHD", 4)
+    cut = find_mapping(task, addresses).candidate.cut
+    launch = build_attention(step, attention_units(step, cut), cut, one, addresses, LOOK_UP)
+    loads_ns = launch.work.sram_bytes.sum() / 64 / one.sm.clock_ghz
+    assert cut.ctas_per_sm == 2
+    assert loads_ns <= estimate_ns(task, addresses, cut) < 1.35 * loads_ns
+
+
+def test_a_head_size_has_its_own_tiles_at_the_same_issue_slots_per_token() -> None:
+    tiles = [HeadTile(head_dim=256, m_tile=64, tile_tokens=[32])]
+    profile = profile_with("fa3", tile_tokens=[128, 64], tile_issue_clk=800.0, head_tiles=tiles)
+    assert profile_at(profile, 128) == profile
+    wide = profile_at(profile, 256)
+    assert (wide.m_tile, wide.tile_tokens, wide.tile_issue_clk) == (64, [32], 200.0)
+
+
+@pytest.mark.parametrize(("phase", "clock"), [("decode", 1.41), ("prefill", 1.0)])
+def test_the_clock_under_load_is_that_of_prefill(phase: str, clock: float) -> None:
+    hw = A100.model_copy(update={"sm": A100.sm.model_copy(update={"busy_clock_ghz": 1.0})})
+    lengths = np.array([256], np.int32)
+    queries = lengths if phase == "prefill" else np.ones(1, np.int32)
+    step = make_step(Batch(phase, Geometry(HEADS, KV_HEADS, DIM, DIM), lengths, queries, 16), 0)
+    task = Task(hw, None, "gqa", step, [])  # type: ignore[arg-type]
+    assert under_load(task).sm.clock_ghz == clock
