@@ -57,10 +57,10 @@ def first_state(rows: Sequence[Evaluated], known: dict[Group, float] | None = No
 
 
 def to_fit(rows: Sequence[Evaluated], recipe: Recipe) -> list[Evaluated]:
-    """At most `recipe.rows` of each GPU, kernel, KV type and head dimension, spread over their measured times."""
+    """At most `recipe.rows` of each GPU, kernel, profile, KV type and head dimension, spread over measured times."""
 
     def shape_too(case: Mapped) -> Hashable:
-        return group_of(case), case.shape.head_dim
+        return group_of(case), case.names.kernel.profile, case.shape.head_dim
 
     by_id = {row.case.row.id: row for row in rows}
     short = [row.case for row in rows if row.case.time_us <= recipe.most_us]

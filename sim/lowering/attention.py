@@ -16,6 +16,7 @@ from sim.config.workload import KernelProfile
 from sim.formats import KV_STORAGE
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch, TileWork
+from sim.lowering.operands import mma_format, operand_reads
 from sim.lowering.runs import (
     Pieces,
     Runs,
@@ -38,10 +39,6 @@ QUERY_BYTES = 2
 OUTPUT_BYTES = 2
 PARTIAL_BYTES = 4
 TABLE_LINE_BYTES = 128
-WGMMA_ROWS = 64
-"""Rows of one warpgroup MMA: each reads the K (or V) tile from shared memory once (PTX wgmma)."""
-FRAGMENT_ROWS = 16
-"""Rows of one warp's MMA (PTX mma.sync m16n8k16)."""
 ISSUE_HEAD_DIM = 128
 """Values per row at which profiles state the issue slots of a tile."""
 
@@ -63,26 +60,6 @@ def cut_tiles(step: Step, units: Units, cut: Cut) -> Tiles:
     hi = np.minimum(lo + cut.tile_tokens, units.hi[cta])
     span = TileSpan(units.sequence[cta], lo, hi, units.head[cta], cut.kv_heads_per_cta)
     return Tiles(pointer(counts), cta, span, split_into_pages(step, span))
-
-
-def mma_format(step: Step, cut: Cut, hw: Hardware) -> str:
-    """FP8 KV goes to the tensor cores as it is where both kernel and chip can; all else is computed in 16 bit."""
-    kinds = {KV_STORAGE[fmt].mma for fmt in step.formats}
-    direct = all(fmt in cut.profile.direct_mma for fmt in step.formats)
-    if direct and len(kinds) == 1 and (kind := next(iter(kinds))) in hw.sm.tensor_flop_per_clk:
-        return kind
-    return "bf16" if kinds == {"bf16"} and "bf16" in hw.sm.tensor_flop_per_clk else "fp16"
-
-
-def operand_reads(rows: Int64, profile: KernelProfile) -> Int64:
-    """[T] times that shared memory is read for K (or V) of a tile with `rows` padded query rows.
-
-    wgmma reads it for each 64 rows. Of mma.sync, whose fragments lie in registers, each warp with rows of its own
-    loads all of it; a warp with several 16-row fragments uses what it loaded for all of them.
-    """
-    if profile.mma_operands == "sram":
-        return np.maximum(1, rows // WGMMA_ROWS)
-    return np.clip(-(-rows // FRAGMENT_ROWS), 1, profile.warps)
 
 
 def tile_work(step: Step, units: Units, tiles: Tiles, cut: Cut, mma: str, packed_bytes: Int64) -> TileWork:

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
-from sim.lowering.attention import OUTPUT_BYTES, PARTIAL_BYTES, QUERY_BYTES, fetch_table, mma_format
+from sim.lowering.attention import OUTPUT_BYTES, PARTIAL_BYTES, QUERY_BYTES, fetch_table
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch, TileWork
+from sim.lowering.operands import mma_format
 from sim.lowering.runs import Runs, TileSpan, prepend_runs, repeat_index, single_runs, tile_runs
 from sim.memory.addresses import AddressMap
 from sim.memory.fetches import TrafficClass
