@@ -20,7 +20,10 @@ class Recipe(Section):
     rounds: Int = Field(default=2, ge=1, le=20, description="passes over all machines and profiles")
     evaluations: Int = Field(default=5, ge=1, le=100, description="steps of each fit")
     rows: Int = Field(
-        default=12, ge=2, le=10_000, description="most rows of a GPU, kernel, profile, KV type and head dimension"
+        default=12,
+        ge=2,
+        le=10_000,
+        description="most rows of a GPU, kernel, profile, KV type and head dimension",
     )
     phase: Literal["decode", "prefill"] = Field(default="decode", description="phase of the rows")
     overheads: Literal["fitted", "shipped"] = Field(
