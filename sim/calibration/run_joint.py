@@ -48,7 +48,7 @@ def calibrate_jointly(
         parts["left_out"] = left_out(fitted + judge, chosen, recipe, state, arch_of, tell)
     held_back = summary(e.error for e in parts["held_back"])
     reference = f"{provenance(truth)}, MAPE {held_back['mape']:.1%} held back"
-    return Joint(reference, state, overheads, parts)
+    return Joint(reference, state, {} if known else overheads, parts)
 
 
 def _covers(recipe: Recipe, case: Mapped) -> bool:
