@@ -53,3 +53,5 @@ calibrate-shipped: $(STAMP)
 	@test -n "$(TRUTH)" || { echo "TRUTH is not set: make calibrate-shipped TRUTH=measured.csv"; exit 2; }
 	$(BIN)/pagewalk calibrate $(TRUTH) --recipe validation/recipe.yaml --blind --out out/calibration
 	$(BIN)/python validation/ship_calibration.py out/calibration
+	$(BIN)/pagewalk calibrate $(TRUTH) --recipe validation/prefill.yaml --blind --out out/calibration_prefill
+	$(BIN)/python validation/ship_calibration.py out/calibration_prefill

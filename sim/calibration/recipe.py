@@ -17,7 +17,9 @@ from sim.errors import InputError
 class Recipe(Section):
     """Machines are fitted with the profiles as they are, then the profiles, and so on for some rounds."""
 
-    rounds: Int = Field(default=2, ge=1, le=20, description="passes over all machines and profiles")
+    rounds: Int = Field(
+        default=2, ge=0, le=20, description="passes over all machines and profiles; 0: the overheads alone"
+    )
     evaluations: Int = Field(default=5, ge=1, le=100, description="steps of each fit")
     rows: Int = Field(
         default=12,
