@@ -137,7 +137,7 @@ BAD = {
     "relatives: {fa2: fa3}": "relatives: found 'fa3'; allowed: fa2",
     "kept: {h100_sxm: [hbm.busy_fraction]}": "kept: found 'h100_sxm'; allowed: l40s",
     "kept: {l40s: [launch.cta_ns]}": "kept.l40s: found 'launch.cta_ns'; allowed: hbm.busy_fraction",
-    "rounds: 0": "rounds: found 0",
+    "rounds: -1": "rounds: found -1",
     "speed: 3": "speed",
 }
 
