@@ -52,6 +52,7 @@ class Runtime(Section):
     kernel: str = Field(default="", description="pattern of the kernel column")
     source: str = Field(default="", description="pattern of the source column")
     notes: str = Field(default="", description="pattern of the notes column")
+    kv: list[str] = Field(default_factory=list, description="KV classes; none: all")
     framework: str = Field(description="owner of the fixed overhead")
     layout: Literal["HND", "NHD"] = Field(default="NHD", description="order in a page")
     page_order: Literal["sequential", "shuffled"] = Field(default="sequential", description="of a sequence")
@@ -156,7 +157,7 @@ def recognise(row: TruthRow, names: Names) -> Recognised | str:
     if kv is None or kv.skip:
         return f"kv_dtype: {row.kv_dtype!r}: {kv.skip if kv else 'no KV format is known by this name'}"
     kernel = next((k for k in names.kernels if _is_kernel(k, row, gpu, kv)), None)
-    runtime = next((r for r in names.runtimes if _is_runtime(r, row)), None)
+    runtime = next((r for r in names.runtimes if _is_runtime(r, row, kv)), None)
     if kernel is None or kernel.skip or runtime is None:
         return f"kernel: {row.kernel!r}: {_unknown_kernel(kernel, row, gpu)}"
     return Recognised(gpu, kv, runtime, kernel)
@@ -172,9 +173,10 @@ def _found(pattern: str, text: str) -> bool:
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 
-def _is_runtime(rule: Runtime, row: TruthRow) -> bool:
+def _is_runtime(rule: Runtime, row: TruthRow, kv: KvName) -> bool:
     pairs = ((rule.kernel, row.kernel), (rule.source, row.source), (rule.notes, row.notes))
-    return all(_found(pattern, text) for pattern, text in pairs)
+    known = not rule.kv or kv.kv_class in rule.kv
+    return known and all(_found(pattern, text) for pattern, text in pairs)
 
 
 def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> bool:

@@ -14,9 +14,9 @@ HEADER = (
 )
 
 
-def _case(tmp_path, kernel, phase, q_len):
+def _case(tmp_path, kernel, phase, q_len, kv="bf16"):
     path = tmp_path / f"{phase}.csv"
-    row = f"a,mine,,H100,{kernel},{phase},8,32,32,128,{q_len},8192,,bf16,true,latency,99999,us,"
+    row = f"a,mine,,H100,{kernel},{phase},8,32,32,128,{q_len},8192,,{kv},true,latency,99999,us,"
     path.write_text(f"{HEADER}\n{row}\n")
     cases, skipped = map_rows(read_truth(path), shipped_names())
     assert not skipped
@@ -40,3 +40,11 @@ def test_the_preprocessing_of_tensorrt_llm_moves_the_queries_too(tmp_path):
 def test_one_new_token_is_left_to_the_fixed_overhead(tmp_path):
     hw = load_hardware("h100_sxm").spec
     assert around_us(_case(tmp_path, "vLLM FlashAttention-3", "decode", 1), hw) == 0
+
+
+def test_an_fp8_cache_of_vllm_has_the_queries_read_twice_and_written_in_half(tmp_path):
+    # New keys and values: 2 B read, 1 B written; queries of the same width: 2 x 2 B read, 1 B written. Launches: 3 gaps.
+    hw = load_hardware("h100_sxm").spec
+    case = _case(tmp_path, "vLLM FlashAttention-3", "prefill", 8192, kv="fp8")
+    values = 8 * 8192 * 32 * 128
+    assert around_us(case, hw) == pytest.approx((3 * 2 * values + 5 * values) / 3352e3, rel=0.03)
