@@ -43,7 +43,7 @@ def test_one_new_token_is_left_to_the_fixed_overhead(tmp_path):
 
 
 def test_an_fp8_cache_of_vllm_has_the_queries_read_twice_and_written_in_half(tmp_path):
-    # New keys and values: 2 B read, 1 B written; queries of the same width: 2 x 2 B read, 1 B written. Launches: 3 gaps.
+    # New keys and values: 2 B read, 1 B written; queries of the same width: 2 x 2 B read, 1 B written.
     hw = load_hardware("h100_sxm").spec
     case = _case(tmp_path, "vLLM FlashAttention-3", "prefill", 8192, kv="fp8")
     values = 8 * 8192 * 32 * 128
