@@ -103,6 +103,22 @@ def test_machines_and_a_shared_profile_come_back(
     assert load_profile(case.workload.kernel).name == "fa2"
 
 
+def test_shipped_overheads_stay_and_are_not_written(
+    tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("rounds: 1", "rounds: 0") + "overheads: shipped\n")
+    out = tmp_path / "out"
+    run(capsys, str(truth), "--recipe", str(recipe), "--out", str(out))
+    rows = list(csv.DictReader((out / "rows.csv").read_text().splitlines()))
+    shipped = {
+        o.hw: o.overhead_us for o in shipped_names().overheads if (o.framework, o.kv) == ("vllm", "16bit")
+    }
+    found = {r["hw"]: float(r["overhead_us"]) for r in rows if r["part"] != "anchored"}
+    assert found == pytest.approx({hw: shipped[hw] for hw in CHIPS.values()}, rel=1e-4)
+    assert yaml.safe_load((out / "overheads.yaml").read_text())["overheads"] == []
+
+
 def test_an_anchor_takes_what_its_row_misses_and_is_left_out(tmp_path: Path) -> None:
     rows = [{"context": c, "value": v} for c, v in ((1024, 20.0), (2048, 30.0), (4096, 48.0))]
     cases = mapped(write_truth(tmp_path / "t.csv", *rows))
