@@ -177,9 +177,10 @@ def estimate_ns(task: Task, addresses: AddressMap, cut: Cut) -> float:
 
 def under_load(task: Task) -> Hardware:
     """The chip at the clock that it holds: continuous MMA (prefill) may draw more power than the limit allows."""
-    clock, sm = task.hw.sm.busy_clock_ghz, task.hw.sm
-    if clock is None or task.step.phase != "prefill":
+    limit, sm = task.hw.sm.busy_clock_ghz, task.hw.sm
+    if limit is None or task.step.phase != "prefill":
         return task.hw
+    clock = min(limit, sm.clock_ghz)
     return task.hw.model_copy(update={"sm": sm.model_copy(update={"clock_ghz": clock})})
 
 

@@ -55,7 +55,7 @@ def residuals(
     known: Mapping[Group, float] | None = None,
 ) -> Float64:
     """Log errors in units of each row's uncertainty, at the known overheads, or at the best ones."""
-    overheads = known or group_overheads(measured_us, simulated_us, groups)
+    overheads = group_overheads(measured_us, simulated_us, groups) if known is None else known
     added = np.array([overheads[group] for group in groups])
     log_error: Float64 = np.log((simulated_us + added) / measured_us)
     return log_error / uncertainty(measured_us)

@@ -101,9 +101,11 @@ def test_a_head_size_has_its_own_tiles_at_the_same_issue_slots_per_token() -> No
     assert (wide.m_tile, wide.tile_tokens, wide.tile_issue_clk) == (64, [32], 200.0)
 
 
-@pytest.mark.parametrize(("phase", "clock"), [("decode", 1.41), ("prefill", 1.0)])
-def test_the_clock_under_load_is_that_of_prefill(phase: str, clock: float) -> None:
-    hw = A100.model_copy(update={"sm": A100.sm.model_copy(update={"busy_clock_ghz": 1.0})})
+@pytest.mark.parametrize(
+    ("phase", "limit", "clock"), [("decode", 1.0, 1.41), ("prefill", 1.0, 1.0), ("prefill", 2.0, 1.41)]
+)
+def test_the_clock_under_load_is_that_of_prefill(phase: str, limit: float, clock: float) -> None:
+    hw = A100.model_copy(update={"sm": A100.sm.model_copy(update={"busy_clock_ghz": limit})})
     lengths = np.array([256], np.int32)
     queries = lengths if phase == "prefill" else np.ones(1, np.int32)
     step = make_step(Batch(phase, Geometry(HEADS, KV_HEADS, DIM, DIM), lengths, queries, 16), 0)
