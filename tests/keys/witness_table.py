@@ -92,7 +92,9 @@ WITNESSES = MappingProxyType(
         "chiplets": CHIPLETS,
         "few_mshrs": DECODE.but("hw.l2.mshrs_per_slice=4"),
         "adaptive_rows": DECODE.but("hw.hbm.page_policy=adaptive"),
-        "starved_rows": DECODE.but("hw.hbm.interleave_bytes=128", "hw.hbm.hash=false"),
+        "starved_rows": DECODE.but(
+            "hw.hbm.interleave_bytes=128", "hw.hbm.hash=false", "workload.kernel=flashinfer"
+        ),
         "short_queue": DECODE.but("hw.hbm.queue_depth=2"),
         "warm": WARM,
         "crowded": CROWDED,
@@ -100,6 +102,7 @@ WITNESSES = MappingProxyType(
         "pinned_prefix": CROWDED.but("hw.l2.residency.shared_prefix=pin"),
         "tlb": TLB,
         "assist": ASSIST,
+        "long_assist": ASSIST.but("workload.context=1024"),
         "tight_assist": TIGHT_ASSIST,
         "descriptors": DECODE.but("workload.kernel=register_decode"),
         "gather": DECODE.but("hw.gather.engine=true"),
@@ -141,6 +144,7 @@ WITNESSES = MappingProxyType(
         ),
         "many_heads": DECODE.but("workload.mapping.kv_heads_per_cta=1"),
         "tiered": TIERED,
+        "all_in_tier": TIERED.but("workload.tier.fraction=1"),
         "ssd": TIERED.but("workload.tier.name=ssd", "workload.tier.fraction=0.3"),
         "cxl": TIERED.but("workload.tier.name=cxl"),
         **MICRO,

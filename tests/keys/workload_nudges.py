@@ -59,7 +59,7 @@ NUDGES = MappingProxyType(
         "launch": Nudge("decode", "none"),
         "runtime": Nudge("step", "eager"),
         "tensor_parallel": Nudge("decode", "2"),
-        "tier.name": Nudge("tiered", "cxl", "bytes"),
+        "tier.name": Nudge("all_in_tier", "cxl"),
         "tier.fraction": Nudge("tiered", "0.25"),
         "tier.policy": Nudge("tiered", "prefetch"),
     }
