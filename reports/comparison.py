@@ -6,7 +6,7 @@ from typing import Any
 
 from reports.config_keys import ECHO, leaves
 from reports.palette import CAUSE_TEXT
-from reports.quantities import sampling_error
+from reports.quantities import MEASURED, sampling_error
 from sim.causes import CAUSES
 from sim.result import Result
 
@@ -44,11 +44,13 @@ def _total(data: dict[str, float] | None) -> float | None:
     return data.get("total", sum(data.values()))
 
 
+def _counter(key: str) -> Callable[[Result], Value]:
+    return lambda r: r.counters.get(key)
+
+
 METRICS: Sequence[tuple[str, str, str, Callable[[Result], Value]]] = (
     ("time", "ns", "less", lambda r: r.time_ns),
-    ("measured bandwidth", "GB/s", "more", lambda r: r.counters.get("micro_gb_s")),
-    ("measured latency of a load", "ns", "less", lambda r: r.counters.get("micro_latency_ns")),
-    ("measured time of a step", "ns", "less", lambda r: r.counters.get("micro_step_ns")),
+    *((f"measured {name}", unit, way, _counter(key)) for key, name, unit, way in MEASURED),
     ("tokens per second", "1/s", "more", lambda r: r.tokens_per_s()),
     ("tightest bound", "ns", "less", lambda r: r.bound_ns),
     ("share of the bound reached", "fraction", "more", lambda r: r.speed_of_light),

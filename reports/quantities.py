@@ -7,6 +7,12 @@ from sim.result import Result
 
 KNOWN_16_BIT = ("fp16", "bf16")
 FOUR_BIT = ("int4", "mxfp4", "nvfp4")
+MEASURED = (
+    ("micro_gb_s", "bandwidth", "GB/s", "more"),
+    ("micro_latency_ns", "latency of a load", "ns", "less"),
+    ("micro_step_ns", "time of a step", "ns", "less"),
+)
+"""What microbenchmarks measure, each one of them: counter, name, unit, and whether more or less of it is better."""
 
 
 def hbm_peak_gb_s(result: Result) -> float | None:

@@ -8,15 +8,13 @@ from reports.comparison import Metric, compare
 from reports.conclusion import Conclusion, Effect, Line, Step
 from reports.layout import layout
 from reports.palette import CAUSE_TEXT
-from reports.quantities import intensity, largest_stalls, mapping_of
+from reports.quantities import MEASURED, intensity, largest_stalls, mapping_of
 from reports.study import Study
 from reports.units import axis_name, percent, signed_percent, time_scale, value_text, value_with_unit
 from sim.result import Result
 
 CALL_TEXT = {"gain": "gain", "loss": "loss", "tie": "tie", "mixed": "mixed"}
 MAX_POINT_ROWS = 500
-MEASURED = (("micro_gb_s", "GB/s"), ("micro_latency_ns", "ns"), ("micro_step_ns", "ns"))
-"""What microbenchmarks measure, each one of them."""
 
 
 def table(
@@ -123,7 +121,7 @@ def points(study: Study) -> str:
 
 def measured_text(result: Result) -> str:
     """'2763 GB/s'; empty for what is no microbenchmark."""
-    found = [(result.counters[key], unit) for key, unit in MEASURED if key in result.counters]
+    found = [(result.counters[key], unit) for key, _, unit, _ in MEASURED if key in result.counters]
     return ", ".join(f"{value:.4g} {unit}" for value, unit in found)
 
 

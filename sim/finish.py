@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 from sim.config.hardware import Hardware
@@ -10,6 +11,17 @@ from sim.cost.energy import Events, energy_j
 from sim.kernel_report import KernelReport
 from sim.memory.params import peak_gb_s
 from sim.result import Result
+
+
+def echo_of(hw: Hardware, workload: Mapping[str, Any], seed: int, fidelity: str) -> dict[str, Any]:
+    """What a result repeats of the question; `workload`: as plain data."""
+    return {
+        "pagewalk_version": version("pagewalk"),
+        "seed": seed,
+        "fidelity": fidelity,
+        "hardware": hw.model_dump(mode="json"),
+        "workload": workload,
+    }
 
 
 def finish(
@@ -24,7 +36,7 @@ def finish(
     verify: Mapping[str, Any] | None = None,
     started: float,
 ) -> Result:
-    """`echo`: version, seed, fidelity, hardware and workload of the result; `started`: when the run began
+    """`echo`: of `echo_of`; `started`: when the run began
     (`time.perf_counter`).
     """
     bound = max(report.bounds_ns.values())

@@ -16,6 +16,7 @@ from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.device.stage_times import PS_PER_NS, ps_per_clk, unpack_rate
 from sim.formats import KV_STORAGE, token_bytes
+from sim.lowering.attention import tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units
@@ -44,12 +45,6 @@ class Choice:
     tried: tuple[tuple[Cut, float], ...]
     """Probed mappings with their estimated times in ns, best first."""
     considered: int
-
-
-def tile_counts(step: Step, cut: Cut) -> NDArray[np.int64]:
-    units = attention_units(step, cut)
-    counts: NDArray[np.int64] = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
-    return counts
 
 
 def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
@@ -93,7 +88,7 @@ def makespan(counts: NDArray[np.int64], slots: int, fixed: float, per_tile: floa
 
 
 def grid_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
-    counts = tile_counts(step, cut)
+    counts = tile_counts(attention_units(step, cut), cut)
     time = makespan(counts, hw.sm.count * cut.ctas_per_sm, cta_overhead_ns(cut, hw), per_tile)
     return time + (combine_time_ns(cut, hw) if cut.splits > 1 else 0)
 

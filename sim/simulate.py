@@ -7,7 +7,6 @@ full and counts it once per layer, since layers differ in data only; GEMMs and c
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from typing import Any
 
 from kernels_ref.trace import Step
@@ -17,7 +16,7 @@ from sim.config.hardware import Hardware
 from sim.config.runtime import Runtime
 from sim.config.workload import KernelProfile, Model, Workload
 from sim.errors import InputError
-from sim.finish import finish, finish_bound
+from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport, joined, report_attention, scaled
 from sim.kv_report import kv_report
 from sim.layer import report_around
@@ -153,13 +152,7 @@ def _echo(case: Case, fidelity: str) -> dict[str, Any]:
             "mean": float(lengths.mean()),
             "max": int(lengths.max()),
         }
-    return {
-        "pagewalk_version": version("pagewalk"),
-        "seed": case.seed,
-        "fidelity": fidelity,
-        "hardware": case.hw.model_dump(mode="json"),
-        "workload": workload,
-    }
+    return echo_of(case.hw, workload, case.seed, fidelity)
 
 
 def _tokens(case: Case) -> int | None:

@@ -14,7 +14,7 @@ from kernels_ref.trace import Step
 from sim.coarse import columns as c
 from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
-from sim.lowering.attention import output_bytes
+from sim.lowering.attention import output_bytes, tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer
@@ -63,12 +63,6 @@ class Grid:
 def take_units(units: Units, keep: NDArray[np.int64]) -> Units:
     """The CTAs `keep` of a grid."""
     return Units(**{name: getattr(units, name)[keep] for name in Units.__dataclass_fields__})
-
-
-def tile_counts(units: Units, cut: Cut) -> Int64:
-    """[C] tiles of each CTA."""
-    counts: Int64 = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
-    return counts
 
 
 def fetch_bytes(launch: Launch) -> Int64:

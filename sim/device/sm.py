@@ -1,8 +1,12 @@
 """One streaming multiprocessor: its units, and the record of what happens on it."""
 
-from sim.device.chain import SRAM_UNIT, UNITS, Chain
+from sim.causes import BUSY
+from sim.device.chain import UNITS, Chain
 from sim.device.recorder import Recorder
 from sim.device.unit import Unit
+
+WAITING = len(BUSY)
+"""Codes from here on are causes of waiting."""
 
 
 class Sm:
@@ -42,10 +46,8 @@ class Sm:
             self._alone = None
         booked = self.units[unit].reserve(ready, duration, self.present)
         end = booked[-1][1]
-        if unit == SRAM_UNIT:
-            # A cause of waiting, not of work: it holds for the CTA's turn and for its wait alike.
-            booked = [(ready, end)]
-        for begin, until in booked:
+        # Work counts while it is done; a cause of waiting holds for the CTA's turn and for its wait alike.
+        for begin, until in booked if code < WAITING else [(ready, end)]:
             self.recorder.add(code, begin, until)
         if end > self.free_at:
             self.free_at = end

@@ -53,8 +53,14 @@ class Tiles:
     pieces: Pieces
 
 
+def tile_counts(units: Units, cut: Cut) -> Int64:
+    """[C] tiles of each CTA."""
+    counts: Int64 = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
+    return counts
+
+
 def cut_tiles(step: Step, units: Units, cut: Cut) -> Tiles:
-    counts = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
+    counts = tile_counts(units, cut)
     cta, rank = repeat_index(counts)
     lo = units.lo[cta] + rank * cut.tile_tokens
     hi = np.minimum(lo + cut.tile_tokens, units.hi[cta])
@@ -77,12 +83,11 @@ def tile_work(step: Step, units: Units, tiles: Tiles, cut: Cut, mma: str, packed
     operand = (
         tokens * heads * (geometry.head_dim + geometry.value_dim) * (2 if mma in ("fp16", "bf16") else 1)
     )
+    sram = operand * reads
     if profile.expand_in == "sram":
-        sram = operand * reads + packed_bytes + unpack * 2
+        sram = sram + packed_bytes + unpack * 2
     elif profile.mma_operands == "register":
-        sram, unpack = np.where(unpack > 0, packed_bytes, operand) * reads, unpack * reads
-    else:
-        sram = operand * reads
+        sram, unpack = np.where(unpack > 0, packed_bytes * reads, sram), unpack * reads
     exps = scores
     return TileWork(
         tokens=tokens.astype(np.int32),

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from sim.bounds import check_not_beaten
 from sim.causes import WAIT
 from sim.config.hardware import Hardware
 from sim.config.micro import Micro
-from sim.finish import finish, finish_bound
+from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport
 from sim.memory.fetches import FetchKind
 from sim.memory.params import peak_gb_s
@@ -129,10 +128,4 @@ def _gains(hw: Hardware, spec: Micro, seed: int, time_ns: float) -> dict[str, fl
 
 
 def _echo(hw: Hardware, spec: Micro, seed: int, fidelity: str) -> Mapping[str, Any]:
-    return {
-        "pagewalk_version": version("pagewalk"),
-        "seed": seed,
-        "fidelity": fidelity,
-        "hardware": hw.model_dump(mode="json"),
-        "workload": spec.model_dump(mode="json"),
-    }
+    return echo_of(hw, spec.model_dump(mode="json"), seed, fidelity)

@@ -4,12 +4,12 @@ The whole is its time at tile grain plus what the sample shows beyond its own: o
 whole begins in the same way; of the rest a share, as part of it is chance, how just these CTAs met each other. And what
 the tile grain adds from sample to whole counts by a pace: how much slower the detail consumes tiles than the tile
 grain. The pace is the slope of one run's times on the other's over all tiles of the sample's steady part (single marks
-would fall between the bursts of CTAs that started together). The sample
-tells it with an error; the tile grain alone is right to within a prior. So the slope counts by the inverse of its
-variance against that of 1 (shrinkage: Efron and Morris, JASA 70, 1975). Where memory is busy all the time, the pace is
-that of memory, whose rate the tile grain has from the memory plane itself; the more of the time it is not, the more
-is left to the sample. What the detail takes longer it takes where a CTA follows another one and its buffers fill anew;
-shortened CTAs do so more often than whole ones, and what they show counts by how often the whole does.
+would fall between the bursts of CTAs that started together). The sample tells it with an error; the tile grain alone is
+right to within a prior. So the slope counts by the inverse of its variance against that of 1 (shrinkage: Efron and
+Morris, JASA 70, 1975). Where memory is busy all the time, the pace is that of memory, whose rate the tile grain has
+from the memory plane itself; the more of the time it is not, the more is left to the sample. What the detail takes
+longer it takes where a CTA follows another one and its buffers fill anew; shortened CTAs do so more often than whole
+ones, and what they show counts by how often the whole does.
 """
 
 from dataclasses import dataclass

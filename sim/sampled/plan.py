@@ -9,7 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sim.coarse.grid import Grid, take_units, tile_counts
+from sim.coarse.grid import Grid, take_units
+from sim.lowering.attention import tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.units import Units
 

@@ -173,15 +173,17 @@ def _found(pattern: str, text: str) -> bool:
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 
-def _is_runtime(rule: Runtime, row: TruthRow, kv: KvName) -> bool:
+def _texts_match(rule: Runtime | KernelName, row: TruthRow) -> bool:
     pairs = ((rule.kernel, row.kernel), (rule.source, row.source), (rule.notes, row.notes))
-    known = not rule.kv or kv.kv_class in rule.kv
-    return known and all(_found(pattern, text) for pattern, text in pairs)
+    return all(_found(pattern, text) for pattern, text in pairs)
+
+
+def _is_runtime(rule: Runtime, row: TruthRow, kv: KvName) -> bool:
+    return _texts_match(rule, row) and (not rule.kv or kv.kv_class in rule.kv)
 
 
 def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> bool:
-    texts = ((rule.kernel, row.kernel), (rule.source, row.source), (rule.notes, row.notes))
-    if not all(_found(pattern, text) for pattern, text in texts):
+    if not _texts_match(rule, row):
         return False
     members = (
         (rule.phase, row.phase),
