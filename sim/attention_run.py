@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels_ref.trace import Step
 from sim.bounds import attention_bounds_ns
+from sim.clock import under_load
 from sim.coarse.estimate import Problem, attention_grid_of, build_coarse, coarse_time
 from sim.coarse.machine import Memory
 from sim.config.hardware import Hardware
@@ -50,6 +51,11 @@ class Task:
     profiles: Sequence[KernelProfile]
     ideal: str = ""
     """Name of the what-if that this run is for, or nothing."""
+
+    @property
+    def loaded(self) -> Hardware:
+        """The chip at the clock that it holds in this phase."""
+        return under_load(self.hw, self.step.phase)
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,7 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     if profiles[0].algorithm == "kv_outer":
         return Choice(found[0], (), (), len(found))
 
-    return choose(task.step, found, task.hw, partial(estimate_ns, task, addresses))
+    return choose(task.step, found, task.loaded, partial(estimate_ns, task, addresses))
 
 
 def problem_of(task: Task, addresses: AddressMap, cut: Cut) -> Problem:
@@ -160,7 +166,7 @@ def problem_of(task: Task, addresses: AddressMap, cut: Cut) -> Problem:
     return Problem(
         step=task.step,
         cut=cut,
-        hw=as_addressed(under_load(task), cut.profile),
+        hw=as_addressed(task.loaded, cut.profile),
         addresses=addresses,
         lower=partial(lower_attention, task, cut, addresses),
         how=task.workload.launch,
@@ -173,15 +179,6 @@ def estimate_ns(task: Task, addresses: AddressMap, cut: Cut) -> float:
     problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
     kernel = build_coarse(problem, units, attention_grid_of(problem, units))
     return coarse_time(problem, kernel).end_ps / PS_PER_NS
-
-
-def under_load(task: Task) -> Hardware:
-    """The chip at the clock that it holds: continuous MMA (prefill) may draw more power than the limit allows."""
-    limit, sm = task.hw.sm.busy_clock_ghz, task.hw.sm
-    if limit is None or task.step.phase != "prefill":
-        return task.hw
-    clock = min(limit, sm.clock_ghz)
-    return task.hw.model_copy(update={"sm": sm.model_copy(update={"clock_ghz": clock})})
 
 
 def as_addressed(hw: Hardware, profile: KernelProfile) -> Hardware:
@@ -244,7 +241,7 @@ def _run_whole(
     tiers = None
     if placement is not None:
         tiers = plan_tiers(task.step, addresses, launches[0], prefetch=placement.policy == "prefetch")
-    hw = as_addressed(under_load(task), candidate.cut.profile)
+    hw = as_addressed(task.loaded, candidate.cut.profile)
     outcome = Machine(hw, launches, options, tiers).run(task.step.formats)
     totals = totals_of_launches(launches)
     return AttentionRun(candidate, choice, units, tuple(launches), outcome, totals, tiers)
@@ -252,7 +249,7 @@ def _run_whole(
 
 def _bound_ps(task: Task) -> float:
     """No run is faster than this."""
-    bounds = attention_bounds_ns(step_work(task.step), task.step.formats, task.hw, warm=_warm(task))
+    bounds = attention_bounds_ns(step_work(task.step), task.step.formats, task.loaded, warm=_warm(task))
     return max(bounds.values()) * PS_PER_NS
 
 

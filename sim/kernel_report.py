@@ -83,7 +83,7 @@ def _by_kind(hw: Hardware, by_name: Mapping[str, int]) -> dict[str, int]:
 def report_attention(task: Task, run: AttentionRun) -> KernelReport:
     work = step_work(task.step)
     outcome = run.outcome
-    bounds = attention_bounds_ns(work, task.step.formats, task.hw, warm=task.workload.l2_state == "warm")
+    bounds = attention_bounds_ns(work, task.step.formats, task.loaded, warm=task.workload.l2_state == "warm")
     counters: dict[str, float] = dict(outcome.counters)
     counters |= {"ctas": run.totals.ctas_first, "tiles": run.totals.tiles_first}
     return KernelReport(

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from sim.causes import CAUSES
 from sim.config.hardware import Hardware
 from sim.config.runtime import Pointwise, Runtime
-from sim.config.workload import Model, Workload
+from sim.config.workload import MixedFormat, Model, Workload
 from sim.kernel_report import KernelReport, scaled
 from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
 from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, head, projections, weight_bytes
@@ -66,7 +66,9 @@ def report_pointwise(
     kernel: Pointwise, tokens: int, model: Model, workload: Workload, hw: Hardware, launch_ns: float
 ) -> KernelReport:
     """One kernel that only moves values, behind its launch gap."""
-    t = pointwise_time(kernel, tokens, model, workload.tensor_parallel, hw)
+    kept = workload.kv_format
+    kv_format = kept.hot if isinstance(kept, MixedFormat) else kept
+    t = pointwise_time(kernel, tokens, model, workload.tensor_parallel, hw, kv_format)
     moving = "hbm_queue" if t.memory else "l2"
     trips = t.trips_ns * hw.sm.count
     from_memory, to_memory = (t.read, t.written) if t.memory else (0, 0)

@@ -12,6 +12,7 @@ from typing import Any
 from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun, Task, run_attention
 from sim.bounds import attention_bounds_ns, check_not_beaten
+from sim.clock import under_load
 from sim.config.hardware import Hardware
 from sim.config.runtime import Runtime
 from sim.config.workload import KernelProfile, Model, Workload
@@ -39,6 +40,11 @@ class Case:
     ideal: str = ""
     runtime: Runtime | None = None
     """How the rest of a step runs; kernels need none."""
+
+    @property
+    def loaded(self) -> Hardware:
+        """The machine at the clock that it holds in this phase."""
+        return under_load(self.hw, self.workload.phase)
 
 
 Verify = Callable[[AttentionRun], dict[str, Any]]
@@ -68,7 +74,7 @@ def run_case(case: Case, record_order: bool = False, sampled: bool = False) -> S
         check_not_beaten(report.time_ns, dict(report.bounds_ns))
         parts.append(scaled(report, attention_layers(case.model) if whole_step else 1))
     if case.step is None or (whole_step and case.model.attention == "hybrid"):
-        state = report_state(case.model, case.workload, case.profiles, case.hw)
+        state = report_state(case.model, case.workload, case.profiles, case.loaded)
         check_not_beaten(state.time_ns, dict(state.bounds_ns))
         parts.append(scaled(state, case.model.layers - attention_layers(case.model) if whole_step else 1))
     if whole_step:
@@ -81,7 +87,7 @@ def around(case: Case) -> list[KernelReport]:
     if case.runtime is None:
         raise ValueError("a step needs a runtime: how its GEMMs, norms and collectives run")
     parts = report_around(
-        new_tokens(case), case.workload.batch, case.model, case.workload, case.hw, case.runtime
+        new_tokens(case), case.workload.batch, case.model, case.workload, case.loaded, case.runtime
     )
     for part in parts:
         check_not_beaten(part.time_ns, dict(part.bounds_ns))
@@ -106,7 +112,7 @@ def simulate_case(
     checked = verify(simulated.attention) if verify and simulated.attention else None
     return finish(
         simulated.report,
-        case.hw,
+        case.loaded,
         _echo(case, fidelity),
         tokens=_tokens(case),
         kv=kv,
@@ -164,7 +170,7 @@ def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result
     if case.step is None:
         raise InputError("--fidelity bound: models without attention are simulated only; allowed: full")
     warm = case.workload.l2_state == "warm"
-    bounds = attention_bounds_ns(step_work(case.step), case.step.formats, case.hw, warm=warm)
+    bounds = attention_bounds_ns(step_work(case.step), case.step.formats, case.loaded, warm=warm)
     if case.workload.kind == "step":
         bounds = {name: value * attention_layers(case.model) for name, value in bounds.items()}
         for part in around(case):

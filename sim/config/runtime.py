@@ -6,7 +6,7 @@ from pydantic import Field
 
 from sim.config.fields import PAIR, Float, Int, Section
 
-Width = Literal["hidden", "q", "kv", "ffn"]
+Width = Literal["hidden", "q", "kv", "cache", "ffn"]
 Share = Annotated[Float, Field(gt=0, le=1)]
 Edge = Annotated[Int, Field(ge=8, le=1024)]
 
@@ -19,10 +19,11 @@ class Pointwise(Section):
     count: Int = Field(default=1, ge=1, le=64, description="times")
     reads: dict[Width, Annotated[Float, Field(gt=0, le=64)]] = Field(
         default_factory=dict,
-        description="16-bit values read per token, in widths of the model on one device (kv: K and V together)",
+        description="values read per token, in widths of the model on one device (kv: K and V together; cache: the "
+        "same as the cache stores them); 16-bit ones but for cache",
     )
     writes: dict[Width, Annotated[Float, Field(gt=0, le=64)]] = Field(
-        default_factory=dict, description="16-bit values written per token, in the same widths"
+        default_factory=dict, description="values written per token, in the same widths"
     )
     round_trips: Int = Field(
         default=1, ge=1, le=16, description="dependent trips to L2 (load, reduce, load weights: 2)"

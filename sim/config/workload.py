@@ -207,7 +207,13 @@ class KernelProfile(Section):
         description="who makes addresses; tma needs sm.async_copy: tma, cp_async needs at least cp_async"
     )
     m_tile: Int = Field(ge=1, le=1024, description="most query rows per CTA")
-    m_align: Int = Field(default=16, ge=1, le=256, description="rows to which a partial MMA is padded")
+    m_align: Int = Field(
+        default=16,
+        ge=1,
+        le=256,
+        description="rows to which a partial MMA is padded; below 16, the least of an MMA, queries are its columns and "
+        "tokens its rows, so that K and V are loaded once for all queries",
+    )
     tile_tokens: list[Annotated[Int, Field(ge=8, le=65536)]] = Field(
         min_length=1, description="KV tokens per tile, in order of preference"
     )
@@ -292,3 +298,20 @@ class KernelProfile(Section):
         default="kernel", description="split reduction: a second kernel, or by the last CTA"
     )
     sources: dict[str, str] = Field(default_factory=dict, description="where the numbers come from")
+
+    @model_validator(mode="after")
+    def head_sizes_differ(self) -> Self:
+        sizes = [tile.head_dim for tile in self.head_tiles]
+        for i, size in enumerate(sizes):
+            if size in sizes[:i]:
+                text = f"found {size} twice; allowed: each head size once"
+                raise broken_rule(text, ("head_tiles", i, "head_dim"))
+        return self
+
+    @model_validator(mode="after")
+    def operand_loads_are_of_flash_kernels(self) -> Self:
+        kind = "ssm" if "ssm" in self.attention else self.algorithm
+        if self.mma_operands == "register" and kind in ("kv_outer", "standard", "ssm"):
+            text = f"found register for {kind}; allowed: sram (loads are part of its tile_issue_clk)"
+            raise broken_rule(text, ("algorithm",), ("attention",), ("mma_operands",))
+        return self

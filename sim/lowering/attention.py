@@ -68,7 +68,9 @@ def cut_tiles(step: Step, units: Units, cut: Cut) -> Tiles:
     return Tiles(pointer(counts), cta, span, split_into_pages(step, span))
 
 
-def tile_work(step: Step, units: Units, tiles: Tiles, cut: Cut, mma: str, packed_bytes: Int64) -> TileWork:
+def tile_work(
+    step: Step, units: Units, tiles: Tiles, cut: Cut, mma: str, packed_bytes: Int64, hw: Hardware
+) -> TileWork:
     geometry, profile, heads = step.geometry, cut.profile, cut.kv_heads_per_cta
     tokens = tiles.span.hi - tiles.span.lo
     rows = -(-units.rows[tiles.cta] // profile.m_align) * profile.m_align
@@ -76,7 +78,7 @@ def tile_work(step: Step, units: Units, tiles: Tiles, cut: Cut, mma: str, packed
     dims = geometry.head_dim if geometry.latent else geometry.head_dim + geometry.value_dim
     expand = np.array([KV_STORAGE[f].bits < 16 and KV_STORAGE[f].mma != mma for f in step.formats])
     piece_values = tiles.pieces.tokens * expand[step.frame_format[tiles.pieces.frame]]
-    reads = operand_reads(rows, profile)
+    reads = operand_reads(rows, profile, hw)
     unpack = (
         np.bincount(tiles.pieces.tile, piece_values, minlength=len(tokens)).astype(np.int64) * dims * heads
     )
@@ -210,7 +212,7 @@ def build_attention(
     kv_runs = tile_runs(step, addresses, tiles.span)
     packed = np.add.reduceat(kv_runs.size, kv_runs.ptr[:-1])
     mma = mma_format(step, cut, hw)
-    work = tile_work(step, units, tiles, cut, mma, packed)
+    work = tile_work(step, units, tiles, cut, mma, packed, hw)
     q_address, q_bytes = query_runs(step, units, addresses, cut.kv_heads_per_cta)
     tile_part = prepend_runs(kv_runs, tiles.ptr[:-1], q_address, q_bytes)
     parts = _fetch_parts(step, units, tiles, tile_part, cut, addresses, look_up)

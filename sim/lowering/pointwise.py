@@ -7,9 +7,10 @@ memory beyond that.
 
 from dataclasses import dataclass
 
-from sim.config.hardware import Hardware
+from sim.config.hardware import Hardware, KvFormat
 from sim.config.runtime import Pointwise
 from sim.config.workload import Model
+from sim.formats import token_bytes
 from sim.lowering.gemm import VALUE_BYTES, l2_trip_ns
 from sim.memory.params import peak_gb_s
 
@@ -32,23 +33,26 @@ class PointwiseTime:
         return self.move_ns + self.trips_ns
 
 
-def widths(model: Model, parallel: int) -> dict[str, int]:
-    """Values per token on one device of what pointwise kernels work on; kv counts K and V together."""
-    row = model.head_dim if model.attention == "mla" else model.head_dim + (model.value_dim or model.head_dim)
+def widths(model: Model, parallel: int, kv_format: KvFormat) -> dict[str, int]:
+    """Bytes per token on one device of what pointwise kernels work on; kv and cache: K and V together."""
+    heads, latent = max(1, model.kv_heads // parallel), model.attention == "mla"
+    value_dim = model.value_dim or model.head_dim
     return {
-        "hidden": model.hidden,
-        "q": -(-model.q_heads * model.head_dim // parallel),
-        "kv": max(1, model.kv_heads // parallel) * row,
-        "ffn": -(-model.ffn // parallel),
+        "hidden": VALUE_BYTES * model.hidden,
+        "q": VALUE_BYTES * -(-model.q_heads * model.head_dim // parallel),
+        "kv": VALUE_BYTES * heads * (model.head_dim if latent else model.head_dim + value_dim),
+        "cache": token_bytes(kv_format, heads, model.head_dim, value_dim, latent=latent),
+        "ffn": VALUE_BYTES * -(-model.ffn // parallel),
     }
 
 
 def pointwise_time(
-    kernel: Pointwise, tokens: int, model: Model, parallel: int, hw: Hardware
+    kernel: Pointwise, tokens: int, model: Model, parallel: int, hw: Hardware, kv_format: KvFormat = "fp16"
 ) -> PointwiseTime:
-    width = widths(model, parallel)
+    """`kv_format`: what the cache stores new tokens in."""
+    width = widths(model, parallel, kv_format)
     read, written = (
-        round(tokens * VALUE_BYTES * sum(share * width[name] for name, share in sides.items()))
+        round(tokens * sum(share * width[name] for name, share in sides.items()))
         for sides in (kernel.reads, kernel.writes)
     )
     size = read + written

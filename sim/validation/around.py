@@ -19,8 +19,8 @@ def around_us(case: Mapped, hw: Hardware) -> float:
     if case.row.phase != "prefill":
         return 0.0
     tokens, model = case.shape.batch * case.shape.q_len, model_of(case.workload)
-    gap_us = launch_gap_ps(hw, case.workload.launch) / PS_PER_US
+    gap_us, stored = launch_gap_ps(hw, case.workload.launch) / PS_PER_US, case.names.kv.kv_format
     return sum(
-        gap_us + pointwise_time(kernel, tokens, model, 1, hw).time_ns / NS_PER_US
+        gap_us + pointwise_time(kernel, tokens, model, 1, hw, stored).time_ns / NS_PER_US
         for kernel in case.names.runtime.around
     )

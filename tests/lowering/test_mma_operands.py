@@ -7,7 +7,7 @@ import pytest
 
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry
-from sim.attention_run import Task, estimate_ns, find_mapping, under_load
+from sim.attention_run import Task, estimate_ns, find_mapping
 from sim.config.load import load_hardware, load_profile, load_workload
 from sim.config.workload import HeadTile, KernelProfile
 from sim.device.stage_times import StageTimes, stage_times
@@ -15,6 +15,7 @@ from sim.lowering.attention import LookUp, build_attention
 from sim.lowering.candidates import candidates
 from sim.lowering.cut import profile_at
 from sim.lowering.launch import Launch
+from sim.lowering.operands import operand_reads
 from sim.lowering.units import attention_units
 from sim.memory.addresses import build_address_map
 
@@ -51,6 +52,27 @@ def test_each_of_four_warps_with_rows_loads_the_tile_once(m_tile: int, reads: in
     assert launch.work.sram_bytes[0] == 2 * tile * reads
     assert clocks(times.read[0]) == pytest.approx(tile * reads / 128, abs=0.01)
     assert times.qk_stall[0] == times.pv_stall[0] == 0
+
+
+@pytest.mark.parametrize(("profile", "rows"), [("xqa", 32), ("xqa_fp8", 64), ("trtllm_gen", 64)])
+def test_tokens_as_rows_of_the_mma_are_read_once_for_all_queries(profile: str, rows: int) -> None:
+    # Padded to 8: the queries are columns, of which one instruction takes up to 256 (PTX wgmma, tcgen05), and a warp of
+    # mma.sync goes through them with the 16 tokens that it holds.
+    every = np.arange(8, rows + 1, 8)
+    assert operand_reads(every, load_profile(profile), A100).tolist() == [1] * len(every)
+
+
+@pytest.mark.parametrize(
+    ("tmem_kib", "reads"),
+    [(0, [1, 1, 2, 2, 4]), (256, [1, 1, 1, 1, 2])],
+    ids=["wgmma", "tcgen05"],
+)
+def test_an_mma_reads_its_operand_for_every_64_rows_or_128_with_tensor_memory(
+    tmem_kib: int, reads: list[int]
+) -> None:
+    chip = A100.model_copy(update={"sm": A100.sm.model_copy(update={"tmem_kib": tmem_kib})})
+    rows = np.array([16, 64, 80, 128, 256])
+    assert operand_reads(rows, load_profile("fa3_prefill"), chip).tolist() == reads
 
 
 def test_an_mma_that_reads_shared_memory_itself_waits_only_for_what_its_time_does_not_cover() -> None:
@@ -102,12 +124,15 @@ def test_a_head_size_has_its_own_tiles_at_the_same_issue_slots_per_token() -> No
 
 
 @pytest.mark.parametrize(
-    ("phase", "limit", "clock"), [("decode", 1.0, 1.41), ("prefill", 1.0, 1.0), ("prefill", 2.0, 1.41)]
+    ("phase", "limit", "clock"),
+    [("decode", 1.0, 1.41), ("prefill", 1.0, 1.0), ("mixed", 1.0, 1.0), ("prefill", 2.0, 1.41)],
 )
-def test_the_clock_under_load_is_that_of_prefill(phase: str, limit: float, clock: float) -> None:
+def test_the_power_limit_caps_the_clock_where_the_tensor_cores_are_busy(
+    phase: str, limit: float, clock: float
+) -> None:
     hw = A100.model_copy(update={"sm": A100.sm.model_copy(update={"busy_clock_ghz": limit})})
     lengths = np.array([256], np.int32)
-    queries = lengths if phase == "prefill" else np.ones(1, np.int32)
+    queries = np.ones(1, np.int32) if phase == "decode" else lengths
     step = make_step(Batch(phase, Geometry(HEADS, KV_HEADS, DIM, DIM), lengths, queries, 16), 0)
     task = Task(hw, None, "gqa", step, [])  # type: ignore[arg-type]
-    assert under_load(task).sm.clock_ghz == clock
+    assert task.loaded.sm.clock_ghz == clock

@@ -49,6 +49,14 @@ def test_tensor_parallelism_divides_activations_but_not_the_residual_stream() ->
     assert pointwise_time(NORM, 64, MODEL, 8, HW).read == pointwise_time(NORM, 64, MODEL, 1, HW).read
 
 
+def test_new_tokens_are_written_to_the_cache_as_it_stores_them() -> None:
+    # 8 KV heads of 128 + 128 values: 4096 B in 16 bit; in FP8 half, in INT4 a quarter and a scale of 4 B for every 32.
+    append = Pointwise(name="append", reads={"kv": 1}, writes={"cache": 1})
+    for fmt, size in (("fp16", 4096), ("fp8_e4m3", 2048), ("int4", 1024 + 8 * 2 * 4 * 4)):
+        moved = pointwise_time(append, 64, MODEL, 1, HW, fmt)
+        assert (moved.read, moved.written) == (64 * 4096, 64 * size)
+
+
 def test_small_buffers_are_reduced_in_one_shot_larger_in_two_and_the_largest_in_a_ring() -> None:
     rate, hop = 450 * 0.8, HW.link.latency_ns if HW.link else 0
     # 8 devices: 256 KiB one shot, 8 MiB two shots.

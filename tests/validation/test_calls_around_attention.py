@@ -14,9 +14,9 @@ HEADER = (
 )
 
 
-def _case(tmp_path, kernel, phase, q_len, kv="bf16"):
+def _case(tmp_path, kernel, phase, q_len, kv="bf16", notes=""):
     path = tmp_path / f"{phase}.csv"
-    row = f"a,mine,,H100,{kernel},{phase},8,32,32,128,{q_len},8192,,{kv},true,latency,99999,us,"
+    row = f"a,mine,,H100,{kernel},{phase},8,32,32,128,{q_len},8192,,{kv},true,latency,99999,us,{notes}"
     path.write_text(f"{HEADER}\n{row}\n")
     cases, skipped = map_rows(read_truth(path), shipped_names())
     assert not skipped
@@ -48,3 +48,25 @@ def test_an_fp8_cache_of_vllm_has_the_queries_read_twice_and_written_in_half(tmp
     case = _case(tmp_path, "vLLM FlashAttention-3", "prefill", 8192, kv="fp8")
     values = 8 * 8192 * 32 * 128
     assert around_us(case, hw) == pytest.approx((3 * 2 * values + 5 * values) / 3352e3, rel=0.03)
+
+
+# Bytes per new token and head: K and V of 128 values each in 16 bit, in FP8 as they are stored; queries of 128 values.
+KV, Q = 2 * 128 * 2, 128 * 2
+
+
+@pytest.mark.parametrize(
+    ("kernel", "notes", "moved"),
+    [
+        ("vLLM FlashInfer prefill", "", KV + KV / 2),
+        ("vLLM TRT-LLM gen", "", KV + KV / 2),
+        ("SGLang FlashInfer", "", KV + KV / 2),
+        ("SGLang TRT-LLM gen MHA", "", KV + KV / 2),
+        ("SGLang FlashAttention-3", "", KV + KV / 2 + Q + Q / 2),
+        ("TRT-LLM attention", "compute dtype bf16", KV + KV / 2 + 2 * Q),
+        ("TRT-LLM attention", "compute dtype fp8", KV + KV / 2 + Q + Q / 2),
+    ],
+)
+def test_keys_and_values_are_written_to_an_fp8_cache_in_one_byte_each(tmp_path, kernel, notes, moved):
+    hw = load_hardware("h100_sxm").spec
+    case = _case(tmp_path, kernel, "prefill", 8192, kv="fp8", notes=notes)
+    assert around_us(case, hw) == pytest.approx(8 * 8192 * 32 * moved / 3352e3, rel=0.03)

@@ -1,0 +1,40 @@
+"""Rules between the keys of a kernel profile: what has no effect is refused, not ignored."""
+
+from pathlib import Path
+
+import pytest
+
+from sim.config.load import load_profile
+from sim.errors import InputError
+
+
+def problem(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_profile(str(path))
+    (found,) = caught.value.problems
+    return found
+
+
+@pytest.mark.parametrize(
+    ("base", "kind"), [("fa1_prefill", "kv_outer"), ("standard", "standard"), ("ssm_update", "ssm")]
+)
+def test_operands_are_loaded_by_flash_kernels_only(tmp_path: Path, base: str, kind: str) -> None:
+    found = problem(tmp_path, f"base: {base}\nname: mine\nmma_operands: register\n")
+    text = f"mma_operands: found register for {kind}; allowed: sram (loads are part of its tile_issue_clk)"
+    assert found.endswith(f"mine.yaml:3:1: {text}")
+
+
+def test_the_algorithm_is_blamed_where_it_was_set_last(tmp_path: Path) -> None:
+    found = problem(tmp_path, "base: fa2_prefill\nname: mine\nalgorithm: standard\n")
+    assert "mine.yaml:3:1: algorithm: found register for standard; allowed: sram" in found
+
+
+def test_a_head_size_has_one_entry_of_tiles(tmp_path: Path) -> None:
+    found = problem(
+        tmp_path,
+        "base: fa3\nname: mine\nhead_tiles:\n"
+        "  - {head_dim: 64, m_tile: 64}\n  - {head_dim: 256, m_tile: 64}\n  - {head_dim: 64, tile_tokens: [32]}\n",
+    )
+    assert "mine.yaml:6:6: head_tiles[2].head_dim: found 64 twice; allowed: each head size once" in found
