@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from reports.quantities import sampling_error
+from reports.study import Study
 from sim.result import Result
 
 
 @dataclass(frozen=True)
 class ModelError:
-    """Relative error of predicted times, and what it was measured against.
+    """Relative error of predicted times, and what it was measured against; no reference: none is stated.
 
     Kernels shorter than `short_ns` hang on launch and latency effects, where models are further off.
     """
@@ -18,6 +19,10 @@ class ModelError:
     short_fraction: float | None = None
     """Error of short kernels; none: as `fraction`."""
     short_ns: float = 50_000
+
+    @property
+    def is_stated(self) -> bool:
+        return bool(self.reference)
 
     def at(self, time_ns: float) -> float:
         if self.short_fraction is not None and time_ns < self.short_ns:
@@ -34,6 +39,15 @@ STATED = ModelError(
     "under 50 us",
     short_fraction=0.19,
 )
+
+
+UNSTATED = ModelError(0.0, "")
+
+
+def known_error(study: Study) -> ModelError:
+    """The stated error is that of kernels: it says nothing of microbenchmarks."""
+    kinds = {result.workload.get("kind") for _, result in study.done}
+    return UNSTATED if kinds == {"micro"} else STATED
 
 
 def judge(gain: float, error: float) -> str:

@@ -93,11 +93,12 @@ def _gains(found: Conclusion) -> str:
     body = tables.gains(found)
     if not body:
         return ""
-    return (
-        "<p>Speed: how much more of the same work is done in the same time. A difference that is not larger "
-        f"than the model's known error ({_known(found)}) is called a tie, "
-        f"whatever its sign.</p>\n{body}"
-    )
+    if found.model.is_stated:
+        ties = f"that is not larger than the model's known error ({_known(found)}) is called a tie, whatever its sign"
+    else:
+        ties = "of any size counts: no error of the model is stated for microbenchmarks"
+    text = "Speed: how much more of the same work is done in the same time."
+    return f"<p>{text} A difference {ties}.</p>\n{body}"
 
 
 def _figure(picture: Picture) -> str:
@@ -120,8 +121,10 @@ def _known(found: Conclusion) -> str:
 
 def _trust(study: Study, found: Conclusion) -> str:
     sampled = max((result.sampling.get("relative_ci95") or 0.0) for _, result in study.done)
+    known = f"Known error of the model: {_known(found)}, from {escape(found.model.reference)}."
+    none = "No error of the model is stated for microbenchmarks."
     text = (
-        f"<p>Known error of the model: {_known(found)}, from {escape(found.model.reference)}.</p>"
+        f"<p>{known if found.model.is_stated else none}</p>"
         "<p>Within one study the model is deterministic: a smaller difference is what the model says, but it "
         "is not evidence about silicon. Designs that do not exist (proposals) cannot be checked against "
         "silicon at all; the numbers they rest on are marked below.</p>"

@@ -19,7 +19,7 @@ from reports import (
 )
 from reports.canvas import save, styled
 from reports.conclusion import Conclusion, conclude
-from reports.model_error import STATED, ModelError
+from reports.model_error import ModelError, known_error
 from reports.page import Picture, page
 from reports.study import Study, load
 from reports.verdict import Verdict, verdict
@@ -64,14 +64,14 @@ CHARTS: Sequence[Chart] = (
 )
 
 
-def write_report(folder: Path, html: Path | None = None, model: ModelError = STATED) -> Written:
-    """Write FOLDER/report.html (or `html`) and plots/*.svg|png beside it.
+def write_report(folder: Path, html: Path | None = None, model: ModelError | None = None) -> Written:
+    """Write FOLDER/report.html (or `html`) and plots/*.svg|png beside it. `model`: none: the stated error.
 
     Raises ReportError when the folder has nothing to report on.
     """
     study = load(folder)
     target = html or folder / "report.html"
-    found = conclude(study, model)
+    found = conclude(study, model or known_error(study))
     said = verdict(study, found)
     plots = target.parent / "plots"
     with styled():

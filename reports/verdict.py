@@ -79,6 +79,8 @@ def _range(found: Conclusion, x: Axis) -> str:
         f"Over {counted(len(found.lines), 'combination')}, going from {start} to the best other value of "
         f"each changes the speed by {span}."
     )
+    if not found.model.is_stated:
+        return text
     error = f"the model's known error of ±{percent(max(line.error for line in found.lines), 0)}"
     if ties == len(found.lines):
         return f"{text} All of these are ties: none exceeds {error}."
@@ -210,11 +212,11 @@ def _choice(study: Study, found: Conclusion) -> Verdict:
 
 def _winner(line: Line, x: Axis) -> str:
     name, base = value_text(x.path, line.whole.high), value_text(x.path, line.whole.low)
-    size = signed_percent(line.whole.gain)
+    size, within = signed_percent(line.whole.gain), f"within the model's ±{percent(line.error, 0)}"
     calls = {
         "gain": f"{name} is faster than {base}: {size} in speed",
         "loss": f"{name} is slower than {base}: {size} in speed",
-        "tie": f"{name} and {base} tie: {size} in speed is within the model's ±{percent(line.error, 0)}",
+        "tie": f"{name} and {base} tie" + (f": {size} in speed is {within}" if line.error else ""),
     }
     text = calls[line.whole.call] + "."
     return f"{line.label}: {text}" if line.label else text

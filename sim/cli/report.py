@@ -23,7 +23,7 @@ def report(folder: Path, out: Path | None, model_error: float | None) -> None:
       pagewalk report out/demo
       pagewalk report out/demo --out review.html
     """
-    from reports.model_error import STATED, ModelError
+    from reports.model_error import ModelError
     from reports.report import write_report
     from reports.study import ReportError
     from sim.errors import InputError
@@ -32,7 +32,7 @@ def report(folder: Path, out: Path | None, model_error: float | None) -> None:
         raise InputError(f"--out {out}: the folder {out.resolve().parent} does not exist")
     if out is not None and out.is_dir():
         raise InputError(f"--out {out}: is a folder; give the name of an HTML file")
-    model = STATED if model_error is None else ModelError(model_error, "the value given as --model-error")
+    model = None if model_error is None else ModelError(model_error, "the value given as --model-error")
     try:
         written = write_report(folder, out, model)
     except ReportError as error:

@@ -286,7 +286,11 @@ class KernelProfile(Section):
     )
     barrier_clk: Float = Field(default=0, ge=0, le=1e6, description="synchronisation per tile")
     softmax_ops_per_score: Float = Field(
-        default=6, ge=0, le=1000, description="FP32 operations per score beside the exponential"
+        default=6,
+        ge=0,
+        le=1000,
+        description="issue slots of the FP32 pipes per score beside the exponential: FP32 operations and all else that "
+        "is issued for each score (conversions, masks, checks of bounds)",
     )
     combine_clk: Float = Field(
         default=0, ge=0, le=1e6, description="per CTA of a reduction kernel before its first fetch"

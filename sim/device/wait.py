@@ -24,9 +24,12 @@ HBM_ENQUEUE, HBM_QUEUE, HBM_DONE = int(Stamp.HBM_ENQUEUE), int(Stamp.HBM_QUEUE),
 NOC_QUEUE, SM_ARRIVE = int(Stamp.NOC_QUEUE), int(Stamp.SM_ARRIVE)
 
 
-STAGES = (ISSUE, TRANSLATION, INFLIGHT, TLB, NOC, L2, L2, HBM_QUEUED, HBM_SERVICE, NOC, NOC, NOC)
+STAGES = (
+    *(ISSUE, TRANSLATION, INFLIGHT, TLB, NOC, L2, L2),
+    *(HBM_SERVICE, HBM_QUEUED, HBM_SERVICE, NOC, NOC, NOC),
+)
 """Causes of the stages in order of time, and of what remains of a wait behind the last."""
-LATENCIES = (4, 6, 8, 10)
+LATENCIES = (4, 6, 7, 9, 11)
 """Stages that more bytes in flight would have hidden: they go to what kept them out, where there is such a thing."""
 
 
@@ -52,7 +55,7 @@ def _codes(stamps: Ints, starved: NDArray[np.bool_]) -> Ints:
 
 
 def _stage_ends(stamps: Ints, until: Ints) -> Ints:
-    """[N, 12] end of each stage of the line that arrived last."""
+    """[N, 13] end of each stage of the line that arrived last."""
     capped = stamps[:, INFLIGHT_WAIT]
     issue, arrive, done = stamps[:, ISSUED], stamps[:, L2_ARRIVE], stamps[:, HBM_DONE]
     return np.stack(
@@ -64,6 +67,7 @@ def _stage_ends(stamps: Ints, until: Ints) -> Ints:
             arrive,
             arrive + stamps[:, L2_QUEUE],
             stamps[:, L2_DONE],
+            stamps[:, HBM_ENQUEUE],
             stamps[:, HBM_ENQUEUE] + stamps[:, HBM_QUEUE],
             done,
             done + stamps[:, NOC_QUEUE],

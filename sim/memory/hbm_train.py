@@ -249,9 +249,10 @@ def finish(m: Memory, entry: int, last: int, writing: int) -> None:
     node = m[entry + E_NODE]
     end = last + (m[CWL] if writing else m[CL]) + m[BURST]
     m[node + HBMQ] = end - m[entry + E_ALONE] - m[entry + E_OPEN]
-    m[node + HBM_DONE] = end
+    done = end + m[CTRL_OUT]
+    m[node + HBM_DONE] = done
     m[node + STAGE] = FILL
-    events.push(m, node, end + m[CTRL_OUT])
+    events.push(m, node, done)
 
 
 @inlined

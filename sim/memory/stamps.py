@@ -8,7 +8,9 @@ queueing from the uncontended part:
   (block-table entries) + address generation and run set-up of this and earlier requests of the port
 - ISSUE..L2_ARRIVE = request network (+ TLB_WAIT, + write-data serialisation)
 - L2_ARRIVE..L2_DONE = L2_QUEUE (slice busy, MSHRs full) + look-up
-- HBM_ENQUEUE..HBM_START = HBM_QUEUE; HBM_START..HBM_DONE = uncontended row, column and burst time
+- L2_DONE..HBM_ENQUEUE = the controller's way in
+- HBM_ENQUEUE..HBM_START = HBM_QUEUE; HBM_START..HBM_DONE = uncontended row, column and burst time, and the
+  controller's way out
 - HBM_DONE..SM_ARRIVE = NOC_QUEUE (partition link, SM ingress port) + return network
 """
 

@@ -30,7 +30,7 @@ def simulate_micro(
     started = time.perf_counter()
     bench = build(hw, spec, seed)
     if bound_only:
-        least = {"hbm_read": _least_from_memory(bench, hw)}
+        least = {"hbm_write" if _writes(bench) else "hbm_read": _least_from_memory(bench, hw)}
         return finish_bound(
             micro_bounds_ns(bench, hw), least, hw, _echo(hw, spec, seed, "bound"), started=started
         )
@@ -89,7 +89,7 @@ def micro_bounds_ns(bench: Benchmark, hw: Hardware) -> dict[str, float]:
     """What no machine with these resources can beat. `latency`: the loads of a slot follow one another, and each is at
     least a way to an L2 slice, its look-up and the way back.
     """
-    written = bench.table.kind[0] == FetchKind.WRITE
+    written = _writes(bench)
     wanted = int(bench.table.run_bytes.sum(dtype=np.int64))
     port = hw.noc.write_bytes_per_clk if written else hw.noc.port_bytes_per_clk
     bounds = {
@@ -106,13 +106,17 @@ def micro_bounds_ns(bench: Benchmark, hw: Hardware) -> dict[str, float]:
     }
 
 
+def _writes(bench: Benchmark) -> bool:
+    return bool(bench.table.kind[0] == FetchKind.WRITE)
+
+
 def _least_from_memory(bench: Benchmark, hw: Hardware) -> int:
     """Bytes that must come from (or go to) memory: caches can keep no more from one pass to the next than they hold,
     and a first read finds nothing in cold ones.
     """
     cached = int((hw.l2.capacity_mib + (hw.llc.capacity_mib if hw.llc else 0)) * 2**20)
     beyond = bench.passes * max(0, bench.distinct_bytes - cached)
-    first = not bench.is_warm and bench.table.kind[0] == FetchKind.READ
+    first = not bench.is_warm and not _writes(bench)
     return beyond + (min(bench.distinct_bytes, cached) if first else 0)
 
 

@@ -75,6 +75,10 @@ def expand(plan: Plan, load_hardware: Loader, load_workload: Loader, version: st
         except InputError as error:
             problems.update(dict.fromkeys(error.problems))
             continue
+        if plan.fidelity == "sampled" and getattr(wl.spec, "kind", "") == "micro":
+            text = f"found sampled for {labels[workload]}, a microbenchmark, which is simulated whole"
+            problems[f"fidelity: {text}; allowed: full, bound"] = None
+            continue
         job = Job(hw.spec, wl.spec, named_files(wl.spec), plan.fidelity, plan.seed)
         digest = point_hash(job, version)
         points.append(Point(len(points), digest, labels[hardware], labels[workload], axes, job))

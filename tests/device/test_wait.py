@@ -73,6 +73,13 @@ def test_latency_that_nothing_could_have_hidden_stays_with_its_stage() -> None:
     assert parts["noc"] == 40 + 25 + 40
 
 
+def test_the_way_into_the_memory_controller_is_part_of_the_access() -> None:
+    parts = cut(0, 515, False, INFLIGHT_WAIT=0, L2_DONE=138)
+    assert parts["hbm_service"] == 100 + 12
+    assert parts["hbm_queue"] == 200
+    assert cut(0, 515, True, L2_DONE=138)["hbm_queue"] == 200
+
+
 @pytest.mark.parametrize("since", [60, 120, 400, 514])
 def test_only_stages_that_overlap_the_wait_are_charged(since: int) -> None:
     parts = cut(since, 515, False, INFLIGHT_WAIT=0)

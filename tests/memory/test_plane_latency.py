@@ -70,6 +70,14 @@ def test_stages_of_a_lone_read_are_stamped_in_order_and_without_queueing(small: 
         assert stamps[wait] == 0, wait
 
 
+def test_both_ways_through_the_memory_controller_belong_to_the_access(small: Hardware) -> None:
+    stamps = drive(small, table([[(0, 32)]]), lambda f: 0).plane.stamps[0]
+    array_ps = round((HBM3.trcd_ns + HBM3.tcl_ns + HBM3.burst_ns) * 1000)
+    assert stamps[Stamp.HBM_ENQUEUE] - stamps[Stamp.L2_DONE] == 50_000
+    assert stamps[Stamp.HBM_DONE] - stamps[Stamp.HBM_START] == pytest.approx(array_ps + 50_000, abs=3)
+    assert stamps[Stamp.SM_ARRIVE] - stamps[Stamp.HBM_DONE] == pytest.approx(50_000, abs=3)
+
+
 def test_a_posted_write_completes_when_l2_has_it(small: Hardware) -> None:
     outcome = drive(small, table([[(0, 32)]], writes=[0]), lambda f: 0)
     egress_ns = 32 / small.noc.write_bytes_per_clk

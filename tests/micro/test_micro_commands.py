@@ -65,6 +65,36 @@ def test_a_sweep_has_what_was_measured_in_its_table(capsys: pytest.CaptureFixtur
     capsys.readouterr()
 
 
+def test_a_report_states_no_error_of_kernels_for_microbenchmarks(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("s.yaml").write_text(SWEEP)
+    assert exit_code_of(pagewalk, ["sweep", "s.yaml", "--jobs", "1", "--out", "o"]) == 0
+    assert exit_code_of(pagewalk, ["report", "o"]) == 0
+    page = Path("o/report.html").read_text()
+    assert "Known error of the model" not in page
+    assert "decode" not in page[page.index("How far to trust") :][:600]
+    assert "no error of the model is stated for microbenchmarks" in page
+    assert "known error" not in capsys.readouterr().out
+    assert exit_code_of(pagewalk, ["report", "o", "--model-error", "0.1"]) == 0
+    assert (
+        "Known error of the model: ±10%, from the value given as --model-error"
+        in Path("o/report.html").read_text()
+    )
+
+
+def test_a_sampled_sweep_of_a_microbenchmark_is_refused_before_any_point(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("s.yaml").write_text(SWEEP + "fidelity: sampled\n")
+    assert exit_code_of(pagewalk, ["sweep", "s.yaml", "--jobs", "1", "--out", "o"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("fidelity") == error.count("microbenchmark") == 1
+    assert (
+        "fidelity: found sampled for micro_gather, a microbenchmark, which is simulated whole; allowed: full, bound"
+        in error
+    )
+    assert not Path("o").exists()
+
+
 def test_a_comparison_names_the_measured_bandwidth(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["compare", "micro_inflight", "--hw", "chip.yaml", "--hw", "l4", "--jobs", "1", "--json"]
     assert exit_code_of(pagewalk, [*arguments, "--set", "workload.inflight_kib=4"]) == 0

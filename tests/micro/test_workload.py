@@ -48,11 +48,10 @@ def test_a_warm_chase_within_l2_takes_the_latency_of_l2(machine: Hardware) -> No
 
 
 def test_a_cold_chase_takes_the_latency_of_memory_and_says_where(machine: Hardware) -> None:
-    """The account tells the network the way back from the controller, half of its latency, too."""
     result = result_of(machine, benchmark="chase", footprint_mib=0.25)
     assert result.counters["micro_latency_ns"] == pytest.approx(MEMORY_NS, abs=0.01)
     parts = {k[11:-3]: v for k, v in result.counters.items() if k.startswith("micro_wait_")}
-    assert parts["noc"] == pytest.approx(100 + 100 / 2, abs=0.01)
+    assert parts["noc"] == pytest.approx(2 * 50, abs=0.01)
     assert sum(parts.values()) == pytest.approx(MEMORY_NS - ADDRESS_NS, abs=0.6)
 
 
@@ -95,6 +94,26 @@ def test_writes_beyond_l2_reach_memory(machine: Hardware) -> None:
     assert result.bounds_ns["hbm"] == pytest.approx(15 * 2**20 / peak_gb_s(machine.hbm))
     assert result.stalls is not None
     assert result.stalls["store"] > 0.9
+
+
+def test_the_bound_of_a_stream_of_writes_counts_them_as_written(machine: Hardware) -> None:
+    keys: dict[str, Any] = {"benchmark": "stream_write", "footprint_mib": 16, "passes": 1}
+    bound = simulate(machine, spec(**keys), fidelity="bound")
+    assert bound.bytes == {"hbm_write": 15 * 2**20}
+    read = simulate(machine, spec(**keys | {"benchmark": "stream_read"}), fidelity="bound")
+    assert read.bytes == {"hbm_read": 16 * 2**20}
+
+
+def test_a_slower_memory_controller_is_a_longer_access(machine: Hardware) -> None:
+    keys: dict[str, Any] = {"benchmark": "chase", "footprint_mib": 16}
+    hbm = machine.hbm.model_copy(update={"controller_ns": machine.hbm.controller_ns + 200})
+    near, far = (result_of(m, **keys).counters for m in (machine, machine.model_copy(update={"hbm": hbm})))
+    moved = {
+        name: far[name] - near[name]
+        for name in near
+        if name.startswith("micro_wait") and far[name] - near[name] > 1
+    }
+    assert moved == {"micro_wait_hbm_service_ns": pytest.approx(200, rel=0.01)}
 
 
 def test_bytes_in_flight_over_latency_and_turn_over_are_the_bandwidth(machine: Hardware) -> None:
