@@ -57,6 +57,16 @@ def test_new_tokens_are_written_to_the_cache_as_it_stores_them() -> None:
         assert (moved.read, moved.written) == (64 * 4096, 64 * size)
 
 
+@pytest.mark.parametrize("kept", ["fp8_e4m3", "{hot: fp8_e4m3, cold: int4, hot_tokens: 64}"])
+def test_a_step_appends_in_the_format_of_new_tokens(kept: str) -> None:
+    # Of 32 layers and 32 new tokens of 8 heads, K and V of 128 values each: one byte a value less than in 16 bit.
+    written = [
+        around("step_llama3_8b", "h100_sxm", None, f"workload.kv_format={fmt}").bytes["l2_write"]
+        for fmt in ("fp16", kept)
+    ]
+    assert written[0] - written[1] == 32 * 32 * 8 * 2 * 128
+
+
 def test_small_buffers_are_reduced_in_one_shot_larger_in_two_and_the_largest_in_a_ring() -> None:
     rate, hop = 450 * 0.8, HW.link.latency_ns if HW.link else 0
     # 8 devices: 256 KiB one shot, 8 MiB two shots.

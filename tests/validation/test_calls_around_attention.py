@@ -70,3 +70,10 @@ def test_keys_and_values_are_written_to_an_fp8_cache_in_one_byte_each(tmp_path, 
     hw = load_hardware("h100_sxm").spec
     case = _case(tmp_path, kernel, "prefill", 8192, kv="fp8", notes=notes)
     assert around_us(case, hw) == pytest.approx(8 * 8192 * 32 * moved / 3352e3, rel=0.03)
+
+
+def test_calls_around_prefill_run_at_the_clock_of_prefill(tmp_path):
+    # Ports of 1 B/clk are the limit: 132 SMs at 1 GHz.
+    hw = load_hardware("h100_sxm", ("hw.noc.port_bytes_per_clk=1", "hw.sm.busy_clock_ghz=1")).spec
+    case = _case(tmp_path, "vLLM FlashAttention-3", "prefill", 8192)
+    assert around_us(case, hw) == pytest.approx(8 * 8192 * 32 * 2 * KV / 132e3, rel=0.02)
