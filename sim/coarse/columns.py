@@ -21,7 +21,8 @@ CLASS_COLS = 11
 # CREDITS: places for waiting tiles and for outstanding segments of a port. GROUPS: of SMs with an L2 of their own, each
 # with L2_Q16; COPIES: what one of them misses and another is home to passes that one too, and the link from it.
 # LOOKS_UP: tiles are looked up in the cache. STORE: from a CTA's last byte out to its acknowledgement; STORE_Q16: of
-# each byte at the port; TAKES_IN: bytes that L2 takes in over the launch; HOLDS: that it can hold.
+# each byte at the port; TAKES_IN: bytes that L2 takes in over the launch; HOLDS: that it can hold; CHANNEL: a block at
+# its channel.
 (
     SMS,
     CTAS,
@@ -56,5 +57,6 @@ CLASS_COLS = 11
     STORE_Q16,
     TAKES_IN,
     HOLDS,
-) = range(33)
-SCALARS = 33
+    CHANNEL,
+) = range(34)
+SCALARS = 34

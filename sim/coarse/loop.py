@@ -22,6 +22,7 @@ from sim.coarse.state import (
     P_EVENT,
     P_HEAD,
     P_INFLIGHT,
+    P_LATEST,
     P_LEFT,
     P_PAID,
     P_RCOUNT,
@@ -139,6 +140,7 @@ def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     whole = d.classes[k + c.BYTES] + (d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0)
     if s.sms[sm * SM_COLS + P_LEFT] == 0:
         s.sms[sm * SM_COLS + P_LEFT] = whole
+        s.sms[sm * SM_COLS + P_LATEST] = 0
         if d.p[c.LOOKS_UP]:
             d.hit[tile] = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
     part = min(d.p[c.SEGMENT], s.sms[sm * SM_COLS + P_LEFT])
@@ -152,7 +154,8 @@ def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
         s.sms[sm * SM_COLS + P_EVENT] = 1
         schedule(s.heap, begin, sm * KINDS + SEND)
         return
-    at = transfer(d, s, sm, part, tile, now)
+    at = max(transfer(d, s, sm, part, tile, now), s.sms[sm * SM_COLS + P_LATEST])
+    s.sms[sm * SM_COLS + P_LATEST] = at
     s.sms[sm * SM_COLS + P_LEFT] -= part
     if s.sms[sm * SM_COLS + P_LEFT] == 0:
         sent(d, s, slot, tile, at + d.p[c.FAR_EXTRA])

@@ -98,7 +98,8 @@ def scalars(
     p[c.FAR_EXTRA] = 2 * (far - mean_way)
     block = 1 << int(v[Param.BLOCK_SHIFT])
     p[c.L2_LATENCY] = v[Param.L2_LATENCY] + SLICE_TURNS * ((block * int(v[Param.SLICE_Q16])) >> 16)
-    p[c.HBM_LATENCY] = dram + CHANNEL_TURNS * block * int(v[Param.CHANNELS]) * PS_PER_NS / streaming_gb_s(hw)
+    p[c.CHANNEL] = block * int(v[Param.CHANNELS]) * PS_PER_NS / streaming_gb_s(hw)
+    p[c.HBM_LATENCY] = dram + CHANNEL_TURNS * int(p[c.CHANNEL])
     p[c.COPIES] = v[Param.COPIES]
     p[c.GROUPS] = hw.l2.partitions if hw.l2.private or v[Param.COPIES] else 1
     p[c.LINK_Q16] = v[Param.LINK_Q16]
@@ -110,6 +111,12 @@ def scalars(
 
 def _rows(count: int, width: int) -> NDArray[np.int64]:
     return np.zeros(count * width, np.int64)
+
+
+def _shared(groups: int) -> NDArray[np.int64]:
+    g = np.zeros(layout.SHARED + 2 * groups, np.int64)
+    g[layout.G_RANDOM] = 1
+    return g
 
 
 def new_state(p: NDArray[np.int64], tiles: int, objects: int) -> layout.State:
@@ -124,7 +131,7 @@ def new_state(p: NDArray[np.int64], tiles: int, objects: int) -> layout.State:
         arrived=_rows(sms * per_sm, stages + 1),
         fetched=np.zeros(objects, np.int64),
         heap=new_heap(sms * (per_sm * (stages + 3) + 2) + 64),
-        g=np.zeros(layout.SHARED + 2 * int(p[c.GROUPS]), np.int64),
+        g=_shared(int(p[c.GROUPS])),
         consumed=np.zeros(tiles, np.int64),
     )
 

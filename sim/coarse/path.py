@@ -1,8 +1,13 @@
 """The way of a segment at tile grain: L2 of its SM's partition, memory for what is missing there, the port's ingress.
 
 All servers are booked as of the arrival at L2, and the last to be done counts: work piles up in front of the slowest
-only, and a booking ahead of time would keep a server idle that others could use before.
+only, and a booking ahead of time would keep a server idle that others could use before. Memory is one server, whose
+channels have queues of different lengths: a segment comes back later or sooner than the mean by a seeded draw. So
+SMs do not march in step, what an SM with room for two tiles has under way shrinks while it waits for the last block of
+one, and which slots come free first is left to chance, as on the line-grain machine.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +16,7 @@ from sim.coarse import columns as c
 from sim.coarse.jit import compiled
 from sim.coarse.state import (
     G_HBM,
+    G_RANDOM,
     G_TAKEN,
     G_WRITTEN,
     P_EGRESS,
@@ -22,11 +28,16 @@ from sim.coarse.state import (
     Grid,
     State,
 )
+from sim.coarse.tags import MODULUS, MULTIPLIER
 from sim.coarse.units import SM_COLS
 
 Int64 = NDArray[np.int64]
 
 ONE = 1 << 16
+SPREAD = 2.5
+"""Half width of the delays of segments around that of the mean channel, in standard deviations of one channel's queue
+if blocks fell on channels at random: n blocks, give or take the root of n. Those of the last of a segment's blocks are
+wider (grids of benchmarks/bench_sampled.py: from 2 to 3 alike, 1 and 5 worse)."""
 
 
 @compiled
@@ -59,24 +70,46 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int) -> int:
     group = sm * p[c.GROUPS] // p[c.SMS]
     at = serve(s.g, SHARED + group, arrival, part, p[c.L2_Q16])
     found = max(at, s.fetched[d.objects[tile]]) if d.hit[tile] > 0 else at
+    late = 0
     missing = (part * (ONE - d.hit[tile])) >> 16
     if missing > 0:
         at = max(at, serve(s.g, G_HBM, arrival, missing, p[c.HBM_Q16]))
         if p[c.COPIES]:
             at = max(at, serve_at_homes(p, s.g, group, missing, arrival))
+        late = channel_delay(p, s.g, at - arrival)
         at += p[c.HBM_LATENCY]
-        s.fetched[d.objects[tile]] = at
+        s.fetched[d.objects[tile]] = at + late
         s.g[G_TAKEN] += missing
     at = max(at, found) + p[c.L2_LATENCY]
     at = max(at + p[c.WAY_BACK], s.sms[sm * SM_COLS + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16)
     s.sms[sm * SM_COLS + P_INGRESS] = at
+    note_due(d, s, sm, part, at + late)
+    return int(at + late)
+
+
+@compiled
+def channel_delay(p: Int64, g: Int64, queued: int) -> int:
+    """How much later (or sooner, if negative) than the mean over channels a segment's own ones serve it, after a wait
+    of `queued` ps on average."""
+    g[G_RANDOM] = g[G_RANDOM] * MULTIPLIER % MODULUS
+    width = min(queued, SPREAD * math.sqrt(queued * p[c.CHANNEL]))
+    return int(width * (2 * g[G_RANDOM] / MODULUS - 1))
+
+
+@compiled
+def note_due(d: Grid, s: State, sm: int, part: int, at: int) -> None:
+    """Note when a segment's bytes come back, in order of time."""
     credits = d.p[c.CREDITS]
-    tail = (s.sms[sm * SM_COLS + P_RHEAD] + s.sms[sm * SM_COLS + P_RCOUNT]) % credits
-    s.due[sm * credits + tail] = at
-    s.sizes[sm * credits + tail] = part
+    head = s.sms[sm * SM_COLS + P_RHEAD]
+    rank = s.sms[sm * SM_COLS + P_RCOUNT]
+    while rank > 0 and s.due[sm * credits + (head + rank - 1) % credits] > at:
+        s.due[sm * credits + (head + rank) % credits] = s.due[sm * credits + (head + rank - 1) % credits]
+        s.sizes[sm * credits + (head + rank) % credits] = s.sizes[sm * credits + (head + rank - 1) % credits]
+        rank -= 1
+    s.due[sm * credits + (head + rank) % credits] = at
+    s.sizes[sm * credits + (head + rank) % credits] = part
     s.sms[sm * SM_COLS + P_RCOUNT] += 1
     s.sms[sm * SM_COLS + P_INFLIGHT] += part
-    return int(at)
 
 
 @compiled

@@ -12,10 +12,12 @@ S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE = range
 SLOT_COLS = 9
 # State of an SM's port, in front of its units.
 P_HEAD, P_COUNT, P_LEFT, P_PAID, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS, P_EGRESS = range(10)
-# What all share (G_TAKEN: bytes that L2 has taken in; G_WRITTEN: of the output, what leaves it for memory); then, for
+P_LATEST = 10  # when all segments so far of the tile under way are there
+# What all share (G_TAKEN: bytes that L2 has taken in; G_WRITTEN: of the output, what leaves it for memory; G_RANDOM: of
+# the generator); then, for
 # each group of SMs, when its L2 is free, and then when the link that leaves it is.
-G_HBM, G_END, G_NEXT, G_CONSUMED, G_TAKEN, G_WRITTEN = range(6)
-SHARED = 6
+G_HBM, G_END, G_NEXT, G_CONSUMED, G_TAKEN, G_WRITTEN, G_RANDOM = range(7)
+SHARED = 7
 
 
 class Grid(NamedTuple):

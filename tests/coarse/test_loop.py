@@ -142,6 +142,14 @@ def test_memory_sees_the_missing_share_only() -> None:
     assert run(scalars, {**NOTHING, c.BYTES: BYTES}, [64], hit=0.75) == 64 * BYTES // 8
 
 
+def test_late_channels_change_the_order_in_which_tiles_come_not_the_rate_of_memory() -> None:
+    """Four CTAs with more under way than memory needs."""
+    scalars, ctas = {c.HBM_Q16: q16(20.0), c.SMS: 4, c.CAP: 1 << 20}, [100] * 4
+    even, late = (run(scalars | {c.CHANNEL: channel}, TILE | NOTHING, ctas) for channel in (0, 40_000))
+    assert late != even
+    assert late == pytest.approx(even, rel=0.01)
+
+
 def test_the_cap_on_bytes_in_flight_gives_littles_law() -> None:
     """Two segments fit at a time: a round trip brings two."""
     trip = 11_000 + 70_000 + 300_000 + 13_000
