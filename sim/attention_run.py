@@ -266,8 +266,7 @@ def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: Addre
     cut = candidate.cut
     problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
     grid = attention_grid_of(problem, units)
-    slots = task.hw.sm.count * cut.ctas_per_sm
-    plan = plan_sample(units, grid, cut, slots, task.hw.hbm.interleave_bytes)
+    plan = plan_sample(units, grid, cut, task.hw)
     if plan is None:
         return _run_whole_instead(task, candidate, choice, addresses)
     kernel = build_coarse(problem, units, grid)

@@ -35,6 +35,10 @@ LEAST_ERROR = 0.006
 RETURNING = 0.5
 """Share of what the sample takes longer than at tile grain, once it runs steadily, that the whole takes longer too: its
 regression on that is 0.3 to 0.5 (same grid and a second one)."""
+LONG_TAIL = 0.1
+"""Share of the time after which some SMs run on alone. From there on a launch in one wave is another one as its CTAs
+are longer, to scale: all that the sample shows beyond tile grain grows with it (A100: how much faster than a lone CTA
+two on an SM are decides when they are done)."""
 NORMAL_95 = 1.96
 """Standard deviations of a normal distribution that 95 of 100 draws lie within."""
 
@@ -60,6 +64,12 @@ class Course:
     @property
     def last(self) -> int:
         return int(self.consumed[self.window.stop - 1])
+
+    @property
+    def tail_share(self) -> float:
+        """Part of the time that the last tiles take beyond the steady part's pace."""
+        steady = (self.last - self.first) * (1 - LAST_MARK) / (LAST_MARK - FIRST_MARK)
+        return float((self.consumed[-1] - self.last - steady) / self.consumed[-1])
 
 
 @dataclass(frozen=True)
@@ -117,16 +127,19 @@ def fitted_pace(detail: Course, coarse: Course, rounds: float) -> tuple[float, f
 @dataclass(frozen=True)
 class Run:
     """The whole at tile grain. memory_share: of its time, in which memory works; unequal: SMs hold unequal numbers of
-    CTAs, and none follows."""
+    CTAs, and none follows; tail_share: as of its `Course`."""
 
     size: Size
     end_ps: int
     memory_share: float
     unequal: bool = False
+    tail_share: float = 0.0
 
 
 def extrapolate(detail: Course, coarse: Course, sample: Size, whole: Run) -> Whole:
     """Predict the end of the whole launch."""
+    if whole.unequal and whole.tail_share > LONG_TAIL:
+        return _to_scale(detail, coarse, whole)
     slope, error = fitted_pace(detail, coarse, sample.tiles / sample.slots)
     ratio = refill_ratio(whole.size, sample)
     variance = (ratio * error) ** 2 + PACE_ERROR**2
@@ -141,6 +154,15 @@ def extrapolate(detail: Course, coarse: Course, sample: Size, whole: Run) -> Who
     grown = (whole.end_ps - coarse.end) * (pace - 1)
     added = max(0.0, whole.end_ps + head + RETURNING * rest + grown - detail.end)
     return Whole(detail.end + added, pace, prior * float(np.sqrt(1 - weight)), added)
+
+
+def _to_scale(detail: Course, coarse: Course, whole: Run) -> Whole:
+    """The end of a launch in one wave, some SMs of which run on alone: the sample's course from its steady part on,
+    stretched as the tile grain stretches its own."""
+    stretch = (whole.end_ps - coarse.first) / (coarse.end - coarse.first)
+    end = detail.first + stretch * (detail.end - detail.first)
+    pace = (detail.end - detail.first) / (coarse.end - coarse.first)
+    return Whole(max(end, detail.end), pace, UNEQUAL_PRIOR, max(0.0, end - detail.end))
 
 
 def relative_ci95(whole: Whole, total_ps: float) -> float:

@@ -10,26 +10,30 @@ from dataclasses import replace
 import numpy as np
 
 from sim.coarse.grid import Grid, take_units
+from sim.config.hardware import Hardware
 from sim.lowering.attention import tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.units import Units
 
-BUDGET_TILES = 6000
-BUDGET_CHUNKS = 200_000
+BUDGET_TILES = 8000
+BUDGET_CHUNKS = 280_000
 """Detail that a sample may cost: about a quarter of a second each on one core."""
-WHOLE = 1.6
+COPIED = 1.5
+"""Requests that a chunk counts for where partitions of L2 keep copies: half of all pass a second slice."""
+WHOLE = 1.8
 """A launch that would cost this many samples runs whole."""
 LEAST_TILES = 6
 """Tiles of a CTA in the sample: enough to fill its buffers twice and come to rest."""
 WAVES = 2
 
 
-def chunks_per_tile(grid: Grid, granule: int) -> float:
-    """Requests that one tile becomes: its bytes in pieces of at most `granule`, at least one per run."""
+def chunks_per_tile(grid: Grid, hw: Hardware) -> float:
+    """Requests that one tile becomes: its bytes in pieces of a channel's interleave, at least one per run."""
     fetches = grid.sample.fetches
     runs = np.diff(fetches.run_ptr)[: grid.sample.tiles]
     size = np.maximum(1, grid.sample.work.packed_bytes)
-    return float(np.maximum(runs, size / granule).mean())
+    passed = COPIED if hw.l2.far_copies and hw.l2.partitions > 1 else 1.0
+    return passed * float(np.maximum(runs, size / hw.hbm.interleave_bytes).mean())
 
 
 def cost(tiles: int, chunks: float) -> float:
@@ -37,12 +41,10 @@ def cost(tiles: int, chunks: float) -> float:
     return tiles / BUDGET_TILES + tiles * chunks / BUDGET_CHUNKS
 
 
-def plan_sample(units: Units, grid: Grid, cut: Cut, slots: int, granule: int) -> Units | None:
-    """The sampled CTAs, shortened to their last tiles; None: the whole launch is simulated.
-
-    `slots`: places for CTAs on the whole machine; `granule`: most bytes of a request.
-    """
-    chunks = chunks_per_tile(grid, granule)
+def plan_sample(units: Units, grid: Grid, cut: Cut, hw: Hardware) -> Units | None:
+    """The sampled CTAs, shortened to their last tiles; None: the whole launch is simulated."""
+    slots = hw.sm.count * cut.ctas_per_sm
+    chunks = chunks_per_tile(grid, hw)
     if cost(grid.tiles, chunks) <= WHOLE:
         return None
     affordable = int(grid.tiles / cost(grid.tiles, chunks))

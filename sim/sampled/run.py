@@ -109,7 +109,8 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     coarse = Course(some.attention.consumed, some.attention.end)
     size, size_part = (Size(grid.ctas, grid.tiles, slots) for grid in (whole.grid, part.grid))
     unequal = size.refills == 0 and whole.grid.ctas % problem.hw.sm.count != 0 and problem.cut.ctas_per_sm > 1
-    run = Run(size, all_.attention.end, all_.attention.memory_share, unequal)
+    timing = all_.attention
+    run = Run(size, timing.end, timing.memory_share, unequal, Course(timing.consumed, timing.end).tail_share)
     predicted = extrapolate(course, coarse, size_part, run)
     merge = 0.0
     if whole.combine is not None:
