@@ -33,10 +33,12 @@ for all of memory would take a block at the rate of all channels. At a load r a 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a run assumes of memory: whether the L2 starts warm (look-ups hit), and whether only bursts take time."""
+    """What a run assumes of memory: whether the L2 starts warm (look-ups hit), whether only bursts take time, and the
+    seed of the channels' delays (from 1 on)."""
 
     warm: bool = False
     zero_latency: bool = False
+    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,14 @@ def _rows(count: int, width: int) -> NDArray[np.int64]:
     return np.zeros(count * width, np.int64)
 
 
-def _shared(groups: int) -> NDArray[np.int64]:
+def _shared(groups: int, seed: int) -> NDArray[np.int64]:
     g = np.zeros(layout.SHARED + 2 * groups, np.int64)
-    g[layout.G_RANDOM] = 1
+    g[layout.G_RANDOM] = seed
     return g
 
 
-def new_state(p: NDArray[np.int64], tiles: int, objects: int) -> layout.State:
-    """State of an idle machine."""
+def new_state(p: NDArray[np.int64], tiles: int, objects: int, seed: int = 1) -> layout.State:
+    """State of an idle machine. seed: of the channels' delays."""
     sms, per_sm, stages = int(p[c.SMS]), int(p[c.CTAS_PER_SM]), int(p[c.STAGES])
     return layout.State(
         slots=_rows(sms * per_sm, layout.SLOT_COLS),
@@ -131,7 +133,7 @@ def new_state(p: NDArray[np.int64], tiles: int, objects: int) -> layout.State:
         arrived=_rows(sms * per_sm, stages + 1),
         fetched=np.zeros(objects, np.int64),
         heap=new_heap(sms * (per_sm * (stages + 3) + 2) + 64),
-        g=_shared(int(p[c.GROUPS])),
+        g=_shared(int(p[c.GROUPS]), seed),
         consumed=np.zeros(tiles, np.int64),
     )
 
@@ -157,7 +159,7 @@ def run_grid(
         output_ptr=grid.output_ptr,
         order=np.ascontiguousarray(grid.order, np.int64),
     )
-    state = new_state(p, grid.tiles, int(reuse.objects.max(initial=0)) + 1)
+    state = new_state(p, grid.tiles, int(reuse.objects.max(initial=0)) + 1, memory.seed)
     p[c.LOOKS_UP] = int(reuse.cache is not None)
     p[c.TAKES_IN], p[c.HOLDS] = taken_in(grid, reuse), held(hw)
     found = reuse.cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64))

@@ -165,6 +165,7 @@ def _to_scale(detail: Course, coarse: Course, whole: Run) -> Whole:
     return Whole(max(end, detail.end), pace, UNEQUAL_PRIOR, max(0.0, end - detail.end))
 
 
-def relative_ci95(whole: Whole, total_ps: float) -> float:
-    """Half width of the interval in which 95 of 100 full runs should lie, as a share of the time."""
-    return NORMAL_95 * whole.added_ps / total_ps * whole.pace_error + LEAST_ERROR
+def relative_ci95(whole: Whole, total_ps: float, chance_ps: float) -> float:
+    """Half width of the interval in which 95 of 100 full runs should lie, as a share of the time. chance_ps: standard
+    deviation of a run as its tiles happen to meet."""
+    return NORMAL_95 * float(np.hypot(whole.added_ps * whole.pace_error, chance_ps)) / total_ps + LEAST_ERROR

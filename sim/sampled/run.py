@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.accounting import account_window
-from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
+from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse
 from sim.coarse.grid import Grid
 from sim.coarse.hits import Reuse
 from sim.lowering.combine import build_combine
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
+from sim.sampled.draws import drawn_time
 from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
 from sim.sampled.residency import resident_ranges
 
@@ -98,11 +99,12 @@ def _counters(
 def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     """Simulate the sampled CTAs `units` and predict the whole launch."""
     part = build_coarse(problem, units, attention_grid_of(problem, units))
-    all_ = coarse_time(problem, whole)
+    drawn = drawn_time(problem, whole)
+    all_ = drawn.time
     if problem.memory.warm:
         hits = sample_hits(whole.grid, all_.attention.hits, part.grid)
         part = replace(part, reuse=Reuse(part.reuse.objects, hits))
-    some = coarse_time(problem, part)
+    some = drawn_time(problem, part).time
     outcome = run_detail(problem, units, some.attention.hits)
     course = detail_course(outcome)
     slots = problem.hw.sm.count * problem.cut.ctas_per_sm
@@ -121,7 +123,7 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
         time_ps=time,
         account=_account(outcome, course, predicted, merge),
         counters=_counters(outcome, whole.grid, part.grid, all_.attention.hits, some.attention.hits),
-        relative_ci95=relative_ci95(predicted, time),
+        relative_ci95=relative_ci95(predicted, time, drawn.scatter_ps),
         pace=predicted.pace,
         share=part.grid.tiles / whole.grid.tiles,
     )

@@ -64,13 +64,13 @@ def test_a_sample_moves_the_pace_less_where_memory_rules() -> None:
 def test_the_interval_narrows_to_the_least_error_where_nothing_is_added() -> None:
     course = Course(RANKS * 1000, 1_100_000)
     found = whole(course, course, course.end, rounds=10, memory_share=0)
-    assert relative_ci95(found, found.end_ps) == LEAST_ERROR
+    assert relative_ci95(found, found.end_ps, 0.0) == LEAST_ERROR
 
 
 def test_the_interval_grows_with_the_share_that_is_extrapolated() -> None:
     course = Course(RANKS * 1000, 1_100_000)
     near, far = (whole(course, course, end, rounds=10, memory_share=0) for end in (2_200_000, 11_000_000))
-    assert relative_ci95(near, near.end_ps) < relative_ci95(far, far.end_ps)
+    assert relative_ci95(near, near.end_ps, 0.0) < relative_ci95(far, far.end_ps, 0.0)
 
 
 def test_what_shortened_ctas_show_counts_by_how_often_the_whole_starts_one() -> None:
@@ -99,6 +99,33 @@ def test_sms_that_hold_unequal_numbers_of_ctas_widen_the_interval() -> None:
         for flag in (False, True)
     )
     assert unequal.end_ps == alike.end_ps
-    assert relative_ci95(unequal, unequal.end_ps) > relative_ci95(alike, alike.end_ps)
+    assert relative_ci95(unequal, unequal.end_ps, 0.0) > relative_ci95(alike, alike.end_ps, 0.0)
     # a sample without scatter leaves the error of two independent estimates, of 3% and of 1%
     assert unequal.pace_error == pytest.approx(0.03 * 0.01 / np.hypot(0.03, 0.01))
+
+
+def test_the_tail_is_what_the_last_tiles_take_beyond_the_steady_pace() -> None:
+    """1000 tiles, 1 ns each, but the last 100 take 5 ns: 500 ns less 100 at the steady pace, of 1400."""
+    times = np.where(RANKS <= 900, RANKS * 1000, 900_000 + (RANKS - 900) * 5000)
+    assert Course(times, int(times[-1])).tail_share == pytest.approx(400 / 1400, abs=0.005)
+    assert Course(RANKS * 1000, 1_000_000).tail_share == pytest.approx(0, abs=0.005)
+
+
+def test_a_long_tail_of_unequal_sms_is_drawn_to_scale() -> None:
+    """From its steady part (300 ns) on the sample takes 800 ns at tile grain, 900 in detail. The whole takes 4,000 more
+    than that begin: 5 times as long, 4,500 in detail."""
+    coarse = Course(RANKS * 1000, 1_101_000)
+    detail = Course(np.sort(np.minimum(RANKS * 1000, 950_000)), 1_201_000)
+    size = Size(100, 9000, 120)
+    run = Run(size, 4_301_000, 0.5, unequal=True, tail_share=0.2)
+    found = extrapolate(detail, coarse, Size(100, 1000, 120), run)
+    assert (coarse.first, detail.first) == (301_000, 301_000)
+    assert found.end_ps == pytest.approx(301_000 + 4_500_000)
+    assert found.pace == pytest.approx(9 / 8)
+
+
+def test_chance_widens_the_interval() -> None:
+    """A standard deviation of 1% of the time, and nothing added: 1.96%, and the least error."""
+    course = Course(RANKS * 1000, 1_100_000)
+    found = whole(course, course, course.end, rounds=10, memory_share=0)
+    assert relative_ci95(found, 1_100_000, 11_000) == pytest.approx(0.0196 + LEAST_ERROR)
