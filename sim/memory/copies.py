@@ -10,7 +10,7 @@ change are dropped. A crossing counts as network time, there and back.
 
 from sim.memory import events, pool, tags
 from sim.memory.counters import INDEX
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     AT_SLICES,
@@ -25,7 +25,6 @@ from sim.memory.layout import (
     HOME,
     L2_ARRIVE,
     L2_DONE,
-    MASKS,
     NOCQ,
     PATH,
     SLICE_COLS,
@@ -37,6 +36,7 @@ from sim.memory.layout import (
 from sim.memory.params import Param
 from sim.memory.request import (
     COPY,
+    WANT_SHIFT,
     path,
     sm_of,
     what,
@@ -52,11 +52,10 @@ def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) 
     """Send for the sectors `miss` (`count` bytes) of a request that leaves its slice at `time`."""
     copy = pool.take(m)
     m[copy + TIE] = m[node + TIE] | COPY_TIE
-    m[copy + WHAT] = what(count, COPY)
+    m[copy + WHAT] = what(count, COPY) | miss << WANT_SHIFT
     m[copy + FETCH] = node
     m[copy + PATH] = path(sm_of(m, node), home)
     m[copy + ADDR] = m[node + ADDR]
-    m[copy + MASKS] = miss
     m[copy + ENTRY] = tags.row_of(m, home, m[node + ADDR])
     m[copy + STAGE] = HOME
     if m[RESIDENCY]:
@@ -65,7 +64,7 @@ def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) 
     events.push(m, copy, time + m[FAR] - m[NEAR])
 
 
-@compiled
+@inlined
 def crossed(m: Memory, copy: int, start: int) -> None:
     """A copy's data passed the link at `start`: the request that asked for them is filled one crossing later."""
     node = m[copy + FETCH]

@@ -2,10 +2,11 @@
 ahead.
 
 An event is a row (a request, or a channel that wakes up): EV_TIME says when, TIE breaks equal times (by
-port and the port's own sequence), EV_NEXT chains the row into its bucket, kept sorted. Buckets are so short
-that an event mostly finds its own empty; one bit for each tells where the occupied ones are. So push and pop
-cost some ten nanoseconds where a heap of ten thousand rows costs a hundred. Order is total, hence
-independent of how the run was cut into windows.
+port and the port's own sequence), EV_NEXT chains the row into its bucket. Buckets are so short that they hold one
+event or two; one bit for each tells where the occupied ones are. A bucket's rows are compared when it is their
+turn, not when they are queued: then they have been asked for and are near. So push and pop cost some ten
+nanoseconds where a heap of ten thousand rows costs a hundred. Order is total, hence independent of how the run was
+cut into windows.
 """
 
 from sim.memory.bits import trailing_zeros
@@ -64,21 +65,26 @@ def insert(m: Memory, node: int) -> None:
     word = m[AT_WORDS] + (bucket >> WORD_SHIFT)
     bit = 1 << (bucket & IN_WORD)
     m[Q_COUNT] += 1
-    if not m[word] & bit:  # asked of the bits, which stay in the nearest cache: heads are written, not read
-        m[word] |= bit
-        m[head] = node
-        m[node + EV_NEXT] = -1
-        return
-    at = m[head]
-    last = -1
-    while at >= 0 and before(m, at, node):
+    # asked of the bits, which stay in the nearest cache: heads of empty buckets are written, not read
+    m[node + EV_NEXT] = m[head] if m[word] & bit else -1
+    m[word] |= bit
+    m[head] = node
+
+
+@inlined
+def first_of(m: Memory, head: int) -> tuple[int, int]:
+    """The first event of an occupied bucket, and the row before it in the bucket's chain, -1 when it heads that."""
+    best = m[head]
+    before_best = -1
+    last = best
+    at = m[best + EV_NEXT]
+    while at >= 0:
+        if not before(m, best, at):  # of equals the one queued first, which lies behind
+            best = at
+            before_best = last
         last = at
         at = m[at + EV_NEXT]
-    m[node + EV_NEXT] = at
-    if last < 0:
-        m[head] = node
-    else:
-        m[last + EV_NEXT] = node
+    return best, before_best
 
 
 @inlined
@@ -182,7 +188,7 @@ def next_time(m: Memory) -> int:
         far = m[slot(m, 0) + EV_TIME]
     if m[Q_COUNT] == 0:
         return far
-    near = m[m[m[AT_HEADS] + (first_bucket(m) & (BUCKETS - 1))] + EV_TIME]
+    near = m[first_of(m, m[AT_HEADS] + (first_bucket(m) & (BUCKETS - 1)))[0] + EV_TIME]
     return int(far if 0 <= far < near else near)
 
 
@@ -206,7 +212,7 @@ def look_ahead(m: Memory, at: int) -> None:
     m[Q_SEEN_NEAR] = at + NEAR_AHEAD
 
 
-@compiled
+@inlined
 def pop(m: Memory, horizon: int) -> int:
     """The next row with a time before `horizon`, -1 when there is none."""
     while True:
@@ -219,15 +225,20 @@ def pop(m: Memory, horizon: int) -> int:
             continue
         at = first_bucket(m)
         bucket = at & (BUCKETS - 1)
-        node = m[m[AT_HEADS] + bucket]
+        head = m[AT_HEADS] + bucket
+        node, last = first_of(m, head)
         if m[node + EV_TIME] >= horizon:
             m[Q_CURSOR] = max(m[Q_CURSOR], min(at, horizon >> SHIFT))
             return -1
         if at > m[Q_CURSOR]:
             look_ahead(m, at)
         m[Q_CURSOR] = at
-        m[m[AT_HEADS] + bucket] = m[node + EV_NEXT]
-        if m[node + EV_NEXT] < 0:
+        following = m[node + EV_NEXT]
+        if last >= 0:
+            m[last + EV_NEXT] = following
+        elif following >= 0:
+            m[head] = following
+        else:
             emptied(m, bucket)
         m[Q_COUNT] -= 1
         return int(node)

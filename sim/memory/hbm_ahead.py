@@ -43,7 +43,7 @@ def enqueue(m: Memory, node: int, c: int, now: int) -> None:
         sleep(m, m[c + C_PAIR])
 
 
-@compiled
+@inlined
 def run(m: Memory, pair: int, now: int) -> None:
     """Take the channels of a row-command bus, whose event is due now, as far ahead as their arrivals are known."""
     until = now + min(max(1, m[CTRL_IN]), hbm_train.MAX_SLEEP_PS)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.memory import assist, events, hbm_ahead, l2, port, returns, tlb
-from sim.memory.jit import compiled, entry
+from sim.memory.jit import compiled, entry, inlined
 from sim.memory.layout import (
     ARRIVE,
     AT_FETCHES,
@@ -29,8 +29,10 @@ from sim.memory.layout import (
     WALKED,
     Memory,
 )
+from sim.memory.loads_ahead import ask_for_port
 from sim.memory.params import Param
 from sim.memory.pointer import cells
+from sim.memory.prefetch import prefetch
 
 NEAR = int(Param.NEAR)
 SMS = int(Param.SMS)
@@ -41,7 +43,11 @@ GROW, IDLE = -1, -2
 def submit_all(m: Memory, submissions: NDArray[np.int64]) -> None:
     """Hand a window's submissions (SM, fetch, time), in order, to their ports."""
     m = cells(m)
-    for i in range(0, len(submissions), 3):
+    count = len(submissions)
+    for i in range(0, count, 3):
+        if i + 3 < count:
+            ask_for_port(m, m[AT_PORTS] + submissions[i + 3] * PORT_COLS)
+            prefetch(m, m[AT_FETCHES] + submissions[i + 4] * FETCH_COLS)
         sm = m[AT_PORTS] + submissions[i] * PORT_COLS
         port.submit(m, sm, m[AT_FETCHES] + submissions[i + 1] * FETCH_COLS, submissions[i + 2])
 
@@ -73,7 +79,7 @@ def advance(m: Memory, horizon: int) -> int:
         dispatch(m, node, m[node + EV_TIME])
 
 
-@compiled
+@inlined
 def dispatch(m: Memory, node: int, now: int) -> None:
     stage = m[node + STAGE]
     if stage == ARRIVE:

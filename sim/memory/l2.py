@@ -20,7 +20,6 @@ from sim.memory.layout import (
     L2_ARRIVE,
     L2_DONE,
     LINK,
-    MASKS,
     S_FREE,
     S_INFLIGHT,
     S_STALL_HEAD,
@@ -34,6 +33,7 @@ from sim.memory.prefetch import prefetch
 from sim.memory.request import (
     COPY,
     OWN_SHIFT,
+    WANT_SHIFT,
     bytes_of,
     is_write,
     owns,
@@ -50,7 +50,7 @@ N_HIT, N_READ, N_WRITE = INDEX["l2_hit"], INDEX["l2_read"], INDEX["l2_write"]
 N_BUSY, N_STALLS, N_MERGES = INDEX["l2_busy"], INDEX["mshr_stalls"], INDEX["merges"]
 
 
-@compiled
+@inlined
 def arrive(m: Memory, node: int, now: int) -> None:
     """A request reaches its slice."""
     at = slice_at(m, node)
@@ -60,7 +60,7 @@ def arrive(m: Memory, node: int, now: int) -> None:
     m[N_BUSY] += service
     m[node + L2_ARRIVE] = now
     m[node + L2_DONE] = start + m[L2_LATENCY]
-    m[node + MASKS] = tags.wanted(m, m[node + ADDR], bytes_of(m, node))
+    m[node + WHAT] |= tags.wanted(m, m[node + ADDR], bytes_of(m, node)) << WANT_SHIFT
     if not look_up(m, node, at, now, m[at + S_STALL_HEAD] < 0):
         m[N_STALLS] += 1
         m[node + LINK] = -1
@@ -71,7 +71,7 @@ def arrive(m: Memory, node: int, now: int) -> None:
         m[at + S_STALL_TAIL] = node
 
 
-@compiled
+@inlined
 def at_home(m: Memory, node: int, now: int) -> None:
     """A copy's request reaches the home slice, whose look-up is part of the way between partitions. It takes no
     MSHR from those that wait, or two partitions could wait for each other.
@@ -131,7 +131,7 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     return True
 
 
-@compiled
+@inlined
 def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
     """Fetch what is missing, wait for what is in flight, or send what is here."""
     count = bytes_of(m, node)
@@ -139,7 +139,7 @@ def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
     if not m[node + WHAT] & COPY:
         m[N_READ] += count
     m[N_HIT] += count - missing
-    m[node + MASKS] |= miss << OWN_SHIFT
+    m[node + WHAT] |= miss << OWN_SHIFT
     if miss:
         m[at + S_INFLIGHT] += lines(m, miss)
         if cell >= 0:
@@ -184,7 +184,7 @@ def write(m: Memory, node: int, at: int, cell: int, now: int) -> None:
     send_back(m, node, max(now, m[node + L2_DONE]), now)
 
 
-@compiled
+@inlined
 def filled(m: Memory, node: int, now: int) -> None:
     """A train came back: its sectors turn valid, who waited for them goes on, its MSHRs are free again."""
     at = slice_at(m, node)
@@ -203,7 +203,7 @@ def filled(m: Memory, node: int, now: int) -> None:
         retry(m, at, now)
 
 
-@compiled
+@inlined
 def fill(m: Memory, node: int, cell: int, now: int) -> None:
     """Sectors arrive in a granule: they turn valid, the request and who waits for them go on."""
     got = owns(m, node)
@@ -241,7 +241,7 @@ def release(m: Memory, waiter: int, now: int) -> None:
     send_back(m, waiter, ready, now)
 
 
-@compiled
+@inlined
 def retry(m: Memory, at: int, now: int) -> None:
     """Let stalled misses go on, in order, while there are MSHRs."""
     while m[at + S_STALL_HEAD] >= 0:

@@ -9,7 +9,6 @@ from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     AVAIL,
-    MASKS,
     PATH,
     PLACE,
     S_INFLIGHT,
@@ -45,7 +44,7 @@ def lines(m: Memory, mask: int) -> int:
     return int((tags.bits(mask) + (1 << per_line) - 1) >> per_line)
 
 
-@compiled
+@inlined
 def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) -> None:
     """Get missing sectors from the last-level cache, where there is one that has them, or from memory."""
     addr = m[node + ADDR]
@@ -63,7 +62,7 @@ def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) ->
     to_memory(m, node, addr, missing, time, now)
 
 
-@compiled
+@inlined
 def to_memory(m: Memory, node: int, addr: int, count: int, time: int, now: int) -> None:
     """Send a train of `count` bytes at `addr` to its channel, where it arrives CTRL_IN after `time`."""
     channel, bank, dram_row = place(m, addr)
@@ -85,11 +84,10 @@ def write_back(m: Memory, at: int, addr: int, mask: int, now: int) -> None:
     node = pool.take(m)
     count = tags.bits(mask) << m[SECTOR_SHIFT]
     m[at + S_SEQ] += 1
-    m[node + MASKS] = mask << OWN_SHIFT
     m[at + S_INFLIGHT] += lines(m, mask)
     m[node + TIE] = SLICE_TIE | (m[at + S_NUMBER] << 40) | m[at + S_SEQ]
     m[node + PATH] = path(-1, at)
-    m[node + WHAT] = what(count, WRITES)
+    m[node + WHAT] = what(count, WRITES) | mask << OWN_SHIFT
     m[node + ADDR] = addr
     m[N_HBM_WRITE] += count
     if m[LLC]:

@@ -28,7 +28,7 @@ COPY_TIE = 1 << 61
     ENTRY,
     ADDR,
     WHAT,
-    MASKS,
+    L2_ARRIVE,
     PATH,
     FETCH,
     PLACE,
@@ -37,13 +37,12 @@ COPY_TIE = 1 << 61
     HBM_DONE,
     L2_DONE,
     NOCQ,
-    L2_ARRIVE,
     ELIGIBLE,
     INFLIGHT,
     ISSUE,
     TLBW,
     HEAP_SLOT,
-) = range(22)
+) = range(21)
 LINK = EV_NEXT
 """Next row of a list; a row is in a list or in the event queue."""
 CREDIT_AT = EV_TIME

@@ -70,6 +70,7 @@ from sim.memory.layout import (
     WHAT,
     Memory,
 )
+from sim.memory.loads_ahead import ask_for_row
 from sim.memory.mapping import home_of, slice_of
 from sim.memory.params import Param
 from sim.memory.request import (
@@ -136,14 +137,14 @@ def issue(m: Memory, sm: int) -> None:
             return
 
 
-@compiled
+@inlined
 def is_full(m: Memory, sm: int) -> bool:
     """Whether not even a sector fits under the cap before another credit comes back."""
     held = m[sm + P_INFLIGHT]
     return bool(m[sm + P_CRED_HEAD] < 0 and held > 0 and held + m[SECTOR] > m[CAP])
 
 
-@compiled
+@inlined
 def issue_one(m: Memory, sm: int) -> bool:
     """Issue the next chunk of the port's first fetch, or say that the cap forbids it for now."""
     f = m[sm + P_HEAD]
@@ -209,14 +210,16 @@ def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
                 return int(start)
             start = m[node + CREDIT_AT]
         m[sm + P_INFLIGHT] -= bytes_of(m, node)
-        m[sm + P_CRED_HEAD] = m[node + LINK]
+        following = m[node + LINK]
+        m[sm + P_CRED_HEAD] = following
+        ask_for_row(m, following)
         pool.give(m, node)
     if m[sm + P_INFLIGHT] + moved <= m[CAP] or m[sm + P_INFLIGHT] == 0:
         return int(start)
     return -1
 
 
-@compiled
+@inlined
 def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: int) -> None:
     """Put a chunk on its way to its slice."""
     node = pool.take(m)
@@ -268,7 +271,7 @@ def blocked_before(m: Memory, sm: int, time: int) -> int:
     return int(total)
 
 
-@compiled
+@inlined
 def credit(m: Memory, node: int, done: int) -> None:
     """A chunk is complete at `done`; its credit waits for the port, which then goes on if it was held."""
     sm = sm_of(m, node)

@@ -1,13 +1,14 @@
 """Fields of a request's row that share a cell, so that what every stage uses fits two cache lines."""
 
 from sim.memory.jit import inlined
-from sim.memory.layout import MASKS, PATH, PLACE, WHAT, Memory
+from sim.memory.layout import PATH, PLACE, WHAT, Memory
 
 WRITES, WALKER, COPY = 1, 2, 4
-"""Marks in WHAT: a write; a block-table walker's read; a copy's read, on behalf of the request in FETCH."""
-SIZE_SHIFT = 3
-OWN_SHIFT = 16
-SECTORS = (1 << OWN_SHIFT) - 1
+"""Marks in WHAT: a write; a block-table walker's read; a copy's read, on behalf of the request in FETCH. Behind them
+lie the size in bytes and two masks of the granule's sectors: what the request is for, what it fetches itself."""
+SIZE_SHIFT, WANT_SHIFT, OWN_SHIFT = 3, 27, 43
+SIZE = (1 << (WANT_SHIFT - SIZE_SHIFT)) - 1
+SECTORS = (1 << (OWN_SHIFT - WANT_SHIFT)) - 1
 SM_SHIFT = 32
 HANDLE = (1 << SM_SHIFT) - 1
 BANK_SHIFT, ROW_SHIFT = 8, 16
@@ -16,13 +17,13 @@ BYTE = (1 << BANK_SHIFT) - 1
 
 @inlined
 def what(size: int, marks: int) -> int:
-    """WHAT of `size` bytes."""
+    """WHAT of `size` bytes, its masks still empty."""
     return size << SIZE_SHIFT | marks
 
 
 @inlined
 def bytes_of(m: Memory, node: int) -> int:
-    return int(m[node + WHAT] >> SIZE_SHIFT)
+    return int((m[node + WHAT] >> SIZE_SHIFT) & SIZE)
 
 
 @inlined
@@ -33,13 +34,13 @@ def is_write(m: Memory, node: int) -> int:
 @inlined
 def wants(m: Memory, node: int) -> int:
     """Mask of the granule's sectors that a request is for."""
-    return int(m[node + MASKS] & SECTORS)
+    return int((m[node + WHAT] >> WANT_SHIFT) & SECTORS)
 
 
 @inlined
 def owns(m: Memory, node: int) -> int:
     """Mask of the sectors that a request itself fetches (or writes back)."""
-    return int(m[node + MASKS] >> OWN_SHIFT)
+    return int(m[node + WHAT] >> OWN_SHIFT)
 
 
 @inlined

@@ -83,7 +83,7 @@ def over_link(m: Memory, node: int) -> bool:
     return bool(m[slice_at(m, node) + S_PART] != m[sm_of(m, node) + P_PART])
 
 
-@compiled
+@inlined
 def send_now(m: Memory, node: int, now: int) -> None:
     """The data of the event that is being processed leaves, alone: its turn at the link is now, with no event of its
     own, which would come next.
