@@ -5,7 +5,8 @@ import numpy as np
 from sim.config.hardware import Hardware
 from sim.memory import events, layout, tags
 from sim.memory.fetches import FetchTable
-from sim.memory.hbm_bank import B_GROUP, B_ROW, NEVER
+from sim.memory.hbm_bank import NEVER
+from sim.memory.hbm_claims import B_GROUP, B_ROW
 from sim.memory.layout import (
     C_ACT_AT,
     C_EVENT,

@@ -9,39 +9,47 @@ after which the adaptive policy closes a row.
 
 from sim.memory import hbm_log
 from sim.memory.counters import INDEX
+from sim.memory.hbm_claims import (
+    B_ACT,
+    B_GROUP,
+    B_HITS,
+    B_OPENED,
+    B_PRE,
+    B_ROW,
+    B_USED,
+    E_BANK,
+    E_OPEN,
+    E_READY,
+    E_ROW,
+    awaited,
+    opened,
+    yield_claims,
+)
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     C_ACT_AT,
+    C_CAPPED,
     C_CHANGED,
+    C_CLOSED,
     C_FAW,
     C_FAW_POS,
+    C_HELD,
     C_PAIR,
     C_PARTNER,
-    C_READS,
     C_REFRESH,
     C_REFRESH_BANK,
     C_ROW_BUS,
     C_ROW_USER,
     C_ROW_WAITS,
     C_START,
-    C_WRITES,
     Memory,
 )
 from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 
-# State of a bank: open row, when it was opened, when the next ACT and PRE may go, accesses since it was opened,
-# its last column command; its bank group.
-B_ROW, B_OPENED, B_ACT, B_PRE, B_HITS, B_USED, B_GROUP = range(7)
 # State of a bank group: when the next read, write and ACT may go.
 G_READ, G_WRITE, G_ACT = range(3)
-# A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is
-# not; the cell that says when its bank group is free; accesses still to be served; when all of it would have been
-# served if nothing had been in its way, but for its row, which took E_OPEN.
-E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_LEFT, E_ALONE, E_OPEN = range(8)
-
 NEVER = 1 << 62
-OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
-BANKS = int(Param.BANKS)
+OFF_BANK, BANKS = int(Param.OFF_BANK), int(Param.BANKS)
 RCD, RCD_WR, RP = int(Param.RCD), int(Param.RCD_WR), int(Param.RP)
 RAS, RC, FAW = int(Param.RAS), int(Param.RC), int(Param.FAW)
 RRD_S, RRD_L, ACT_BUS, PRE_BUS = int(Param.RRD_S), int(Param.RRD_L), int(Param.ACT_BUS), int(Param.PRE_BUS)
@@ -56,9 +64,10 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
 
     An open row stays while a visible train of the queue in turn hits it, unless an older one starves.
     """
-    closed, held = survey(m, c, base, end)
+    if m[c + C_CLOSED + writing] & m[c + C_HELD + writing] & m[c + C_CAPPED]:
+        yield_claims(m, c, base, end, writing)
     m[c + C_ROW_WAITS] = 0
-    todo = closed & ~held
+    todo = m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing]
     soonest = NEVER
     entry = base
     while todo:
@@ -68,29 +77,6 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
             soonest = min(soonest, command(m, c, entry, now, writing))
         entry += ENTRY_COLS
     return soonest
-
-
-@inlined
-def survey(m: Memory, c: int, base: int, end: int) -> tuple[int, int]:
-    """Banks for which a train waits whose row is not open, and banks of which a train hits the open row.
-
-    Hits younger than a conflict of their bank that has seen HIT_CAP of them go before lose their claim.
-    """
-    closed = 0
-    held = 0
-    for entry in range(base, end, ENTRY_COLS):
-        bit = 1 << m[entry + E_BANK]
-        waits = (
-            m[entry + E_READY] >> 63
-        )  # all bits or none: a branch here would be guessed wrong every other time
-        closed |= bit & waits
-        hit = bit & ~waits
-        if hit & closed and m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] >= m[HIT_CAP]:
-            m[entry + E_READY] = -1
-            m[c + C_START] = 0
-            hit = 0
-        held |= hit
-    return closed, held
 
 
 @compiled
@@ -140,9 +126,12 @@ def activate(m: Memory, c: int, bank: int, row: int, now: int) -> None:
     m[at + B_ACT] = now + m[RC]
     m[at + B_PRE] = now + m[RAS]
     m[at + B_HITS] = 0
+    m[c + C_CAPPED] &= ~(1 << bank)
+    m[c + C_CAPPED] |= (m[HIT_CAP] <= 0) << bank
     m[N_ACTIVATES] += 1
     hbm_log.note(m, c, now, hbm_log.ACT, bank, row)
-    mark(m, c, bank, row, now)
+    m[c + C_CHANGED] = 1
+    opened(m, c, bank, row, now)
 
 
 @inlined
@@ -152,35 +141,8 @@ def precharge(m: Memory, c: int, bank: int, time: int) -> None:
     m[at + B_ROW] = -1
     m[at + B_ACT] = max(m[at + B_ACT], time + m[RP])
     hbm_log.note(m, c, time, hbm_log.PRE, bank, -1)
-    mark(m, c, bank, -1, 0)
-
-
-@inlined
-def mark(m: Memory, c: int, bank: int, row: int, opened: int) -> None:
-    """Tell the trains of a bank that `row` was opened at `opened` (-1: none is open)."""
     m[c + C_CHANGED] = 1
-    base = c + m[OFF_READS]
-    for entry in range(base, base + m[c + C_READS] * ENTRY_COLS, ENTRY_COLS):
-        if m[entry + E_BANK] == bank:
-            m[entry + E_READY] = opened + m[RCD] if m[entry + E_ROW] == row else -1
-    base = c + m[OFF_WRITES]
-    for entry in range(base, base + m[c + C_WRITES] * ENTRY_COLS, ENTRY_COLS):
-        if m[entry + E_BANK] == bank:
-            m[entry + E_READY] = opened + m[RCD_WR] if m[entry + E_ROW] == row else -1
-
-
-@compiled
-def awaited(m: Memory, c: int, bank: int) -> bool:
-    """Whether a visible train hits the open row of `bank`."""
-    base = c + m[OFF_READS]
-    for entry in range(base, base + m[c + C_READS] * ENTRY_COLS, ENTRY_COLS):
-        if m[entry + E_BANK] == bank and m[entry + E_READY] >= 0:
-            return True
-    base = c + m[OFF_WRITES]
-    for entry in range(base, base + m[c + C_WRITES] * ENTRY_COLS, ENTRY_COLS):
-        if m[entry + E_BANK] == bank and m[entry + E_READY] >= 0:
-            return True
-    return False
+    opened(m, c, bank, -1, 0)
 
 
 @compiled

@@ -7,15 +7,17 @@ slot of the other, with whose slots a new train must not collide. At exact grain
 """
 
 from sim.memory import hbm_log
-from sim.memory.hbm_bank import B_HITS, B_PRE, B_ROW, B_USED, E_BANK, E_GROUP, E_LEFT, G_READ, G_WRITE
+from sim.memory.bits import remainder
+from sim.memory.hbm_bank import G_READ, G_WRITE
+from sim.memory.hbm_claims import B_HITS, B_PRE, B_ROW, B_USED, E_BANK, E_GROUP, E_LEFT
 from sim.memory.jit import inlined
-from sim.memory.layout import C_LONG_FIRST, C_LONG_LAST, C_READ_AT, C_SHORT_LAST, C_WRITE_AT, Memory
+from sim.memory.layout import C_CAPPED, C_LONG_FIRST, C_LONG_LAST, C_READ_AT, C_SHORT_LAST, C_WRITE_AT, Memory
 from sim.memory.params import BANK_COLS, Param
 
 OFF_BANK = int(Param.OFF_BANK)
 BURST, PITCH, CCD_L, TRAINS = int(Param.BURST), int(Param.PITCH), int(Param.CCD_L), int(Param.TRAINS)
 WR_PRE, RTP, RTW = int(Param.WR_PRE), int(Param.RTP), int(Param.RTW)
-WTR_S, WTR_L = int(Param.WTR_S), int(Param.WTR_L)
+WTR_S, WTR_L, HIT_CAP = int(Param.WTR_S), int(Param.WTR_L), int(Param.HIT_CAP)
 
 
 @inlined
@@ -27,7 +29,7 @@ def slot(m: Memory, c: int, time: int) -> int:
         return int(time)
     if m[PITCH] == m[BURST]:
         return int(behind)
-    phase = (time - m[c + C_LONG_FIRST]) % m[PITCH]
+    phase = remainder(time - m[c + C_LONG_FIRST], m[PITCH])
     if phase < m[BURST]:
         time += m[BURST] - phase
     elif phase > m[PITCH] - m[BURST]:
@@ -53,7 +55,9 @@ def send(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
         m[group + G_READ] = max(m[group + G_READ], last + m[CCD_L])
         m[c + C_WRITE_AT] = max(m[c + C_WRITE_AT], last + m[RTW])
         m[at + B_PRE] = max(m[at + B_PRE], last + m[RTP])
-    m[at + B_HITS] += count
+    hits = m[at + B_HITS] + count
+    m[at + B_HITS] = hits
+    m[c + C_CAPPED] |= (hits >= m[HIT_CAP]) << m[entry + E_BANK]
     m[at + B_USED] = last
     kind = hbm_log.WR if writing else hbm_log.RD
     hbm_log.columns(m, c, now, kind, m[entry + E_BANK], m[at + B_ROW], count, m[PITCH])

@@ -9,9 +9,10 @@ drained between two watermarks. Times are of column commands. A channel is looke
 its next command can go (`hbm_ahead`); looking early changes nothing.
 """
 
-from sim.memory import events, hbm_bank, hbm_bus
+from sim.memory import events, hbm_bank, hbm_bus, hbm_claims
 from sim.memory.counters import INDEX
-from sim.memory.hbm_bank import (
+from sim.memory.hbm_bank import G_READ, G_WRITE, NEVER
+from sim.memory.hbm_claims import (
     B_GROUP,
     B_HITS,
     B_OPENED,
@@ -25,15 +26,13 @@ from sim.memory.hbm_bank import (
     E_OPEN,
     E_READY,
     E_ROW,
-    G_READ,
-    G_WRITE,
-    NEVER,
 )
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AVAIL,
     C_CHANGED,
     C_DRAIN,
+    C_HELD,
     C_LAST_DIR,
     C_LOOKED,
     C_READ_ACC,
@@ -114,7 +113,7 @@ def look(m: Memory, c: int, now: int) -> None:
         serve(m, c, best, now, writing, counter)
         m[c + C_START] = 0
         if m[best + E_LEFT] == 0:
-            leave(m, c, counter, best, end)
+            leave(m, c, counter, best, end, writing)
     if m[c + C_READ_ACC] < m[DEPTH]:
         wake = arrival(m, c + C_READ_HEAD, now, wake)
     if m[c + C_WRITE_ACC] < m[DEPTH]:
@@ -176,6 +175,7 @@ def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
     m[entry + E_LEFT] = count
     m[entry + E_ALONE] = m[node + AVAIL] + (m[CWL] if writing else m[CL]) + (count - 1) * m[CCD_L] + m[BURST]
     m[entry + E_OPEN] = 0
+    hbm_claims.enters(m, c, entry, writing)
 
 
 @inlined
@@ -204,9 +204,11 @@ def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int)
 @inlined
 def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
     """Entry and start of the train that can start first, the oldest on ties; (-1, NEVER) without an open row."""
-    bus = hbm_bus.slot(m, c, max(now, m[c + (C_WRITE_AT if writing else C_READ_AT)]))
     best = -1
     best_start = NEVER
+    if not m[c + C_HELD + writing]:
+        return best, best_start
+    bus = hbm_bus.slot(m, c, max(now, m[c + (C_WRITE_AT if writing else C_READ_AT)]))
     for entry in range(base, end, ENTRY_COLS):
         ready = m[entry + E_READY]
         if ready < 0:
@@ -256,11 +258,12 @@ def finish(m: Memory, entry: int, last: int, writing: int) -> None:
 
 
 @inlined
-def leave(m: Memory, c: int, counter: int, entry: int, end: int) -> None:
+def leave(m: Memory, c: int, counter: int, entry: int, end: int, writing: int) -> None:
     """Take a served train out of the queue; under the closed page policy its row closes unless another hits it."""
     bank = m[entry + E_BANK]
+    hbm_claims.leaves(m, c, entry, writing)
     m[counter] -= 1
     for at in range(entry, end - ENTRY_COLS):
         m[at] = m[at + ENTRY_COLS]
-    if m[PAGE] == CLOSED_PAGE and not hbm_bank.awaited(m, c, bank):
+    if m[PAGE] == CLOSED_PAGE and not hbm_claims.awaited(m, c, bank):
         hbm_bank.precharge(m, c, bank, m[c + m[OFF_BANK] + bank * BANK_COLS + B_PRE])

@@ -8,6 +8,7 @@ With `l2.far_copies` a miss whose home is in another partition asks there (`copi
 """
 
 from sim.memory import copies, llc, pool, residency, tags
+from sim.memory.bits import ones
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled, inlined
 from sim.memory.l2_misses import fetch, lines, push_out, write_back
@@ -135,7 +136,7 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
 def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
     """Fetch what is missing, wait for what is in flight, or send what is here."""
     count = bytes_of(m, node)
-    missing = tags.bits(miss) << m[SECTOR_SHIFT]
+    missing = ones(miss) << m[SECTOR_SHIFT]
     if not m[node + WHAT] & COPY:
         m[N_READ] += count
     m[N_HIT] += count - missing

@@ -4,6 +4,7 @@ Lines in flight, and lines being written back, hold MSHRs of their slice.
 """
 
 from sim.memory import copies, hbm_ahead, llc, pool, tags
+from sim.memory.bits import ones
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
@@ -21,6 +22,7 @@ from sim.memory.layout import (
 from sim.memory.mapping import home_of, place
 from sim.memory.params import Param
 from sim.memory.request import (
+    COPY,
     OWN_SHIFT,
     WRITES,
     path,
@@ -41,14 +43,14 @@ SLICE_TIE = 1 << 60
 def lines(m: Memory, mask: int) -> int:
     """MSHRs for the sectors of a mask."""
     per_line = m[LINE_SECTORS_SHIFT]
-    return int((tags.bits(mask) + (1 << per_line) - 1) >> per_line)
+    return int((ones(mask) + (1 << per_line) - 1) >> per_line)
 
 
 @inlined
 def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) -> None:
     """Get missing sectors from the last-level cache, where there is one that has them, or from memory."""
     addr = m[node + ADDR]
-    if m[COPIES]:
+    if m[COPIES] and not m[node + WHAT] & COPY:
         home = home_of(m, addr)
         if home != slice_at(m, node):
             copies.ask_home(m, node, home, miss, missing, time)
@@ -82,7 +84,7 @@ def push_out(m: Memory, at: int, cell: int, dirty: int, now: int) -> None:
 def write_back(m: Memory, at: int, addr: int, mask: int, now: int) -> None:
     """Dirty sectors leave for memory; they hold MSHRs until memory has taken them."""
     node = pool.take(m)
-    count = tags.bits(mask) << m[SECTOR_SHIFT]
+    count = ones(mask) << m[SECTOR_SHIFT]
     m[at + S_SEQ] += 1
     m[at + S_INFLIGHT] += lines(m, mask)
     m[node + TIE] = SLICE_TIE | (m[at + S_NUMBER] << 40) | m[at + S_SEQ]

@@ -142,6 +142,9 @@ SLICE_COLS = 10
     C_FAW_POS,
     C_FAW,
 ) = range(4, 36)
+# C_CLOSED, C_HELD: banks that trains wait for or hit (`hbm_claims`), of reads, then of writes; C_CAPPED: banks whose
+# open row has served as many accesses as may go before a conflict.
+C_CLOSED, C_HELD, C_CAPPED = C_FAW + 4, C_FAW + 6, C_FAW + 8
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
 # Columns of a fetch, whose row is by far the most of what a long launch needs. F_SUBMIT to F_WAITED, the first and the

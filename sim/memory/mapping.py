@@ -8,6 +8,7 @@ Where partitions keep copies of each other's data, a block has one home slice an
 slice at the same place among its own.
 """
 
+from sim.memory.bits import quotient, remainder
 from sim.memory.jit import inlined
 from sim.memory.layout import AT_CHANNELS, AT_SLICES, SLICE_COLS, Memory
 from sim.memory.params import Param
@@ -32,10 +33,10 @@ def number_of(m: Memory, addr: int) -> int:
     """Number of an address's slice among those that blocks are spread over."""
     block = addr >> m[BLOCK_SHIFT]
     count = m[SLICES_SEEN]
-    round_ = block // count
+    round_ = quotient(block, count)
     at = block - round_ * count
     if m[HASH]:
-        at = (at + mix(round_)) % count
+        at = remainder(at + mix(round_), count)
     return int(at)
 
 
@@ -48,7 +49,7 @@ def slice_of(m: Memory, addr: int, part: int) -> int:
     if m[PRIVATE]:
         at += part * m[SLICES_SEEN]
     elif m[COPIES]:
-        at = at % m[SLICES_NEAR] + part * m[SLICES_NEAR]
+        at = remainder(at, m[SLICES_NEAR]) + part * m[SLICES_NEAR]
     return int(m[AT_SLICES] + at * SLICE_COLS)
 
 
@@ -61,26 +62,26 @@ def home_of(m: Memory, addr: int) -> int:
 @inlined
 def set_of(m: Memory, addr: int) -> int:
     """Set of an address inside its slice."""
-    round_ = (addr >> m[BLOCK_SHIFT]) // m[SET_ROUND]
+    round_ = quotient(addr >> m[BLOCK_SHIFT], m[SET_ROUND])
     within = (addr & ((1 << m[BLOCK_SHIFT]) - 1)) >> m[GRANULE_SHIFT]
     number = (round_ << (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])) + within
     if m[COPIES]:
         # Every other round has its home here: without a step per turn it would use every other set only.
-        number += number // m[SETS]
-    return int(number % m[SETS])
+        number += quotient(number, m[SETS])
+    return remainder(number, m[SETS])
 
 
 @inlined
 def place(m: Memory, addr: int) -> tuple[int, int, int]:
     """Handle of the channel, bank and row of an address."""
     block = addr >> m[BLOCK_SHIFT]
-    round_ = block // m[CHANNELS]
+    round_ = quotient(block, m[CHANNELS])
     channel = block - round_ * m[CHANNELS]
     offset = addr & ((1 << m[BLOCK_SHIFT]) - 1)
     page = ((round_ << m[BLOCK_SHIFT]) + offset) >> m[ROW_SHIFT]
-    row = page // m[BANKS]
+    row = quotient(page, m[BANKS])
     bank = page - row * m[BANKS]
     if m[HASH]:
-        channel = (channel + mix(round_)) % m[CHANNELS]
-        bank = (bank + mix(row)) % m[BANKS]
+        channel = remainder(channel + mix(round_), m[CHANNELS])
+        bank = remainder(bank + mix(row), m[BANKS])
     return int(m[AT_CHANNELS] + channel * m[CHAN_COLS]), int(bank), int(row)

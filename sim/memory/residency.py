@@ -10,6 +10,7 @@ Reads that pass by have no tag to meet at, so that two of the same sectors in fl
 """
 
 from sim.memory import tags
+from sim.memory.bits import ones
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import AT_CLASSES, AT_RUNS, CLASS, RUN_COLS, WHAT, Memory
@@ -127,7 +128,7 @@ def note(m: Memory, node: int, row: int, cell: int, found: bool, miss: int) -> N
         count = bytes_of(m, node)
         if not m[node + WHAT] & COPY:
             m[N_READ + cls] += count
-        m[N_HIT + cls] += count - (tags.bits(miss) << m[SECTOR_SHIFT])
+        m[N_HIT + cls] += count - (ones(miss) << m[SECTOR_SHIFT])
 
 
 @compiled

@@ -14,6 +14,7 @@ Replacement `nru` (not recently used) takes, at random, one of those that were n
 been: a cycle over twice the capacity finds next to nothing, as with LRU, but one just over it still finds most.
 """
 
+from sim.memory.bits import remainder
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import AT_TAGS, S_STAMP, S_TAGS, Memory
 from sim.memory.mapping import mix, set_of
@@ -33,8 +34,6 @@ DIRTY_SHIFT = 32
 FLIGHT = SECTORS << FLIGHT_SHIFT
 WAITED = 1 << 48
 ROW_ARRAYS = 3
-NIBBLE_BITS = 0x4332322132212110
-"""Number of bits of each value of four bits."""
 
 
 @inlined
@@ -58,18 +57,6 @@ def wanted(m: Memory, addr: int, count: int) -> int:
     """Mask of the granule's sectors that `count` bytes from `addr` on cover; both are whole sectors."""
     first = (addr & ((1 << m[GRANULE_SHIFT]) - 1)) >> m[SECTOR_SHIFT]
     return int(((1 << (count >> m[SECTOR_SHIFT])) - 1) << first)
-
-
-@inlined
-def bits(mask: int) -> int:
-    """Number of sectors in a mask."""
-    if mask == SECTORS:
-        return 16
-    count = 0
-    while mask:
-        count += (NIBBLE_BITS >> ((mask & 15) << 2)) & 15
-        mask >>= 4
-    return count
 
 
 @inlined
@@ -104,7 +91,7 @@ def drawn_way(m: Memory, at: int, row: int) -> int:
     """A tag cell of a row, at random."""
     drawn = m[at + S_STAMP] + row - m[AT_TAGS]
     # one hash alone would step through the ways in turn
-    return int(row + mix(mix(drawn) * mix(drawn + 1)) % m[WAYS])
+    return int(row + remainder(mix(mix(drawn) * mix(drawn + 1)), m[WAYS]))
 
 
 @compiled
