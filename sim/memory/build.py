@@ -55,6 +55,7 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
     assist, rows = int(p[Param.ASSIST]), first_rows(p)
     sizes = {
         layout.AT_PORTS: int(p[Param.SMS]) * layout.PORT_COLS,
+        layout.AT_CREDITS: int(p[Param.SMS]) * _credit_cells(p),
         layout.AT_SLICES: int(p[Param.SLICES]) * layout.SLICE_COLS,
         layout.AT_LINKS: int(p[Param.PARTITIONS]),
         layout.AT_PORT_TLBS: int(p[Param.SMS]) * _tlb_cells(p, Param.TLB_L1_SETS, Param.TLB_L1_WAYS),
@@ -153,10 +154,19 @@ def _tags(m: Memory, sets: int, ways: int) -> None:
 def _ports(m: Memory, p: Memory) -> None:
     sms, partitions = int(p[Param.SMS]), int(p[Param.PARTITIONS])
     ports = section(m, layout.AT_PORTS, sms, layout.PORT_COLS)
-    for column in (layout.P_HEAD, layout.P_TAIL, layout.P_CRED_HEAD, layout.P_CRED_TAIL, layout.P_PAGE):
+    for column in (layout.P_HEAD, layout.P_TAIL, layout.P_PAGE):
         ports[:, column] = -1
+    ring = m[layout.AT_CREDITS] + np.arange(sms) * _credit_cells(p)
+    for column in (layout.P_CRED_FIRST, layout.P_CRED_HEAD, layout.P_CRED_TAIL):
+        ports[:, column] = ring
+    ports[:, layout.P_CRED_END] = ring + _credit_cells(p)
     ports[:, layout.P_PART] = np.arange(sms) * partitions // sms
     ports[:, layout.P_NUMBER] = np.arange(sms)
+
+
+def _credit_cells(p: Memory) -> int:
+    """A port's ring: as many credits as sectors fit under the cap, or one request, and a free place behind them."""
+    return (int(p[Param.CAP]) // max(1, int(p[Param.SECTOR])) + 2) * layout.CREDIT_COLS
 
 
 def _slices(m: Memory, p: Memory) -> None:

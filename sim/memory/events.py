@@ -30,8 +30,8 @@ from sim.memory.layout import (
 from sim.memory.loads_ahead import ask_for
 from sim.memory.prefetch import prefetch
 
-SHIFT = 6
-"""A bucket is 64 ps long."""
+SHIFT = 4
+"""A bucket is 16 ps long."""
 BUCKETS = 1 << 15
 WORD_SHIFT = 5
 """Buckets whose occupancy bits share a word: 32, so that none is a sign."""

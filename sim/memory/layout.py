@@ -45,8 +45,6 @@ COPY_TIE = 1 << 61
 ) = range(21)
 LINK = EV_NEXT
 """Next row of a list; a row is in a list or in the event queue."""
-CREDIT_AT = EV_TIME
-"""When a complete request's credit came back."""
 WALK_CELL = ELIGIBLE
 """Of a block-table walker's row: cell of the entry that it walks for, -1 when none."""
 CLASS = PLACE
@@ -55,7 +53,8 @@ CHUNK_COLS = 24
 MAX_TRAIN = 16
 """Accesses of one request at most: the sectors under one tag of L2."""
 
-# Columns of an SM's port.
+# Columns of an SM's port. P_CRED_FIRST, P_CRED_END: where the ring of its credits begins and ends; P_CRED_HEAD,
+# P_CRED_TAIL: the first of them and where the next one goes, equal when there is none.
 (
     P_HEAD,
     P_TAIL,
@@ -82,10 +81,12 @@ MAX_TRAIN = 16
     P_X_FREE,
     P_X_GATE,
     P_X_SEQ,
-) = range(25)
+    P_CRED_FIRST,
+    P_CRED_END,
+) = range(27)
 RING = 128
 """Blocked intervals that a port remembers, to tell how long a fetch waited for the cap behind others."""
-P_RING = 25
+P_RING = 27
 PORT_COLS = P_RING + 2 * RING
 
 # Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition.
@@ -179,6 +180,8 @@ LOG_COLS = 7
 """Of a row of the command log (`hbm_log`)."""
 # A run: address, bytes.
 R_ADDR, R_BYTES, RUN_COLS = range(3)
+# A credit of a port: when it came back, bytes.
+CREDIT_AT, CREDIT_BYTES, CREDIT_COLS = range(3)
 
 PARAMS = 112
 """Cells for parameters."""
@@ -200,6 +203,7 @@ PARAMS = 112
     Q_WALK_HEAD,
     Q_WALK_TAIL,
     AT_PORTS,
+    AT_CREDITS,
     AT_SLICES,
     AT_LINKS,
     AT_PORT_TLBS,
@@ -219,6 +223,6 @@ PARAMS = 112
     AT_LOG,
     AT_CLASSES,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 36)
+) = range(PARAMS, PARAMS + 37)
 COUNTER_BASE = PARAMS + 40
 FIRST_SECTION = COUNTER_BASE + 64

@@ -14,6 +14,8 @@ from sim.memory.layout import (
     ARRIVE,
     CLASS,
     CREDIT_AT,
+    CREDIT_BYTES,
+    CREDIT_COLS,
     ELIGIBLE,
     ENTRY,
     F_BLOCKED,
@@ -35,9 +37,10 @@ from sim.memory.layout import (
     FETCH,
     INFLIGHT,
     ISSUE,
-    LINK,
     P_BLOCK_TOTAL,
     P_BLOCKED,
+    P_CRED_END,
+    P_CRED_FIRST,
     P_CRED_HEAD,
     P_CRED_TAIL,
     P_EGRESS,
@@ -70,7 +73,6 @@ from sim.memory.layout import (
     WHAT,
     Memory,
 )
-from sim.memory.loads_ahead import ask_for_row
 from sim.memory.mapping import home_of, slice_of
 from sim.memory.params import Param
 from sim.memory.request import (
@@ -141,7 +143,7 @@ def issue(m: Memory, sm: int) -> None:
 def is_full(m: Memory, sm: int) -> bool:
     """Whether not even a sector fits under the cap before another credit comes back."""
     held = m[sm + P_INFLIGHT]
-    return bool(m[sm + P_CRED_HEAD] < 0 and held > 0 and held + m[SECTOR] > m[CAP])
+    return bool(m[sm + P_CRED_HEAD] == m[sm + P_CRED_TAIL] and held > 0 and held + m[SECTOR] > m[CAP])
 
 
 @inlined
@@ -202,18 +204,15 @@ def advance(m: Memory, sm: int, f: int, run: int, offset: int) -> None:
 def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
     """First instant from `ready` on at which `moved` bytes fit under the cap, -1 when not yet known."""
     start = ready
-    while m[sm + P_CRED_HEAD] >= 0:
-        node = m[sm + P_CRED_HEAD]
+    while m[sm + P_CRED_HEAD] != m[sm + P_CRED_TAIL]:
+        at = m[sm + P_CRED_HEAD]
         fits = m[sm + P_INFLIGHT] + moved <= m[CAP] or m[sm + P_INFLIGHT] == 0
-        if m[node + CREDIT_AT] > start:
+        if m[at + CREDIT_AT] > start:
             if fits:
                 return int(start)
-            start = m[node + CREDIT_AT]
-        m[sm + P_INFLIGHT] -= bytes_of(m, node)
-        following = m[node + LINK]
-        m[sm + P_CRED_HEAD] = following
-        ask_for_row(m, following)
-        pool.give(m, node)
+            start = m[at + CREDIT_AT]
+        m[sm + P_INFLIGHT] -= m[at + CREDIT_BYTES]
+        drop_credit(m, sm)
     if m[sm + P_INFLIGHT] + moved <= m[CAP] or m[sm + P_INFLIGHT] == 0:
         return int(start)
     return -1
@@ -275,12 +274,23 @@ def blocked_before(m: Memory, sm: int, time: int) -> int:
 def credit(m: Memory, node: int, done: int) -> None:
     """A chunk is complete at `done`; its credit waits for the port, which then goes on if it was held."""
     sm = sm_of(m, node)
-    m[node + CREDIT_AT] = done
-    m[node + LINK] = -1
-    if m[sm + P_CRED_HEAD] < 0:
-        m[sm + P_CRED_HEAD] = node
-    else:
-        m[m[sm + P_CRED_TAIL] + LINK] = node
-    m[sm + P_CRED_TAIL] = node
+    at = m[sm + P_CRED_TAIL]
+    m[at + CREDIT_AT] = done
+    m[at + CREDIT_BYTES] = bytes_of(m, node)
+    at += CREDIT_COLS
+    m[sm + P_CRED_TAIL] = m[sm + P_CRED_FIRST] if at == m[sm + P_CRED_END] else at
+    pool.give(m, node)
     if m[sm + P_BLOCKED]:
         issue(m, sm)
+
+
+@inlined
+def drop_credit(m: Memory, sm: int) -> None:
+    """The first credit is taken. An empty ring begins anew, so that it mostly needs little of its place."""
+    at = m[sm + P_CRED_HEAD] + CREDIT_COLS
+    if at == m[sm + P_CRED_TAIL]:
+        at = m[sm + P_CRED_FIRST]
+        m[sm + P_CRED_TAIL] = at
+    elif at == m[sm + P_CRED_END]:
+        at = m[sm + P_CRED_FIRST]
+    m[sm + P_CRED_HEAD] = at
