@@ -5,7 +5,7 @@ import pytest
 
 from sim.config.hardware import Hardware
 from sim.memory import build, kernel
-from sim.memory.layout import AT_PORTS, AT_SLICES, P_BLOCKED, PORT_COLS, Q_GROW
+from sim.memory.layout import AT_CREDITS, AT_PORTS, P_BLOCKED, PORT_COLS, Q_GROW
 from tests.memory.conftest import drive, table
 
 
@@ -13,7 +13,7 @@ def test_what_lies_behind_the_last_port_is_not_resumed(small: Hardware) -> None:
     m = build.new_memory(small, table([[(0, 32)]]))
     behind = int(m[AT_PORTS]) + small.sm.count * PORT_COLS
     # Sections begin at cache lines: here some cells lie between.
-    assert behind < m[AT_SLICES] < behind + PORT_COLS
+    assert behind < m[AT_CREDITS] < behind + PORT_COLS
     m[behind + P_BLOCKED] = 1
     m[Q_GROW] = 1
     before = m.copy()
