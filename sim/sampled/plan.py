@@ -16,11 +16,12 @@ from sim.lowering.cut import Cut
 from sim.lowering.units import Units
 
 BUDGET_TILES = 8000
-BUDGET_CHUNKS = 280_000
+BUDGET_CHUNKS = 330_000
 """Detail that a sample may cost: about a quarter of a second each on one core."""
-COPIED = 1.5
-"""Requests that a chunk counts for where partitions of L2 keep copies: half of all pass a second slice."""
-WHOLE = 1.8
+COPIED = 1.8
+"""Requests that a chunk counts for where partitions of L2 keep copies: half of all pass a second slice and the link
+before it."""
+WHOLE = 2.0
 """A launch that would cost this many samples runs whole."""
 LEAST_TILES = 6
 """Tiles of a CTA in the sample: enough to fill its buffers twice and come to rest."""

@@ -12,6 +12,7 @@ from sim.coarse.hits import Reuse
 from sim.lowering.combine import build_combine
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
+from sim.sampled.chance import chance_ps, found_share
 from sim.sampled.draws import drawn_time
 from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
 from sim.sampled.residency import resident_ranges
@@ -119,11 +120,13 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
         missed = (outcome.time_ps - course.end) - (some.end_ps - some.attention.end)
         merge = float(max(0, all_.end_ps - all_.attention.end + missed))
     time = predicted.end_ps + merge
+    unseen = found_share(whole.grid, all_.attention.hits) - found_share(part.grid, some.attention.hits)
+    unseen = 0.0 if problem.memory.warm else max(0.0, unseen)
     return Sampled(
         time_ps=time,
         account=_account(outcome, course, predicted, merge),
         counters=_counters(outcome, whole.grid, part.grid, all_.attention.hits, some.attention.hits),
-        relative_ci95=relative_ci95(predicted, time, drawn.scatter_ps),
+        relative_ci95=relative_ci95(predicted, time, chance_ps(problem, whole, drawn, unseen)),
         pace=predicted.pace,
         share=part.grid.tiles / whole.grid.tiles,
     )
