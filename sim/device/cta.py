@@ -101,20 +101,20 @@ class Cta:
 
     def pump(self) -> None:
         """Ask for every tile that credits and gates allow."""
+        if self.gate is not None:
+            return
         job = self.job
-        while (
-            self.gate is None
-            and self.next < self.end
-            and (self.held_bytes == 0 or self.held_bytes + job.tile_bytes[self.next] <= job.buffer_bytes)
+        sizes, end = job.tile_bytes, self.end
+        while (tile := self.next) < end and (
+            self.held_bytes == 0 or self.held_bytes + sizes[tile] <= job.buffer_bytes
         ):
-            gate = self._closed_gate(self.next)
+            gate = self._closed_gate(tile)
             if gate is not None:
                 self.gate = gate
                 gate[0].callbacks.append(self._reopen)
                 return
-            tile = self.next
-            self.next += 1
-            self.held_bytes += job.tile_bytes[tile]
+            self.next = tile + 1
+            self.held_bytes += sizes[tile]
             self.arrivals[tile] = self.context.memory.submit(self.sm.index, tile + job.fetch_offset)
 
     def _reopen(self, _event: simpy.Event) -> None:
@@ -150,10 +150,6 @@ class Cta:
             self.lines[line] = self.context.memory.submit(self.sm.index, line + self.job.fetch_offset)
         return self.lines[line]
 
-    def _release(self, tile: int) -> None:
-        self.held_bytes -= self.job.tile_bytes[tile]
-        self.pump()
-
     # -- consumer ----------------------------------------------------------------------------------
 
     def run(self, entry: int) -> Steps:
@@ -171,19 +167,21 @@ class Cta:
 
     def _one_stream(self) -> Steps:
         """Tile after tile: wait, compute, give the buffer back."""
-        env, arrivals = self.context.env, self.arrivals
+        timeout, arrivals, now = self.context.env.timeout, self.arrivals, self.now
         for tile in range(self.first, self.end):
             event = arrivals.pop(tile, None)
             if event is None:
                 yield from self._await_tile(tile)
+                now = self.now
             elif event.callbacks is not None:  # not processed: the tile is on its way
-                since, starved = self._since()
+                since, starved = self._since(now)
                 yield event
-                self._arrived(tile, since, starved)
-            now = self.now
-            done = self._compute(tile, now)
+                now = self.now
+                self._arrived(tile, since, now, starved)
+            done = self._compute(tile, now, now)
             if done > now:
-                yield env.timeout(done - now)
+                yield timeout(done - now)
+                now = done
             self._consumed(tile)
 
     def _streams(self, count: int) -> Steps:
@@ -193,7 +191,7 @@ class Cta:
         for tile in range(self.first, self.end):
             yield from self._await_tile(tile)
             now = self.now
-            ready = [self._compute(tile, at if at > now else now) for at in ready]
+            ready = [self._compute(tile, at if at > now else now, now) for at in ready]
             self._when(max(ready), tile)
             if min(ready) > self.now:
                 yield env.timeout(min(ready) - self.now)
@@ -208,9 +206,11 @@ class Cta:
     def _consumed(self, tile: int) -> None:
         if self.context.log is not None:
             self.context.log.consumed(self.now, self.index, tile)
-        if self.job.tile_output and (write := self.job.tile_output[tile]) >= 0:
-            self.context.memory.submit(self.sm.index, write + self.job.fetch_offset)
-        self._release(tile)
+        job = self.job
+        if job.tile_output and (write := job.tile_output[tile]) >= 0:
+            self.context.memory.submit(self.sm.index, write + job.fetch_offset)
+        self.held_bytes -= job.tile_bytes[tile]
+        self.pump()
 
     def _await_tile(self, tile: int) -> Steps:
         while tile not in self.arrivals:
@@ -225,29 +225,28 @@ class Cta:
         event = self.arrivals.pop(tile)
         if event.processed:
             return
-        since, starved = self._since()
+        since, starved = self._since(self.now)
         yield event
-        self._arrived(tile, since, starved)
+        self._arrived(tile, since, self.now, starved)
 
-    def _since(self) -> tuple[int, bool]:
+    def _since(self, now: int) -> tuple[int, bool]:
         """From when on a wait for a tile counts, and whether all stage buffers are out."""
-        now = self.now
         return now if now > self.covered else self.covered, self.gate is None and self.next < self.end
 
-    def _arrived(self, tile: int, since: int, starved: bool) -> None:
+    def _arrived(self, tile: int, since: int, now: int, starved: bool) -> None:
         """Record the wait for a tile, which ends now."""
-        if (now := self.now) > since:
+        if now > since:
             self.sm.recorder.wait(tile + self.job.fetch_offset, since, now, starved)
             self.covered = now
 
-    def _compute(self, tile: int, ready: int) -> int:
+    def _compute(self, tile: int, ready: int, now: int) -> int:
         """Take one stream's share of a tile through the units; when it is done."""
         sm, chain = self.sm, self.job.chains[self.job.chain_of[tile]]
-        if sm.free_at <= ready == self.now and ready >= self.covered:
+        if sm.free_at <= ready == now and ready >= self.covered:
             self.covered = at = sm.run_alone(chain, ready)
             return at
         at = ready
-        sm.present = self.now
+        sm.present = now
         for unit, code, duration in chain.steps:
             if unit == DELAY:
                 self._waited(code, at, at + duration)

@@ -85,7 +85,10 @@ def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
     bank = m[entry + E_BANK]
     at = c + m[OFF_BANK] + bank * BANK_COLS
     opening = m[at + B_ROW] < 0
-    when = activate_at(m, c, bank) if opening else m[at + B_PRE]
+    activates, precharges = activate_at(m, c, bank), m[at + B_PRE]
+    when = (
+        activates if opening else precharges
+    )  # both are at hand: a branch would be guessed wrong every other time
     bus = m[m[c + C_PAIR] + C_ROW_BUS]
     if max(when, bus) > now:
         m[c + C_ROW_WAITS] |= when <= now

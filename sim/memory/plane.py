@@ -116,7 +116,7 @@ class MemoryPlane:
         if self._sm_of[fetch] >= 0:
             raise ValueError(f"fetch {fetch} submitted twice")
         event = Completion(self.env)
-        now = self._now
+        now = int(self.env.now)
         self._waiting[fetch] = event
         self._sm_of[fetch] = sm
         self._submitted.extend((sm, fetch, now))
