@@ -57,6 +57,8 @@ class RunOutcome:
 
 def join_tables(tables: Sequence[FetchTable]) -> tuple[FetchTable, list[int]]:
     """One table for a whole run, and the number of the first fetch of each part."""
+    if len(tables) == 1:
+        return tables[0], [0]
     fetches = np.cumsum([0] + [t.fetches for t in tables])
     runs = np.cumsum([0] + [len(t.run_addr) for t in tables])
     entries = np.cumsum([0] + [len(t.entry_addr) for t in tables])

@@ -71,7 +71,7 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
         layout.AT_TAGS: sets * ways * tags.ROW_ARRAYS,
         layout.AT_FETCHES: table.fetches * layout.FETCH_COLS,
         layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
-        layout.AT_OUT: table.fetches,
+        layout.AT_OUT: table.fetches * layout.OUT_COLS,
         layout.AT_LOG: log_rows * layout.LOG_COLS,
         layout.AT_CLASSES: int(p[Param.RESIDENCY]) * len(table.run_addr),
         layout.AT_CHUNKS: rows * layout.CHUNK_COLS,

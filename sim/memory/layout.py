@@ -180,6 +180,8 @@ LOG_COLS = 7
 """Of a row of the command log (`hbm_log`)."""
 # A run: address, bytes.
 R_ADDR, R_BYTES, RUN_COLS = range(3)
+# A fetch that is complete: when, at which SM, its index.
+OUT_TIME, OUT_SM, OUT_FETCH, OUT_COLS = range(4)
 # A credit of a port: when it came back, bytes.
 CREDIT_AT, CREDIT_BYTES, CREDIT_COLS = range(3)
 

@@ -8,7 +8,6 @@ completion can be due and never turns an empty window.
 """
 
 from array import array
-from bisect import bisect_left
 from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
@@ -28,6 +27,7 @@ from sim.memory.layout import (
     AT_PORTS,
     F_STAMPS,
     FETCH_COLS,
+    OUT_COLS,
     P_HEAD,
     PORT_COLS,
     Q_OUT,
@@ -36,7 +36,6 @@ from sim.memory.layout import (
 )
 from sim.memory.params import Param
 from sim.memory.regions import NO_REGIONS, Regions
-from sim.memory.stamps import Stamp
 
 TIME_AND_SM = itemgetter(0, 1)
 AFTER_NORMAL: Any = 2
@@ -89,7 +88,8 @@ class MemoryPlane:
         self._submitted = array("q")
         self._sm_of = array("i", [-1]) * table.fetches
         """-1 before its submission."""
-        self._later: list[tuple[int, int, int]] = []
+        self._later: list[list[int]] = []
+        """Complete, but not yet due: time, SM, fetch."""
         self._wake_at: int | None = None
         self.windows = 0
 
@@ -183,16 +183,15 @@ class MemoryPlane:
         """
         count = int(self._memory[Q_OUT])
         if count:
-            start = int(self._memory[AT_OUT])
-            arrived = self._memory[start : start + count]
             self._memory[Q_OUT] = 0
-            times, fetches = self._stamps[arrived, Stamp.SM_ARRIVE].tolist(), arrived.tolist()
-            self._later += zip(times, map(self._sm_of.__getitem__, fetches), fetches, strict=True)
+            self._later += build.section(self._memory, AT_OUT, count, OUT_COLS).tolist()
             self._later.sort(key=TIME_AND_SM)
-        due = bisect_left(self._later, end, key=itemgetter(0))
-        now = self._now
-        for time, _, fetch in self._later[:due]:
+        now, due = self._now, 0
+        for time, _, fetch in self._later:
+            if time >= end:
+                break
             self._waiting.pop(fetch).due(fetch, time - now)
+            due += 1
         del self._later[:due]
 
     def _stuck(self) -> str:

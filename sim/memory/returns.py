@@ -23,6 +23,11 @@ from sim.memory.layout import (
     L2_DONE,
     NOCQ,
     OUT,
+    OUT_COLS,
+    OUT_FETCH,
+    OUT_SM,
+    OUT_TIME,
+    P_NUMBER,
     P_PART,
     Q_OUT,
     RETURN,
@@ -118,7 +123,10 @@ def arrived(m: Memory, node: int, arrival: int) -> None:
     f = m[node + FETCH]
     m[f + F_LEFT] -= 1
     if m[f + F_LEFT] == 0 and m[f + F_ISSUED]:
-        m[m[AT_OUT] + m[Q_OUT]] = m[f + F_INDEX]
+        out = m[AT_OUT] + m[Q_OUT] * OUT_COLS
+        m[out + OUT_TIME] = done
+        m[out + OUT_SM] = m[sm_of(m, node) + P_NUMBER]
+        m[out + OUT_FETCH] = m[f + F_INDEX]
         m[Q_OUT] += 1
         stamp(m, node, f + F_STAMPS, done)
     port.credit(m, node, done)
