@@ -23,7 +23,7 @@ from sim.memory.layout import (
 )
 from sim.memory.params import Param
 from sim.memory.prefetch import prefetch
-from sim.memory.request import slice_at, sm_of
+from sim.memory.request import slice_at
 
 WAYS, OFF_READS = int(Param.WAYS), int(Param.OFF_READS)
 
@@ -49,9 +49,6 @@ def ask_for(m: Memory, node: int) -> None:
         prefetch(m, entry + m[WAYS])
         if m[node + TIE] & COPY_TIE:
             ask_for_row(m, m[node + FETCH])
-        else:
-            prefetch(m, m[node + FETCH])
-            ask_for_port(m, sm_of(m, node))
         stalled = m[slice_at(m, node) + S_STALL_HEAD]
         if stalled >= 0:
             prefetch(m, stalled + 8)

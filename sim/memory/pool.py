@@ -2,7 +2,6 @@
 
 from sim.memory.jit import inlined
 from sim.memory.layout import (
-    CHUNK_COLS,
     HBMQ,
     LINK,
     NOCQ,
@@ -11,18 +10,14 @@ from sim.memory.layout import (
     TLBW,
     Memory,
 )
-from sim.memory.prefetch import prefetch
 
 
 @inlined
 def take(m: Memory) -> int:
     """A row whose waits are 0. The caller has made sure that one is free."""
     node = m[Q_FREE_HEAD]
-    following = m[node + LINK]
-    m[Q_FREE_HEAD] = following
+    m[Q_FREE_HEAD] = m[node + LINK]
     m[Q_FREE_COUNT] -= 1
-    for line in range(following, following + CHUNK_COLS, 8):
-        prefetch(m, line)
     m[node + TLBW] = 0
     m[node + NOCQ] = 0
     m[node + HBMQ] = 0
