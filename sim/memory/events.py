@@ -30,8 +30,9 @@ from sim.memory.layout import (
 from sim.memory.loads_ahead import ask_for
 from sim.memory.prefetch import prefetch
 
-SHIFT = 4
-"""A bucket is 16 ps long."""
+SHIFT = 6
+"""A bucket is 64 ps long, and all of them 2.1 us: a channel that sleeps (`hbm_train.MAX_SLEEP_PS`) must lie among them,
+not in the heap, when it is woken early (`remove`)."""
 BUCKETS = 1 << 15
 WORD_SHIFT = 5
 """Buckets whose occupancy bits share a word: 32, so that none is a sign."""
