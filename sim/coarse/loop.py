@@ -41,7 +41,7 @@ from sim.coarse.state import (
     State,
 )
 from sim.coarse.tags import Cache, find, keep, pointers
-from sim.coarse.units import SM_COLS, U_ISSUE, compute, work
+from sim.coarse.units import SM_COLS, compute
 from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
@@ -203,8 +203,7 @@ def free(d: Grid, s: State, slot: int, now: int) -> None:
 @compiled
 def finish(d: Grid, s: State, slot: int, now: int) -> None:
     """A CTA has its result."""
-    at = work(s.sms, slot % d.p[c.SMS] * SM_COLS + U_ISSUE, now, d.p[c.EPILOGUE])
-    schedule(s.heap, at, slot * KINDS + STORE)
+    schedule(s.heap, now + d.p[c.EPILOGUE], slot * KINDS + STORE)
 
 
 @compiled

@@ -284,7 +284,13 @@ class KernelProfile(Section):
         description="issue slots of a tile of the first tile size and, in flash kernels, head_dim 128, beside MMA and "
         "softmax; others in proportion",
     )
-    barrier_clk: Float = Field(default=0, ge=0, le=1e6, description="synchronisation per tile")
+    barrier_clk: Float = Field(
+        default=0,
+        ge=0,
+        le=1e6,
+        description="per tile: synchronisation, and the latency of dependent instructions (fragment loads, MMA, "
+        "shuffles of the row maximum) that no unit is busy with; other CTAs of the SM work meanwhile",
+    )
     softmax_ops_per_score: Float = Field(
         default=6,
         ge=0,
@@ -297,6 +303,9 @@ class KernelProfile(Section):
     )
     combine_split_clk: Float = Field(
         default=0, ge=0, le=1e6, description="issue slots of a reduction CTA for each split that it merges"
+    )
+    combine_rows: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=8, description="output rows of one group that a CTA of the reduction merges"
     )
     combine: Literal["kernel", "last_cta"] = Field(
         default="kernel", description="split reduction: a second kernel, or by the last CTA"

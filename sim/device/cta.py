@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import simpy
 
 from sim.causes import INDEX
-from sim.device.chain import DELAY, ISSUE, ISSUE_UNIT, Chain
+from sim.device.chain import DELAY, ISSUE, Chain
 from sim.device.recorder import RESIDENT
 from sim.device.sm import Sm
 
@@ -257,10 +257,10 @@ class Cta:
 
     def _finish(self) -> Steps:
         env = self.context.env
-        self.sm.present = self.now
-        at = self.sm.work(ISSUE_UNIT, ISSUE, self.now, self.job.epilogue_ps)
-        if at > self.now:
-            yield env.timeout(at - self.now)
+        if self.job.epilogue_ps:
+            # As at the entry mostly latency, for which other CTAs do not wait.
+            self._waited(ISSUE, self.now, self.now + self.job.epilogue_ps)
+            yield env.timeout(self.job.epilogue_ps)
         output = self.job.output[self.index]
         if output >= 0:
             since = self.now

@@ -40,7 +40,9 @@ def ps_per_clk(hw: Hardware) -> float:
     return PS_PER_NS / hw.sm.clock_ghz
 
 
-def _ps(operations: NDArray[np.int64], per_clk: float, hw: Hardware) -> NDArray[np.int64]:
+def _ps(
+    operations: NDArray[np.int64] | NDArray[np.float64], per_clk: float, hw: Hardware
+) -> NDArray[np.int64]:
     times: NDArray[np.int64] = np.rint(operations * (ps_per_clk(hw) / per_clk)).astype(np.int64)
     return times
 
@@ -85,7 +87,7 @@ def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware, part: sl
         alu=np.maximum(0, alu - exp).tolist(),
         pv=pv.tolist(),
         pv_stall=np.maximum(0, under_mma - pv).tolist(),
-        issue=np.rint(work.tokens[part] * (launch.token_issue_clk * clk / streams)).astype(np.int64).tolist(),
+        issue=_ps(work.computed[part] * launch.token_issue_clk / streams, 1, hw).tolist(),
         barrier=round(launch.barrier_clk * clk),
         prologue=round(launch.prologue_clk * clk),
         epilogue=round(launch.epilogue_clk * clk),

@@ -74,7 +74,8 @@ def tile_work(
     geometry, profile, heads = step.geometry, cut.profile, cut.kv_heads_per_cta
     tokens = tiles.span.hi - tiles.span.lo
     rows = -(-units.rows[tiles.cta] // profile.m_align) * profile.m_align
-    scores = rows * tokens * heads
+    computed = np.full(len(tokens), cut.tile_tokens)
+    scores = rows * computed * heads
     dims = geometry.head_dim if geometry.latent else geometry.head_dim + geometry.value_dim
     expand = np.array([KV_STORAGE[f].bits < 16 and KV_STORAGE[f].mma != mma for f in step.formats])
     piece_values = tiles.pieces.tokens * expand[step.frame_format[tiles.pieces.frame]]
@@ -83,7 +84,7 @@ def tile_work(
         np.bincount(tiles.pieces.tile, piece_values, minlength=len(tokens)).astype(np.int64) * dims * heads
     )
     operand = (
-        tokens * heads * (geometry.head_dim + geometry.value_dim) * (2 if mma in ("fp16", "bf16") else 1)
+        computed * heads * (geometry.head_dim + geometry.value_dim) * (2 if mma in ("fp16", "bf16") else 1)
     )
     sram = operand * reads
     if profile.expand_in == "sram":
@@ -93,6 +94,7 @@ def tile_work(
     exps = scores
     return TileWork(
         tokens=tokens.astype(np.int32),
+        computed=computed.astype(np.int32),
         token_first=tiles.span.lo.astype(np.int32),
         packed_bytes=packed_bytes,
         unpack_values=unpack,

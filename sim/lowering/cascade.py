@@ -15,7 +15,7 @@ from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile
 from sim.lowering.attention import PARTIAL_BYTES, LookUp, build_attention
-from sim.lowering.combine import COMBINE_ROWS, LSE_BYTES, Merge, merge_launch
+from sim.lowering.combine import LSE_BYTES, Merge, merge_launch
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer, repeat_index
@@ -113,8 +113,9 @@ def _merge(step: Step, cut: Cut, before: Units, after: Units, starts: tuple[Int6
     """Which partial rows each merge CTA reads: those of its sequence in the prefix's pieces, and in its own."""
     leaders = np.flatnonzero(after.split == 0)
     rows = after.rows[leaders] * cut.kv_heads_per_cta
-    owner, block = repeat_index(-(-rows // COMBINE_ROWS))
-    leader, first = leaders[owner], block * COMBINE_ROWS
+    most = cut.profile.combine_rows
+    owner, block = repeat_index(-(-rows // most))
+    leader, first = leaders[owner], block * most
     blocks = row_blocks(step, cut)
     groups = int(blocks.group.max()) + 1
     per_head = step.geometry.q_heads // step.geometry.kv_heads
@@ -133,7 +134,7 @@ def _merge(step: Step, cut: Cut, before: Units, after: Units, starts: tuple[Int6
     return Merge(
         sequence=after.sequence[leader],
         output_row=after.output_row[leader] + first,
-        rows=np.minimum(COMBINE_ROWS, rows[owner] - first),
+        rows=np.minimum(most, rows[owner] - first),
         ptr=pointer(counts),
         address=np.where(in_prefix, shared, own) + shift * row_bytes,
     )

@@ -1,8 +1,8 @@
 """Split-KV reduction: read the partial outputs of every split, rescale by their log-sum-exp, write the result.
 
-One CTA takes up to COMBINE_ROWS output rows of one group; it reads the log-sum-exps of its splits first, which
+One CTA takes up to `combine_rows` output rows of one group; it reads the log-sum-exps of its splits first, which
 decide the weights, and then one FP32 row per split (Flash-Decoding; FlashAttention's combine kernel works on small row
-blocks). A kernel of its own pays the entry cost of its framework's kernels again.
+blocks, others on single rows). A kernel of its own pays the entry cost of its framework's kernels again.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ from sim.memory.fetches import FetchTable, TrafficClass
 
 Int64 = NDArray[np.int64]
 
-COMBINE_ROWS = 8
 COMBINE_CTAS_PER_SM = 8
 LSE_BYTES = 4
 OPS_PER_VALUE = 2
@@ -41,9 +40,10 @@ def combine_blocks(units: Units, cut: Cut) -> Blocks:
     """The row blocks of every group that was split, group after group."""
     leaders = np.flatnonzero((units.split == 0) & (units.splits > 1))
     rows = units.rows[leaders] * cut.kv_heads_per_cta
-    owner, block = repeat_index(-(-rows // COMBINE_ROWS))
-    first = block * COMBINE_ROWS
-    return Blocks(leaders[owner], first, np.minimum(COMBINE_ROWS, rows[owner] - first))
+    most = cut.profile.combine_rows
+    owner, block = repeat_index(-(-rows // most))
+    first = block * most
+    return Blocks(leaders[owner], first, np.minimum(most, rows[owner] - first))
 
 
 def combine_starts(units: Units, cut: Cut) -> Int64:
@@ -129,6 +129,7 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
         ),
         work=TileWork(
             tokens=merge.partials.astype(np.int32),
+            computed=merge.partials.astype(np.int32),
             token_first=zero.astype(np.int32),
             packed_bytes=packed,
             unpack_values=zero,

@@ -81,6 +81,7 @@ def _work(step: Step, passes: Passes, cut: Cut, mma: str, packed: Int64) -> Tile
     zero = np.zeros_like(scores)
     return TileWork(
         tokens=tokens.astype(np.int32),
+        computed=tokens.astype(np.int32),
         token_first=passes.lo[passes.pass_of].astype(np.int32),
         packed_bytes=packed,
         unpack_values=zero,

@@ -20,6 +20,8 @@ class TileWork:
     """Operations of each tile ([T] each), before any rate is applied."""
 
     tokens: Int32
+    computed: Int32
+    """Tokens that the tile's instructions pass over: flash kernels mask what a short tile lacks, and take as long."""
     token_first: Int32
     packed_bytes: Int64
     """Bytes that occupy the stage buffer: KV as stored, with its scales."""

@@ -55,6 +55,7 @@ def build_state_update(
         ),
         work=TileWork(
             tokens=np.full(count, model.head_dim, np.int32),
+            computed=np.full(count, model.head_dim, np.int32),
             token_first=zero.astype(np.int32),
             packed_bytes=np.full(count, size),
             unpack_values=zero,

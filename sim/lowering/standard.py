@@ -119,6 +119,7 @@ def _work(tokens: Int64, packed: Int64, **operations: Int64) -> TileWork:
     names = ("unpack_values", "qk_flops", "pv_flops", "sram_bytes", "exps", "alu_ops")
     return TileWork(
         tokens=tokens.astype(np.int32),
+        computed=tokens.astype(np.int32),
         token_first=zero.astype(np.int32),
         packed_bytes=packed,
         **{name: operations.get(name, zero) for name in names},

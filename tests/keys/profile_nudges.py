@@ -71,6 +71,7 @@ NUDGES = MappingProxyType(
         "softmax_ops_per_score": ProfileNudge("fa3", "decode", 200),
         "combine_clk": ProfileNudge("fa3", "decode", 9000),
         "combine_split_clk": ProfileNudge("fa3", "decode", 3000),
+        "combine_rows": ProfileNudge("fa3", "decode", 1),
         "combine": ProfileNudge("fa3", "decode", "last_cta"),
     }
 )

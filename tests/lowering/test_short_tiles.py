@@ -1,0 +1,91 @@
+"""Short tiles are computed whole, reductions merge the rows of their kernel, and latency is hidden by other CTAs."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kernels_ref.engine import Batch, make_step
+from kernels_ref.trace import Geometry, Step
+from sim.attention_run import Task, estimate_ns
+from sim.config.hardware import Hardware
+from sim.config.load import load_hardware, load_profile, load_workload
+from sim.config.workload import KernelProfile
+from sim.lowering.attention import LookUp, build_attention
+from sim.lowering.candidates import candidates
+from sim.lowering.combine import build_combine
+from sim.lowering.cut import Cut
+from sim.lowering.units import attention_units
+from sim.memory.addresses import build_address_map
+
+A100 = load_hardware("a100_sxm_80gb").spec
+LOOK_UP = LookUp(software=True, assist=False, entry_bytes=4, two_level=False)
+QUERY_HEADS, KV_HEADS, DIM = 32, 8, 128
+
+
+def profile_with(**changes: Any) -> KernelProfile:
+    return KernelProfile.model_validate(load_profile("fa2").model_dump() | changes)
+
+
+def step_of(context: int, batch: int = 1) -> Step:
+    lengths = np.full(batch, context, np.int32)
+    geometry = Geometry(QUERY_HEADS, KV_HEADS, DIM, DIM)
+    return make_step(Batch("decode", geometry, lengths, np.ones(batch, np.int32), 16), 0)
+
+
+def cut_of(step: Step, profile: KernelProfile, hw: Hardware = A100) -> Cut:
+    return candidates(step, [profile], None, hw, 4)[0].cut
+
+
+@pytest.mark.parametrize("context", [16, 33, 64])
+def test_a_short_tile_brings_its_own_tokens_and_computes_all_of_a_tile(context: int) -> None:
+    step = step_of(context)
+    cut = cut_of(step, profile_with(tile_tokens=[64]))
+    launch = build_attention(
+        step, attention_units(step, cut), cut, A100, build_address_map(step, "NHD", 4), LOOK_UP
+    )
+    work = launch.work
+    # 64 rows (m_align) by 64 tokens by 128 dimensions; K and V of the tokens that are there, in 16 bit.
+    assert (work.qk_flops == 2 * 64 * 64 * DIM).all()
+    assert (work.exps == 64 * 64).all()
+    assert (work.tokens == context).all()
+    assert (work.packed_bytes == 2 * context * DIM * 2).all()
+
+
+@pytest.mark.parametrize(("rows", "ctas"), [(1, 32), (2, 16), (3, 16), (4, 8), (8, 8)])
+def test_a_reduction_has_a_cta_for_so_many_rows_of_a_group(rows: int, ctas: int) -> None:
+    # 8 KV heads with 4 query heads each: a CTA merges rows of one KV head only.
+    step = step_of(8192)
+    cut = cut_of(step, profile_with(combine_rows=rows))
+    assert cut.splits > 1
+    launch = build_combine(step, attention_units(step, cut), cut, build_address_map(step, "NHD", 4))
+    assert launch is not None
+    assert launch.ctas.count == ctas
+
+
+def two_ctas_and_one(**clocks: float) -> tuple[float, float]:
+    """Clocks of a launch of eight CTAs on one SM, which holds two, and of one with them on eight SMs."""
+    none = dict.fromkeys(("prologue_clk", "epilogue_clk", "tile_issue_clk", "barrier_clk"), 0.0)
+    profile = profile_with(**(none | {"softmax_ops_per_score": 0.0, "tile_tokens": [64]} | clocks))
+    workload = load_workload("decode_16x8k", ("workload.batch=1", "workload.context=64")).spec
+    step, times = step_of(64), []
+    for sms in (1, 8):
+        hw = A100.model_copy(update={"sm": A100.sm.model_copy(update={"count": sms})})
+        cut = cut_of(step, profile, hw)
+        assert (cut.ctas_per_sm, cut.splits) == (2, 1)
+        task = Task(hw, workload, "gqa", step, [profile])
+        times.append(estimate_ns(task, build_address_map(step, "NHD", 4), cut) * hw.sm.clock_ghz)
+    return times[0], times[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "rounds"),
+    [("tile_issue_clk", 8), ("barrier_clk", 4), ("epilogue_clk", 4)],
+)
+def test_ctas_of_an_sm_take_turns_at_issue_and_wait_together(key: str, rounds: int) -> None:
+    # One tile each: eight turns at the issue slots, or four rounds of two CTAs that wait side by side.
+    long = 1_000_000.0  # beside which loads do not count
+    plain, apart = two_ctas_and_one()
+    together, alone = two_ctas_and_one(**{key: long})
+    assert together - plain == pytest.approx(rounds * long, rel=0.01)
+    assert alone - apart == pytest.approx(long, rel=0.01)
