@@ -45,10 +45,16 @@ PROFILE = (
         8.0,
         "issue slots of a score: masks, conversions, rescaling of the output",
     ),
+    Parameter(
+        "barrier_clk", 0.0, 4000.0, 600.0, "latency of a tile's dependent instructions, which other CTAs hide"
+    ),
     Parameter("run_clk", 0.0, 40.0, 4.0, "issue slots of one contiguous run of a tile"),
     Parameter("combine_clk", 0.0, 6000.0, 1500.0, "instructions of a reduction CTA before its first fetch"),
     Parameter("combine_split_clk", 0.0, 800.0, 100.0, "issue slots of the reduction for each split"),
 )
+
+RESOLUTION = 1000
+"""Steps of a parameter's range that a fitted value is rounded to."""
 
 
 def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
@@ -56,6 +62,10 @@ def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
     resident = profile.scheduling != "grid"
     unused = {"epilogue_clk" if resident else "item_clk"}
     unused.add("run_clk" if "prefill" in profile.phase else "softmax_ops_per_score")
+    if profile.ctas_per_sm == 1 or "prefill" in profile.phase:
+        unused.add("barrier_clk")  # alone on its SM, a CTA's latency is as its issue
+    if profile.address != "tma":
+        unused.add("run_clk")  # threads that gather take as long for one long run as for many short ones
     if profile.combine != "kernel" or profile.max_splits == 1:
         unused.add("combine_clk")
     if profile.max_splits == 1:
@@ -88,13 +98,19 @@ def with_machine(hw: Hardware, values: Mapping[str, float]) -> Hardware:
 
 
 def named(parameters: Sequence[Parameter], values: Sequence[float]) -> dict[str, float]:
-    """Values by key path, to four digits: no fit tells more."""
-    return {p.path: _within(p, float(f"{v:.4g}")) for p, v in zip(parameters, values, strict=True)}
+    """Values by key path, to a thousandth of the range and four digits: no fit tells more."""
+    return {p.path: _rounded(p, v) for p, v in zip(parameters, values, strict=True)}
 
 
 def _machine_value(hw: Hardware, path: str) -> float:
     section, _, key = path.partition(".")
     return float(getattr(getattr(hw, section), key))
+
+
+def _rounded(parameter: Parameter, value: float) -> float:
+    step = (parameter.high - parameter.low) / RESOLUTION
+    whole = parameter.low + round((value - parameter.low) / step) * step
+    return _within(parameter, float(f"{whole:.4g}"))
 
 
 def _within(parameter: Parameter, value: float) -> float:

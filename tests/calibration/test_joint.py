@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from sim.calibration.blind import RowError, anchored
-from sim.calibration.parameters import PROFILE, profile_parameters, with_machine
+from sim.calibration.parameters import PROFILE, named, profile_parameters, with_machine
 from sim.calibration.recipe import read_recipe
 from sim.calibration.rows import Evaluated, evaluated
 from sim.cli.attention_case import step_of
@@ -137,9 +137,16 @@ def test_an_anchor_takes_what_its_row_misses_and_is_left_out(tmp_path: Path) -> 
 def test_a_profile_has_at_most_six_parameters(name: str) -> None:
     profile = load_profile(name)
     paths = {p.path for p in profile_parameters(profile)}
-    assert 4 <= len(paths) <= 6
+    assert 3 <= len(paths) <= 6
     assert ("item_clk" in paths) == (profile.scheduling != "grid")
     assert ("combine_split_clk" in paths) == (profile.max_splits > 1)
+
+
+def test_fitted_values_are_whole_steps_of_a_thousandth_of_their_range() -> None:
+    wanted = [p for p in PROFILE if p.path in ("prologue_clk", "run_clk", "epilogue_clk")]
+    # Steps of 9, 5 and 0.04 clk.
+    found = named(wanted, [1234.5, 4999.9, 2.3e-10])
+    assert found == {"prologue_clk": 1233.0, "epilogue_clk": 5000.0, "run_clk": 0.0}
 
 
 def test_usual_values_lie_within_the_ranges() -> None:
