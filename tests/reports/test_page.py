@@ -83,7 +83,7 @@ def test_the_page_holds_verdict_gains_area_points_assumptions_error_and_how_to_r
         "33.0 mm²",
         "4.05%",
         "All points",
-        "Known error of the model: ±8%",
+        "Known error of the model: ±7%",
         "pagewalk sweep sweeps/sram_demo.yaml --out out/demo",
         "0123456789abcdef",
     ):
