@@ -56,6 +56,7 @@ SERIES_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def series_style(position: int) -> dict[str, str]:
-    """Colour and marker of the line at this place of its axis, the same in every figure."""
+    """Colour and marker of the line at this place of its axis, the same in every figure; 64 are told apart."""
     count = len(SERIES_COLOURS)
-    return {"color": SERIES_COLOURS[position % count], "marker": SERIES_MARKERS[position % count]}
+    marker = SERIES_MARKERS[(position + position // count) % count]
+    return {"color": SERIES_COLOURS[position % count], "marker": marker}

@@ -40,7 +40,7 @@ def draw_hit_rates(points: "list[CurvePoint]", title: str, out: Path) -> None:
 
 def _draw(axes: Any, series: Series, rate: str) -> None:
     from kernels_ref.hit_curves import INFINITE, OPTIMUM
-    from reports.palette import SERIES_COLOURS, SERIES_MARKERS
+    from reports.palette import series_style
 
     place = 0
     for (policy, tier), line in series.items():
@@ -54,8 +54,7 @@ def _draw(axes: Any, series: Series, rate: str) -> None:
             )
         else:
             label = f"{policy} + tier of {tier} blocks" if tier else policy
-            style = {"color": SERIES_COLOURS[place % 8], "marker": SERIES_MARKERS[(place + place // 8) % 8]}
-            axes.plot(x, y, label=label, **style)
+            axes.plot(x, y, label=label, **series_style(place))
             place += 1
     axes.set_xscale("log")
     axes.set_xlabel("capacity (blocks, both tiers together)")

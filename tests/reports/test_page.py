@@ -168,5 +168,11 @@ def test_every_cause_has_a_colour_and_words():
     assert len(set(CAUSE_STYLE.values())) == len(CAUSES)
 
 
+def test_sixty_four_series_are_told_apart():
+    from reports.palette import series_style
+
+    assert len({tuple(series_style(place).values()) for place in range(64)}) == 64
+
+
 def test_chart_names_are_distinct():
     assert len({chart.name for chart in CHARTS}) == len(CHARTS)
