@@ -154,14 +154,11 @@ class Cta:
 
     def run(self, entry: int) -> Steps:
         """The whole life of the CTA (or of one item of a persistent one), `entry` ps before its first fetch."""
-        env, job = self.context.env, self.job
-        start = self.now
-        self.covered = start
-        if entry:
-            self.sm.recorder.add(ISSUE, start, start + entry)
-            yield env.timeout(entry)
+        start = self.covered = self.now
+        yield from self._spend(entry)
         self.pump()
-        yield from self._one_stream() if job.streams == 1 else self._streams(job.streams)
+        streams = self.job.streams
+        yield from self._one_stream() if streams == 1 else self._streams(streams)
         yield from self._finish()
         self.sm.recorder.add(RESIDENT, start, self.now)
 
@@ -255,12 +252,14 @@ class Cta:
                 at = sm.work(unit, code, at, duration)
         return at
 
+    def _spend(self, duration: int) -> Steps:
+        """Instructions of the CTA before and after its tiles: mostly latency, for which other CTAs do not wait."""
+        if duration:
+            self._waited(ISSUE, self.now, self.now + duration)
+            yield self.context.env.timeout(duration)
+
     def _finish(self) -> Steps:
-        env = self.context.env
-        if self.job.epilogue_ps:
-            # As at the entry mostly latency, for which other CTAs do not wait.
-            self._waited(ISSUE, self.now, self.now + self.job.epilogue_ps)
-            yield env.timeout(self.job.epilogue_ps)
+        yield from self._spend(self.job.epilogue_ps)
         output = self.job.output[self.index]
         if output >= 0:
             since = self.now

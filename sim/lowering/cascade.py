@@ -15,7 +15,7 @@ from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile
 from sim.lowering.attention import PARTIAL_BYTES, LookUp, build_attention
-from sim.lowering.combine import LSE_BYTES, Merge, merge_launch
+from sim.lowering.combine import LSE_BYTES, Merge, blocks_of, merge_launch
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer, repeat_index
@@ -111,11 +111,8 @@ def suffix_units(step: Step, cut: Cut, hw: Hardware, prefix: int) -> Units:
 
 def _merge(step: Step, cut: Cut, before: Units, after: Units, starts: tuple[Int64, Int64]) -> Merge:
     """Which partial rows each merge CTA reads: those of its sequence in the prefix's pieces, and in its own."""
-    leaders = np.flatnonzero(after.split == 0)
-    rows = after.rows[leaders] * cut.kv_heads_per_cta
-    most = cut.profile.combine_rows
-    owner, block = repeat_index(-(-rows // most))
-    leader, first = leaders[owner], block * most
+    merged = blocks_of(np.flatnonzero(after.split == 0), after, cut)
+    leader, first = merged.leader, merged.first
     blocks = row_blocks(step, cut)
     groups = int(blocks.group.max()) + 1
     per_head = step.geometry.q_heads // step.geometry.kv_heads
@@ -134,7 +131,7 @@ def _merge(step: Step, cut: Cut, before: Units, after: Units, starts: tuple[Int6
     return Merge(
         sequence=after.sequence[leader],
         output_row=after.output_row[leader] + first,
-        rows=np.minimum(most, rows[owner] - first),
+        rows=merged.count,
         ptr=pointer(counts),
         address=np.where(in_prefix, shared, own) + shift * row_bytes,
     )

@@ -38,7 +38,11 @@ class Blocks:
 
 def combine_blocks(units: Units, cut: Cut) -> Blocks:
     """The row blocks of every group that was split, group after group."""
-    leaders = np.flatnonzero((units.split == 0) & (units.splits > 1))
+    return blocks_of(np.flatnonzero((units.split == 0) & (units.splits > 1)), units, cut)
+
+
+def blocks_of(leaders: Int64, units: Units, cut: Cut) -> Blocks:
+    """The row blocks of the groups whose first splits are `leaders`."""
     rows = units.rows[leaders] * cut.kv_heads_per_cta
     most = cut.profile.combine_rows
     owner, block = repeat_index(-(-rows // most))

@@ -101,9 +101,9 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     """Simulate the sampled CTAs `units` and predict the whole launch."""
     part = build_coarse(problem, units, attention_grid_of(problem, units))
     drawn = drawn_time(problem, whole)
-    all_ = drawn.time
+    timing = drawn.time.attention
     if problem.memory.warm:
-        hits = sample_hits(whole.grid, all_.attention.hits, part.grid)
+        hits = sample_hits(whole.grid, timing.hits, part.grid)
         part = replace(part, reuse=Reuse(part.reuse.objects, hits))
     some = drawn_time(problem, part).time
     outcome = run_detail(problem, units, some.attention.hits)
@@ -112,20 +112,21 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     coarse = Course(some.attention.consumed, some.attention.end)
     size, size_part = (Size(grid.ctas, grid.tiles, slots) for grid in (whole.grid, part.grid))
     unequal = size.refills == 0 and whole.grid.ctas % problem.hw.sm.count != 0 and problem.cut.ctas_per_sm > 1
-    timing = all_.attention
     run = Run(size, timing.end, timing.memory_share, unequal, Course(timing.consumed, timing.end).tail_share)
     predicted = extrapolate(course, coarse, size_part, run)
     merge = 0.0
     if whole.combine is not None:
         missed = (outcome.time_ps - course.end) - (some.end_ps - some.attention.end)
-        merge = float(max(0, all_.end_ps - all_.attention.end + missed))
+        merge = float(max(0, drawn.time.end_ps - timing.end + missed))
     time = predicted.end_ps + merge
-    unseen = found_share(whole.grid, all_.attention.hits) - found_share(part.grid, some.attention.hits)
-    unseen = 0.0 if problem.memory.warm else max(0.0, unseen)
+    unseen = 0.0
+    if not problem.memory.warm:
+        beyond = found_share(whole.grid, timing.hits) - found_share(part.grid, some.attention.hits)
+        unseen = max(0.0, beyond)
     return Sampled(
         time_ps=time,
         account=_account(outcome, course, predicted, merge),
-        counters=_counters(outcome, whole.grid, part.grid, all_.attention.hits, some.attention.hits),
+        counters=_counters(outcome, whole.grid, part.grid, timing.hits, some.attention.hits),
         relative_ci95=relative_ci95(predicted, time, chance_ps(problem, whole, drawn, unseen)),
         pace=predicted.pace,
         share=part.grid.tiles / whole.grid.tiles,

@@ -63,8 +63,8 @@ def test_a_reduction_has_a_cta_for_so_many_rows_of_a_group(rows: int, ctas: int)
     assert launch.ctas.count == ctas
 
 
-def two_ctas_and_one(**clocks: float) -> tuple[float, float]:
-    """Clocks of a launch of eight CTAs on one SM, which holds two, and of one with them on eight SMs."""
+def on_one_and_on_eight_sms(**clocks: float) -> tuple[float, float]:
+    """Clocks of a launch of eight CTAs on one SM, which holds two of them, and on eight SMs."""
     none = dict.fromkeys(("prologue_clk", "epilogue_clk", "tile_issue_clk", "barrier_clk"), 0.0)
     profile = profile_with(**(none | {"softmax_ops_per_score": 0.0, "tile_tokens": [64]} | clocks))
     workload = load_workload("decode_16x8k", ("workload.batch=1", "workload.context=64")).spec
@@ -85,7 +85,7 @@ def two_ctas_and_one(**clocks: float) -> tuple[float, float]:
 def test_ctas_of_an_sm_take_turns_at_issue_and_wait_together(key: str, rounds: int) -> None:
     # One tile each: eight turns at the issue slots, or four rounds of two CTAs that wait side by side.
     long = 1_000_000.0  # beside which loads do not count
-    plain, apart = two_ctas_and_one()
-    together, alone = two_ctas_and_one(**{key: long})
+    plain, apart = on_one_and_on_eight_sms()
+    together, alone = on_one_and_on_eight_sms(**{key: long})
     assert together - plain == pytest.approx(rounds * long, rel=0.01)
     assert alone - apart == pytest.approx(long, rel=0.01)
