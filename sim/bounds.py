@@ -8,7 +8,7 @@ import math
 
 from sim.config.hardware import Hardware
 from sim.errors import SelfCheckError
-from sim.memory.params import peak_gb_s
+from sim.memory.params import data_peak_gb_s
 from sim.work import Work
 
 ROUNDING = 1e-9
@@ -34,7 +34,7 @@ def attention_bounds_ns(
     from_memory = max(0.0, reads - cached) if warm else reads
     clk = hw.sm.clock_ghz * hw.sm.count
     bounds = {
-        "hbm": from_memory / peak_gb_s(hw.hbm),
+        "hbm": from_memory / data_peak_gb_s(hw.hbm),
         "tensor": work.flops / (clk * best_tensor_flop_per_clk(hw, formats)),
         "exp": work.scores / (clk * hw.sm.exp_per_clk),
         "l2": reads / hw.l2.bandwidth_gb_s,

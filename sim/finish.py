@@ -134,7 +134,7 @@ def _events(report: KernelReport) -> Events:
     moved = report.bytes
     l2 = moved.get("l2_read", 0) + moved.get("l2_write", 0)
     return Events(
-        hbm_bytes=moved.get("hbm_read", 0) + moved.get("hbm_write", 0),
+        hbm_bytes=sum(moved.get(name, 0) for name in ("hbm_read", "hbm_write", "hbm_ecc")),
         l2_bytes=l2,
         noc_bytes=l2,
         sram_bytes=report.operations.sram_bytes,

@@ -37,6 +37,7 @@ def moved_bytes(task: Task, run: AttentionRun) -> dict[str, int]:
     return {
         "hbm_read": c["hbm_read"],
         "hbm_write": c["hbm_write"],
+        **({"hbm_ecc": c["hbm_ecc"]} if "hbm_ecc" in c else {}),
         "l2_read": c["l2_read"],
         "l2_write": c["l2_write"],
         "l2_hit": c["l2_hit"],

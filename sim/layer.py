@@ -11,7 +11,7 @@ from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
 from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, head, projections, weight_bytes
 from sim.lowering.pointwise import pointwise_time
 from sim.machine import launch_gap_ps
-from sim.memory.params import peak_gb_s
+from sim.memory.params import data_peak_gb_s, ecc_share
 from sim.operations import Operations
 
 ALL_REDUCES_PER_LAYER = 2
@@ -22,6 +22,11 @@ PS_PER_NS = 1000
 def _account(hw: Hardware, launch_ns: float, causes: Mapping[str, float]) -> dict[str, float]:
     """SM-ns by cause, all causes: `launch_ns` on every SM, the others as they are."""
     return dict.fromkeys(CAUSES, 0.0) | {"launch": launch_ns * hw.sm.count} | dict(causes)
+
+
+def _check_bits(size: int, hw: Hardware) -> dict[str, int]:
+    """What inline ECC, where there is some, moves beside `size` contiguous bytes."""
+    return {"hbm_ecc": round(size * ecc_share(hw.hbm))} if hw.hbm.inline_ecc_bytes else {}
 
 
 def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch_ns: float) -> KernelReport:
@@ -45,6 +50,7 @@ def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch
         bytes={
             "hbm_read": read,
             "hbm_write": written,
+            **_check_bits(t.bytes, hw),
             "l2_read": t.fill_bytes,
             "l2_write": written,
             "l2_hit": t.fill_bytes - read,
@@ -54,7 +60,7 @@ def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch
         },
         operations=Operations(tensor_flops=t.flops, sram_bytes=t.fill_bytes),
         bounds_ns={
-            "hbm": weight_bytes(gemm, model) / peak_gb_s(hw.hbm),
+            "hbm": weight_bytes(gemm, model) / data_peak_gb_s(hw.hbm),
             "tensor": t.flops / (hw.sm.count * hw.sm.clock_ghz * tensor),
             "l2": t.bytes / hw.l2.bandwidth_gb_s,
         },
@@ -78,6 +84,7 @@ def report_pointwise(
         bytes={
             "hbm_read": from_memory,
             "hbm_write": to_memory,
+            **_check_bits(from_memory + to_memory, hw),
             "l2_read": t.read,
             "l2_write": t.written,
             "l2_hit": t.read - from_memory,

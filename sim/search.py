@@ -20,7 +20,7 @@ from sim.lowering.attention import tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units
-from sim.memory.params import peak_gb_s
+from sim.memory.params import data_peak_gb_s
 
 PROBES_PER_CLASS = (6, 1, 1, 1, 1)
 """At most 10 probes: six among mappings for today's SRAM, one for each larger class."""
@@ -52,7 +52,7 @@ def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
     g, sm = step.geometry, hw.sm
     heads = cut.kv_heads_per_cta
     size = cut.tile_tokens * token_bytes(step.formats[0], heads, g.head_dim, g.value_dim, latent=g.latent)
-    memory = size * hw.sm.count * cut.ctas_per_sm / (peak_gb_s(hw.hbm) * STREAMING_SHARE)
+    memory = size * hw.sm.count * cut.ctas_per_sm / (data_peak_gb_s(hw.hbm) * STREAMING_SHARE)
     per_head = int(step.q_len.max()) * (g.q_heads // g.kv_heads if cut.profile.pack_gqa else 1)
     rows = min(cut.profile.m_tile, -(-per_head // cut.profile.m_align) * cut.profile.m_align)
     scores = rows * cut.tile_tokens * heads

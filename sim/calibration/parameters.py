@@ -21,9 +21,7 @@ class Parameter:
 
 
 MACHINE = (
-    Parameter(
-        "hbm.busy_fraction", 0.0, 0.25, 0.1, "ECC, refresh when hot and bus calibration are not published"
-    ),
+    Parameter("hbm.busy_fraction", 0.0, 0.25, 0.1, "refresh when hot and bus calibration are not published"),
     Parameter(
         "l2.effective_fraction", 0.4, 1.0, 1.0, "hashing and copies between partitions are not published"
     ),

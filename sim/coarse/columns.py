@@ -1,6 +1,7 @@
 """Columns of the arrays that the tile-grain loop works on; all times are integer picoseconds."""
 
-# A class of equal tiles: bytes into the SM, cost at the port, and the stages of one instruction stream.
+# A class of equal tiles: bytes into the SM, cost at the port, the stages of one instruction stream, and what check bits
+# add to the cost of its bytes in memory, in 1/65536.
 (
     BYTES,
     PORT,
@@ -13,8 +14,9 @@
     ALU,
     PV,
     PV_STALL,
-) = range(11)
-CLASS_COLS = 11
+    CHECK_BITS,
+) = range(12)
+CLASS_COLS = 12
 
 # Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
 # slot's further items; STRIDE: items are dealt out beforehand; ROOM,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.coarse import columns as c
+from sim.coarse.ecc import further_check_bits
 from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
 from sim.lowering.attention import output_bytes, tile_counts
@@ -23,6 +24,7 @@ from sim.lowering.units import Units, start_order
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 PS_PER_NS = 1000
+ONE = 1 << 16
 LENT = 3
 """Tiles that a CTA lends to its kind: the first one, whose fetch brings the query too, one of the middle, the last."""
 
@@ -59,6 +61,13 @@ class Grid:
         sizes: Int64 = self.classes[self.tile_class, c.BYTES]
         return sizes
 
+    def memory_bytes(self) -> NDArray[np.float64]:
+        """[T] bytes of a contiguous stream for which memory works as long as for each tile, all of it missing in L2."""
+        sizes: NDArray[np.float64] = self.tile_bytes() * (
+            1 + self.classes[self.tile_class, c.CHECK_BITS] / ONE
+        )
+        return sizes
+
 
 def take_units(units: Units, keep: NDArray[np.int64]) -> Units:
     """The CTAs `keep` of a grid."""
@@ -86,6 +95,7 @@ def launch_classes(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> In
     table = np.zeros((launch.tiles, c.CLASS_COLS), np.int64)
     table[:, c.BYTES] = launch.work.packed_bytes
     table[:, c.PORT] = port_ps(launch, hw)[: launch.tiles]
+    table[:, c.CHECK_BITS] = further_check_bits(launch, hw)[: launch.tiles]
     for column, values in (
         (c.ISSUE, times.issue),
         (c.UNPACK, times.unpack),

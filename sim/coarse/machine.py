@@ -165,6 +165,6 @@ def run_grid(
     found = reuse.cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64))
     loop.run(arrays, state, tags.Cache(*(part.copy() for part in found)))
     end = int(state.g[layout.G_END])
-    missing = float((grid.tile_bytes() * (1 - arrays.hit / ONE)).sum()) + int(state.g[layout.G_WRITTEN])
+    missing = float((grid.memory_bytes() * (1 - arrays.hit / ONE)).sum()) + int(state.g[layout.G_WRITTEN])
     memory_ps = round(missing * int(p[c.HBM_Q16]) / ONE)
     return Timing(start, end, state.consumed, arrays.hit, memory_ps, int(state.g[layout.G_WRITTEN]))

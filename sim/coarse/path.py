@@ -73,7 +73,9 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int) -> int:
     late = 0
     missing = (part * (ONE - d.hit[tile])) >> 16
     if missing > 0:
-        at = max(at, serve(s.g, G_HBM, arrival, missing, p[c.HBM_Q16]))
+        checks = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.CHECK_BITS]
+        on_bus = missing + ((missing * checks) >> 16)
+        at = max(at, serve(s.g, G_HBM, arrival, on_bus, p[c.HBM_Q16]))
         if p[c.COPIES]:
             at = max(at, serve_at_homes(p, s.g, group, missing, arrival))
         late = channel_delay(p, s.g, at - arrival)

@@ -176,7 +176,13 @@ class Hbm(Section):
         default=0.0,
         ge=0,
         lt=1,
-        description="share of the data bus's time that is not for data: ECC and scrubbing, calibration, raised refresh",
+        description="share of the data bus's time that is for neither data nor inline ECC: scrubbing, calibration, "
+        "raised refresh",
+    )
+    inline_ecc_bytes: Annotated[Literal[0, 128, 256, 512, 1024], WHOLE] = Field(
+        default=0,
+        description="data whose check bits fill one access, where ECC lies in the memory itself (GDDR6): the first "
+        "access to each such block costs one more in its row; 0: ECC costs no access",
     )
     interleave_bytes: Annotated[Literal[64, 128, 256, 512, 1024, 2048, 4096], WHOLE] = Field(
         default=512, description="contiguous bytes per channel"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sim.config.hardware import Hardware
 from sim.config.runtime import Runtime
 from sim.config.workload import Model
-from sim.memory.params import peak_gb_s
+from sim.memory.params import data_peak_gb_s
 
 VALUE_BYTES = 2
 PART_BYTES = 4
@@ -143,7 +143,7 @@ def _stream_gb_s(ctas: int, hw: Hardware, runtime: Runtime) -> float:
         hw.sm.max_inflight_kib * 1024 / latency if latency else float("inf"),
         hw.noc.port_bytes_per_clk * hw.sm.clock_ghz,
     )
-    return min(runtime.stream_fraction * peak_gb_s(hw.hbm), min(ctas, hw.sm.count) * per_sm)
+    return min(runtime.stream_fraction * data_peak_gb_s(hw.hbm), min(ctas, hw.sm.count) * per_sm)
 
 
 def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runtime) -> GemmTime:

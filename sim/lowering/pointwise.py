@@ -12,7 +12,7 @@ from sim.config.runtime import Pointwise
 from sim.config.workload import Model
 from sim.formats import token_bytes
 from sim.lowering.gemm import VALUE_BYTES, l2_trip_ns
-from sim.memory.params import peak_gb_s
+from sim.memory.params import data_peak_gb_s
 
 CTA_BYTES = 4096
 """Bytes that one CTA of an element-wise kernel takes at most: 1024 threads of 16 bytes are four such."""
@@ -61,7 +61,7 @@ def pointwise_time(
     rate = min(
         active * hw.noc.port_bytes_per_clk * hw.sm.clock_ghz,
         hw.l2.bandwidth_gb_s,
-        peak_gb_s(hw.hbm) if memory else float("inf"),
+        data_peak_gb_s(hw.hbm) if memory else float("inf"),
     )
     trips = hw.launch.cta_ns + (kernel.round_trips + 1) * l2_trip_ns(hw)
     return PointwiseTime(size / rate, trips, read, written, memory)

@@ -203,6 +203,8 @@ def _channels(m: Memory, p: Memory) -> None:
         at = int(p[Param.OFF_BANK]) + bank * BANK_COLS
         chan[:, at + B_ROW] = -1
         chan[:, at + B_GROUP] = handle + p[Param.OFF_GROUP] + bank % p[Param.BANK_GROUPS] * GROUP_COLS
+    if p[Param.ECC_SHIFT]:
+        chan[:, int(p[Param.OFF_ECC]) :][:, :banks] = -1
 
 
 def _llc_cells(p: Memory) -> int:

@@ -53,6 +53,9 @@ COUNTERS = (
         Counter(f"requested_{c.name.lower()}", "B", f"requested bytes of class {c.name}")
         for c in TrafficClass
     ),
+    Counter(
+        "hbm_ecc", "B", "check bits that inline ECC read from or wrote to device memory, beside the data"
+    ),
     Counter("l2_pins", "1", "tags pinned"),
     Counter("l2_pins_refused", "1", "tags taken as normal since the set's share for pins was held"),
     *(
@@ -68,9 +71,13 @@ INDEX = {counter.name: COUNTER_BASE + i for i, counter in enumerate(COUNTERS)}
 
 
 def as_dict(values: NDArray[np.int64]) -> dict[str, int]:
-    """Counters of a plane's memory as plain integers by name; those of residency where the L2 knows classes."""
+    """Counters of a plane's memory as plain integers by name; those of residency where the L2 knows classes, those of
+    inline ECC where there is some.
+    """
     named = {name: int(values[cell]) for name, cell in INDEX.items()}
     if not values[Param.RESIDENCY]:
         for name in RESIDENCY_COUNTERS:
             del named[name]
+    if not values[Param.ECC_SHIFT]:
+        del named["hbm_ecc"]
     return named

@@ -51,7 +51,7 @@ CLASS = PLACE
 """Until memory is asked: the class of a request's data (`regions.DataClass`), where the L2 tells classes apart."""
 CHUNK_COLS = 24
 MAX_TRAIN = 16
-"""Accesses of one request at most: the sectors under one tag of L2."""
+"""Accesses of one request at most, without check bits: the sectors under one tag of L2."""
 
 # Columns of an SM's port. P_CRED_FIRST, P_CRED_END: where the ring of its credits begins and ends; P_CRED_HEAD,
 # P_CRED_TAIL: the first of them and where the next one goes, equal when there is none.

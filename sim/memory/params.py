@@ -133,6 +133,8 @@ class Param(IntEnum):
     KEEP_METADATA = auto()
     KEEP_SHARED = auto()
     KEEP_STREAMING = auto()
+    ECC_SHIFT = auto()
+    OFF_ECC = auto()
 
 
 REPLACEMENT_CODE = {"lru": 0, "random": 1, "nru": 2}
@@ -184,6 +186,16 @@ def peak_gb_s(hbm: Hbm) -> float:
         return hbm.peak_gb_s
     std = standard(hbm)
     return channels(hbm) * std.channel_bits * (hbm.pin_gbit_s or std.pin_gb_s) / 8
+
+
+def ecc_share(hbm: Hbm) -> float:
+    """Check bits that inline ECC moves per byte of contiguous data: one access for each whole block."""
+    return standard(hbm).access_bytes / hbm.inline_ecc_bytes if hbm.inline_ecc_bytes else 0.0
+
+
+def data_peak_gb_s(hbm: Hbm) -> float:
+    """Peak for data in 10^9 bytes per second: nothing is faster than whole blocks, whose check bits are beside them."""
+    return peak_gb_s(hbm) / (1 + ecc_share(hbm))
 
 
 ENTRY_BYTES = 4
@@ -317,6 +329,7 @@ def _dram(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.ROW_SHARERS] = 2 if std.name.startswith("HBM") and count % 2 == 0 else 1
     v[Param.PAGE], v[Param.HIT_CAP] = PAGE_CODE[hbm.page_policy], hbm.starvation_cap
     v[Param.IDLE_CLOSE] = ps(hbm.page_idle_ns)
+    v[Param.ECC_SHIFT] = shift(hbm.inline_ecc_bytes) if hbm.inline_ecc_bytes else 0
     v[Param.REFRESH] = REFRESH_CODE[hbm.refresh]
     v[Param.REFI] = ps(std.trefi_ns)
     v[Param.RFC] = ps(std.trfc_ns if hbm.refresh == "all_bank" else std.trfc_pb_ns)
@@ -365,12 +378,15 @@ def _llc(v: dict[Param, int], hw: Hardware) -> None:
 
 
 def set_channel_layout(v: MutableMapping[Param, int] | NDArray[np.int64]) -> None:
-    """Offsets inside a channel's row of state: header, bank groups, banks, visible reads, visible writes."""
+    """Offsets inside a channel's row of state: header, bank groups, banks, visible reads, visible writes, and with
+    inline ECC the block whose check bits each bank's buffer holds.
+    """
     v[Param.OFF_GROUP] = CHAN_HEADER
     v[Param.OFF_BANK] = whole_lines(CHAN_HEADER + GROUP_COLS * v[Param.BANK_GROUPS])
     v[Param.OFF_READS] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]
     v[Param.OFF_WRITES] = v[Param.OFF_READS] + ENTRY_COLS * v[Param.DEPTH]
-    v[Param.CHAN_COLS] = whole_lines(v[Param.OFF_WRITES] + ENTRY_COLS * v[Param.DEPTH])
+    v[Param.OFF_ECC] = v[Param.OFF_WRITES] + ENTRY_COLS * v[Param.DEPTH]
+    v[Param.CHAN_COLS] = whole_lines(v[Param.OFF_ECC] + (v[Param.BANKS] if v[Param.ECC_SHIFT] else 0))
 
 
 def whole_lines(cells: int) -> int:

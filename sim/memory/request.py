@@ -63,7 +63,7 @@ def slice_at(m: Memory, node: int) -> int:
 
 @inlined
 def place_in(bank: int, row: int, accesses: int) -> int:
-    """PLACE of a train of up to 16 accesses in its channel."""
+    """PLACE of a train of up to 16 accesses, and those to their check bits, in its channel."""
     return row << ROW_SHIFT | bank << BANK_SHIFT | accesses
 
 

@@ -13,14 +13,14 @@ from sim.config.micro import Micro
 from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport
 from sim.memory.fetches import FetchKind
-from sim.memory.params import peak_gb_s
+from sim.memory.params import data_peak_gb_s
 from sim.micro.build import build, point_of
 from sim.micro.driver import PS_PER_NS, Benchmark, Outcome, run
 from sim.operations import Operations
 from sim.result import Result
 from sim.whatif import IDEALS
 
-MOVED = ("hbm_read", "hbm_write", "l2_read", "l2_write", "l2_hit", "l2_miss", "wanted")
+MOVED = ("hbm_read", "hbm_write", "hbm_ecc", "l2_read", "l2_write", "l2_hit", "l2_miss", "wanted")
 
 
 def simulate_micro(
@@ -55,7 +55,7 @@ def report_micro(hw: Hardware, spec: Micro, bench: Benchmark, zero_latency: bool
     return KernelReport(
         time_ns=outcome.whole.time_ns,
         account=account,
-        bytes={name: c[name] for name in MOVED}
+        bytes={name: c[name] for name in MOVED if name in c}
         | {"sram_fill": c["l2_read"], "block_table": c["requested_metadata"], "scales": 0},
         operations=Operations(),
         bounds_ns=bounds,
@@ -93,7 +93,7 @@ def micro_bounds_ns(bench: Benchmark, hw: Hardware) -> dict[str, float]:
     wanted = int(bench.table.run_bytes.sum(dtype=np.int64))
     port = hw.noc.write_bytes_per_clk if written else hw.noc.port_bytes_per_clk
     bounds = {
-        "hbm": _least_from_memory(bench, hw) / peak_gb_s(hw.hbm),
+        "hbm": _least_from_memory(bench, hw) / data_peak_gb_s(hw.hbm),
         "noc": wanted / (bench.crew.sms * hw.sm.clock_ghz * port),
     }
     if written:

@@ -93,7 +93,10 @@ def _counters(
     shift = min(shift, counters["hbm_read"])
     counters["l2_hit"] += shift
     counters["l2_miss"] = counters["l2_read"] - counters["l2_hit"]
+    moved = counters["hbm_read"] + counters["hbm_write"]
     counters["hbm_read"] -= shift
+    if "hbm_ecc" in counters:  # of the bytes that are moved, as many are check bits as in the sample
+        counters["hbm_ecc"] = round(counters["hbm_ecc"] * (moved - shift) / max(1, moved))
     return counters
 
 

@@ -71,6 +71,7 @@ NUDGES = MappingProxyType(
         "hbm.interleave_bytes": Nudge("decode", "256"),
         "hbm.hash": Nudge("decode", "false"),
         "hbm.busy_fraction": Nudge("decode", "0.1"),
+        "hbm.inline_ecc_bytes": Nudge("decode", "512"),
         "hbm.queue_depth": Nudge("short_queue", "16"),
         "hbm.controller_ns": Nudge("decode", "400"),
         "hbm.page_policy": Nudge("decode", "closed"),

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +23,19 @@ def digest(hw: Hardware, seed: int) -> str:
     outcome = drive(hw, mixed(seed, count=60, span=SPAN), lambda f: f % 4, depth=2, regions=QUARTERS)
     text = outcome.plane.stamps.tobytes() + json.dumps(outcome.plane.counters).encode()
     return hashlib.sha256(text).hexdigest()
+
+
+def plain_digest(hw: Hardware, seed: int, repo: Path) -> str:
+    """The same, computed uncompiled in another process."""
+    plain = subprocess.run(
+        [sys.executable, "-m", "tests.memory.plain_twin", hw.model_dump_json(), str(seed)],
+        cwd=repo,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return plain.stdout.strip()
 
 
 if __name__ == "__main__":

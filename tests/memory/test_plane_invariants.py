@@ -1,8 +1,5 @@
 """What must hold for any stream: bytes balance, order is causal, windows and repetition change nothing."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,14 +130,6 @@ def test_plain_python_gives_the_same_bits_as_compiled_code(
         l2__far_copies=copies,
         l2__replacement="nru" if copies else "lru",
     )
-    plain = subprocess.run(
-        [sys.executable, "-m", "tests.memory.plain_twin", hw.model_dump_json(), "7"],
-        cwd=repo,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    from tests.memory.plain_twin import digest
+    from tests.memory.plain_twin import digest, plain_digest
 
-    assert plain.stdout.strip() == digest(hw, 7)
+    assert plain_digest(hw, 7, repo) == digest(hw, 7)
