@@ -11,8 +11,8 @@ import simpy
 from sim.accounting import Phase, account_sms
 from sim.config.hardware import Hardware
 from sim.device.chain import Chain, chains_of
-from sim.device.cta import Context, Job
 from sim.device.dispatch import Plan, run_grid
+from sim.device.job import Context, Job
 from sim.device.order import Order
 from sim.device.sm import Sm
 from sim.device.stage_times import PS_PER_NS, ps_per_clk, stage_times
@@ -103,6 +103,7 @@ def make_job(
         tile_output=_integers(np.zeros(0) if launch.tile_output is None else launch.tile_output),
         fetch_offset=fetch_offset,
         buffer_bytes=launch.buffer_bytes,
+        alone=launch.ctas_per_sm == 1 and launch.streams == 1,
         streams=launch.streams,
         prologue_ps=times.prologue,
         epilogue_ps=times.epilogue,
@@ -226,7 +227,7 @@ class Machine:
 
     def _run_grid(self, launch: Launch, job: Job, order: Order, index: int, gap: int, cta_ps: int) -> None:
         env = self._env
-        gate = self._gate if index == 0 and self._gate else _all_resident
+        gate = self._gate if index == 0 else None
         log = order if self._options.record_order else None
         context = Context(env, self._plane, gate, log)
         item_ps = round(launch.item_clk * ps_per_clk(self._hw))
@@ -273,7 +274,3 @@ def _warming_order(
             fetches.append(writes[writes >= 0].astype(np.int64) + offset)
             sms.append(turn[cta[order]][writes >= 0] % hw.sm.count)
     return np.concatenate(fetches), np.concatenate(sms)
-
-
-def _all_resident(_tile: int) -> None:
-    return None

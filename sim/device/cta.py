@@ -5,14 +5,14 @@ line has arrived, its pages are in device memory). The consumer side waits for t
 buffer back. Every wait is recorded with its cause.
 """
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Generator
+from typing import Any
 
 import simpy
 
 from sim.causes import INDEX
-from sim.device.chain import DELAY, ISSUE, Chain
+from sim.device.chain import DELAY, ISSUE
+from sim.device.job import Context, Job
 from sim.device.recorder import RESIDENT
 from sim.device.sm import Sm
 
@@ -22,55 +22,6 @@ DEPENDENT_LOAD = INDEX["l2"]
 
 Steps = Generator[simpy.Event, Any, None]
 Gate = tuple[simpy.Event, int]
-Ints = Sequence[int]
-"""Of Python integers: NumPy's scalars are slow one at a time. Arrays take a fifth of the memory of lists."""
-
-
-class Memory(Protocol):
-    """What a CTA needs of the memory plane."""
-
-    def submit(self, sm: int, fetch: int) -> simpy.Event: ...
-
-
-class Log(Protocol):
-    """Observer of the order of work (for the functional replay); times in ps."""
-
-    def consumed(self, now: int, cta: int, tile: int) -> None: ...
-
-    def finished(self, now: int, cta: int) -> None: ...
-
-
-@dataclass(frozen=True)
-class Job:
-    """A launch as plain integers, ready for the event loop; fetch numbers are those of the memory plane."""
-
-    tile_ptr: Ints
-    tile_line: Ints
-    tile_bytes: Ints
-    last_line: Ints
-    root: Ints
-    output: Ints
-    tile_output: Ints
-    """Empty where no tile writes."""
-    fetch_offset: int
-    buffer_bytes: int
-    streams: int
-    prologue_ps: int
-    epilogue_ps: int
-    chains: list[Chain]
-    chain_of: Ints
-    """Index among `chains` of each tile's."""
-
-
-@dataclass(frozen=True)
-class Context:
-    """What all CTAs of a run share."""
-
-    env: simpy.Environment
-    memory: Memory
-    page_gate: Callable[[int], simpy.Event | None]
-    """Event after which the pages of a tile are in device memory; None when they are."""
-    log: Log | None
 
 
 class Cta:
@@ -99,55 +50,65 @@ class Cta:
 
     # -- producer ----------------------------------------------------------------------------------
 
-    def pump(self) -> None:
-        """Ask for every tile that credits and gates allow."""
+    def pump(self, at: int) -> bool:
+        """Ask, at the instant `at`, for every tile that credits and gates allow then.
+
+        False, and nothing more asked for, when it cannot be said yet whether a gate will be open.
+        """
         if self.gate is not None:
-            return
-        job = self.job
-        sizes, end = job.tile_bytes, self.end
+            return True
+        job, gated = self.job, self.context.page_gate is not None
+        sizes, lines, end = job.tile_bytes, job.tile_line, self.end
         while (tile := self.next) < end and (
             self.held_bytes == 0 or self.held_bytes + sizes[tile] <= job.buffer_bytes
         ):
-            gate = self._closed_gate(tile)
-            if gate is not None:
-                self.gate = gate
-                gate[0].callbacks.append(self._reopen)
-                return
+            if gated or lines[tile] != self.open_line:
+                gate = self._closed_gate(tile, at)
+                if gate is not None:
+                    if at > self.now:
+                        return False
+                    self.gate = gate
+                    gate[0].callbacks.append(self._reopen)
+                    return True
             self.next = tile + 1
             self.held_bytes += sizes[tile]
-            self.arrivals[tile] = self.context.memory.submit(self.sm.index, tile + job.fetch_offset)
+            self._ask(tile, at)
+        return True
+
+    def _ask(self, tile: int, at: int) -> None:
+        self.arrivals[tile] = self.context.memory.submit(self.sm.index, tile + self.job.fetch_offset, at)
 
     def _reopen(self, _event: simpy.Event) -> None:
         self.gate = None
-        self.pump()
+        self.pump(self.now)
 
-    def _closed_gate(self, tile: int) -> Gate | None:
+    def _closed_gate(self, tile: int, at: int) -> Gate | None:
         line = self.job.tile_line[tile]
         if line != self.open_line:
-            gate = self._closed_line(line)
+            gate = self._closed_line(line, at)
             if gate is not None:
                 return gate
             self.open_line = line
-        pages = self.context.page_gate(tile)
+        pages = self.context.page_gate(tile) if self.context.page_gate is not None else None
         return None if pages is None or pages.processed else (pages, TIER)
 
-    def _closed_line(self, line: int) -> Gate | None:
+    def _closed_line(self, line: int, at: int) -> Gate | None:
         """What the entries of a block-table line wait for; the next line is asked for ahead of its use."""
         root = self.job.root[self.index]
-        if root >= 0 and not (event := self._line(root)).processed:
+        if root >= 0 and not (event := self._line(root, at)).processed:
             return event, TRANSLATION if line >= 0 else DEPENDENT_LOAD
         if line >= 0:
-            event = self._line(line)
+            event = self._line(line, at)
             if line < self.job.last_line[self.index]:
-                self._line(line + 1)
+                self._line(line + 1, at)
             if not event.processed:
                 return event, TRANSLATION
         return None
 
-    def _line(self, line: int) -> simpy.Event:
+    def _line(self, line: int, at: int) -> simpy.Event:
         """The block-table fetch `line`, asked for on first use."""
         if line not in self.lines:
-            self.lines[line] = self.context.memory.submit(self.sm.index, line + self.job.fetch_offset)
+            self.lines[line] = self.context.memory.submit(self.sm.index, line + self.job.fetch_offset, at)
         return self.lines[line]
 
     # -- consumer ----------------------------------------------------------------------------------
@@ -156,11 +117,14 @@ class Cta:
         """The whole life of the CTA (or of one item of a persistent one), `entry` ps before its first fetch."""
         start = self.covered = self.now
         yield from self._spend(entry)
-        self.pump()
-        streams = self.job.streams
-        yield from self._one_stream() if streams == 1 else self._streams(streams)
+        self.pump(self.now)
+        yield from self._tiles()
         yield from self._finish()
         self.sm.recorder.add(RESIDENT, start, self.now)
+
+    def _tiles(self) -> Steps:
+        streams = self.job.streams
+        return self._one_stream() if streams == 1 else self._streams(streams)
 
     def _one_stream(self) -> Steps:
         """Tile after tile: wait, compute, give the buffer back."""
@@ -179,7 +143,8 @@ class Cta:
             if done > now:
                 yield timeout(done - now)
                 now = done
-            self._consumed(tile)
+            self._consumed(tile, now)
+            self.pump(now)
 
     def _streams(self, count: int) -> Steps:
         """Streams take their shares of the same tiles, each at its own pace, at most one tile apart (ping-pong)."""
@@ -198,16 +163,20 @@ class Cta:
     def _when(self, at: int, tile: int) -> None:
         """Give the tile's buffer back at time `at`."""
         self.release = self.context.env.timeout(at - self.now)
-        self.release.callbacks.append(lambda _event: self._consumed(tile))
+        self.release.callbacks.append(lambda _event: self._give_back(tile))
 
-    def _consumed(self, tile: int) -> None:
+    def _give_back(self, tile: int) -> None:
+        self._consumed(tile, self.now)
+        self.pump(self.now)
+
+    def _consumed(self, tile: int, at: int) -> None:
+        """The CTA is done with a tile at `at`, and its buffer free."""
         if self.context.log is not None:
-            self.context.log.consumed(self.now, self.index, tile)
+            self.context.log.consumed(at, self.index, tile)
         job = self.job
         if job.tile_output and (write := job.tile_output[tile]) >= 0:
-            self.context.memory.submit(self.sm.index, write + job.fetch_offset)
+            self.context.memory.submit(self.sm.index, write + job.fetch_offset, at)
         self.held_bytes -= job.tile_bytes[tile]
-        self.pump()
 
     def _await_tile(self, tile: int) -> Steps:
         while tile not in self.arrivals:
@@ -263,7 +232,7 @@ class Cta:
         output = self.job.output[self.index]
         if output >= 0:
             since = self.now
-            yield self.context.memory.submit(self.sm.index, output + self.job.fetch_offset)
+            yield self.context.memory.submit(self.sm.index, output + self.job.fetch_offset, since)
             self._waited(STORE, since, self.now)
         if self.context.log is not None:
             self.context.log.finished(self.now, self.index)

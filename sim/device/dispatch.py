@@ -12,7 +12,9 @@ from typing import Any
 
 import simpy
 
-from sim.device.cta import Context, Cta, Job
+from sim.device.alone import AloneCta
+from sim.device.cta import Cta
+from sim.device.job import Context, Job
 from sim.device.sm import Sm
 
 
@@ -29,13 +31,14 @@ class Plan:
 def _slot(
     context: Context, job: Job, sm: Sm, queue: deque[int], plan: Plan
 ) -> Generator[simpy.Event, Any, None]:
+    kind = AloneCta if job.alone and context.page_gate is None else Cta
     resident = False
     while queue:
         index = queue.popleft()
         if plan.cta_ps and not resident:
             yield context.env.timeout(plan.cta_ps)
         entry = plan.item_ps if resident else job.prologue_ps
-        yield from Cta(context, job, sm, index).run(entry)
+        yield from kind(context, job, sm, index).run(entry)
         resident = plan.scheduling != "grid"
 
 

@@ -23,12 +23,13 @@ Rows = NDArray[np.int64]
 class Recorder:
     """The record of one SM."""
 
-    __slots__ = ("_chains", "_rows", "_waits")
+    __slots__ = ("_chains", "_rows", "_waits", "tiles")
 
     def __init__(self) -> None:
         self._rows = array("q")
         self._chains = array("q")
         self._waits = array("q")
+        self.tiles: list[int] = []
 
     def add(self, code: int, begin: int, end: int) -> None:
         if end > begin:
@@ -45,11 +46,15 @@ class Recorder:
     def rows(self, chains: Sequence[Chain], stamps: Rows) -> Rows:
         """[N, 3] code, begin_ps, end_ps. chains: those of the run; stamps: of its fetches."""
         waits = _table(self._waits, 4)
+        tiles = np.array(self.tiles, np.int64).reshape(-1, 5)
+        waits = np.concatenate([waits, tiles[:, :4]])
         cut = wait.cut(stamps[waits[:, 0]], waits[:, 1], waits[:, 2], waits[:, 3] > 0)
         return np.concatenate([_table(self._rows, 3), cut, *self._chain_rows(chains)])
 
     def _chain_rows(self, chains: Sequence[Chain]) -> list[Rows]:
         ran = _table(self._chains, 2)
+        tiles = np.array(self.tiles, np.int64).reshape(-1, 5)
+        ran = np.concatenate([ran, tiles[:, [4, 2]]])
         numbers, index = np.unique(ran[:, 0], return_inverse=True)
         return [_repeated(chains[number].rows, ran[index == i, 1]) for i, number in enumerate(numbers)]
 

@@ -7,8 +7,7 @@ and back; later ones stay open, since later requests may overtake them. The driv
 completion can be due and never turns an empty window.
 """
 
-from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
 
@@ -38,6 +37,8 @@ from sim.memory.params import Param
 from sim.memory.regions import NO_REGIONS, Regions
 
 TIME_AND_SM = itemgetter(0, 1)
+Known = Callable[[int, int], None]
+NEVER = 1 << 62
 AFTER_NORMAL: Any = 2
 """Priority behind SimPy's normal events of the instant: order must not depend on how windows were cut."""
 
@@ -45,11 +46,11 @@ AFTER_NORMAL: Any = 2
 class Completion(simpy.Event):
     """Succeeds when a fetch is complete at its SM; the value is the fetch's index."""
 
-    def due(self, fetch: int, delay: int) -> None:
-        """Let the event occur `delay` ps from now."""
+    def known(self, fetch: int, time: int) -> None:
+        """Let the event occur at `time`."""
         self._ok = True
         self._value = fetch
-        self.env.schedule(self, AFTER_NORMAL, delay)
+        self.env.schedule(self, AFTER_NORMAL, time - self.env.now)
 
 
 class MemoryPlane:
@@ -84,13 +85,13 @@ class MemoryPlane:
         self._back = int(self._memory[Param.NEAR])
         self._window = max(1, round(self.min_window_ps * window_scale))
         self._stamps = self._stamp_view()
-        self._waiting: dict[int, Completion] = {}
-        self._submitted = array("q")
-        self._sm_of = array("i", [-1]) * table.fetches
-        """-1 before its submission."""
+        self._waiting: dict[int, Known] = {}
+        self._submitted: list[int] = []
+        self._asked = bytearray(table.fetches)
+        """1 for each fetch that was asked for."""
         self._later: list[list[int]] = []
         """Complete, but not yet due: time, SM, fetch."""
-        self._wake_at: int | None = None
+        self._wake_at = NEVER
         self.windows = 0
 
     @property
@@ -111,18 +112,25 @@ class MemoryPlane:
     def _now(self) -> int:
         return int(self.env.now)
 
-    def submit(self, sm: int, fetch: int) -> Completion:
-        """Queue a fetch at an SM's port now. Each fetch may be submitted once."""
-        if self._sm_of[fetch] >= 0:
-            raise ValueError(f"fetch {fetch} submitted twice")
+    def submit(self, sm: int, fetch: int, at: int | None = None) -> Completion:
+        """Queue a fetch at an SM's port, now or at the instant `at`; the event occurs when it is complete."""
         event = Completion(self.env)
-        now = int(self.env.now)
-        self._waiting[fetch] = event
-        self._sm_of[fetch] = sm
-        self._submitted.extend((sm, fetch, now))
-        if self._wake_at is None or self._wake_at > now + self._window:
-            self._wake(now + self._window)
+        self.ask(sm, fetch, self._now if at is None else at, event.known)
         return event
+
+    def ask(self, sm: int, fetch: int, at: int, known: Known) -> None:
+        """Queue a fetch at an SM's port at the instant `at`, and call `known(fetch, time)` as soon as the time is known
+        for good at which it is complete. Each fetch may be asked for once.
+
+        An SM's fetches come in order of time: after one ahead of the present none may follow for an earlier instant.
+        """
+        if self._asked[fetch]:
+            raise ValueError(f"fetch {fetch} submitted twice")
+        self._asked[fetch] = 1
+        self._waiting[fetch] = known
+        self._submitted += (sm, fetch, at)
+        if self._wake_at > at + self._window:
+            self._wake(at + self._window)
 
     def warm(self, addresses: Iterable[tuple[int, int]] | NDArray[np.int64], sm: int = 0) -> None:
         """Make (address, bytes) ranges present in L2, in order, as reads by `sm` would have left them."""
@@ -140,7 +148,7 @@ class MemoryPlane:
         return rows[:, F_STAMPS : F_STAMPS + STAMP_COLS]
 
     def _wake(self, at: int) -> None:
-        if self._wake_at is not None and self._wake_at <= at:
+        if self._wake_at <= at:
             return
         self._wake_at = at
         timeout = self.env.timeout(at - self._now)
@@ -148,7 +156,7 @@ class MemoryPlane:
 
     def _on_wake(self, _: simpy.Event) -> None:
         if self._wake_at == self._now:
-            self._wake_at = None
+            self._wake_at = NEVER
             self._advance()
 
     def _advance(self) -> None:
@@ -173,11 +181,11 @@ class MemoryPlane:
 
     def _hand_in(self) -> None:
         if self._submitted:
-            kernel.submit_all(self._memory, np.frombuffer(self._submitted, np.int64))
-            self._submitted = array("q")
+            kernel.submit_all(self._memory, np.array(self._submitted, np.int64))
+            self._submitted.clear()
 
     def _hand_out(self, end: int) -> None:
-        """Let completions due before `end` occur, by (time, SM, port order); keep the rest.
+        """Tell of completions due before `end`, by (time, SM, port order); keep the rest.
 
         These are few a window: lists are faster than arrays.
         """
@@ -186,11 +194,11 @@ class MemoryPlane:
             self._memory[Q_OUT] = 0
             self._later += build.section(self._memory, AT_OUT, count, OUT_COLS).tolist()
             self._later.sort(key=TIME_AND_SM)
-        now, due = self._now, 0
+        waiting, due = self._waiting, 0
         for time, _, fetch in self._later:
             if time >= end:
                 break
-            self._waiting.pop(fetch).due(fetch, time - now)
+            waiting.pop(fetch)(fetch, time)
             due += 1
         del self._later[:due]
 

@@ -1,0 +1,70 @@
+"""What CTAs are given: their launch as plain integers, and what all CTAs of a run share."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import simpy
+
+from sim.device.chain import Chain
+
+Ints = Sequence[int]
+"""Of Python integers: NumPy's scalars are slow one at a time. Arrays take a fifth of the memory of lists."""
+
+
+class Memory(Protocol):
+    """What a CTA needs of the memory plane: fetches at the instant `at`, the present or later."""
+
+    def submit(self, sm: int, fetch: int, at: int) -> simpy.Event: ...
+
+    def ask(self, sm: int, fetch: int, at: int, known: Callable[[int, int], None]) -> None:
+        """Instead of an event: `known(fetch, time)` as soon as the time is known at which the fetch is complete."""
+
+
+class Log(Protocol):
+    """Observer of the order of work (for the functional replay); times in ps."""
+
+    def consumed(self, now: int, cta: int, tile: int) -> None: ...
+
+    def finished(self, now: int, cta: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """A launch as plain integers, ready for the event loop; fetch numbers are those of the memory plane."""
+
+    tile_ptr: Ints
+    tile_line: Ints
+    tile_bytes: Ints
+    last_line: Ints
+    root: Ints
+    output: Ints
+    tile_output: Ints
+    """Empty where no tile writes."""
+    fetch_offset: int
+    buffer_bytes: int
+    alone: bool
+    """A CTA has its SM for itself, and one instruction stream."""
+    streams: int
+    prologue_ps: int
+    epilogue_ps: int
+    chains: list[Chain]
+    chain_of: Ints
+    """Index among `chains` of each tile's."""
+
+    @cached_property
+    def durations(self) -> list[int]:
+        """ps of each chain on free units."""
+        return [chain.duration for chain in self.chains]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all CTAs of a run share."""
+
+    env: simpy.Environment
+    memory: Memory
+    page_gate: Callable[[int], simpy.Event | None] | None
+    """Event after which the pages of a tile are in device memory, None when they are; none: all pages are there."""
+    log: Log | None
