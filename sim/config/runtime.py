@@ -25,6 +25,10 @@ class Pointwise(Section):
     writes: dict[Width, Annotated[Float, Field(gt=0, le=64)]] = Field(
         default_factory=dict, description="values written per token, in the same widths"
     )
+    clocks: dict[Width, Annotated[Float, Field(gt=0, le=64)]] = Field(
+        default_factory=dict,
+        description="clocks of an SM per value of these widths; the kernel takes as long where moving is quicker",
+    )
     round_trips: Int = Field(
         default=1, ge=1, le=16, description="dependent trips to L2 (load, reduce, load weights: 2)"
     )

@@ -47,21 +47,30 @@ def widths(model: Model, parallel: int, kv_format: KvFormat) -> dict[str, int]:
 
 
 def pointwise_time(
-    kernel: Pointwise, tokens: int, model: Model, parallel: int, hw: Hardware, kv_format: KvFormat = "fp16"
+    kernel: Pointwise,
+    tokens: int,
+    model: Model,
+    parallel: int,
+    hw: Hardware,
+    kv_format: KvFormat = "fp16",
+    touched_bytes: int = 0,
 ) -> PointwiseTime:
-    """`kv_format`: what the cache stores new tokens in."""
+    """`kv_format`: what the cache stores new tokens in. `touched_bytes`: what passes through L2 from one use of the
+    kernel's values to the next, where that is more than the kernel's own."""
     width = widths(model, parallel, kv_format)
     read, written = (
         round(tokens * sum(share * width[name] for name, share in sides.items()))
         for sides in (kernel.reads, kernel.writes)
     )
     size = read + written
-    memory = size > hw.l2.capacity_mib * 2**20 * hw.l2.effective_fraction
+    memory = max(size, touched_bytes) > hw.l2.capacity_mib * 2**20 * hw.l2.effective_fraction
     active = min(hw.sm.count, max(tokens, -(-size // CTA_BYTES)))
     rate = min(
         active * hw.noc.port_bytes_per_clk * hw.sm.clock_ghz,
         hw.l2.bandwidth_gb_s,
-        data_peak_gb_s(hw.hbm) if memory else float("inf"),
+        data_peak_gb_s(hw.hbm) * (1 - hw.hbm.busy_fraction) if memory else float("inf"),
     )
+    work = sum(clocks * width[name] for name, clocks in kernel.clocks.items()) / VALUE_BYTES
+    work_ns = tokens * work / (active * hw.sm.clock_ghz)
     trips = hw.launch.cta_ns + (kernel.round_trips + 1) * l2_trip_ns(hw)
-    return PointwiseTime(size / rate, trips, read, written, memory)
+    return PointwiseTime(max(size / rate, work_ns), trips, read, written, memory)

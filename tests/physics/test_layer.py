@@ -40,7 +40,25 @@ def test_a_norm_of_one_token_is_three_trips_to_l2_and_of_many_tokens_a_stream() 
     # 65536 tokens x 4 x 4096 x 2 B do not fit L2: memory's rate.
     many = pointwise_time(NORM, 65536, MODEL, 1, HW)
     assert many.memory
-    assert many.move_ns == pytest.approx(65536 * 4 * 4096 * 2 / 3353.6, rel=1e-3)
+    assert many.move_ns == pytest.approx(
+        65536 * 4 * 4096 * 2 / (3353.6 * (1 - HW.hbm.busy_fraction)), rel=1e-3
+    )
+
+
+def test_a_kernel_that_computes_longer_than_it_moves_takes_its_clocks_on_all_sms() -> None:
+    # 4096 tokens of 32 heads of 128 values, half a clock each, on 132 SMs; moving them takes less.
+    turned = Pointwise(name="rotary", reads={"q": 1}, writes={"q": 1}, clocks={"q": 0.5})
+    expected = 4096 * 32 * 128 * 0.5 / (132 * HW.sm.clock_ghz)
+    assert pointwise_time(turned, 4096, MODEL, 1, HW).move_ns == pytest.approx(expected)
+    light = turned.model_copy(update={"clocks": {"q": 1e-3}})
+    free = turned.model_copy(update={"clocks": {}})
+    assert pointwise_time(light, 4096, MODEL, 1, HW) == pointwise_time(free, 4096, MODEL, 1, HW)
+
+
+def test_values_that_others_push_out_of_l2_come_from_memory() -> None:
+    small = pointwise_time(NORM, 64, MODEL, 1, HW)
+    assert not small.memory
+    assert pointwise_time(NORM, 64, MODEL, 1, HW, touched_bytes=10**9).memory
 
 
 def test_tensor_parallelism_divides_activations_but_not_the_residual_stream() -> None:
@@ -113,6 +131,7 @@ CHANGES: dict[str, Any] = {
     "pointwise.count": 4,
     "pointwise.reads": {"ffn": 8},
     "pointwise.writes": {"q": 8},
+    "pointwise.clocks": {"q": 8},
     "pointwise.round_trips": 5,
     "pointwise.per": "step",
 }
