@@ -32,6 +32,7 @@ CLASS_COLS = 12
     STAGES,
     STREAMS,
     UNPACK_NATIVE,
+    MMA_SYNC,
     START,
     FIRST_ENTRY,
     NEXT_ENTRY,
@@ -60,5 +61,5 @@ CLASS_COLS = 12
     TAKES_IN,
     HOLDS,
     CHANNEL,
-) = range(34)
-SCALARS = 34
+) = range(35)
+SCALARS = 35

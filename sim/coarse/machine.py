@@ -73,7 +73,7 @@ def scalars(
     p = np.zeros(c.SCALARS, np.int64)
     p[c.SMS], p[c.CTAS_PER_SM], p[c.STREAMS] = hw.sm.count, launch.ctas_per_sm, launch.streams
     p[c.STAGES] = max(1, launch.buffer_bytes // max(1, int(grid.classes[:, c.BYTES].max())))
-    p[c.UNPACK_NATIVE] = int(times.unpack_native)
+    p[c.UNPACK_NATIVE], p[c.MMA_SYNC] = int(times.unpack_native), int(times.mma_sync)
     p[c.START] = start
     cta = 0 if launch.follows_at_once else round(hw.launch.cta_ns * PS_PER_NS)
     p[c.FIRST_ENTRY] = p[c.NEXT_ENTRY] = cta + times.prologue

@@ -42,10 +42,11 @@ def compute(p: Int64, classes: Int64, k: int, sms: Int64, sm: int, at: int) -> i
     at = work(sms, base + U_ISSUE, at, classes[k + c.ISSUE])
     expander = U_UNPACK if p[c.UNPACK_NATIVE] else U_VECTOR
     at = work(sms, base + expander, at, classes[k + c.UNPACK])
+    product = U_VECTOR if p[c.MMA_SYNC] else U_TENSOR
     at = work(sms, base + U_SRAM, at, classes[k + c.READ])
-    at = work(sms, base + U_TENSOR, at, classes[k + c.QK]) + classes[k + c.QK_STALL]
+    at = work(sms, base + product, at, classes[k + c.QK]) + classes[k + c.QK_STALL]
     at = work(sms, base + U_VECTOR, at, classes[k + c.EXP])
     at = work(sms, base + U_VECTOR, at, classes[k + c.ALU])
     at = work(sms, base + U_SRAM, at, classes[k + c.READ])
-    at = work(sms, base + U_TENSOR, at, classes[k + c.PV]) + classes[k + c.PV_STALL]
+    at = work(sms, base + product, at, classes[k + c.PV]) + classes[k + c.PV_STALL]
     return int(at + p[c.BARRIER])

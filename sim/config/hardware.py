@@ -54,6 +54,13 @@ class Sm(Section):
     tensor_flop_per_clk: dict[MmaFormat, Rate] = Field(
         min_length=1, description="dense tensor FLOP per clock and SM, by format"
     )
+    mma_sync_fraction: Float = Field(
+        default=1,
+        gt=0,
+        le=1,
+        description="share of that rate that warps reach with operands in registers (mma.sync); 1: there is no "
+        "asynchronous MMA, or it is no faster",
+    )
     fp32_per_clk: Rate = Field(description="FP32 results per clock and SM")
     exp_per_clk: Rate = Field(description="exponentials (MUFU) per clock and SM")
 

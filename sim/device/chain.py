@@ -85,18 +85,20 @@ def chains_of(parts: Iterable[StageTimes], first: int) -> tuple[list[Chain], "ar
 
 
 def _steps(shape: Sequence[int], times: StageTimes) -> tuple[Step, ...]:
-    """Emulated expansion works on the vector pipes, in competition with softmax; a barrier always ends a tile."""
+    """Emulated expansion and mma.sync work on the vector pipes, in competition with softmax; a barrier always ends a
+    tile."""
     issue, unpack, read, qk, qk_stall, exp, alu, pv, pv_stall = shape
+    product = VECTOR_UNIT if times.mma_sync else TENSOR_UNIT
     steps = (
         Step(ISSUE_UNIT, ISSUE, issue),
         Step(UNPACK_UNIT if times.unpack_native else VECTOR_UNIT, UNPACK, unpack),
         Step(SRAM_UNIT, SRAM_BANDWIDTH, read),
-        Step(TENSOR_UNIT, TENSOR, qk),
+        Step(product, TENSOR, qk),
         Step(DELAY, SRAM_BANDWIDTH, qk_stall),
         Step(VECTOR_UNIT, SOFTMAX, exp),
         Step(VECTOR_UNIT, ALU, alu),
         Step(SRAM_UNIT, SRAM_BANDWIDTH, read),
-        Step(TENSOR_UNIT, TENSOR, pv),
+        Step(product, TENSOR, pv),
         Step(DELAY, SRAM_BANDWIDTH, pv_stall),
     )
     return *(step for step in steps if step.duration > 0), Step(DELAY, BARRIER, times.barrier)

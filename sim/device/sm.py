@@ -10,7 +10,8 @@ WAITING = len(BUSY)
 
 
 class Sm:
-    """Units shared by the resident CTAs. The vector pipes serve softmax, FP32 work and emulated expansion alike.
+    """Units shared by the resident CTAs. The vector pipes serve softmax, FP32 work and emulated expansion alike,
+    and the products of kernels whose warps issue them one by one (mma.sync).
 
     free_at: ps from which on no unit has work booked. present: simulated time in ps; whoever books work sets it.
     """

@@ -125,6 +125,14 @@ def test_a_tile_found_in_l2_saves_the_latency_of_memory() -> None:
     assert run(scalars, TILE, [1]) - run(scalars, TILE, [1], hit=1.0) == 300_000
 
 
+def test_products_of_mma_sync_take_turns_with_the_softmax_of_other_ctas() -> None:
+    """Two CTAs, many tiles, 1000 ps of products and 300 of softmax a tile: a unit each, or one for all."""
+    tile = {**NOTHING, c.BYTES: 4, c.QK: 500, c.PV: 500, c.EXP: 300}
+    apart, together = (run({c.CTAS_PER_SM: 2, c.MMA_SYNC: s}, tile, [400, 400]) for s in (0, 1))
+    assert apart == pytest.approx(800 * 1000, rel=0.01)
+    assert together == pytest.approx(800 * 1300, rel=0.01)
+
+
 def test_a_compute_bound_cta_takes_its_tiles_times_the_stages() -> None:
     first, many = (run(LATENCY | {c.STAGES: 4}, {**TILE, c.ISSUE: 600_000}, [n]) for n in (1, 101))
     assert many - first == 100 * (STAGES_PS - 500 + 600_000)

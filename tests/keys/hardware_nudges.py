@@ -34,6 +34,7 @@ NUDGES = MappingProxyType(
         "sm.tensor_flop_per_clk.fp8": Nudge("fp8_direct", "64"),
         "sm.tensor_flop_per_clk.int8": Nudge("int8_direct", "64"),
         "sm.tensor_flop_per_clk.fp4": Nudge("fp4_direct", "64"),
+        "sm.mma_sync_fraction": Nudge("registers_mma", "0.02"),
         "sm.fp32_per_clk": Nudge("decode", "8"),
         "sm.exp_per_clk": Nudge("decode", "4"),
         "noc.port_bytes_per_clk": Nudge("decode", "16"),

@@ -54,6 +54,15 @@ def test_each_of_four_warps_with_rows_loads_the_tile_once(m_tile: int, reads: in
     assert times.qk_stall[0] == times.pv_stall[0] == 0
 
 
+def test_mma_sync_has_its_share_of_the_tensor_rate_and_wgmma_all_of_it() -> None:
+    slow = A100.model_copy(update={"sm": A100.sm.model_copy(update={"mma_sync_fraction": 0.5})})
+    for operands, factor in (("register", 2), ("sram", 1)):
+        launch, times = prefill(profile_with("fa2_prefill", m_tile=64, mma_operands=operands))
+        halved = stage_times(launch, ("bf16",), slow)
+        assert halved.qk[0] == pytest.approx(factor * times.qk[0], rel=1e-3)
+        assert halved.pv[0] == pytest.approx(factor * times.pv[0], rel=1e-3)
+
+
 @pytest.mark.parametrize(("profile", "rows"), [("xqa", 32), ("xqa_fp8", 64), ("trtllm_gen", 64)])
 def test_tokens_as_rows_of_the_mma_are_read_once_for_all_queries(profile: str, rows: int) -> None:
     # Padded to 8: the queries are columns, of which one instruction takes up to 256 (PTX wgmma, tcgen05), and a warp of
