@@ -9,7 +9,7 @@ drained between two watermarks. Times are of column commands. A channel is looke
 its next command can go (`hbm_ahead`); looking early changes nothing.
 """
 
-from sim.memory import events, hbm_bank, hbm_bus, hbm_claims
+from sim.memory import events, hbm_bank, hbm_bus, hbm_claims, hbm_ecc
 from sim.memory.counters import INDEX
 from sim.memory.hbm_bank import G_READ, G_WRITE, NEVER
 from sim.memory.hbm_claims import (
@@ -69,7 +69,7 @@ DEPTH, PAGE = int(Param.DEPTH), int(Param.PAGE)
 DRAIN_HIGH, DRAIN_LOW = int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
 BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(Param.CWL)
 RCD, RCD_WR = int(Param.RCD), int(Param.RCD_WR)
-CTRL_OUT = int(Param.CTRL_OUT)
+CTRL_OUT, ECC_SHIFT = int(Param.CTRL_OUT), int(Param.ECC_SHIFT)
 CLOSED_PAGE, ADAPTIVE_PAGE = PAGE_CODE["closed"], PAGE_CODE["adaptive"]
 N_ROW_HITS, N_TRAINS = INDEX["row_hits"], INDEX["trains"]
 N_TURNS, N_BUSY = INDEX["turnarounds"], INDEX["hbm_busy"]
@@ -227,6 +227,8 @@ def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tupl
 @inlined
 def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -> None:
     """Send the column commands of one train (at exact grain: one of them) from `now` on."""
+    if m[ECC_SHIFT]:
+        hbm_ecc.check(m, c, entry, counter)
     before = m[entry + E_LEFT]
     if m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] > 0:
         m[N_ROW_HITS] += 1

@@ -3,7 +3,7 @@
 Lines in flight, and lines being written back, hold MSHRs of their slice.
 """
 
-from sim.memory import copies, hbm_ahead, hbm_ecc, llc, pool, tags
+from sim.memory import copies, hbm_ahead, llc, pool, tags
 from sim.memory.bits import ones
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled, inlined
@@ -34,7 +34,6 @@ from sim.memory.request import (
 ACCESS_SHIFT, SECTOR_SHIFT = int(Param.ACCESS_SHIFT), int(Param.SECTOR_SHIFT)
 LINE_SECTORS_SHIFT, GRANULE_SHIFT = int(Param.LINE_SECTORS_SHIFT), int(Param.GRANULE_SHIFT)
 CTRL_IN, LLC, COPIES = int(Param.CTRL_IN), int(Param.LLC), int(Param.COPIES)
-ECC_SHIFT = int(Param.ECC_SHIFT)
 N_MISS, N_DIRTY = INDEX["l2_miss"], INDEX["evictions_dirty"]
 N_HBM_READ, N_HBM_WRITE = INDEX["hbm_read"], INDEX["hbm_write"]
 SLICE_TIE = 1 << 60
@@ -62,19 +61,14 @@ def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) ->
         if llc.serves(m, c, node, addr, miss, missing, time):
             return
     m[N_HBM_READ] += missing
-    to_memory(m, node, addr, miss, missing, time, now)
+    to_memory(m, node, addr, missing, time, now)
 
 
 @inlined
-def to_memory(m: Memory, node: int, addr: int, mask: int, count: int, time: int, now: int) -> None:
-    """Send a train of `count` bytes, the sectors `mask` of the granule at `addr`, to its channel, where it arrives
-    CTRL_IN after `time`.
-    """
+def to_memory(m: Memory, node: int, addr: int, count: int, time: int, now: int) -> None:
+    """Send a train of `count` bytes at `addr` to its channel, where it arrives CTRL_IN after `time`."""
     channel, bank, dram_row = place(m, addr)
-    accesses = count >> m[ACCESS_SHIFT]
-    if m[ECC_SHIFT]:
-        accesses += hbm_ecc.accesses(m, channel, bank, addr, mask)
-    m[node + PLACE] = place_in(bank, dram_row, accesses)
+    m[node + PLACE] = place_in(bank, dram_row, count >> m[ACCESS_SHIFT])
     m[node + AVAIL] = time + m[CTRL_IN]
     hbm_ahead.enqueue(m, node, channel, now)
 
@@ -100,4 +94,4 @@ def write_back(m: Memory, at: int, addr: int, mask: int, now: int) -> None:
     m[N_HBM_WRITE] += count
     if m[LLC]:
         llc.keep(m, place(m, addr)[0], addr, mask)
-    to_memory(m, node, addr, mask, count, now, now)
+    to_memory(m, node, addr, count, now, now)

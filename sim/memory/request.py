@@ -13,6 +13,8 @@ SM_SHIFT = 32
 HANDLE = (1 << SM_SHIFT) - 1
 BANK_SHIFT, ROW_SHIFT = 8, 16
 BYTE = (1 << BANK_SHIFT) - 1
+CHECKED = 1 << (BANK_SHIFT - 1)
+"""Mark in PLACE of a train that is being served: its check bits are known (`hbm_ecc`)."""
 
 
 @inlined
@@ -63,7 +65,7 @@ def slice_at(m: Memory, node: int) -> int:
 
 @inlined
 def place_in(bank: int, row: int, accesses: int) -> int:
-    """PLACE of a train of up to 16 accesses, and those to their check bits, in its channel."""
+    """PLACE of a train of up to 16 accesses in its channel."""
     return row << ROW_SHIFT | bank << BANK_SHIFT | accesses
 
 

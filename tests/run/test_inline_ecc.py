@@ -49,7 +49,7 @@ def test_a_sample_is_within_its_interval_and_counts_the_check_bits_of_the_whole(
     layout: str, low: float, high: float
 ) -> None:
     """Heads that read a block together share its check bits: in a sample, whose CTAs are short, they keep step longer
-    than in the whole, and a fifth of the check bits are not seen.
+    than in the whole, and a quarter of the check bits are not seen.
     """
     large = ("workload.kernel=fa2", "workload.batch=48", f"workload.layout={layout}")
     sampled, full = (decode(512, *large, fidelity=fidelity) for fidelity in ("sampled", "full"))
