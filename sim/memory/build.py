@@ -28,6 +28,8 @@ from sim.memory.regions import NO_REGIONS, Regions
 
 FIRST_POOL = 4096
 """Rows for requests at least; the pool grows by itself, but every growth copies the whole plane."""
+KEPT_ROWS = 1 << 15
+"""Rows for fetches: those under way, and those whose stamps have not been taken yet."""
 LONG_AGO = -(1 << 40)
 
 
@@ -52,7 +54,7 @@ def new_memory(
 def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Regions = NO_REGIONS) -> Memory:
     """The same from a parameter array; `log_rows` bounds the command log of device memory (`hbm_log`)."""
     sets, ways = int(p[Param.SLICES] * p[Param.SETS]), int(p[Param.WAYS])
-    assist, rows = int(p[Param.ASSIST]), first_rows(p)
+    assist, rows = int(p[Param.ASSIST]), first_rows(p) + min(table.fetches, KEPT_ROWS)
     sizes = {
         layout.AT_PORTS: int(p[Param.SMS]) * layout.PORT_COLS,
         layout.AT_CREDITS: int(p[Param.SMS]) * _credit_cells(p),
@@ -69,7 +71,6 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
         layout.AT_HEADS: events.BUCKETS,
         layout.AT_WORDS: events.BUCKETS >> events.WORD_SHIFT,
         layout.AT_TAGS: sets * ways * tags.ROW_ARRAYS,
-        layout.AT_FETCHES: table.fetches * layout.FETCH_COLS,
         layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
         layout.AT_OUT: table.fetches * layout.OUT_COLS,
         layout.AT_LOG: log_rows * layout.LOG_COLS,
@@ -90,7 +91,7 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
     _ports(m, p)
     _slices(m, p)
     _channels(m, p)
-    _fetches(m, table)
+    _runs(m, table)
     _tlbs(m, p, table)
     _assists(m, p, table)
     if p[Param.RESIDENCY]:
@@ -222,7 +223,7 @@ def _sm_assist_cells(p: Memory) -> int:
 
 
 def _assists(m: Memory, p: Memory, table: FetchTable) -> None:
-    """Empty translation caches; where each fetch's block-table entries are listed."""
+    """Empty translation caches; the block-table entries of all fetches."""
     m[layout.Q_WALK_HEAD] = m[layout.Q_WALK_TAIL] = -1
     ports = section(m, layout.AT_PORTS, int(p[Param.SMS]), layout.PORT_COLS)
     ports[:, layout.P_X_FETCH] = -1
@@ -235,12 +236,6 @@ def _assists(m: Memory, p: Memory, table: FetchTable) -> None:
         ways = int(p[Param.SHARED_WAYS])
         section(m, layout.AT_ASSIST, int(p[Param.SHARED_SETS]), 3 * ways + 1)[:, :ways] = -1
     section(m, layout.AT_ENTRIES, len(table.entry_addr), 1)[:, 0] = table.entry_addr
-    fetches = section(m, layout.AT_FETCHES, table.fetches, layout.FETCH_COLS)
-    fetches[:, layout.F_HEAD_AT] = -1
-    listed = len(table.entry_ptr) > 1
-    pointer = np.asarray(table.entry_ptr, np.int64) if listed else np.zeros(table.fetches + 1, np.int64)
-    fetches[:, layout.F_ENTRY] = m[layout.AT_ENTRIES] + pointer[:-1]
-    fetches[:, layout.F_ENTRY_END] = m[layout.AT_ENTRIES] + pointer[1:]
 
 
 def _tlb_cells(p: Memory, sets: Param, ways: Param) -> int:
@@ -268,15 +263,7 @@ def _tlbs(m: Memory, p: Memory, table: FetchTable) -> None:
     shared[of_set[fits], nth[fits]] = pages[rank][fits]
 
 
-def _fetches(m: Memory, table: FetchTable) -> None:
+def _runs(m: Memory, table: FetchTable) -> None:
     runs = section(m, layout.AT_RUNS, len(table.run_addr), layout.RUN_COLS)
     runs[:, layout.R_ADDR] = table.run_addr
     runs[:, layout.R_BYTES] = table.run_bytes
-    fetches = section(m, layout.AT_FETCHES, table.fetches, layout.FETCH_COLS)
-    position = m[layout.AT_RUNS] + np.asarray(table.run_ptr, np.int64) * layout.RUN_COLS
-    fetches[:, layout.F_RUN] = position[:-1]
-    fetches[:, layout.F_RUN_END] = position[1:]
-    fetches[:, layout.F_KIND] = table.kind
-    fetches[:, layout.F_CLASS] = table.cls
-    fetches[:, layout.F_INDEX] = np.arange(table.fetches)
-    fetches[:, layout.F_NEXT] = -1

@@ -5,14 +5,16 @@ completions.
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.memory import assist, events, hbm_ahead, l2, port, returns, tlb
+from sim.memory import assist, events, hbm_ahead, l2, pool, port, returns, tlb
 from sim.memory.jit import compiled, entry, inlined
 from sim.memory.layout import (
     ARRIVE,
-    AT_FETCHES,
     AT_PORTS,
     EV_TIME,
-    FETCH_COLS,
+    F_CLASS,
+    F_INDEX,
+    F_KEPT,
+    F_KIND,
     FILL,
     HOME,
     LOOKUP,
@@ -32,24 +34,52 @@ from sim.memory.layout import (
 from sim.memory.loads_ahead import ask_for_port
 from sim.memory.params import Param
 from sim.memory.pointer import cells
-from sim.memory.prefetch import prefetch
-
 NEAR = int(Param.NEAR)
 SMS = int(Param.SMS)
 GROW, IDLE = -1, -2
+SUBMISSION = 4
+"""Cells of a submission."""
 
 
 @entry
-def submit_all(m: Memory, submissions: NDArray[np.int64]) -> None:
-    """Hand a window's submissions (SM, fetch, time), in order, to their ports."""
+def submit_all(
+    m: Memory,
+    submissions: NDArray[np.int64],
+    runs: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    classes: NDArray[np.uint8],
+    entries: NDArray[np.int64],
+    rows: NDArray[np.int32],
+) -> None:
+    """Hand a window's submissions (SM, fetch, time, kept), in order, to their ports; as many rows must be free.
+
+    runs, kinds, classes, entries: of all fetches, as in FetchTable; rows: [F] where each submitted one has its row.
+    """
     m = cells(m)
     count = len(submissions)
-    for i in range(0, count, 3):
-        if i + 3 < count:
-            ask_for_port(m, m[AT_PORTS] + submissions[i + 3] * PORT_COLS)
-            prefetch(m, m[AT_FETCHES] + submissions[i + 4] * FETCH_COLS)
+    for i in range(0, count, SUBMISSION):
+        fetch = submissions[i + 1]
+        f = pool.take(m)
+        rows[fetch] = f
+        begin, end = (entries[fetch], entries[fetch + 1]) if len(entries) > 1 else (0, 0)
+        port.prepare(m, f, runs[fetch], runs[fetch + 1], begin, end)
+        m[f + F_KIND] = kinds[fetch]
+        m[f + F_CLASS] = classes[fetch]
+        m[f + F_INDEX] = fetch
+        m[f + F_KEPT] = submissions[i + 3]
+    for i in range(0, count, SUBMISSION):
+        if i + SUBMISSION < count:
+            ask_for_port(m, m[AT_PORTS] + submissions[i + SUBMISSION] * PORT_COLS)
         sm = m[AT_PORTS] + submissions[i] * PORT_COLS
-        port.submit(m, sm, m[AT_FETCHES] + submissions[i + 1] * FETCH_COLS, submissions[i + 2])
+        port.submit(m, sm, rows[submissions[i + 1]], submissions[i + 2])
+
+
+@entry
+def release(m: Memory, fetches: NDArray[np.int64], rows: NDArray[np.int32]) -> None:
+    """Give back the rows of complete fetches that were kept."""
+    m = cells(m)
+    for fetch in fetches:
+        pool.give(m, rows[fetch])
 
 
 @entry

@@ -148,9 +148,10 @@ SLICE_COLS = 10
 C_CLOSED, C_HELD, C_CAPPED = C_FAW + 4, C_FAW + 6, C_FAW + 8
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
-# Columns of a fetch, whose row is by far the most of what a long launch needs. F_SUBMIT to F_WAITED, the first and the
-# last of the stamps, hold all of them once the fetch is complete; what is between is of use before only. F_RUN,
-# F_RUN_END: positions of its first run and behind its last; F_WAITED: how long it waited for block-table entries.
+# Columns of a fetch, which has a row of the requests' pool from its submission until its stamps have been taken.
+# F_SUBMIT to F_WAITED, the first and the last of the stamps, hold all of them once the fetch is complete; what is
+# between is of use before only. F_RUN, F_RUN_END: positions of its first run and behind its last; F_WAITED: how long it
+# waited for block-table entries.
 (
     F_SUBMIT,
     F_LEFT,
@@ -165,17 +166,10 @@ STAMP_COLS = 15
 F_STAMPS = F_SUBMIT
 F_WAITED = F_STAMPS + STAMP_COLS - 1
 # F_FIRST: its first block-table entry, counted over the port; F_HEAD_AT: when it was first in line at its port, -1
-# before; F_UNKNOWN: entries not yet known; F_READY: when the last became known.
-(
-    F_NEXT,
-    F_ENTRY,
-    F_ENTRY_END,
-    F_FIRST,
-    F_HEAD_AT,
-    F_UNKNOWN,
-    F_READY,
-    FETCH_COLS,
-) = range(F_WAITED + 1, F_WAITED + 9)
+# before; F_UNKNOWN: entries not yet known; F_READY: when the last became known; F_KEPT: whether the row stays when the
+# fetch is complete. Between them is HEAP_SLOT, which is the heap's in every row of the pool.
+F_NEXT, F_ENTRY, F_ENTRY_END, F_FIRST, F_HEAD_AT = range(F_WAITED + 1, HEAP_SLOT)
+F_UNKNOWN, F_READY, F_KEPT = range(HEAP_SLOT + 1, CHUNK_COLS)
 LOG_COLS = 7
 """Of a row of the command log (`hbm_log`)."""
 # A run: address, bytes.
@@ -219,12 +213,11 @@ PARAMS = 112
     AT_HEADS,
     AT_WORDS,
     AT_TAGS,
-    AT_FETCHES,
     AT_RUNS,
     AT_OUT,
     AT_LOG,
     AT_CLASSES,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 37)
+) = range(PARAMS, PARAMS + 36)
 COUNTER_BASE = PARAMS + 40
 FIRST_SECTION = COUNTER_BASE + 64

@@ -21,19 +21,19 @@ from sim.memory import build, kernel, warming
 from sim.memory.counters import as_dict
 from sim.memory.fetches import FetchTable
 from sim.memory.layout import (
-    AT_FETCHES,
     AT_OUT,
     AT_PORTS,
     F_STAMPS,
-    FETCH_COLS,
     OUT_COLS,
     P_HEAD,
     PORT_COLS,
+    Q_FREE_COUNT,
     Q_OUT,
     STAMP_COLS,
     Memory,
 )
 from sim.memory.params import Param
+from sim.memory.port import MARGIN
 from sim.memory.regions import NO_REGIONS, Regions
 
 TIME_AND_SM = itemgetter(0, 1)
@@ -57,6 +57,8 @@ class MemoryPlane:
     """Ports, network, L2 and device memory of one device for one launch's fetches. Times are int picoseconds.
 
     `window_scale` in (0, 1] shortens the windows; it changes how often the driver runs and nothing else.
+    `keeps_stamps`: those of all fetches, to the end; else of those that were asked to be kept, until `release`, and
+    `reclaim` is called for that when rows for fetches run out.
     `zero_latency`: a what-if in which device memory takes no time but its bursts. `log_rows` bounds the log of
     device memory's commands, which is kept for checkers. `regions`: which class of data an address holds, for an L2
     that keeps classes apart.
@@ -72,19 +74,31 @@ class MemoryPlane:
         zero_latency: bool = False,
         log_rows: int = 0,
         regions: Regions = NO_REGIONS,
+        keeps_stamps: bool = True,
+        reclaim: Callable[[], None] | None = None,
     ):
         if not 0 < window_scale <= 1:
             raise ValueError(f"window_scale: {window_scale}; allowed: above 0, up to 1")
         self.env = env
-        self.table = table
+        self.fetches = table.fetches
         self._regions = regions
+        self._reclaim = reclaim
         self._memory: Memory = build.new_memory(
             hw, table, zero_latency=zero_latency, log_rows=log_rows, regions=regions
         )
         self.min_window_ps = 2 * int(self._memory[Param.NEAR])
         self._back = int(self._memory[Param.NEAR])
         self._window = max(1, round(self.min_window_ps * window_scale))
-        self._stamps = self._stamp_view()
+        self._table = (
+            np.ascontiguousarray(table.run_ptr, np.int64),
+            np.ascontiguousarray(table.kind, np.uint8),
+            np.ascontiguousarray(table.cls, np.uint8),
+            np.ascontiguousarray(table.entry_ptr, np.int64),
+        )
+        self._rows = np.zeros(table.fetches, np.int32)
+        """Where each submitted fetch has its row."""
+        # The assist looks along a port's fetches, complete ones among them.
+        self._keeps_all = keeps_stamps or bool(self._memory[Param.ASSIST])
         self._waiting: dict[int, Known] = {}
         self._submitted: list[int] = []
         self._asked = bytearray(table.fetches)
@@ -96,8 +110,19 @@ class MemoryPlane:
 
     @property
     def stamps(self) -> NDArray[np.int64]:
-        """[F, N_STAMPS] ps, columns of `Stamp`; a row is valid once its fetch is complete."""
-        return self._stamps
+        """[F, N_STAMPS] ps, columns of `Stamp`, where all are kept; a row is valid once its fetch is complete."""
+        return self.stamps_of(np.arange(self.fetches))
+
+    def stamps_of(self, fetches: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[N, N_STAMPS] of complete fetches whose stamps are kept."""
+        columns = np.arange(F_STAMPS, F_STAMPS + STAMP_COLS)
+        stamps: NDArray[np.int64] = self._memory[self._rows[fetches][:, None] + columns]
+        return stamps
+
+    def release(self, fetches: NDArray[np.int64]) -> None:
+        """The stamps of complete fetches that were kept are of no use any more."""
+        if not self._keeps_all:
+            kernel.release(self._memory, fetches, self._rows)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -112,13 +137,16 @@ class MemoryPlane:
     def _now(self) -> int:
         return int(self.env.now)
 
-    def submit(self, sm: int, fetch: int, at: int | None = None) -> Completion:
-        """Queue a fetch at an SM's port, now or at the instant `at`; the event occurs when it is complete."""
+    def submit(self, sm: int, fetch: int, at: int | None = None, kept: bool = False) -> Completion:
+        """Queue a fetch at an SM's port, now or at the instant `at`; the event occurs when it is complete.
+
+        kept: its stamps will be asked for.
+        """
         event = Completion(self.env)
-        self.ask(sm, fetch, self._now if at is None else at, event.known)
+        self.ask(sm, fetch, self._now if at is None else at, event.known, kept)
         return event
 
-    def ask(self, sm: int, fetch: int, at: int, known: Known) -> None:
+    def ask(self, sm: int, fetch: int, at: int, known: Known, kept: bool = True) -> None:
         """Queue a fetch at an SM's port at the instant `at`, and call `known(fetch, time)` as soon as the time is known
         for good at which it is complete. Each fetch may be asked for once.
 
@@ -128,7 +156,7 @@ class MemoryPlane:
             raise ValueError(f"fetch {fetch} submitted twice")
         self._asked[fetch] = 1
         self._waiting[fetch] = known
-        self._submitted += (sm, fetch, at)
+        self._submitted += (sm, fetch, at, kept or self._keeps_all)
         if self._wake_at > at + self._window:
             self._wake(at + self._window)
 
@@ -141,11 +169,10 @@ class MemoryPlane:
 
     def warm_fetches(self, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
         """Leave in L2 what an identical launch that ran `fetches` in this order on `sms` would have left."""
-        warming.warm_fetches(self._memory, np.asarray(fetches, np.int64), np.asarray(sms, np.int64))
-
-    def _stamp_view(self) -> NDArray[np.int64]:
-        rows = build.section(self._memory, AT_FETCHES, self.table.fetches, FETCH_COLS)
-        return rows[:, F_STAMPS : F_STAMPS + STAMP_COLS]
+        runs, kinds, _, _ = self._table
+        warming.warm_fetches(
+            self._memory, np.asarray(fetches, np.int64), np.asarray(sms, np.int64), runs, kinds
+        )
 
     def _wake(self, at: int) -> None:
         if self._wake_at <= at:
@@ -166,8 +193,7 @@ class MemoryPlane:
         end = self._now + self._window
         following = kernel.advance(self._memory, end - self._back)
         while following == kernel.GROW:
-            self._memory = build.grown(self._memory, build.pool_rows(self._memory))
-            self._stamps = self._stamp_view()
+            self._make_room(MARGIN)
             kernel.resume(self._memory)
             following = kernel.advance(self._memory, end - self._back)
         self._hand_out(end)
@@ -181,8 +207,16 @@ class MemoryPlane:
 
     def _hand_in(self) -> None:
         if self._submitted:
-            kernel.submit_all(self._memory, np.array(self._submitted, np.int64))
+            self._make_room(len(self._submitted) // kernel.SUBMISSION + MARGIN)
+            kernel.submit_all(self._memory, np.array(self._submitted, np.int64), *self._table, self._rows)
             self._submitted.clear()
+
+    def _make_room(self, rows: int) -> None:
+        """See that more than so many rows of the pool are free: take stamps, or let the pool grow."""
+        if self._reclaim is not None and self._memory[Q_FREE_COUNT] <= rows:
+            self._reclaim()
+        while self._memory[Q_FREE_COUNT] <= rows:
+            self._memory = build.grown(self._memory, build.pool_rows(self._memory))
 
     def _hand_out(self, end: int) -> None:
         """Tell of completions due before `end`, by (time, SM, port order); keep the rest.

@@ -4,7 +4,7 @@ Events at SMs are queued by arrival less the shortest way back, so that one hori
 and memory may do and what SMs may see.
 """
 
-from sim.memory import assist, copies, events, noc, port
+from sim.memory import assist, copies, events, noc, pool, port
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AT_OUT,
@@ -12,6 +12,7 @@ from sim.memory.layout import (
     ELIGIBLE,
     F_INDEX,
     F_ISSUED,
+    F_KEPT,
     F_LEFT,
     F_STAMPS,
     FETCH,
@@ -128,7 +129,10 @@ def arrived(m: Memory, node: int, arrival: int) -> None:
         m[out + OUT_SM] = m[sm_of(m, node) + P_NUMBER]
         m[out + OUT_FETCH] = m[f + F_INDEX]
         m[Q_OUT] += 1
-        stamp(m, node, f + F_STAMPS, done)
+        if m[f + F_KEPT]:
+            stamp(m, node, f + F_STAMPS, done)
+        else:
+            pool.give(m, f)
     port.credit(m, node, done)
 
 

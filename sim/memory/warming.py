@@ -6,12 +6,8 @@ from numpy.typing import NDArray
 from sim.memory import copies, llc, residency, tags
 from sim.memory.jit import compiled, entry
 from sim.memory.layout import (
-    AT_FETCHES,
     AT_PORTS,
-    F_KIND,
-    F_RUN,
-    F_RUN_END,
-    FETCH_COLS,
+    AT_RUNS,
     P_PART,
     PORT_COLS,
     R_ADDR,
@@ -68,15 +64,22 @@ def leave(m: Memory, addr: int, count: int, at: int, cls: int) -> None:
 
 
 @entry
-def warm_fetches(m: Memory, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
-    """Walk the runs of `fetches`, in order, each on behalf of its SM."""
+def warm_fetches(
+    m: Memory,
+    fetches: NDArray[np.int64],
+    sms: NDArray[np.int64],
+    runs: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+) -> None:
+    """Walk the runs of `fetches`, in order, each on behalf of its SM; runs, kinds: of all, as in FetchTable."""
     m = cells(m)
     for i in range(len(fetches)):
         part = m[m[AT_PORTS] + sms[i] * PORT_COLS + P_PART]
-        f = m[AT_FETCHES] + fetches[i] * FETCH_COLS
-        for run in range(m[f + F_RUN], m[f + F_RUN_END], RUN_COLS):
+        written = kinds[fetches[i]] != 0
+        for number in range(runs[fetches[i]], runs[fetches[i] + 1]):
+            run = m[AT_RUNS] + number * RUN_COLS
             cls = residency.class_of_run(m, run) if m[RESIDENCY] else 0
-            warm_range(m, m[run + R_ADDR], m[run + R_BYTES], part, m[f + F_KIND] != 0, cls)
+            warm_range(m, m[run + R_ADDR], m[run + R_BYTES], part, written, cls)
 
 
 @entry

@@ -132,25 +132,29 @@ def run(bench: Benchmark, zero_latency: bool = False) -> Outcome:
     count, workers = bench.table.fetches, bench.crew.workers
     first, last = max(bench.warm_up, workers), count - workers
     recorders = [Recorder() for _ in range(bench.hw.sm.count)]
-    marks = _work_off(plane, env, bench.crew, recorders, (first, last))
-    end = int(env.now)
+    marks = _work_off(plane, env, bench, recorders, (first, last))
+    end, stamps = int(env.now), plane.stamps
     sizes = np.add.reduceat(bench.table.run_bytes, bench.table.run_ptr[:-1], dtype=np.int64)
     grown = {name: value - marks[0][1][name] for name, value in marks[1][1].items()}
     return Outcome(
         window=Window((marks[1][0] - marks[0][0]) / PS_PER_NS, grown, int(sizes[first:last].sum())),
         whole=Window(end / PS_PER_NS, plane.counters, int(sizes.sum())),
-        arrivals_ps=plane.stamps[:, Stamp.SM_ARRIVE],
-        account=partial(_account, recorders, plane.stamps, end),
+        arrivals_ps=stamps[:, Stamp.SM_ARRIVE],
+        account=partial(_account, recorders, stamps, end),
     )
 
 
 def _work_off(
-    plane: MemoryPlane, env: simpy.Environment, crew: Crew, recorders: list[Recorder], at: tuple[int, int]
+    plane: MemoryPlane,
+    env: simpy.Environment,
+    bench: Benchmark,
+    recorders: list[Recorder],
+    at: tuple[int, int],
 ) -> list[tuple[int, dict[str, int]]]:
     """Run to the end; time and counters when `at` fetches were complete."""
+    crew, cause = bench.crew, _causes(bench.table)
     marks: list[tuple[int, dict[str, int]]] = []
-    cause = _causes(plane.table)
-    left, complete = iter(range(plane.table.fetches)), iter(range(1, plane.table.fetches + 1))
+    left, complete = iter(range(plane.fetches)), iter(range(1, plane.fetches + 1))
     issue_ps = round(crew.issue_ns * PS_PER_NS)
     turn_ps = round(crew.launch_ns * PS_PER_NS) + issue_ps
 

@@ -83,6 +83,7 @@ class Outcome:
     """What a run gave: the plane, when it ended, and when each fetch's event occurred, in order."""
 
     plane: MemoryPlane
+    table: FetchTable
     end: int
     seen: list[tuple[int, int]]
 
@@ -121,4 +122,4 @@ def drive(
         for _ in range(depth):
             env.process(work(sm, queue))
     env.run()
-    return Outcome(plane, max((time for time, _ in seen), default=0), seen)
+    return Outcome(plane, fetches, max((time for time, _ in seen), default=0), seen)

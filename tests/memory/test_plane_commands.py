@@ -61,7 +61,7 @@ def test_no_timing_constraint_is_broken_and_no_bank_or_bus_used_twice(
     for command, counter in ((RD, "hbm_read"), (WR, "hbm_write")):
         assert log[log[:, 2] == command, 5].sum() * access == outcome.counter(counter)
     assert (log[:, 2] == ACT).sum() == outcome.counter("activates")
-    assert_balanced(outcome, outcome.plane.table)
+    assert_balanced(outcome, outcome.table)
     s = outcome.plane.stamps
     assert (s[:, Stamp.HBM_START] >= s[:, Stamp.HBM_ENQUEUE]).all()
     assert (s[:, Stamp.HBM_DONE] >= s[:, Stamp.HBM_START]).all()

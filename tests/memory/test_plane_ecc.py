@@ -108,7 +108,7 @@ def test_bytes_balance_and_every_check_bit_is_a_command_in_an_open_row(
     moved = outcome.counter("hbm_read") + outcome.counter("hbm_write")
     assert accesses * ACCESS == moved + outcome.counter("hbm_ecc")
     assert outcome.counter("hbm_ecc") >= moved // 16
-    assert_balanced(outcome, outcome.plane.table)
+    assert_balanced(outcome, outcome.table)
 
 
 def test_check_bits_open_no_row(gddr6: Hardware) -> None:
