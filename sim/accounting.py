@@ -55,21 +55,21 @@ def _share_waits(counts: NDArray[np.int64], span: int, account: NDArray[np.float
 
 @njit(cache=True)
 def _sweep(
-    times: NDArray[np.int64],
-    codes: NDArray[np.int64],
-    deltas: NDArray[np.int64],
+    edges: NDArray[np.int64],
+    now: int,
     end: int,
+    counts: NDArray[np.int64],
     account: NDArray[np.float64],
 ) -> int:
-    """Walk the boundaries of one SM, in time order. Returns -1, or the time of an instant without a cause."""
-    counts = np.zeros(N_CODES, np.int64)
-    now = 0
+    """Walk the edges (time, code, delta) of one SM, in time order, from `now` on; counts: how many of each code there
+    are. Returns -1, or the time of an instant without a cause.
+    """
     i = 0
     while now < end:
-        while i < len(times) and times[i] <= now:
-            counts[codes[i]] += deltas[i]
+        while i < len(edges) and edges[i, 0] <= now:
+            counts[edges[i, 1]] += edges[i, 2]
             i += 1
-        then = min(times[i], end) if i < len(times) else end
+        then = min(edges[i, 0], end) if i < len(edges) else end
         busy = _first(counts, 0, N_BUSY)
         if busy >= 0:
             account[busy] += then - now
@@ -83,12 +83,52 @@ def _sweep(
     return -1
 
 
-def _boundaries(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    times = np.concatenate([rows[:, 1], rows[:, 2]])
-    codes = np.concatenate([rows[:, 0], rows[:, 0]])
-    deltas = np.concatenate([np.ones(len(rows), np.int64), np.full(len(rows), -1, np.int64)])
-    order = np.argsort(times, kind="stable")
-    return times[order], codes[order], deltas[order]
+def edges_of(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[2N, 3] time, code, delta: where rows (code, begin, end) begin and end."""
+    begins = np.stack([rows[:, 1], rows[:, 0], np.ones(len(rows), np.int64)], axis=1)
+    ends = np.stack([rows[:, 2], rows[:, 0], np.full(len(rows), -1)], axis=1)
+    edges: NDArray[np.int64] = np.concatenate([begins, ends])
+    return edges
+
+
+class Ledger:
+    """The account of one SM, which can be settled as time goes on: however often, to the same last bit."""
+
+    def __init__(self, sm: int) -> None:
+        self.sm = sm
+        self.account = np.zeros(len(CAUSES))
+        self._counts = np.zeros(N_CODES, np.int64)
+        self._now = 0
+        self._edges = np.zeros((0, 3), np.int64)
+
+    def settle(self, edges: NDArray[np.int64], until: int) -> None:
+        """Take more edges, and account for all instants before the last edge up to `until`, before which no more come.
+
+        So spans are never cut in two. Raises SelfCheckError when a resident CTA has no cause or several.
+        """
+        self._take(edges)
+        times = self._edges[:, 0]
+        reached = int(np.searchsorted(times, until, side="right"))
+        if reached:
+            self._walk(int(times[reached - 1]))
+
+    def close(self, edges: NDArray[np.int64], end: int) -> NDArray[np.float64]:
+        """[causes] SM-picoseconds over [0, end), with the last edges."""
+        self._take(edges)
+        self._walk(end)
+        return self.account
+
+    def _take(self, edges: NDArray[np.int64]) -> None:
+        edges = np.concatenate([self._edges, edges])
+        self._edges = edges[np.argsort(edges[:, 0], kind="stable")]
+
+    def _walk(self, end: int) -> None:
+        past = int(np.searchsorted(self._edges[:, 0], end, side="left"))
+        fault = _sweep(self._edges[:past], self._now, end, self._counts, self.account)
+        if fault >= 0:
+            raise SelfCheckError(f"SM {self.sm} at {fault} ps: a resident CTA has no single cause of waiting")
+        self._edges = self._edges[past:].copy()
+        self._now = max(self._now, end)
 
 
 def account_sms(records: Iterable[NDArray[np.int64]], end: int, phases: list[Phase]) -> dict[str, float]:
@@ -97,14 +137,15 @@ def account_sms(records: Iterable[NDArray[np.int64]], end: int, phases: list[Pha
     Raises SelfCheckError when a resident CTA has no cause or several, or the sum does not close to 1e-9.
     """
     idle = np.array([[INDEX[p.cause], p.begin, min(p.end, end)] for p in phases], np.int64).reshape(-1, 3)
+    edges = (edges_of(np.concatenate([idle, rows])) for rows in records)
+    return closed((Ledger(sm).close(of_sm, end) for sm, of_sm in enumerate(edges)), end)
+
+
+def closed(accounts: Iterable[NDArray[np.float64]], end: int) -> dict[str, float]:
+    """The sum of the SMs' accounts over [0, end). Raises SelfCheckError when it does not close to 1e-9."""
     total = np.zeros(len(CAUSES))
     sms = 0
-    for sm, rows in enumerate(records):
-        times, codes, deltas = _boundaries(np.concatenate([idle, rows]))
-        account = np.zeros(len(CAUSES))
-        fault = _sweep(times, codes, deltas, end, account)
-        if fault >= 0:
-            raise SelfCheckError(f"SM {sm} at {fault} ps: a resident CTA has no single cause of waiting")
+    for account in accounts:
         total += account
         sms += 1
     check_closed(total, sms, end)

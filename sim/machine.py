@@ -1,24 +1,24 @@
 """Build the modelled device and run launches on it: the one place that wires components together."""
 
-from array import array
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import simpy
 
-from sim.accounting import Phase, account_sms
+from sim.accounting import Ledger, Phase, account_sms, closed, edges_of
+from sim.causes import INDEX
 from sim.config.hardware import Hardware
-from sim.device.chain import Chain, chains_of
+from sim.device.chain import Chain
 from sim.device.dispatch import Plan, run_grid
 from sim.device.job import Context, Job
 from sim.device.order import Order
 from sim.device.sm import Sm
-from sim.device.stage_times import PS_PER_NS, ps_per_clk, stage_times
+from sim.device.stage_times import PS_PER_NS, ps_per_clk
 from sim.errors import StuckError
+from sim.jobs import join_tables, make_job
 from sim.lowering.launch import Launch
-from sim.memory.fetches import FetchTable
 from sim.memory.plane import MemoryPlane
 from sim.memory.regions import NO_REGIONS, Regions
 from sim.memory.stamps import Stamp
@@ -44,7 +44,7 @@ class RunOutcome:
     """SM-picoseconds by cause."""
     counters: dict[str, int]
     arrivals_ps: np.ndarray
-    """[F] when each fetch was complete at its SM."""
+    """[F] when each fetch was complete at its SM; empty unless the order was asked for."""
     orders: tuple[Order, ...] = ()
     """Per launch, when asked for."""
     pages_arrived_ps: np.ndarray | None = None
@@ -53,70 +53,6 @@ class RunOutcome:
     """Bytes brought in, by name of the tier."""
     detail: RunDetail | None = None
     """When asked for."""
-
-
-def join_tables(tables: Sequence[FetchTable]) -> tuple[FetchTable, list[int]]:
-    """One table for a whole run, and the number of the first fetch of each part."""
-    if len(tables) == 1:
-        return tables[0], [0]
-    fetches = np.cumsum([0] + [t.fetches for t in tables])
-    runs = np.cumsum([0] + [len(t.run_addr) for t in tables])
-    entries = np.cumsum([0] + [len(t.entry_addr) for t in tables])
-    joined = FetchTable(
-        run_ptr=_join_ptr([t.run_ptr for t in tables], runs),
-        run_addr=np.concatenate([t.run_addr for t in tables]),
-        run_bytes=np.concatenate([t.run_bytes for t in tables]),
-        kind=np.concatenate([t.kind for t in tables]),
-        cls=np.concatenate([t.cls for t in tables]),
-        entry_ptr=_join_ptr([_full_ptr(t) for t in tables], entries),
-        entry_addr=np.concatenate([t.entry_addr for t in tables]),
-    )
-    return joined, [int(f) for f in fetches[:-1]]
-
-
-def _full_ptr(table: FetchTable) -> np.ndarray:
-    return table.entry_ptr if len(table.entry_ptr) > 1 else np.zeros(table.fetches + 1, np.int64)
-
-
-def _join_ptr(ptrs: list[np.ndarray], offsets: np.ndarray) -> np.ndarray:
-    shifted = [p[1:] + o for p, o in zip(ptrs, offsets[:-1], strict=True)]
-    return np.concatenate([np.zeros(1, np.int64), *shifted])
-
-
-PART_TILES = 1 << 14
-"""Tiles whose stages are timed at once: as lists these take ten times the memory of all that is kept of them."""
-
-
-def make_job(
-    launch: Launch, formats: tuple[str, ...], hw: Hardware, fetch_offset: int, first_chain: int
-) -> Job:
-    ctas, times = launch.ctas, stage_times(launch, formats, hw, slice(0))
-    parts = (slice(at, at + PART_TILES) for at in range(0, launch.tiles, PART_TILES))
-    chains, chain_of = chains_of((stage_times(launch, formats, hw, part) for part in parts), first_chain)
-    return Job(
-        tile_ptr=_integers(ctas.tile_ptr),
-        tile_line=_integers(launch.tile_line),
-        tile_bytes=_integers(launch.work.packed_bytes),
-        last_line=_integers(ctas.last_line),
-        root=_integers(ctas.root),
-        output=_integers(ctas.output),
-        tile_output=_integers(np.zeros(0) if launch.tile_output is None else launch.tile_output),
-        fetch_offset=fetch_offset,
-        buffer_bytes=launch.buffer_bytes,
-        alone=launch.ctas_per_sm == 1 and launch.streams == 1,
-        streams=launch.streams,
-        prologue_ps=times.prologue,
-        epilogue_ps=times.epilogue,
-        chains=chains,
-        chain_of=chain_of,
-    )
-
-
-def _integers(values: np.ndarray) -> "array[int]":
-    """Python integers in half the memory where they fit."""
-    small = not len(values) or (values.min() >= -(1 << 31) and values.max() < 1 << 31)
-    code = "i" if small else "q"
-    return array(code, values.astype(code).tobytes())
 
 
 def launch_gap_ps(hw: Hardware, how: str) -> int:
@@ -160,8 +96,11 @@ class Machine:
             window_scale=options.window_scale,
             zero_latency=options.zero_latency,
             regions=options.regions,
+            keeps_stamps=options.record_order,
+            reclaim=None if options.record_order else self._settle,
         )
         self._sms = [Sm(index) for index in range(hw.sm.count)]
+        self._ledgers = [Ledger(sm.index) for sm in self._sms]
         self._chains: list[Chain] = []
         self._engines = self._copy_engines(tiers) if tiers else None
         self._gate = make_gate(self._env, tiers, self._engines) if tiers and self._engines else None
@@ -191,45 +130,69 @@ class Machine:
         if self._engines is not None and self._prefetch:
             self._engines.request_all()
         gap, cta_ps = launch_gap_ps(self._hw, self._options.how), round(self._hw.launch.cta_ns * PS_PER_NS)
-        orders = [Order.of(launch) for launch in self._launches]
+        record = self._options.record_order
+        orders = [Order.of(launch) for launch in self._launches] if record else []
         phases: list[Phase] = []
         ends: list[int] = []
         for index, launch in enumerate(self._launches):
             if index and launch.follows_at_once:
                 gap = cta_ps = 0
-            phases.append(
-                Phase(
-                    "dependency" if index else "launch", int(self._env.now), int(self._env.now) + gap + cta_ps
-                )
-            )
+            now = int(self._env.now)
+            phases.append(Phase("dependency" if index else "launch", now, now + gap + cta_ps))
             job = make_job(launch, formats, self._hw, self._offsets[index], len(self._chains))
             self._chains += job.chains
-            self._run_grid(launch, job, orders[index], index, gap, cta_ps)
+            if not record:
+                self._record(phases[-1])
+            self._run_grid(launch, job, orders[index] if record else None, index, gap, cta_ps)
             ends.append(int(self._env.now))
         end = int(self._env.now)
         links = self._engines.links if self._engines else {}
-        record = self._options.record_order
-        records: Iterable[np.ndarray] = tuple(self._records()) if record else self._records()
+        records = tuple(self._records()) if record else ()
         return RunOutcome(
             time_ps=end,
-            account=account_sms(records, end, phases),
+            account=account_sms(records, end, phases) if record else self._closed(end),
             counters=self._plane.counters,
-            arrivals_ps=self._plane.stamps[:, Stamp.SM_ARRIVE],
-            orders=tuple(orders) if record else (),
+            arrivals_ps=self._plane.stamps[:, Stamp.SM_ARRIVE] if record else np.empty(0, np.int64),
+            orders=tuple(orders),
             pages_arrived_ps=self._engines.arrived_ps if self._engines else None,
             tier_bytes={name: link.moved_bytes for name, link in links.items()},
-            detail=RunDetail(tuple(records), tuple(phases), tuple(ends)) if record else None,
+            detail=RunDetail(records, tuple(phases), tuple(ends)) if record else None,
         )
 
-    def _records(self) -> Iterator[np.ndarray]:
-        """Each SM's record as rows, one SM at a time."""
-        return (sm.recorder.rows(self._chains, self._plane.stamps) for sm in self._sms)
+    def _records(self) -> list[np.ndarray]:
+        """Each SM's record as rows."""
+        return [sm.recorder.rows(self._chains, self._plane.stamps_of) for sm in self._sms]
 
-    def _run_grid(self, launch: Launch, job: Job, order: Order, index: int, gap: int, cta_ps: int) -> None:
+    def _record(self, phase: Phase) -> None:
+        for sm in self._sms:
+            sm.recorder.add(INDEX[phase.cause], phase.begin, phase.end)
+
+    def _settle(self) -> None:
+        """Account for what the SMs have recorded, and let it go: so records do not grow with the length of a run."""
+        now = int(self._env.now)
+        for sm, ledger in zip(self._sms, self._ledgers, strict=True):
+            ledger.settle(self._taken(sm), sm.recorded(now))
+
+    def _closed(self, end: int) -> dict[str, float]:
+        """The whole account."""
+        ledgers = zip(self._sms, self._ledgers, strict=True)
+        return closed((ledger.close(self._taken(sm), end) for sm, ledger in ledgers), end)
+
+    def _taken(self, sm: Sm) -> np.ndarray:
+        """An SM's record as edges of the account; it begins anew."""
+        record = sm.recorder
+        work = edges_of(record.rows_of_work(self._chains, self._plane.stamps_of))
+        edges = np.concatenate([record.residence(), work])
+        self._plane.release(record.fetches())
+        record.clear()
+        return edges
+
+    def _run_grid(
+        self, launch: Launch, job: Job, order: Order | None, index: int, gap: int, cta_ps: int
+    ) -> None:
         env = self._env
         gate = self._gate if index == 0 else None
-        log = order if self._options.record_order else None
-        context = Context(env, self._plane, gate, log)
+        context = Context(env, self._plane, gate, order)
         item_ps = round(launch.item_clk * ps_per_clk(self._hw))
         plan = Plan(_start_order(launch).tolist(), launch.scheduling, cta_ps, item_ps)
 

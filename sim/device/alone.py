@@ -96,7 +96,6 @@ class AloneCta(Cta):
         self.records += (tile + job.fetch_offset, since, begin, starved, self.chains[chain].number)
         self.at = self.covered = end = begin + job.durations[chain]
         if self.is_watched:
-            self._consumed(tile, end)
-        else:
-            self.held_bytes -= job.tile_bytes[tile]
+            self._leaves(tile, end)
+        self.held_bytes -= job.tile_bytes[tile]
         return end

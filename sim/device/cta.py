@@ -13,7 +13,6 @@ import simpy
 from sim.causes import INDEX
 from sim.device.chain import DELAY, ISSUE
 from sim.device.job import Context, Job
-from sim.device.recorder import RESIDENT
 from sim.device.sm import Sm
 
 STORE, TRANSLATION, TIER = (INDEX[c] for c in ("store", "translation", "tier"))
@@ -76,7 +75,8 @@ class Cta:
         return True
 
     def _ask(self, tile: int, at: int) -> None:
-        self.arrivals[tile] = self.context.memory.submit(self.sm.index, tile + self.job.fetch_offset, at)
+        fetch = tile + self.job.fetch_offset
+        self.arrivals[tile] = self.context.memory.submit(self.sm.index, fetch, at, kept=True)
 
     def _reopen(self, _event: simpy.Event) -> None:
         self.gate = None
@@ -115,12 +115,13 @@ class Cta:
 
     def run(self, entry: int) -> Steps:
         """The whole life of the CTA (or of one item of a persistent one), `entry` ps before its first fetch."""
-        start = self.covered = self.now
+        self.covered = self.now
+        self.sm.enter(self, self.now)
         yield from self._spend(entry)
         self.pump(self.now)
         yield from self._tiles()
         yield from self._finish()
-        self.sm.recorder.add(RESIDENT, start, self.now)
+        self.sm.leave(self, self.now)
 
     def _tiles(self) -> Steps:
         streams = self.job.streams
@@ -171,12 +172,17 @@ class Cta:
 
     def _consumed(self, tile: int, at: int) -> None:
         """The CTA is done with a tile at `at`, and its buffer free."""
+        self._leaves(tile, at)
+        self.sm.recorder.seen.append(tile + self.job.fetch_offset)
+        self.held_bytes -= self.job.tile_bytes[tile]
+
+    def _leaves(self, tile: int, at: int) -> None:
+        """What follows from a tile that was computed, beside its buffer."""
         if self.context.log is not None:
             self.context.log.consumed(at, self.index, tile)
         job = self.job
         if job.tile_output and (write := job.tile_output[tile]) >= 0:
             self.context.memory.submit(self.sm.index, write + job.fetch_offset, at)
-        self.held_bytes -= job.tile_bytes[tile]
 
     def _await_tile(self, tile: int) -> Steps:
         while tile not in self.arrivals:

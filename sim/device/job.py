@@ -14,12 +14,13 @@ Ints = Sequence[int]
 
 
 class Memory(Protocol):
-    """What a CTA needs of the memory plane: fetches at the instant `at`, the present or later."""
+    """What a CTA needs of the memory plane: fetches at the instant `at`, the present or later. kept: their stamps are
+    for the SM's record."""
 
-    def submit(self, sm: int, fetch: int, at: int) -> simpy.Event: ...
+    def submit(self, sm: int, fetch: int, at: int, kept: bool = False) -> simpy.Event: ...
 
     def ask(self, sm: int, fetch: int, at: int, known: Callable[[int, int], None]) -> None:
-        """Instead of an event: `known(fetch, time)` as soon as the time is known at which the fetch is complete."""
+        """Kept, and in place of an event `known(fetch, time)` as soon as it is known when the fetch is complete."""
 
 
 class Log(Protocol):

@@ -1,4 +1,4 @@
-"""What happened on an SM, as rows (code, begin, end); the account is made from it afterwards.
+"""What happened on an SM, as rows (code, begin, end); the account is made from it afterwards, or now and then.
 
 Codes are indices into `sim.causes.CAUSES`, and RESIDENT for the life of a CTA. Recording costs the event loop one
 array append. Chains that ran alone and waits for tiles are kept short, a number and an instant or two, and become
@@ -6,7 +6,7 @@ rows when the account asks: the first by the chain's stages, the second by the s
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,22 +18,43 @@ from sim.device.chain import Chain
 RESIDENT = len(CAUSES)
 
 Rows = NDArray[np.int64]
+StampsOf = Callable[[Rows], Rows]
+"""Stamps of complete fetches, by number."""
 
 
 class Recorder:
     """The record of one SM."""
 
-    __slots__ = ("_chains", "_rows", "_waits", "tiles")
+    __slots__ = ("_chains", "_entered", "_left", "_rows", "_waits", "seen", "tiles")
 
     def __init__(self) -> None:
+        self.tiles: list[int] = []
+        """Of each tile whose chain found every unit free, five numbers: its fetch, since when it was waited for, when
+        its chain began, whether all stage buffers were out meanwhile, the number of its chain."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.tiles.clear()
         self._rows = array("q")
         self._chains = array("q")
         self._waits = array("q")
-        self.tiles: list[int] = []
+        self._entered = array("q")
+        self._left = array("q")
+        self.seen = array("q")
+        """Fetches of tiles that were computed, beside those in `tiles`."""
 
     def add(self, code: int, begin: int, end: int) -> None:
         if end > begin:
             self._rows.extend((code, begin, end))
+
+    def enter(self, at: int) -> None:
+        """A CTA is resident from `at` on."""
+        self._entered.append(at)
+
+    def leave(self, at: int) -> None:
+        """A CTA is resident no more."""
+        self._left.append(at)
 
     def chain(self, number: int, begin: int) -> None:
         """A tile's chain began at `begin` and found every unit free."""
@@ -43,20 +64,36 @@ class Recorder:
         """A CTA waited for a fetch (`starved`: with all its stage buffers out)."""
         self._waits.extend((fetch, since, until, starved))
 
-    def rows(self, chains: Sequence[Chain], stamps: Rows) -> Rows:
-        """[N, 3] code, begin_ps, end_ps. chains: those of the run; stamps: of its fetches."""
-        waits = _table(self._waits, 4)
-        tiles = np.array(self.tiles, np.int64).reshape(-1, 5)
-        waits = np.concatenate([waits, tiles[:, :4]])
-        cut = wait.cut(stamps[waits[:, 0]], waits[:, 1], waits[:, 2], waits[:, 3] > 0)
-        return np.concatenate([_table(self._rows, 3), cut, *self._chain_rows(chains)])
+    def rows(self, chains: Sequence[Chain], stamps_of: StampsOf) -> Rows:
+        """[N, 3] code, begin_ps, end_ps, when all CTAs have left. chains: those of the run."""
+        entered, left = np.sort(self._entered), np.sort(self._left)
+        resident = np.stack([np.full(len(left), RESIDENT), entered, left], axis=1).astype(np.int64)
+        return np.concatenate([resident, self.rows_of_work(chains, stamps_of)])
 
-    def _chain_rows(self, chains: Sequence[Chain]) -> list[Rows]:
-        ran = _table(self._chains, 2)
-        tiles = np.array(self.tiles, np.int64).reshape(-1, 5)
-        ran = np.concatenate([ran, tiles[:, [4, 2]]])
+    def residence(self) -> Rows:
+        """[M, 3] time_ps, RESIDENT, by how much the CTAs become more."""
+        edges = [(self._entered, 1), (self._left, -1)]
+        return np.array([(at, RESIDENT, more) for times, more in edges for at in times], np.int64).reshape(
+            -1, 3
+        )
+
+    def rows_of_work(self, chains: Sequence[Chain], stamps_of: StampsOf) -> Rows:
+        """[N, 3] code, begin_ps, end_ps of all but residence."""
+        tiles = self._tiles()
+        waits = np.concatenate([_table(self._waits, 4), tiles[:, :4]])
+        waits = waits[waits[:, 2] > waits[:, 1]]
+        cut = wait.cut(stamps_of(waits[:, 0]), waits[:, 1], waits[:, 2], waits[:, 3] > 0)
+        ran = np.concatenate([_table(self._chains, 2), tiles[:, [4, 2]]])
         numbers, index = np.unique(ran[:, 0], return_inverse=True)
-        return [_repeated(chains[number].rows, ran[index == i, 1]) for i, number in enumerate(numbers)]
+        repeated = [_repeated(chains[number].rows, ran[index == i, 1]) for i, number in enumerate(numbers)]
+        return np.concatenate([_table(self._rows, 3), cut, *repeated])
+
+    def fetches(self) -> Rows:
+        """[T] of the tiles that were computed."""
+        return np.concatenate([_table(self.seen, 1)[:, 0], self._tiles()[:, 0]])
+
+    def _tiles(self) -> Rows:
+        return np.array(self.tiles, np.int64).reshape(-1, 5)
 
 
 def _table(cells: "array[int]", columns: int) -> Rows:

@@ -34,6 +34,7 @@ from sim.memory.layout import (
 from sim.memory.loads_ahead import ask_for_port
 from sim.memory.params import Param
 from sim.memory.pointer import cells
+
 NEAR = int(Param.NEAR)
 SMS = int(Param.SMS)
 GROW, IDLE = -1, -2

@@ -39,6 +39,8 @@ from sim.memory.regions import NO_REGIONS, Regions
 TIME_AND_SM = itemgetter(0, 1)
 Known = Callable[[int, int], None]
 NEVER = 1 << 62
+FEW = 8
+"""Less than an eighth of the pool free after stamps were taken: the rest is under way, and it must grow."""
 AFTER_NORMAL: Any = 2
 """Priority behind SimPy's normal events of the instant: order must not depend on how windows were cut."""
 
@@ -212,9 +214,12 @@ class MemoryPlane:
             self._submitted.clear()
 
     def _make_room(self, rows: int) -> None:
-        """See that more than so many rows of the pool are free: take stamps, or let the pool grow."""
-        if self._reclaim is not None and self._memory[Q_FREE_COUNT] <= rows:
+        """See that more than `rows` of the pool are free: have stamps taken, or let the pool grow."""
+        if self._memory[Q_FREE_COUNT] > rows:
+            return
+        if self._reclaim is not None:
             self._reclaim()
+            rows = max(rows, build.pool_rows(self._memory) // FEW)
         while self._memory[Q_FREE_COUNT] <= rows:
             self._memory = build.grown(self._memory, build.pool_rows(self._memory))
 

@@ -193,4 +193,4 @@ def _causes(table: FetchTable) -> list[int]:
 
 
 def _account(recorders: list[Recorder], stamps: Int64, end: int) -> dict[str, float]:
-    return account_sms((record.rows((), stamps) for record in recorders), end, [])
+    return account_sms((record.rows((), stamps.__getitem__) for record in recorders), end, [])
