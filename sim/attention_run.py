@@ -16,7 +16,8 @@ from sim.config.split import Split
 from sim.config.workload import KernelProfile, Workload
 from sim.config.workload import Mapping as FixedMapping
 from sim.errors import InputError
-from sim.lowering.attention import LookUp, build_attention
+from sim.lowering.attention import build_attention
+from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import Candidate, candidates
 from sim.lowering.cascade import build_cascade, needs_prefix
 from sim.lowering.combine import build_combine
@@ -66,7 +67,7 @@ class AttentionRun:
     choice: Choice
     units: Units
     launches: tuple[Launch, ...]
-    """Empty where the run was sampled."""
+    """Empty unless the order of work was recorded."""
     outcome: RunOutcome
     totals: Totals
     tiers: TierPlan | None = None
@@ -242,9 +243,11 @@ def _run_whole(
     if placement is not None:
         tiers = plan_tiers(task.step, addresses, launches[0], prefetch=placement.policy == "prefetch")
     hw = as_addressed(task.loaded, candidate.cut.profile)
-    outcome = Machine(hw, launches, options, tiers).run(task.step.formats)
-    totals = totals_of_launches(launches)
-    return AttentionRun(candidate, choice, units, tuple(launches), outcome, totals, tiers)
+    machine, totals = Machine(hw, launches, options, tiers), totals_of_launches(launches)
+    kept = tuple(launches) if record_order else ()
+    del launches  # the run needs the memory
+    outcome = machine.run(task.step.formats)
+    return AttentionRun(candidate, choice, units, kept, outcome, totals, tiers)
 
 
 def _bound_ps(task: Task) -> float:

@@ -2,13 +2,14 @@
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from sim.config.hardware import Hardware
 from sim.device.chain import chains_of
 from sim.device.job import Job
-from sim.device.stage_times import stage_times
+from sim.device.stage_times import ps_per_clk, stage_times
 from sim.lowering.launch import Launch
 from sim.memory.fetches import FetchTable
 
@@ -43,6 +44,38 @@ def _join_ptr(ptrs: list[np.ndarray], offsets: np.ndarray) -> np.ndarray:
 
 PART_TILES = 1 << 14
 """Tiles whose stages are timed at once: as lists these take ten times the memory of all that is kept of them."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A launch as it is run, without what only those who lower it need. order: its CTAs as they start."""
+
+    name: str
+    job: Job
+    order: list[int]
+    scheduling: str
+    ctas_per_sm: int
+    item_ps: int
+    follows_at_once: bool
+
+
+def start_order(launch: Launch) -> np.ndarray:
+    return np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order
+
+
+def make_program(
+    launch: Launch, formats: tuple[str, ...], hw: Hardware, fetch_offset: int, first_chain: int
+) -> Program:
+    """fetch_offset: of its first fetch among those of the run; first_chain: number of its first chain."""
+    return Program(
+        name=launch.name,
+        job=make_job(launch, formats, hw, fetch_offset, first_chain),
+        order=start_order(launch).tolist(),
+        scheduling=launch.scheduling,
+        ctas_per_sm=launch.ctas_per_sm,
+        item_ps=round(launch.item_clk * ps_per_clk(hw)),
+        follows_at_once=launch.follows_at_once,
+    )
 
 
 def make_job(

@@ -12,12 +12,12 @@ from sim.causes import INDEX
 from sim.config.hardware import Hardware
 from sim.device.chain import Chain
 from sim.device.dispatch import Plan, run_grid
-from sim.device.job import Context, Job
+from sim.device.job import Context
 from sim.device.order import Order
 from sim.device.sm import Sm
-from sim.device.stage_times import PS_PER_NS, ps_per_clk
+from sim.device.stage_times import PS_PER_NS
 from sim.errors import StuckError
-from sim.jobs import join_tables, make_job
+from sim.jobs import Program, join_tables, make_program, start_order
 from sim.lowering.launch import Launch
 from sim.memory.plane import MemoryPlane
 from sim.memory.regions import NO_REGIONS, Regions
@@ -84,7 +84,7 @@ class Machine:
     def __init__(
         self, hw: Hardware, launches: Sequence[Launch], options: RunOptions, tiers: TierPlan | None = None
     ) -> None:
-        self._hw, self._launches, self._options = hw, launches, options
+        self._hw, self._launches, self._options = hw, tuple(launches), options
         self._env = simpy.Environment(initial_time=0)
         tables = [launch.fetches for launch in launches] + ([tiers.writes] if tiers else [])
         table, self._offsets = join_tables(tables)
@@ -134,16 +134,14 @@ class Machine:
         orders = [Order.of(launch) for launch in self._launches] if record else []
         phases: list[Phase] = []
         ends: list[int] = []
-        for index, launch in enumerate(self._launches):
-            if index and launch.follows_at_once:
+        for index, program in enumerate(self._programs(formats)):
+            if index and program.follows_at_once:
                 gap = cta_ps = 0
             now = int(self._env.now)
             phases.append(Phase("dependency" if index else "launch", now, now + gap + cta_ps))
-            job = make_job(launch, formats, self._hw, self._offsets[index], len(self._chains))
-            self._chains += job.chains
             if not record:
                 self._record(phases[-1])
-            self._run_grid(launch, job, orders[index] if record else None, index, gap, cta_ps)
+            self._run_grid(program, orders[index] if record else None, index, gap, cta_ps)
             ends.append(int(self._env.now))
         end = int(self._env.now)
         links = self._engines.links if self._engines else {}
@@ -158,6 +156,15 @@ class Machine:
             tier_bytes={name: link.moved_bytes for name, link in links.items()},
             detail=RunDetail(records, tuple(phases), tuple(ends)) if record else None,
         )
+
+    def _programs(self, formats: tuple[str, ...]) -> list[Program]:
+        """The launches as they are run; they themselves, which take far more memory, are let go."""
+        programs: list[Program] = []
+        for launch, offset in zip(self._launches, self._offsets, strict=False):
+            programs.append(make_program(launch, formats, self._hw, offset, len(self._chains)))
+            self._chains += programs[-1].job.chains
+        self._launches = ()
+        return programs
 
     def _records(self) -> list[np.ndarray]:
         """Each SM's record as rows."""
@@ -187,23 +194,20 @@ class Machine:
         record.clear()
         return edges
 
-    def _run_grid(
-        self, launch: Launch, job: Job, order: Order | None, index: int, gap: int, cta_ps: int
-    ) -> None:
+    def _run_grid(self, program: Program, order: Order | None, index: int, gap: int, cta_ps: int) -> None:
         env = self._env
         gate = self._gate if index == 0 else None
         context = Context(env, self._plane, gate, order)
-        item_ps = round(launch.item_clk * ps_per_clk(self._hw))
-        plan = Plan(_start_order(launch).tolist(), launch.scheduling, cta_ps, item_ps)
+        plan = Plan(program.order, program.scheduling, cta_ps, program.item_ps)
 
         def start() -> Generator[simpy.Event, Any, None]:
             yield env.timeout(gap)
-            yield run_grid(context, job, self._sms, launch.ctas_per_sm, plan)
+            yield run_grid(context, program.job, self._sms, program.ctas_per_sm, plan)
 
         try:
             env.run(until=env.process(start()))
         except RuntimeError as error:
-            raise StuckError(f"{launch.name}: nothing can happen after {env.now} ps: {error}") from error
+            raise StuckError(f"{program.name}: nothing can happen after {env.now} ps: {error}") from error
 
 
 def _with_copy_ports(hw: Hardware) -> Hardware:
@@ -211,10 +215,6 @@ def _with_copy_ports(hw: Hardware) -> Hardware:
     return hw.model_copy(
         update={"sm": hw.sm.model_copy(update={"count": hw.sm.count + hw.copy_engine.engines})}
     )
-
-
-def _start_order(launch: Launch) -> np.ndarray:
-    return np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order
 
 
 def _warming_order(
@@ -227,7 +227,7 @@ def _warming_order(
         ctas = launch.ctas
         cta = np.repeat(np.arange(ctas.count), np.diff(ctas.tile_ptr))
         rank = np.arange(launch.tiles) - ctas.tile_ptr[cta]
-        turn = np.argsort(_start_order(launch))
+        turn = np.argsort(start_order(launch))
         wave = turn[cta] // (hw.sm.count * launch.ctas_per_sm)
         order = np.lexsort((turn[cta], rank, wave))
         fetches += [order + offset, ctas.output[ctas.output >= 0].astype(np.int64) + offset]

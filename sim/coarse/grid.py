@@ -15,11 +15,12 @@ from sim.coarse import columns as c
 from sim.coarse.ecc import further_check_bits
 from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
-from sim.lowering.attention import output_bytes, tile_counts
+from sim.lowering.attention import output_bytes
+from sim.lowering.attention_tiles import tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer
-from sim.lowering.units import Units, start_order
+from sim.lowering.units import Units, start_order, take_units
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -67,11 +68,6 @@ class Grid:
             1 + self.classes[self.tile_class, c.CHECK_BITS] / ONE
         )
         return sizes
-
-
-def take_units(units: Units, keep: NDArray[np.int64]) -> Units:
-    """The CTAs `keep` of a grid."""
-    return Units(**{name: getattr(units, name)[keep] for name in Units.__dataclass_fields__})
 
 
 def fetch_bytes(launch: Launch) -> Int64:

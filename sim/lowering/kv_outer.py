@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
-from sim.lowering.attention import OUTPUT_BYTES, PARTIAL_BYTES, QUERY_BYTES, fetch_table
+from sim.lowering.attention import OUTPUT_BYTES, PARTIAL_BYTES, fetch_table
+from sim.lowering.attention_tiles import QUERY_BYTES
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch, TileWork
 from sim.lowering.operands import mma_format

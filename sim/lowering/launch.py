@@ -4,7 +4,9 @@ A launch is plain arrays, so that half a million tiles are cheap to build and to
 F fetches. Tile t of the launch is fetch t; block-table lines, outputs and partial results follow.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,27 @@ class TileWork:
     """Operand bytes that the MMAs read from shared memory."""
     exps: Int64
     alu_ops: Int64
+
+
+def compact(work: TileWork) -> TileWork:
+    """The same; what is equal for all tiles takes no memory."""
+    return TileWork(**{name: _uniform(getattr(work, name)) for name in TileWork.__dataclass_fields__})
+
+
+def join_work(parts: Sequence[TileWork]) -> TileWork:
+    """The tiles of several parts, one after the other, compact."""
+    return TileWork(
+        **{
+            name: _uniform(np.concatenate([getattr(work, name) for work in parts]))
+            for name in TileWork.__dataclass_fields__
+        }
+    )
+
+
+def _uniform(values: NDArray[Any]) -> NDArray[Any]:
+    if len(values) and (values == values[0]).all():
+        return np.broadcast_to(values[0], values.shape)
+    return values
 
 
 @dataclass(frozen=True)

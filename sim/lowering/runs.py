@@ -139,7 +139,7 @@ def prepend_runs(runs: Runs, tile: Int64, address: Int64, size: Int64) -> Runs:
     )
 
 
-def join_runs(parts: list[Runs]) -> Runs:
+def join_runs(parts: Sequence[Runs]) -> Runs:
     """Concatenate the tiles of several sets."""
     offsets = np.cumsum([0] + [len(p.address) for p in parts[:-1]])
     ptr = np.concatenate(

@@ -41,6 +41,11 @@ class Units:
     group: Int64
 
 
+def take_units(units: Units, keep: Int64 | slice) -> Units:
+    """The CTAs `keep` of a grid."""
+    return Units(**{name: getattr(units, name)[keep] for name in Units.__dataclass_fields__})
+
+
 def _head_groups(step: Step, profile: KernelProfile, kv_heads_per_cta: int) -> tuple[int, int, int]:
     """(CTA groups over heads, rows per query token in one group, blocks that one head's rows fall into)."""
     geometry = step.geometry

@@ -30,6 +30,8 @@ FIRST_POOL = 4096
 """Rows for requests at least; the pool grows by itself, but every growth copies the whole plane."""
 KEPT_ROWS = 1 << 15
 """Rows for fetches: those under way, and those whose stamps have not been taken yet."""
+PART_RUNS = 1 << 16
+"""Runs whose pages are sorted at once."""
 LONG_AGO = -(1 << 40)
 
 
@@ -255,12 +257,18 @@ def _tlbs(m: Memory, p: Memory, table: FetchTable) -> None:
     sets, ways = int(p[Param.TLB_L2_SETS]), int(p[Param.TLB_L2_WAYS])
     shared = section(m, layout.AT_TLB, sets, 2 * ways + 1)
     shared[:, :ways] = -1
-    pages = np.unique(np.asarray(table.run_addr, np.int64) >> p[Param.PAGE_SHIFT])
+    pages = _pages(table.run_addr, int(p[Param.PAGE_SHIFT]))
     rank = np.argsort(pages % sets, kind="stable")
     of_set = pages[rank] % sets
     nth = np.arange(len(pages)) - np.searchsorted(of_set, of_set)
     fits = nth < ways
     shared[of_set[fits], nth[fits]] = pages[rank][fits]
+
+
+def _pages(addresses: Memory, shift: int) -> Memory:
+    """The different pages of these addresses, in order; a part of them at a time, as sorting takes memory."""
+    parts = [np.unique(addresses[at : at + PART_RUNS] >> shift) for at in range(0, len(addresses), PART_RUNS)]
+    return np.unique(np.concatenate([np.empty(0, np.int64), *parts]))
 
 
 def _runs(m: Memory, table: FetchTable) -> None:

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from sim.coarse.grid import Grid, take_units
+from sim.coarse.grid import Grid
 from sim.config.hardware import Hardware
-from sim.lowering.attention import tile_counts
+from sim.lowering.attention_tiles import tile_counts
 from sim.lowering.cut import Cut
-from sim.lowering.units import Units
+from sim.lowering.units import Units, take_units
 
 BUDGET_TILES = 8000
 BUDGET_CHUNKS = 330_000

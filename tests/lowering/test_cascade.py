@@ -6,7 +6,7 @@ import pytest
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.config.load import load_hardware, load_profile
-from sim.lowering.attention import LookUp
+from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import candidates
 from sim.lowering.cascade import build_cascade, needs_prefix, shared_tokens
 from sim.lowering.cut import Cut

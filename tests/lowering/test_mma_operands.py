@@ -11,7 +11,8 @@ from sim.attention_run import Task, estimate_ns, find_mapping
 from sim.config.load import load_hardware, load_profile, load_workload
 from sim.config.workload import HeadTile, KernelProfile
 from sim.device.stage_times import StageTimes, stage_times
-from sim.lowering.attention import LookUp, build_attention
+from sim.lowering.attention import build_attention
+from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import candidates
 from sim.lowering.cut import profile_at
 from sim.lowering.launch import Launch

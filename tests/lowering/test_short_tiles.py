@@ -11,7 +11,8 @@ from sim.attention_run import Task, estimate_ns
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_profile, load_workload
 from sim.config.workload import KernelProfile
-from sim.lowering.attention import LookUp, build_attention
+from sim.lowering.attention import build_attention
+from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import candidates
 from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
