@@ -37,7 +37,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], tuple[int, int
         with monkeypatch.context() as patch:
             patch.setattr(MemoryPlane, "_make_room", noted)
             result = simulate(load_hardware("h100_sxm").spec, load_workload("decode_64x8k", sets).spec)
-        return result.counters["tiles"], max(rows for rows, _ in seen), max(cells for _, cells in seen)
+        return int(result.counters["tiles"]), max(rows for rows, _ in seen), max(cells for _, cells in seen)
 
     return run
 
