@@ -24,7 +24,8 @@ CLASS_COLS = 12
 # with L2_Q16; COPIES: what one of them misses and another is home to passes that one too, and the link from it.
 # LOOKS_UP: tiles are looked up in the cache. STORE: from a CTA's last byte out to its acknowledgement; STORE_Q16: of
 # each byte at the port; TAKES_IN: bytes that L2 takes in over the launch; HOLDS: that it can hold; CHANNEL: a block at
-# its channel.
+# its channel; CHECKS_HELD: how long check bits of inline ECC are of use to other tiles; NO_CHECK_BITS: CHECK_BITS of a
+# segment that needs none.
 (
     SMS,
     CTAS,
@@ -61,5 +62,7 @@ CLASS_COLS = 12
     TAKES_IN,
     HOLDS,
     CHANNEL,
-) = range(35)
-SCALARS = 35
+    CHECKS_HELD,
+    NO_CHECK_BITS,
+) = range(37)
+SCALARS = 37

@@ -1,8 +1,8 @@
 """Inline ECC at tile grain: what a fetch of short pieces costs the memory beyond its share of a contiguous stream.
 
 The memory server's rate is that of a stream of whole blocks and has their check bits in it (`streaming`). Pieces
-shorter than a block, or across blocks, touch more blocks for their bytes. Fetches are taken by themselves: that two of
-them may use the same check bits one after the other is seen on the memory plane only (`sim.memory.hbm_ecc`).
+shorter than a block, or across blocks, touch more blocks for their bytes; tiles of several heads in the same blocks
+share their check bits if they are fetched at about the same time (`path.check_bits`).
 """
 
 import numpy as np
@@ -34,3 +34,9 @@ def further_check_bits(launch: Launch, hw: Hardware) -> NDArray[np.int64]:
     share = (whole + checks) / (whole * (1 + ecc_share(hw.hbm))) - 1
     added: NDArray[np.int64] = np.rint(np.maximum(0, share) * ONE).astype(np.int64)
     return added
+
+
+def without_check_bits(hw: Hardware) -> int:
+    """The same for a fetch whose check bits are all there: a stream's rate has a block's share of them in it."""
+    share = ecc_share(hw.hbm)
+    return round(-ONE * share / (1 + share))

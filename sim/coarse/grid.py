@@ -19,7 +19,7 @@ from sim.lowering.attention import output_bytes
 from sim.lowering.attention_tiles import tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
-from sim.lowering.runs import pointer
+from sim.lowering.runs import pointer, repeat_index
 from sim.lowering.units import Units, start_order, take_units
 
 Int64 = NDArray[np.int64]
@@ -48,6 +48,8 @@ class Grid:
     """[tiles of `sample`] how many tiles of the grid each stands for."""
     order: Int64
     """[C] CTAs as they start."""
+    blocks: Int64
+    """[T] number of the blocks of inline ECC that each tile shares with those of other heads; -1: it shares none."""
 
     @property
     def tiles(self) -> int:
@@ -63,7 +65,8 @@ class Grid:
         return sizes
 
     def memory_bytes(self) -> NDArray[np.float64]:
-        """[T] bytes of a contiguous stream for which memory works as long as for each tile, all of it missing in L2."""
+        """[T] bytes of a contiguous stream for which memory works as long as for each tile, all of it missing in L2
+        and its check bits shared with no other."""
         sizes: NDArray[np.float64] = self.tile_bytes() * (
             1 + self.classes[self.tile_class, c.CHECK_BITS] / ONE
         )
@@ -120,6 +123,7 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
         sample=launch,
         copies=np.ones(launch.tiles, np.int64),
         order=np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order,
+        blocks=np.full(launch.tiles, -1, np.int64),
     )
 
 
@@ -148,4 +152,19 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     copies = np.bincount(tile_class, minlength=sample.tiles).astype(np.int64)
     order = start_order(units, cut.profile.grid_order)
     written = pointer(output_bytes(step, units, cut.kv_heads_per_cta))
-    return Grid(ptr, tile_class, classes, query, written, sample, copies, order)
+    blocks = tile_blocks(units, cut, hw, sample, counts)
+    return Grid(ptr, tile_class, classes, query, written, sample, copies, order, blocks)
+
+
+def tile_blocks(units: Units, cut: Cut, hw: Hardware, sample: Launch, counts: Int64) -> Int64:
+    """[T] number of the blocks of inline ECC that a tile reads: tiles of neighbouring heads have the same ones where a
+    head's piece of a token is shorter than a block; -1: no other tile has them. counts: [C] tiles of each CTA."""
+    piece = int(sample.fetches.run_bytes[: sample.fetches.run_ptr[1]].min())
+    heads = hw.hbm.inline_ecc_bytes // (piece * cut.kv_heads_per_cta)
+    if heads < 2:
+        return np.full(int(counts.sum()), -1, np.int64)
+    cta, rank = repeat_index(counts)
+    token = units.lo[cta] + rank * cut.tile_tokens
+    keys = np.stack([units.sequence[cta], units.head[cta] // heads, token])
+    numbers = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1)
+    return numbers.astype(np.int64)

@@ -263,6 +263,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.query_bytes),
         cells(grid.output_ptr),
         cells(grid.order),
+        cells(grid.blocks),
     )
     s = State(
         cells(state.slots),
@@ -275,6 +276,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(state.heap),
         cells(state.g),
         cells(state.consumed),
+        cells(state.checked),
     )
     looked_up = pointers(cache)
     s.g[G_END] = d.p[c.START]

@@ -35,9 +35,8 @@ def shorten(grid: Grid, share: float) -> Grid:
     kept = np.maximum(1, np.rint(counts * share).astype(np.int64))
     cta, rank = repeat_index(kept)
     left_out = np.where(rank > 0, (counts - kept)[cta], 0)
-    return replace(
-        grid, tile_ptr=pointer(kept), tile_class=grid.tile_class[grid.tile_ptr[:-1][cta] + left_out + rank]
-    )
+    tiles = grid.tile_ptr[:-1][cta] + left_out + rank
+    return replace(grid, tile_ptr=pointer(kept), tile_class=grid.tile_class[tiles], blocks=grid.blocks[tiles])
 
 
 def is_long(grid: Grid, reuse: Reuse, formats: tuple[str, ...]) -> bool:

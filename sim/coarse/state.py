@@ -18,11 +18,15 @@ P_LATEST = 10  # when all segments so far of the tile under way are there
 # each group of SMs, when its L2 is free, and then when the link that leaves it is.
 G_HBM, G_END, G_NEXT, G_CONSUMED, G_TAKEN, G_WRITTEN, G_RANDOM = range(7)
 SHARED = 7
+# Of the blocks that tiles of several heads share: when a segment was last fetched, and what was left of its tile then.
+B_AT, B_LEFT, CHECKED_COLS = range(3)
+NEVER = -(1 << 60)
 
 
 class Grid(NamedTuple):
     """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; objects: [T] number
-    of the KV that each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]."""
+    of the KV that each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]; blocks: [T]
+    number of the blocks of inline ECC that each tile shares with others, -1: none."""
 
     p: Int64
     classes: Int64
@@ -33,12 +37,13 @@ class Grid(NamedTuple):
     query_bytes: Int64
     output_ptr: Int64
     order: Int64
+    blocks: Int64
 
 
 class State(NamedTuple):
     """Flat rows of: slots (SLOT_COLS), SMs (SM_COLS), slots in line at each port (ROOM), segments outstanding and their
     sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); when what was fetched of each object is in L2; the
-    heap; what all share."""
+    heap; what all share; the check bits of each group of blocks (CHECKED_COLS)."""
 
     slots: Int64
     sms: Int64
@@ -50,3 +55,4 @@ class State(NamedTuple):
     heap: Int64
     g: Int64
     consumed: Int64
+    checked: Int64

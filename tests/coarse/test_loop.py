@@ -73,8 +73,10 @@ def finished(
     query: int = 0,
     output: int = 0,
     cache: tags.Cache | None = None,
+    blocks: list[int] | None = None,
 ) -> layout.State:
-    """The state after a grid of equal tiles; hits, objects: [tiles] share found, and number of what each reads."""
+    """The state after a grid of equal tiles; hits, objects: [tiles] share found, and number of what each reads;
+    blocks: [tiles] number of the blocks of inline ECC that each shares with others."""
     p = np.zeros(c.SCALARS, np.int64)
     base = {
         c.SMS: 1,
@@ -103,8 +105,9 @@ def finished(
         query_bytes=np.full(len(counts), query, np.int64),
         output_ptr=np.arange(len(counts) + 1, dtype=np.int64) * output,
         order=np.arange(len(counts)),
+        blocks=np.full(tiles, -1, np.int64) if blocks is None else np.array(blocks, np.int64),
     )
-    state = new_state(p, tiles, tiles)
+    state = new_state(p, tiles, tiles, blocks=tiles)
     loop.run(grid, state, cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64)))
     assert (np.diff(state.consumed) >= 0).all()
     return state
