@@ -187,13 +187,23 @@ def among(c: Cache, first: int, kept_as: int) -> int:
     return int(best)
 
 
+@inlined
+def set_of(number: int, sets: int) -> int:
+    """Set of a block: neighbours in neighbouring sets, and each `sets` of them shifted against those before.
+
+    Tiles of one rank would share a few sets otherwise, where sequences are a multiple of `sets` apart: CTAs in step use
+    them at one time, and any change of their order found some of them (the address hash of the plane prevents it).
+    """
+    return (number + number // sets * (sets * 5 // 8 + 1)) % sets
+
+
 @compiled
 def look_up(c: Cache, block: int, group: int) -> bool:
     """Whether a read by an SM of `group` finds the block in any cache; all that it passes keep it."""
     p = c.p
-    at = block % p[SETS]
+    at = set_of(block, p[SETS])
     if p[COPIES]:
-        at = block // p[GROUPS] % p[SETS]  # else those with one home would share every other set
+        at = set_of(block // p[GROUPS], p[SETS])  # else those with one home would share every other set
     if touch_l2(c, (group * p[SETS] + at) * p[WAYS], block, C_TAKEN + group):
         return True
     if p[COPIES]:
@@ -201,7 +211,7 @@ def look_up(c: Cache, block: int, group: int) -> bool:
         if home != group:
             return touch_l2(c, (home * p[SETS] + at) * p[WAYS], block, C_TAKEN + home)
     if p[LAST_SETS] > 0:
-        first = block % p[LAST_SETS] * p[LAST_WAYS]
+        first = set_of(block, p[LAST_SETS]) * p[LAST_WAYS]
         return touch(c.last_tags, c.last_stamps, first, p[LAST_WAYS], block, p[POLICY], c.clock, C_LAST)
     return False
 
@@ -233,7 +243,7 @@ def keep(c: Cache, begin: int, end: int, group: int) -> None:
     if end > begin:
         for number in range(begin // p[BLOCK], (end - 1) // p[BLOCK] + 1):
             block = p[OBJECTS] * p[PARTS] + number
-            at = block // p[GROUPS] % p[SETS] if p[COPIES] else block % p[SETS]
+            at = set_of(block // p[GROUPS] if p[COPIES] else block, p[SETS])
             home = block % p[GROUPS] if p[COPIES] else group
             touch_l2(c, (home * p[SETS] + at) * p[WAYS], block, C_TAKEN + home)
 

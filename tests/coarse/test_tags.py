@@ -35,11 +35,12 @@ def walk(p: np.ndarray, counts: list[int], objects: np.ndarray, times: int = 1) 
 
 
 def lru_twin(order: np.ndarray, sets: int, ways: int) -> list[bool]:
-    """A dictionary in order of use for each set."""
+    """A dictionary in order of use for each set; each row of blocks is turned by 5/8 of the sets and one."""
     cache: list[OrderedDict[int, None]] = [OrderedDict() for _ in range(sets)]
     found = []
     for block in order.tolist():
-        held = cache[block % sets]
+        row, column = divmod(block, sets)
+        held = cache[(column + row * (1 + 5 * sets // 8)) % sets]
         found.append(block in held)
         held.pop(block, None)
         held[block] = None
@@ -62,6 +63,17 @@ def test_a_replay_that_fits_finds_all(policy: str) -> None:
 
 def test_an_lru_cycle_over_the_capacity_finds_nothing() -> None:
     assert not walk(scalars(8, 8), [18] * 4, np.arange(72), times=2).any()
+
+
+def test_an_lru_replay_of_four_times_the_capacity_finds_nothing_in_whatever_order_ctas_take_turns() -> None:
+    """64 CTAs in step, 32 tiles each, as many sets: were the tiles of one rank in one set, a quarter would be found."""
+    p = scalars(32, 16, slots=64)
+    p[tags.OBJECTS] = 64 * 32
+    cache = tags.new_cache(p)
+    ptr, output = np.arange(0, 65 * 32, 32), np.zeros(65, np.int64)
+    for order in (np.arange(64), np.arange(64)[::-1].copy()):
+        found = tags.walk(cache, ptr, order, np.arange(64 * 32), output)
+        assert not found.any()
 
 
 def test_what_all_share_is_missed_by_the_first_alone() -> None:
