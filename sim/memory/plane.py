@@ -204,7 +204,7 @@ class MemoryPlane:
             wakes.append(self._later[0][0])
         if wakes:
             self._wake(max(min(wakes), self._now + 1))
-        elif self._waiting:
+        elif self._waiting and self._wake_at == NEVER:
             raise StuckError(self._stuck())
 
     def _hand_in(self) -> None:

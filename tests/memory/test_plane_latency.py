@@ -1,10 +1,12 @@
 """One request alone costs the sum of its stages, on paper."""
 
 import pytest
+import simpy
 
 from sim.config.hardware import Hardware
 from sim.errors import InputError
 from sim.memory.dram.standards import STANDARDS
+from sim.memory.plane import MemoryPlane
 from sim.memory.stamps import Stamp
 from tests.memory.conftest import changed, drive, table
 
@@ -99,3 +101,22 @@ def test_a_first_touch_of_a_page_pays_the_shared_tlb_and_an_unmapped_one_the_wal
     far = drive(slow, table([[(0, 32)], [(4 << 20, 32)]]), lambda f: 0)
     assert far.plane.stamps[1, Stamp.TLB_WAIT] == 430_000
     assert far.counter("tlb_l2_misses") == 1
+
+
+def test_a_fetch_asked_for_when_the_one_before_is_known_starts_at_its_instant(small: Hardware) -> None:
+    """Two SMs ask for their next fetch from the answer to the one before, when nothing else is under way."""
+    fetches = table([[(i * 4096, 512)] for i in range(10)])
+    apart = drive(small, fetches, sm_of=lambda fetch: fetch % 2)
+    env = simpy.Environment(initial_time=0)
+    plane = MemoryPlane(env, small, fetches)
+    seen: list[tuple[int, int]] = []
+
+    def known(fetch: int, time: int) -> None:
+        seen.append((time, fetch))
+        if fetch + 2 < fetches.fetches:
+            plane.ask(fetch % 2, fetch + 2, time, known)
+
+    for sm in range(2):
+        plane.ask(sm, sm, 0, known)
+    env.run()
+    assert sorted(seen) == sorted(apart.seen)
