@@ -56,7 +56,7 @@ def new_memory(
 def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Regions = NO_REGIONS) -> Memory:
     """The same from a parameter array; `log_rows` bounds the command log of device memory (`hbm_log`)."""
     sets, ways = int(p[Param.SLICES] * p[Param.SETS]), int(p[Param.WAYS])
-    assist, rows = int(p[Param.ASSIST]), first_rows(p) + min(table.fetches, KEPT_ROWS)
+    assist, rows, kept = int(p[Param.ASSIST]), first_rows(p), min(table.fetches, KEPT_ROWS)
     sizes = {
         layout.AT_PORTS: int(p[Param.SMS]) * layout.PORT_COLS,
         layout.AT_CREDITS: int(p[Param.SMS]) * _credit_cells(p),
@@ -77,7 +77,7 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
         layout.AT_OUT: table.fetches * layout.OUT_COLS,
         layout.AT_LOG: log_rows * layout.LOG_COLS,
         layout.AT_CLASSES: int(p[Param.RESIDENCY]) * len(table.run_addr),
-        layout.AT_CHUNKS: rows * layout.CHUNK_COLS,
+        layout.AT_CHUNKS: (rows + kept) * layout.CHUNK_COLS,
     }
     sizes = {cell: whole_lines(size) for cell, size in sizes.items()}
     m = aligned(layout.FIRST_SECTION + sum(sizes.values()))
@@ -101,8 +101,10 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
     if p[Param.LLC]:
         shares = section(m, layout.AT_LLC, int(p[Param.CHANNELS]), _llc_cells(p))
         _no_keys(shares[:, 1:], int(p[Param.LLC_SETS]), int(p[Param.LLC_WAYS]))
-    m[layout.Q_FREE_HEAD] = -1
-    chain(m, int(m[layout.AT_CHUNKS]), rows)
+    m[layout.Q_FREE_HEAD] = m[layout.Q_FETCH_HEAD] = -1
+    first = int(m[layout.AT_CHUNKS])
+    chain(m, first, rows, layout.Q_FREE_HEAD)
+    chain(m, first + rows * layout.CHUNK_COLS, kept, layout.Q_FETCH_HEAD)
     return m
 
 
@@ -119,26 +121,30 @@ def aligned(cells: int) -> Memory:
     return raw[skip : skip + cells]
 
 
-def grown(m: Memory, rows: int) -> Memory:
-    """The same plane with `rows` more rows for requests."""
+def grown(m: Memory, rows: int, head: int = layout.Q_FREE_HEAD) -> Memory:
+    """The same plane with `rows` more rows, for requests or in the list of another head."""
     first = len(m)
     whole = aligned(first + rows * layout.CHUNK_COLS)
     whole[:first] = m
-    chain(whole, first, rows)
+    chain(whole, first, rows, head)
     return whole
 
 
-def chain(m: Memory, first: int, rows: int) -> None:
-    """Put `rows` rows from position `first` on before the others in the list of free ones."""
+def chain(m: Memory, first: int, rows: int, head: int) -> None:
+    """Put `rows` rows from position `first` on before the others in a list of free ones, whose count is behind its
+    head.
+    """
+    if not rows:
+        return
     pool = m[first : first + rows * layout.CHUNK_COLS].reshape(rows, layout.CHUNK_COLS)
     pool[:-1, layout.LINK] = first + np.arange(1, rows) * layout.CHUNK_COLS
-    pool[-1, layout.LINK] = m[layout.Q_FREE_HEAD]
-    m[layout.Q_FREE_HEAD] = first
-    m[layout.Q_FREE_COUNT] += rows
+    pool[-1, layout.LINK] = m[head]
+    m[head] = first
+    m[head + 1] += rows
 
 
 def pool_rows(m: Memory) -> int:
-    """Rows of the request pool, free or not."""
+    """Rows of requests and fetches, free or not."""
     return (len(m) - int(m[layout.AT_CHUNKS])) // layout.CHUNK_COLS
 
 

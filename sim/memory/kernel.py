@@ -52,7 +52,7 @@ def submit_all(
     entries: NDArray[np.int64],
     rows: NDArray[np.int32],
 ) -> None:
-    """Hand a window's submissions (SM, fetch, time, kept), in order, to their ports; as many rows must be free.
+    """Hand a window's submissions (SM, fetch, time, kept), in order, to their ports. As many rows for fetches are free.
 
     runs, kinds, classes, entries: of all fetches, as in FetchTable; rows: [F] where each submitted one has its row.
     """
@@ -60,7 +60,7 @@ def submit_all(
     count = len(submissions)
     for i in range(0, count, SUBMISSION):
         fetch = submissions[i + 1]
-        f = pool.take(m)
+        f = pool.take_for_fetch(m)
         rows[fetch] = f
         begin, end = (entries[fetch], entries[fetch + 1]) if len(entries) > 1 else (0, 0)
         port.prepare(m, f, runs[fetch], runs[fetch + 1], begin, end)
@@ -80,7 +80,7 @@ def release(m: Memory, fetches: NDArray[np.int64], rows: NDArray[np.int32]) -> N
     """Give back the rows of complete fetches that were kept."""
     m = cells(m)
     for fetch in fetches:
-        pool.give(m, rows[fetch])
+        pool.give_of_fetch(m, rows[fetch])
 
 
 @entry

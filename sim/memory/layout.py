@@ -148,7 +148,8 @@ SLICE_COLS = 10
 C_CLOSED, C_HELD, C_CAPPED = C_FAW + 4, C_FAW + 6, C_FAW + 8
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
-# Columns of a fetch, which has a row of the requests' pool from its submission until its stamps have been taken.
+# Columns of a fetch, which has a row of the pool from its submission until its stamps have been taken. Rows for fetches
+# are listed apart (Q_FETCH_HEAD): they are out for long, and requests shall meet at few rows, which caches hold.
 # F_SUBMIT to F_WAITED, the first and the last of the stamps, hold all of them once the fetch is complete; what is
 # between is of use before only. F_RUN, F_RUN_END: positions of its first run and behind its last; F_WAITED: how long it
 # waited for block-table entries.
@@ -191,6 +192,8 @@ PARAMS = 112
     Q_HEAP,
     Q_FREE_HEAD,
     Q_FREE_COUNT,
+    Q_FETCH_HEAD,
+    Q_FETCH_COUNT,
     Q_OUT,
     Q_GROW,
     Q_WALKS,
@@ -218,6 +221,6 @@ PARAMS = 112
     AT_LOG,
     AT_CLASSES,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 36)
+) = range(PARAMS, PARAMS + 38)
 COUNTER_BASE = PARAMS + 40
 FIRST_SECTION = COUNTER_BASE + 64

@@ -8,6 +8,8 @@ completion can be due and never turns an empty window.
 """
 
 from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from itertools import count
 from operator import itemgetter
 from typing import Any
 
@@ -27,20 +29,20 @@ from sim.memory.layout import (
     OUT_COLS,
     P_HEAD,
     PORT_COLS,
-    Q_FREE_COUNT,
+    Q_FETCH_COUNT,
+    Q_FETCH_HEAD,
     Q_OUT,
     STAMP_COLS,
     Memory,
 )
 from sim.memory.params import Param
-from sim.memory.port import MARGIN
 from sim.memory.regions import NO_REGIONS, Regions
 
 TIME_AND_SM = itemgetter(0, 1)
 Known = Callable[[int, int], None]
 NEVER = 1 << 62
 FEW = 8
-"""Less than an eighth of the pool free after stamps were taken: the rest is under way, and it must grow."""
+"""With less than an eighth of their rows free after stamps were taken, fetches need more rows."""
 AFTER_NORMAL: Any = 2
 """Priority behind SimPy's normal events of the instant: order must not depend on how windows were cut."""
 
@@ -102,7 +104,9 @@ class MemoryPlane:
         # The assist looks along a port's fetches, complete ones among them.
         self._keeps_all = keeps_stamps or bool(self._memory[Param.ASSIST])
         self._waiting: dict[int, Known] = {}
-        self._submitted: list[int] = []
+        self._asked_for: list[tuple[int, int, int, int, bool]] = []
+        """A heap: when, how many before, SM, fetch, whether it is kept."""
+        self._order = count()
         self._asked = bytearray(table.fetches)
         """1 for each fetch that was asked for."""
         self._later: list[list[int]] = []
@@ -149,16 +153,14 @@ class MemoryPlane:
         return event
 
     def ask(self, sm: int, fetch: int, at: int, known: Known, kept: bool = True) -> None:
-        """Queue a fetch at an SM's port at the instant `at`, and call `known(fetch, time)` as soon as the time is known
-        for good at which it is complete. Each fetch may be asked for once.
-
-        An SM's fetches come in order of time: after one ahead of the present none may follow for an earlier instant.
+        """Queue a fetch at an SM's port at the instant `at`, the present or later, and call `known(fetch, time)` as
+        soon as the time is known for good at which it is complete. Each fetch may be asked for once.
         """
         if self._asked[fetch]:
             raise ValueError(f"fetch {fetch} submitted twice")
         self._asked[fetch] = 1
         self._waiting[fetch] = known
-        self._submitted += (sm, fetch, at, kept or self._keeps_all)
+        heappush(self._asked_for, (at, next(self._order), sm, fetch, kept or self._keeps_all))
         if self._wake_at > at + self._window:
             self._wake(at + self._window)
 
@@ -195,43 +197,51 @@ class MemoryPlane:
         end = self._now + self._window
         following = kernel.advance(self._memory, end - self._back)
         while following == kernel.GROW:
-            self._make_room(MARGIN)
+            self._memory = build.grown(self._memory, build.pool_rows(self._memory))
             kernel.resume(self._memory)
             following = kernel.advance(self._memory, end - self._back)
         self._hand_out(end)
         wakes = [] if following < 0 else [following + self._back]
         if self._later:
             wakes.append(self._later[0][0])
+        if self._asked_for:
+            wakes.append(self._asked_for[0][0] + self._window)
         if wakes:
             self._wake(max(min(wakes), self._now + 1))
         elif self._waiting and self._wake_at == NEVER:
             raise StuckError(self._stuck())
 
     def _hand_in(self) -> None:
-        if self._submitted:
-            self._make_room(len(self._submitted) // kernel.SUBMISSION + MARGIN)
-            kernel.submit_all(self._memory, np.array(self._submitted, np.int64), *self._table, self._rows)
-            self._submitted.clear()
+        """Submit what was asked for up to now, in order of time."""
+        waiting, now = self._asked_for, self._now
+        due: list[int] = []
+        while waiting and waiting[0][0] <= now:
+            at, _, sm, fetch, kept = heappop(waiting)
+            due += (sm, fetch, at, kept)
+        if due:
+            self._make_room(len(due) // kernel.SUBMISSION)
+            kernel.submit_all(self._memory, np.array(due, np.int64), *self._table, self._rows)
 
     def _make_room(self, rows: int) -> None:
-        """See that more than `rows` of the pool are free: have stamps taken, or let the pool grow."""
-        if self._memory[Q_FREE_COUNT] > rows:
+        """See that so many rows for fetches are free: have stamps taken, or make more."""
+        if self._memory[Q_FETCH_COUNT] >= rows:
             return
         if self._reclaim is not None:
             self._reclaim()
-            rows = max(rows, build.pool_rows(self._memory) // FEW)
-        while self._memory[Q_FREE_COUNT] <= rows:
-            self._memory = build.grown(self._memory, build.pool_rows(self._memory))
+            rows = max(rows, build.KEPT_ROWS // FEW)
+        while self._memory[Q_FETCH_COUNT] < rows:
+            more = build.pool_rows(self._memory)
+            self._memory = build.grown(self._memory, more, Q_FETCH_HEAD)
 
     def _hand_out(self, end: int) -> None:
         """Tell of completions due before `end`, by (time, SM, port order); keep the rest.
 
         These are few a window: lists are faster than arrays.
         """
-        count = int(self._memory[Q_OUT])
-        if count:
+        complete = int(self._memory[Q_OUT])
+        if complete:
             self._memory[Q_OUT] = 0
-            self._later += build.section(self._memory, AT_OUT, count, OUT_COLS).tolist()
+            self._later += build.section(self._memory, AT_OUT, complete, OUT_COLS).tolist()
             self._later.sort(key=TIME_AND_SM)
         waiting, due = self._waiting, 0
         for time, _, fetch in self._later:

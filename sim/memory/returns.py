@@ -132,7 +132,7 @@ def arrived(m: Memory, node: int, arrival: int) -> None:
         if m[f + F_KEPT]:
             stamp(m, node, f + F_STAMPS, done)
         else:
-            pool.give(m, f)
+            pool.give_of_fetch(m, f)
     port.credit(m, node, done)
 
 
