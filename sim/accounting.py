@@ -14,11 +14,11 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sim.causes import BUSY, CAUSES, IDLE, INDEX
-from sim.device.recorder import RESIDENT
+from sim.device.recorder import RESIDENT, SUMMED
 from sim.errors import SelfCheckError
 
 N_BUSY = len(BUSY)
-N_CODES = RESIDENT + 1
+N_CODES = SUMMED + 1
 NO_WORK = INDEX["no_work"]
 FIRST_IDLE = INDEX[IDLE[0]]
 TOLERANCE = 1e-9
@@ -71,7 +71,9 @@ def _sweep(
             i += 1
         then = min(edges[i, 0], end) if i < len(edges) else end
         busy = _first(counts, 0, N_BUSY)
-        if busy >= 0:
+        if counts[SUMMED] > 0:
+            pass
+        elif busy >= 0:
             account[busy] += then - now
         elif counts[RESIDENT] > 0:
             if not _share_waits(counts, then - now, account):

@@ -16,6 +16,7 @@ from sim.device.job import Context
 from sim.device.order import Order
 from sim.device.sm import Sm
 from sim.device.stage_times import PS_PER_NS
+from sim.device.tile_sums import tile_sums
 from sim.errors import StuckError
 from sim.jobs import Program, join_tables, make_program, start_order
 from sim.lowering.launch import Launch
@@ -78,6 +79,10 @@ class RunOptions:
     """Which class of data an address holds, for an L2 that keeps classes apart."""
 
 
+SMALL = 128
+"""Cells of a record that are not worth a settlement."""
+
+
 class Machine:
     """A fresh device with launches to run on it, one after the other; pages in tiers come in on the way."""
 
@@ -102,6 +107,8 @@ class Machine:
         self._sms = [Sm(index) for index in range(hw.sm.count)]
         self._ledgers = [Ledger(sm.index) for sm in self._sms]
         self._chains: list[Chain] = []
+        self._sums = not options.record_order
+        """Whether all launches so far had one CTA an SM: whole picoseconds, whose sums no order changes."""
         self._engines = self._copy_engines(tiers) if tiers else None
         self._gate = make_gate(self._env, tiers, self._engines) if tiers and self._engines else None
         self._prefetch = tiers is not None and tiers.prefetch
@@ -135,6 +142,9 @@ class Machine:
         phases: list[Phase] = []
         ends: list[int] = []
         for index, program in enumerate(self._programs(formats)):
+            if not program.job.alone:
+                self._add_sums()
+                self._sums = False
             if index and program.follows_at_once:
                 gap = cta_ps = 0
             now = int(self._env.now)
@@ -177,11 +187,24 @@ class Machine:
     def _settle(self) -> None:
         """Account for what the SMs have recorded, and let it go: so records do not grow with the length of a run."""
         now = int(self._env.now)
+        self._add_sums()
         for sm, ledger in zip(self._sms, self._ledgers, strict=True):
-            ledger.settle(self._taken(sm), sm.recorded(now))
+            if sm.recorder.size > SMALL:
+                ledger.settle(self._taken(sm), sm.recorded(now))
+
+    def _add_sums(self) -> None:
+        """Account for the tiles of CTAs that had their SMs for themselves."""
+        if not self._sums:
+            return
+        tiles = [sm.recorder.take_tiles() for sm in self._sms]
+        sums = tile_sums(tiles, self._chains, self._plane.stamps_of)
+        for ledger, times in zip(self._ledgers, sums, strict=True):
+            ledger.account += times
+        self._plane.release(np.concatenate(tiles)[:, 0])
 
     def _closed(self, end: int) -> dict[str, float]:
         """The whole account."""
+        self._add_sums()
         ledgers = zip(self._sms, self._ledgers, strict=True)
         return closed((ledger.close(self._taken(sm), end) for sm, ledger in ledgers), end)
 
@@ -189,7 +212,7 @@ class Machine:
         """An SM's record as edges of the account; it begins anew."""
         record = sm.recorder
         work = edges_of(record.rows_of_work(self._chains, self._plane.stamps_of))
-        edges = np.concatenate([record.residence(), work])
+        edges = np.concatenate([record.edges(), work])
         self._plane.release(record.fetches())
         record.clear()
         return edges
@@ -197,7 +220,7 @@ class Machine:
     def _run_grid(self, program: Program, order: Order | None, index: int, gap: int, cta_ps: int) -> None:
         env = self._env
         gate = self._gate if index == 0 else None
-        context = Context(env, self._plane, gate, order)
+        context = Context(env, self._plane, gate, order, self._sums and program.job.alone)
         plan = Plan(program.order, program.scheduling, cta_ps, program.item_ps)
 
         def start() -> Generator[simpy.Event, Any, None]:

@@ -44,6 +44,7 @@ class AloneCta(Cta):
     def _tiles(self) -> Steps:
         env = self.context.env
         self.at = self.now
+        self._sum(1)
         while self.tile < self.end:
             if self.gate is not None:
                 yield from self._tile_now()
@@ -54,6 +55,12 @@ class AloneCta(Cta):
             if self.at > self.now:
                 yield env.timeout(self.at - self.now)
             self.pump(self.at)
+        self._sum(-1)
+
+    def _sum(self, more: int) -> None:
+        """Tiles follow each other from here on, or until here."""
+        if self.context.sums:
+            self.sm.recorder.summed(self.at, more)
 
     def _go(self) -> None:
         """Compute every tile whose arrival is known; stop where a gate must be looked at, or the tiles end."""
@@ -71,11 +78,15 @@ class AloneCta(Cta):
         by then.
         """
         env, tile = self.context.env, self.tile
-        while tile >= self.next and self.gate is not None:
-            event, cause = self.gate
-            since = self.now
-            yield event
-            self._waited(cause, since, self.now)
+        if tile >= self.next:
+            self._sum(-1)
+            while tile >= self.next and self.gate is not None:
+                event, cause = self.gate
+                since = self.now
+                yield event
+                self._waited(cause, since, self.now)
+            self.at = self.now
+            self._sum(1)
         since, starved = self._since(self.now)
         while tile not in self.here:
             self.news = env.event()

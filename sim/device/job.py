@@ -69,3 +69,5 @@ class Context:
     page_gate: Callable[[int], simpy.Event | None] | None
     """Event after which the pages of a tile are in device memory, None when they are; none: all pages are there."""
     log: Log | None
+    sums: bool = False
+    """Tiles of a CTA that has its SM for itself are accounted for by their sum."""

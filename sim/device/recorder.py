@@ -16,6 +16,8 @@ from sim.device import wait
 from sim.device.chain import Chain
 
 RESIDENT = len(CAUSES)
+SUMMED = RESIDENT + 1
+"""Code of the time of tiles that are accounted for by their sum (`tile_sums`)."""
 
 Rows = NDArray[np.int64]
 StampsOf = Callable[[Rows], Rows]
@@ -25,7 +27,7 @@ StampsOf = Callable[[Rows], Rows]
 class Recorder:
     """The record of one SM."""
 
-    __slots__ = ("_chains", "_entered", "_left", "_rows", "_waits", "seen", "tiles")
+    __slots__ = ("_chains", "_entered", "_left", "_rows", "_summed", "_waits", "seen", "tiles")
 
     def __init__(self) -> None:
         self.tiles: list[int] = []
@@ -41,6 +43,7 @@ class Recorder:
         self._waits = array("q")
         self._entered = array("q")
         self._left = array("q")
+        self._summed = array("q")
         self.seen = array("q")
         """Fetches of tiles that were computed, beside those in `tiles`."""
 
@@ -56,6 +59,21 @@ class Recorder:
         """A CTA is resident no more."""
         self._left.append(at)
 
+    def summed(self, at: int, more: int) -> None:
+        """From `at` on (more: 1), or until then (-1), a CTA alone on its SM does nothing but what is in `tiles`."""
+        self._summed.extend((at, SUMMED, more))
+
+    def take_tiles(self) -> Rows:
+        """[T, 5] `tiles`, which begins anew."""
+        tiles = self._tiles()
+        self.tiles.clear()
+        return tiles
+
+    @property
+    def size(self) -> int:
+        """Cells of all but `tiles`."""
+        return len(self._rows) + len(self._waits) + len(self._chains) + len(self._entered) + len(self.seen)
+
     def chain(self, number: int, begin: int) -> None:
         """A tile's chain began at `begin` and found every unit free."""
         self._chains.extend((number, begin))
@@ -70,19 +88,18 @@ class Recorder:
         resident = np.stack([np.full(len(left), RESIDENT), entered, left], axis=1).astype(np.int64)
         return np.concatenate([resident, self.rows_of_work(chains, stamps_of)])
 
-    def residence(self) -> Rows:
-        """[M, 3] time_ps, RESIDENT, by how much the CTAs become more."""
+    def edges(self) -> Rows:
+        """[M, 3] time_ps, RESIDENT, by how much the CTAs become more; and the same of the time that is SUMMED."""
         edges = [(self._entered, 1), (self._left, -1)]
-        return np.array([(at, RESIDENT, more) for times, more in edges for at in times], np.int64).reshape(
-            -1, 3
-        )
+        residence = [(at, RESIDENT, more) for times, more in edges for at in times]
+        return np.concatenate([np.array(residence, np.int64).reshape(-1, 3), _table(self._summed, 3)])
 
     def rows_of_work(self, chains: Sequence[Chain], stamps_of: StampsOf) -> Rows:
         """[N, 3] code, begin_ps, end_ps of all but residence."""
         tiles = self._tiles()
         waits = np.concatenate([_table(self._waits, 4), tiles[:, :4]])
         waits = waits[waits[:, 2] > waits[:, 1]]
-        cut = wait.cut(stamps_of(waits[:, 0]), waits[:, 1], waits[:, 2], waits[:, 3] > 0)
+        cut, _ = wait.cut(stamps_of(waits[:, 0]), waits[:, 1], waits[:, 2], waits[:, 3] > 0)
         ran = np.concatenate([_table(self._chains, 2), tiles[:, [4, 2]]])
         numbers, index = np.unique(ran[:, 0], return_inverse=True)
         repeated = [_repeated(chains[number].rows, ran[index == i, 1]) for i, number in enumerate(numbers)]

@@ -33,8 +33,9 @@ LATENCIES = (4, 6, 7, 9, 11)
 """Stages that more bytes in flight would have hidden: they go to what kept them out, where there is such a thing."""
 
 
-def cut(stamps: Ints, since: Ints, until: Ints, starved: NDArray[np.bool_]) -> Ints:
-    """[M, 3] cause code, begin, end of the parts of each wait [since, until), without gaps, wait after wait.
+def cut(stamps: Ints, since: Ints, until: Ints, starved: NDArray[np.bool_]) -> tuple[Ints, Ints]:
+    """[M, 3] cause code, begin, end of the parts of each wait [since, until), without gaps, wait after wait; and [M]
+    which wait each is a part of.
 
     stamps: [N, N_STAMPS] of the fetches waited for; since, until: [N] ps; starved: [N] all stage buffers were out.
     """
@@ -42,7 +43,8 @@ def cut(stamps: Ints, since: Ints, until: Ints, starved: NDArray[np.bool_]) -> I
     at = np.maximum.accumulate(np.column_stack([since, ends]), axis=1)
     begins, ends = at[:, :-1], at[:, 1:]
     kept = ends > begins
-    return np.stack([_codes(stamps, starved)[kept], begins[kept], ends[kept]], axis=1)
+    parts = np.stack([_codes(stamps, starved)[kept], begins[kept], ends[kept]], axis=1)
+    return parts, np.nonzero(kept)[0]
 
 
 def _codes(stamps: Ints, starved: NDArray[np.bool_]) -> Ints:

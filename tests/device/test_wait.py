@@ -37,7 +37,9 @@ STAMPS = {
 def cut(since: int, until: int, starved: bool, **changes: int) -> dict[str, int]:
     found: dict[str, int] = {}
     at = since
-    parts = wait.cut(stamped(**STAMPS | changes), np.array([since]), np.array([until]), np.array([starved]))
+    parts, _ = wait.cut(
+        stamped(**STAMPS | changes), np.array([since]), np.array([until]), np.array([starved])
+    )
     for code, begin, end in parts.tolist():
         assert begin == at
         at = end
