@@ -143,10 +143,12 @@ def bench_scale(job: Job, repeat: int) -> list[Row]:
         name: run_once(job, (*fixed, f"workload.context={context}")) for name, context in CONTEXTS.items()
     }
     times = [run.plane_ns_per_line for run in runs.values()]
+    peaks = [run.rss_mb for run in runs.values()]
     return [
         *(Row(f"scale: per line at {name}", 100.0, r.plane_ns_per_line, "ns") for name, r in runs.items()),
         Row("scale: slowest / fastest", 1.2, max(times) / min(times), "x"),
         *(Row(f"scale: peak memory at {name}", 500.0, r.rss_mb, "MB") for name, r in runs.items()),
+        Row("scale: largest / smallest peak", 1.5, max(peaks) / min(peaks), "x"),
     ]
 
 

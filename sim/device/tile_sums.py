@@ -10,25 +10,33 @@ from sim.device import wait
 from sim.device.chain import Chain
 from sim.device.recorder import Rows, StampsOf
 
+Sums = NDArray[np.int64]
 
-def tile_sums(tiles: Sequence[Rows], chains: Sequence[Chain], stamps_of: StampsOf) -> NDArray[np.int64]:
+
+PART_WAITS = 1 << 12
+"""Waits that are cut at once."""
+
+
+def tile_sums(tiles: Sequence[Rows], chains: Sequence[Chain], stamps_of: StampsOf) -> Sums:
     """[SMs, causes] ps of the waits and chains in each SM's `Recorder.tiles` ([T, 5])."""
-    sms, causes = len(tiles), len(CAUSES)
     joined = np.concatenate(tiles)
-    sm = np.repeat(np.arange(sms), [len(rows) for rows in tiles])
-    waited = np.flatnonzero(joined[:, 2] > joined[:, 1])
-    waits = joined[waited]
-    parts, index = wait.cut(stamps_of(waits[:, 0]), waits[:, 1], waits[:, 2], waits[:, 3] > 0)
-    sums = np.zeros((sms, causes), np.int64)
-    np.add.at(sums, (sm[waited[index]], parts[:, 0]), parts[:, 2] - parts[:, 1])
-    runs = np.zeros((sms, len(chains)), np.int64)
+    sm = np.repeat(np.arange(len(tiles)), [len(rows) for rows in tiles])
+    runs = np.zeros((len(tiles), len(chains)), np.int64)
     np.add.at(runs, (sm, joined[:, 4]), 1)
-    durations = np.array([_durations(chain) for chain in chains], np.int64).reshape(-1, causes)
-    whole: NDArray[np.int64] = sums + runs @ durations
-    return whole
+    sums = runs @ np.array([_durations(chain) for chain in chains], np.int64).reshape(-1, len(CAUSES))
+    waited = np.flatnonzero(joined[:, 2] > joined[:, 1])
+    for at in range(0, len(waited), PART_WAITS):
+        part = waited[at : at + PART_WAITS]
+        _add_waits(sums, sm[part], joined[part], stamps_of)
+    return sums
 
 
-def _durations(chain: Chain) -> NDArray[np.int64]:
+def _add_waits(sums: Sums, sm: Rows, waits: Rows, stamps_of: StampsOf) -> None:
+    parts, index = wait.cut(stamps_of(waits[:, 0]), waits[:, 1], waits[:, 2], waits[:, 3] > 0)
+    np.add.at(sums, (sm[index], parts[:, 0]), parts[:, 2] - parts[:, 1])
+
+
+def _durations(chain: Chain) -> Sums:
     """[causes] ps of a chain on free units."""
     times = np.zeros(len(CAUSES), np.int64)
     for step in chain.steps:

@@ -1,5 +1,7 @@
 """Lay out the compiled plane's memory for a device and a fetch table."""
 
+import mmap
+
 import numpy as np
 
 from sim.config.hardware import Hardware
@@ -23,9 +25,10 @@ from sim.memory.layout import (
     C_WRITE_HEAD,
     Memory,
 )
-from sim.memory.params import BANK_COLS, GROUP_COLS, LINE_CELLS, REFRESH_CODE, Param, build, whole_lines
+from sim.memory.params import BANK_COLS, GROUP_COLS, REFRESH_CODE, Param, build, whole_lines
 from sim.memory.regions import NO_REGIONS, Regions
 
+CELL_BYTES = 8
 FIRST_POOL = 4096
 """Rows for requests at least; the pool grows by itself, but every growth copies the whole plane."""
 KEPT_ROWS = 1 << 15
@@ -115,10 +118,15 @@ def first_rows(p: Memory) -> int:
 
 
 def aligned(cells: int) -> Memory:
-    """Zeros that begin at a cache line."""
-    raw = np.zeros(cells + LINE_CELLS, np.int64)
-    skip = -(raw.ctypes.data // 8) % LINE_CELLS
-    return raw[skip : skip + cells]
+    """Zeros that begin at a page, in memory of their own: it goes back to the system with them, where an allocator
+    would keep the planes of a search's probes for arrays that do not fit into them.
+    """
+    if not hasattr(mmap, "MAP_PRIVATE"):  # Windows
+        return np.frombuffer(mmap.mmap(-1, cells * CELL_BYTES), np.int64)
+    pages = mmap.mmap(-1, cells * CELL_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.int64)
 
 
 def grown(m: Memory, rows: int, head: int = layout.Q_FREE_HEAD) -> Memory:
