@@ -5,7 +5,7 @@ completions.
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.memory import assist, events, hbm_ahead, l2, pool, port, returns, tlb
+from sim.memory import assist, events, fetch_rows, hbm_ahead, l2, port, returns, tlb
 from sim.memory.jit import compiled, entry, inlined
 from sim.memory.layout import (
     ARRIVE,
@@ -60,10 +60,10 @@ def submit_all(
     count = len(submissions)
     for i in range(0, count, SUBMISSION):
         fetch = submissions[i + 1]
-        f = pool.take_for_fetch(m)
+        f = fetch_rows.take(m)
         rows[fetch] = f
         begin, end = (entries[fetch], entries[fetch + 1]) if len(entries) > 1 else (0, 0)
-        port.prepare(m, f, runs[fetch], runs[fetch + 1], begin, end)
+        fetch_rows.prepare(m, f, runs[fetch], runs[fetch + 1], begin, end)
         m[f + F_KIND] = kinds[fetch]
         m[f + F_CLASS] = classes[fetch]
         m[f + F_INDEX] = fetch
@@ -80,7 +80,7 @@ def release(m: Memory, fetches: NDArray[np.int64], rows: NDArray[np.int32]) -> N
     """Give back the rows of complete fetches that were kept."""
     m = cells(m)
     for fetch in fetches:
-        pool.give_of_fetch(m, rows[fetch])
+        fetch_rows.give(m, rows[fetch])
 
 
 @entry

@@ -12,8 +12,6 @@ from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     ARRIVE,
-    AT_ENTRIES,
-    AT_RUNS,
     CLASS,
     CREDIT_AT,
     CREDIT_BYTES,
@@ -92,21 +90,6 @@ MARGIN = 16
 """Free rows that must remain, so that one event never runs out of them (a request pushes out one granule)."""
 N_WANTED, N_REQUESTED, N_CHUNKS = INDEX["wanted"], INDEX["requested"], INDEX["chunks"]
 N_CLASS = INDEX["requested_kv"]
-
-
-@inlined
-def prepare(m: Memory, f: int, run: int, run_end: int, entry: int, entry_end: int) -> None:
-    """Make f, a row of the pool, that of a fetch of these runs and block-table entries, by number."""
-    m[f + F_LEFT] = 0
-    m[f + F_ISSUED] = 0
-    m[f + F_RUN] = m[AT_RUNS] + run * RUN_COLS
-    m[f + F_RUN_END] = m[AT_RUNS] + run_end * RUN_COLS
-    m[f + F_WAITED] = 0
-    m[f + F_ENTRY] = m[AT_ENTRIES] + entry
-    m[f + F_ENTRY_END] = m[AT_ENTRIES] + entry_end
-    m[f + F_HEAD_AT] = -1
-    m[f + F_UNKNOWN] = 0
-    m[f + F_READY] = 0
 
 
 @compiled

@@ -4,7 +4,7 @@ Events at SMs are queued by arrival less the shortest way back, so that one hori
 and memory may do and what SMs may see.
 """
 
-from sim.memory import assist, copies, events, noc, pool, port
+from sim.memory import assist, copies, events, fetch_rows, noc, port
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AT_OUT,
@@ -132,7 +132,7 @@ def arrived(m: Memory, node: int, arrival: int) -> None:
         if m[f + F_KEPT]:
             stamp(m, node, f + F_STAMPS, done)
         else:
-            pool.give_of_fetch(m, f)
+            fetch_rows.give(m, f)
     port.credit(m, node, done)
 
 
