@@ -7,6 +7,7 @@ import numpy as np
 from sim.config.hardware import Hardware
 from sim.memory import events, layout, tags
 from sim.memory.fetches import FetchTable
+from sim.memory.granule import granule_bytes
 from sim.memory.hbm_bank import NEVER
 from sim.memory.hbm_claims import B_GROUP, B_ROW
 from sim.memory.layout import (
@@ -53,7 +54,8 @@ def new_memory(
     regions: Regions = NO_REGIONS,
 ) -> Memory:
     """A plane at time zero with cold caches. Raises InputError for hardware that the plane cannot model."""
-    return from_params(build(hw, zero_latency=zero_latency), table, log_rows, regions)
+    p = build(hw, zero_latency=zero_latency, granule=granule_bytes(hw, table))
+    return from_params(p, table, log_rows, regions)
 
 
 def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Regions = NO_REGIONS) -> Memory:

@@ -7,7 +7,7 @@ and leaves it here. Lines written back pass through to memory and stay too. Two 
 sectors at the same time both read memory. Replacement is in order of entry.
 """
 
-from sim.memory import events
+from sim.memory import events, mapping
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled
 from sim.memory.layout import (
@@ -38,9 +38,7 @@ def share_of(m: Memory, c: int) -> int:
 
 @compiled
 def row_of(m: Memory, c: int, addr: int) -> int:
-    round_ = (addr >> m[BLOCK_SHIFT]) // m[CHANNELS]
-    within = (addr & ((1 << m[BLOCK_SHIFT]) - 1)) >> m[GRANULE_SHIFT]
-    row = ((round_ << (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])) + within) % m[LLC_SETS]
+    row = mapping.among(m, addr, (addr >> m[BLOCK_SHIFT]) // m[CHANNELS], m[LLC_SETS])
     return int(share_of(m, c) + 1 + row * (2 * m[LLC_WAYS] + 1))
 
 

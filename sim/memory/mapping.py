@@ -63,12 +63,19 @@ def home_of(m: Memory, addr: int) -> int:
 def set_of(m: Memory, addr: int) -> int:
     """Set of an address inside its slice."""
     round_ = quotient(addr >> m[BLOCK_SHIFT], m[SET_ROUND])
-    within = (addr & ((1 << m[BLOCK_SHIFT]) - 1)) >> m[GRANULE_SHIFT]
-    number = (round_ << (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])) + within
     if m[COPIES]:
         # Every other round has its home here: without a step per turn it would use every other set only.
-        number += quotient(number, m[SETS])
-    return remainder(number, m[SETS])
+        round_ += quotient(round_, m[SETS])
+    return among(m, addr, round_, m[SETS])
+
+
+@inlined
+def among(m: Memory, addr: int, round_: int, sets: int) -> int:
+    """Set, of so many, of an address of a round of blocks. Rounds step through all sets and the granules of a block lie
+    far apart: where only one granule of each block is used, as by a head of an NHD layout, that uses all sets too.
+    """
+    within = (addr & ((1 << m[BLOCK_SHIFT]) - 1)) >> m[GRANULE_SHIFT]
+    return remainder(round_ + within * (sets >> (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])), sets)
 
 
 @inlined

@@ -208,14 +208,22 @@ LATENCIES = (
 """Every wait of a memory access but the burst itself and refresh."""
 
 
-def build(hw: Hardware, *, zero_latency: bool = False) -> NDArray[np.int64]:
-    """Parameter array of a device. `zero_latency`: rows open and data come at once, only bursts take time.
+def whole_granule(hw: Hardware) -> int:
+    """Bytes under one tag of L2 at most: a channel-interleave block, up to MAX_GRANULE_SECTORS."""
+    std = standard(hw.hbm)
+    block = max(hw.hbm.interleave_bytes, hw.l2.line_bytes)
+    return min(block, std.row_bytes, MAX_GRANULE_SECTORS * max(hw.l2.sector_bytes, std.access_bytes))
+
+
+def build(hw: Hardware, *, zero_latency: bool = False, granule: int | None = None) -> NDArray[np.int64]:
+    """Parameter array of a device. `zero_latency`: rows open and data come at once, only bursts take time. `granule`:
+    bytes under one tag of L2, a power of two from a line to the whole granule, which it is where none is given.
 
     Raises InputError where the plane cannot be built.
     """
     values: dict[Param, int] = {}
     _port(values, hw)
-    _l2(values, hw)
+    _l2(values, hw, granule or whole_granule(hw))
     _dram(values, hw)
     _tlb(values, hw)
     _assist(values, hw)
@@ -251,7 +259,7 @@ def _port(v: dict[Param, int], hw: Hardware) -> None:
     v[Param.LINK_Q16] = 0 if link is None else q16(1000 / link)
 
 
-def _l2(v: dict[Param, int], hw: Hardware) -> None:
+def _l2(v: dict[Param, int], hw: Hardware, granule: int) -> None:
     l2, std = hw.l2, standard(hw.hbm)
     sector = max(l2.sector_bytes, std.access_bytes)
     if sector > l2.line_bytes:
@@ -261,7 +269,6 @@ def _l2(v: dict[Param, int], hw: Hardware) -> None:
             f"hw.l2.slices: {l2.slices}; allowed: a multiple of the {l2.partitions} private partitions"
         )
     block = max(hw.hbm.interleave_bytes, l2.line_bytes)
-    granule = min(block, std.row_bytes, MAX_GRANULE_SECTORS * sector)
     v[Param.SECTOR], v[Param.SECTOR_SHIFT] = sector, shift(sector)
     v[Param.BLOCK_SHIFT], v[Param.GRANULE_SHIFT] = shift(block), shift(granule)
     v[Param.LINE_SECTORS_SHIFT] = shift(l2.line_bytes // sector)

@@ -1,8 +1,8 @@
 """Tags of the sectored L2: which sectors are valid, in flight or dirty, and who is replaced.
 
-A tag covers a granule: the lines of one channel-interleave block, up to 16 sectors. When whole blocks are
-accessed its lines would move through their sets in lockstep, so one tag for all of them is exact; a
-granule of which only some lines are used still holds the place of all.
+A tag covers a granule: a channel-interleave block, up to 16 sectors, or less where the pieces that are read are
+smaller (`granule`). When whole granules are accessed their lines would move through their sets in lockstep, so one
+tag for all of them is exact; a granule of which only some lines are used still holds the place of all.
 
 A set is a row of `ways` tag cells, then as many state cells, then as many heads of waiting lists. A tag
 cell packs the granule's number (bits 33 and up), whether anything of it is in flight (bit 32: never

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.config.hardware import Hardware
-from sim.memory.params import Param, build
 from sim.memory.plane import MemoryPlane
 from sim.micro.driver import ONE_LOAD, Benchmark, Int64, Outcome, fetch_table, leave_cold, plain_loads, run
 
@@ -39,8 +38,8 @@ class ChasePoint:
 
 
 def block_bytes(hw: Hardware) -> int:
-    """What lies under one tag of the L2: a chase loads once from each."""
-    return 1 << int(build(hw)[Param.GRANULE_SHIFT])
+    """What lies under one tag of the L2 where loads are this small, a line: a chase loads once from each."""
+    return hw.l2.line_bytes
 
 
 def chase(hw: Hardware, footprint_mib: float, seed: int, warm: bool = True) -> Benchmark:

@@ -19,16 +19,18 @@ QUARTERS = Regions(np.arange(4) * (SPAN // 4), np.array(DataClass))
 """One of each class; an L2 that keeps all data alike does not look at them."""
 
 
-def digest(hw: Hardware, seed: int) -> str:
-    outcome = drive(hw, mixed(seed, count=60, span=SPAN), lambda f: f % 4, depth=2, regions=QUARTERS)
+def digest(hw: Hardware, seed: int, longest: int = 4000) -> str:
+    """Of a stream of runs of up to `longest` bytes."""
+    fetches = mixed(seed, count=60, span=SPAN, longest=longest)
+    outcome = drive(hw, fetches, lambda f: f % 4, depth=2, regions=QUARTERS)
     text = outcome.plane.stamps.tobytes() + json.dumps(outcome.plane.counters).encode()
     return hashlib.sha256(text).hexdigest()
 
 
-def plain_digest(hw: Hardware, seed: int, repo: Path) -> str:
+def plain_digest(hw: Hardware, seed: int, repo: Path, longest: int = 4000) -> str:
     """The same, computed uncompiled in another process."""
     plain = subprocess.run(
-        [sys.executable, "-m", "tests.memory.plain_twin", hw.model_dump_json(), str(seed)],
+        [sys.executable, "-m", "tests.memory.plain_twin", hw.model_dump_json(), str(seed), str(longest)],
         cwd=repo,
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
@@ -39,4 +41,4 @@ def plain_digest(hw: Hardware, seed: int, repo: Path) -> str:
 
 
 if __name__ == "__main__":
-    print(digest(Hardware.model_validate(json.loads(sys.argv[1])), int(sys.argv[2])))
+    print(digest(Hardware.model_validate(json.loads(sys.argv[1])), *map(int, sys.argv[2:4])))

@@ -16,11 +16,11 @@ RUNS = st.lists(st.tuples(st.integers(0, 1 << 16), st.integers(1, 3000)), min_si
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def mixed(seed: int, count: int = 400, span: int = 1 << 22) -> FetchTable:
+def mixed(seed: int, count: int = 400, span: int = 1 << 22, longest: int = 4000) -> FetchTable:
     """Random reads and writes of random lengths over a range that exceeds the small L2."""
     rng = np.random.default_rng(seed)
     runs = [
-        [(int(a), int(b)) for a, b in zip(rng.integers(0, span, n), rng.integers(1, 4000, n), strict=True)]
+        [(int(a), int(b)) for a, b in zip(rng.integers(0, span, n), rng.integers(1, longest, n), strict=True)]
         for n in rng.integers(1, 4, count)
     ]
     return table(runs, writes=np.flatnonzero(rng.random(count) < 0.3).tolist())
