@@ -7,8 +7,9 @@ import numpy as np
 
 from kernels_ref.trace import Step
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
-from sim.coarse.hits import Reuse, object_policies, tile_objects, tile_reuse
+from sim.coarse.hits import Reuse, held, object_policies, taken_in, tile_objects, tile_reuse
 from sim.coarse.machine import Memory, Timing, run_grid
+from sim.coarse.repeated import groups_of, repeated_timing
 from sim.coarse.shortened import is_long, long_timing
 from sim.config.hardware import Hardware
 from sim.lowering.combine import build_combine
@@ -74,12 +75,12 @@ def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     formats, hw, memory = problem.step.formats, problem.hw, problem.memory
     gap = launch_gap_ps(hw, problem.how)
 
-    def run(grid: Grid, reuse: Reuse) -> Timing:
-        return run_grid(grid, reuse, formats, hw, memory, gap)
+    takes_in = taken_in(kernel.grid, kernel.reuse)
 
-    first = long_timing(kernel.grid, run) if is_long(kernel.grid, kernel.reuse, formats) else None
-    if first is None:
-        first = run(kernel.grid, kernel.reuse)
+    def run(grid: Grid, reuse: Reuse) -> Timing:
+        return run_grid(grid, reuse, formats, hw, memory, gap, takes_in)
+
+    first = _from_a_part(problem, kernel, run) or run(kernel.grid, kernel.reuse)
     if kernel.combine is None:
         return CoarseTime(first, first.end)
     if kernel.combine.sample.follows_at_once:
@@ -89,3 +90,12 @@ def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, round(ALL * (1 - left)), np.int64))
     last = run_grid(kernel.combine, found, formats, hw, memory, first.end + gap)
     return CoarseTime(first, last.end)
+
+
+def _from_a_part(problem: Problem, kernel: Coarse, run: Callable[[Grid, Reuse], Timing]) -> Timing | None:
+    """The time of a long attention launch from shorter ones; None where all of it must run."""
+    grid, reuse, hw = kernel.grid, kernel.reuse, problem.hw
+    if is_long(grid, reuse, problem.step.formats):
+        return long_timing(grid, run)
+    groups = groups_of(grid, reuse, held(hw), hw.sm.count * problem.cut.ctas_per_sm)
+    return None if groups is None else repeated_timing(grid, reuse, *groups, run)

@@ -21,8 +21,10 @@ from sim.memory.params import Param
 
 PS_PER_NS = 1000
 SEGMENT_BYTES = 8192
-"""Bytes that a port sends as one event; larger launches take larger segments, at most a tile."""
+"""Bytes that a port sends as one event; larger launches take larger segments."""
 MOST_SEGMENTS = 400_000
+LEAST_IN_FLIGHT = 6
+"""Segments that fit under a port's cap on bytes in flight: with few of them it would hold up what it does not."""
 ONE = 1 << 16
 CHECKS_HELD = 6
 """Queues of a channel that pass while check bits of inline ECC are of use to another tile of the same blocks. One queue
@@ -97,7 +99,8 @@ def scalars(
     # Bytes under way are limited for stores as for loads.
     p[c.STORE_Q16] = max(v[Param.EGRESS_Q16], v[Param.GEN_Q16], params.q16(hit / v[Param.CAP]))
     total = int(grid.tile_bytes().sum())
-    p[c.SEGMENT] = max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS))
+    most = max(SEGMENT_BYTES, int(p[c.CAP]) // LEAST_IN_FLIGHT)
+    p[c.SEGMENT] = min(max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS)), most)
     p[c.CTAS] = grid.ctas
     p[c.ROOM] = launch.ctas_per_sm * int(p[c.STAGES]) + 1
     p[c.CREDITS] = 66 + 2 * int(p[c.CAP]) // min(int(p[c.SEGMENT]), int(p[c.CAP]))
@@ -153,8 +156,10 @@ def run_grid(
     hw: Hardware,
     memory: Memory,
     start: int = 0,
+    takes_in: int | None = None,
 ) -> Timing:
-    """Run one launch from `start` ps on."""
+    """Run one launch from `start` ps on. takes_in: bytes that L2 takes in over it; none: those of the grid (a part of
+    a launch ends before the whole has pushed its outputs out)."""
     p = scalars(grid, formats, hw, memory, start)
     arrays = layout.Grid(
         p=p,
@@ -171,7 +176,8 @@ def run_grid(
     objects, blocks = (int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks))
     state = new_state(p, grid.tiles, objects, memory.seed, blocks)
     p[c.LOOKS_UP] = int(reuse.cache is not None)
-    p[c.TAKES_IN], p[c.HOLDS] = taken_in(grid, reuse), held(hw)
+    p[c.TAKES_IN] = taken_in(grid, reuse) if takes_in is None else takes_in
+    p[c.HOLDS] = held(hw)
     found = reuse.cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64))
     loop.run(arrays, state, tags.Cache(*(part.copy() for part in found)))
     end = int(state.g[layout.G_END])
