@@ -27,6 +27,10 @@ class Recipe(Section):
         le=10_000,
         description="most rows of a GPU, kernel, profile, KV type and head dimension",
     )
+    fidelity: Literal["sampled", "tile"] = Field(
+        default="tile",
+        description="sampled: the tile-grain model is scaled to sampled runs at the starting values",
+    )
     phase: Literal["decode", "prefill"] = Field(default="decode", description="phase of the rows")
     overheads: Literal["fitted", "shipped"] = Field(
         default="fitted",

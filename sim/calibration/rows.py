@@ -23,6 +23,8 @@ US = 1e3
 """Nanoseconds."""
 HELD_BACK_EVERY = 3
 MakeStep = Callable[[Workload], Step]
+Reference = Callable[[Hardware, Workload, KernelProfile], float]
+"""Time of a launch in ns by a finer simulation than the one that a fit repeats."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,22 @@ class Evaluated:
     def time_us(self, hw: Hardware, profile: KernelProfile) -> float:
         """Simulated time of the measured call with other parameters of the machine and the profile, without a
         framework's fixed overhead."""
+        return self.attention_us(hw, profile) + around_us(self.case, hw)
+
+    def attention_us(self, hw: Hardware, profile: KernelProfile) -> float:
+        """The part of it that the attention kernel takes."""
         task = replace(self.task, hw=hw, profiles=[profile])
         cut = replace(self.cut, profile=profile_at(profile, self.task.step.geometry.head_dim))
-        attention = estimate_ns(task, self.addresses, cut) / US * self.scale
-        return attention + around_us(self.case, hw)
+        return estimate_ns(task, self.addresses, cut) / US * self.scale
+
+
+def aligned(row: Evaluated, reference: Reference | None) -> Evaluated:
+    """The row with the fast model of attention scaled to what the finer one says at the starting values."""
+    if reference is None:
+        return row
+    hw, profile = row.task.hw, row.task.profiles[0]
+    fine_us = reference(hw, row.task.workload, profile) / US
+    return replace(row, scale=row.scale * fine_us / row.attention_us(hw, profile))
 
 
 def evaluated(case: Mapped, hw: Hardware, profile: KernelProfile, make_step: MakeStep) -> Evaluated | Skipped:

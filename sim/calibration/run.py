@@ -1,8 +1,8 @@
 """A calibration from file to fitted values: pick rows, evaluate, fit, judge on rows that were held back."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -16,12 +16,20 @@ from sim.calibration.parameters import (
     profile_start,
     with_machine,
 )
-from sim.calibration.rows import US, Evaluated, MakeStep, evaluated, hold_back, spread
+from sim.calibration.rows import (
+    Evaluated,
+    MakeStep,
+    Reference,
+    aligned,
+    evaluated,
+    hold_back,
+    spread,
+)
 from sim.calibration.targets import Target
 from sim.calibration.written import provenance
 from sim.config.hardware import Hardware
 from sim.config.load import load_profile
-from sim.config.workload import KernelProfile, Workload
+from sim.config.workload import KernelProfile
 from sim.error_summary import Summary, summary
 from sim.errors import InputError
 from sim.validation.attention import map_rows
@@ -30,8 +38,6 @@ from sim.validation.names import Names
 from sim.validation.truth import read_truth
 
 ROWS_PER_PARAMETER = 2
-Reference = Callable[[Hardware, Workload, KernelProfile], float]
-"""Time of a launch in ns by a finer simulation than the one that the fit repeats."""
 
 
 @dataclass(frozen=True)
@@ -162,17 +168,8 @@ def _evaluated(
         if isinstance(row, Skipped):
             dropped.append(row)
         else:
-            rows.append(_aligned(row, options.reference))
+            rows.append(aligned(row, options.reference))
     return rows, dropped
-
-
-def _aligned(row: Evaluated, reference: Reference | None) -> Evaluated:
-    """The row with the fast model scaled to what the finer one says at the starting values."""
-    if reference is None:
-        return row
-    hw, profile = row.task.hw, row.task.profiles[0]
-    fine_us = reference(hw, row.task.workload, profile) / US
-    return replace(row, scale=fine_us / row.time_us(hw, profile))
 
 
 def _require(cases: Sequence[Mapped], parameters: Sequence[Parameter], truth: Path, target: str) -> None:

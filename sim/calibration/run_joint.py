@@ -7,7 +7,7 @@ from sim.calibration.blind import anchored, judged, left_out
 from sim.calibration.joint import Tell, first_state, fit_in_turn, overheads_of, to_fit
 from sim.calibration.joint_output import Joint
 from sim.calibration.recipe import Recipe
-from sim.calibration.rows import Evaluated, MakeStep, evaluated, hold_back
+from sim.calibration.rows import Evaluated, MakeStep, Reference, aligned, evaluated, hold_back
 from sim.calibration.written import provenance
 from sim.config.load import load_profile
 from sim.config.workload import KernelProfile
@@ -21,15 +21,25 @@ from sim.validation.truth import read_truth
 
 
 def calibrate_jointly(
-    truth: Path, recipe: Recipe, names: Names, make_step: MakeStep, blind: bool, tell: Tell
+    truth: Path,
+    recipe: Recipe,
+    names: Names,
+    make_step: MakeStep,
+    sampled_ns: Reference,
+    blind: bool,
+    tell: Tell,
 ) -> Joint:
-    """Fit what the recipe names to two thirds of its rows and judge the rest. `blind`: also leave out each pair of
-    machine and profile. Raises InputError for unusable files and where nothing can be fitted."""
+    """Fit what the recipe names to two thirds of its rows and judge the rest. `sampled_ns`: time of a sampled run, for
+    recipes that ask for it. `blind`: also leave out each pair of machine and profile. Raises InputError for unusable
+    files and where nothing can be fitted."""
     cases, _ = map_rows(read_truth(truth), names)
     ours = [c for c in cases if _covers(recipe, c)]
     kept, held = hold_back(ours)
     profiles = {name: load_profile(name) for name in recipe.profiles}
-    fitted, judge = (_usable(part, profiles, make_step) for part in (kept, held))
+    reference = sampled_ns if recipe.fidelity == "sampled" else None
+    fitted, judge = (
+        [aligned(row, reference) for row in _usable(part, profiles, make_step)] for part in (kept, held)
+    )
     chosen = to_fit(fitted, recipe)
     if not chosen:
         raise InputError(f"{truth}: found no usable row of the recipe's machines and profiles")
@@ -47,8 +57,8 @@ def calibrate_jointly(
     if blind:
         parts["left_out"] = left_out(fitted + judge, chosen, recipe, state, arch_of, tell)
     held_back = summary(e.error for e in parts["held_back"])
-    reference = f"{provenance(truth)}, MAPE {held_back['mape']:.1%} held back"
-    return Joint(reference, state, {} if known else overheads, parts)
+    source = f"{provenance(truth)}, MAPE {held_back['mape']:.1%} held back"
+    return Joint(source, state, {} if known else overheads, parts)
 
 
 def _covers(recipe: Recipe, case: Mapped) -> bool:

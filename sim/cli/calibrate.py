@@ -120,14 +120,14 @@ def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool) -> Non
     from sim.calibration.joint_output import summary_text, write_joint
     from sim.calibration.recipe import read_recipe
     from sim.calibration.run_joint import calibrate_jointly
-    from sim.cli.attention_case import step_of
+    from sim.cli.attention_case import sampled_ns, step_of
     from sim.errors import InputError
     from sim.validation.names import shipped_names
 
     if out.is_file():
         raise InputError(f"--out: {out} is a file; allowed: a folder for the configs of --recipe")
     wanted = read_recipe(recipe)
-    result = calibrate_jointly(truth, wanted, shipped_names(), step_of, blind, _tell)
+    result = calibrate_jointly(truth, wanted, shipped_names(), step_of, sampled_ns, blind, _tell)
     write_joint(result, out)
     click.echo(summary_text(result))
     click.echo(f"written: {out}")

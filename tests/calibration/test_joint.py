@@ -9,7 +9,7 @@ import yaml
 from sim.calibration.blind import RowError, anchored
 from sim.calibration.parameters import PROFILE, named, profile_parameters, with_machine
 from sim.calibration.recipe import read_recipe
-from sim.calibration.rows import Evaluated, evaluated
+from sim.calibration.rows import Evaluated, aligned, evaluated
 from sim.cli.attention_case import step_of
 from sim.cli.endings import exit_code_of
 from sim.cli.main import pagewalk
@@ -57,6 +57,19 @@ def truth(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert isinstance(row, Evaluated)
         times.append(row.time_us(hw, profile) + OVERHEAD_US)
     return write_truth(path, *({**r, "value": f"{t:.9g}"} for r, t in zip(rows, times, strict=True)))
+
+
+def test_a_finer_simulation_scales_attention_and_not_the_kernels_around_it(tmp_path: Path) -> None:
+    row = {"phase": "prefill", "q_len": 512, "context": 512, "batch": 1, "value": 1e6, "causal": "true"}
+    case = mapped(write_truth(tmp_path / "t.csv", row))[0]
+    plain = evaluated(case, case.hw, load_profile("fa3_prefill"), step_of)
+    assert isinstance(plain, Evaluated)
+    hw, profile = case.hw, plain.task.profiles[0]
+    attention = plain.attention_us(hw, profile)
+    twice = aligned(plain, lambda *_: 2e3 * attention)
+    assert twice.time_us(hw, profile) - plain.time_us(hw, profile) == pytest.approx(attention)
+    assert plain.time_us(hw, profile) > attention
+    assert aligned(plain, None) is plain
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
