@@ -57,6 +57,7 @@ class Program:
     ctas_per_sm: int
     item_ps: int
     follows_at_once: bool
+    launched_early: bool
 
 
 def start_order(launch: Launch) -> np.ndarray:
@@ -75,6 +76,7 @@ def make_program(
         ctas_per_sm=launch.ctas_per_sm,
         item_ps=round(launch.item_clk * ps_per_clk(hw)),
         follows_at_once=launch.follows_at_once,
+        launched_early=launch.launched_early,
     )
 
 

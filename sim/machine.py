@@ -62,6 +62,16 @@ def launch_gap_ps(hw: Hardware, how: str) -> int:
     return round(gap * PS_PER_NS)
 
 
+def following_ps(hw: Hardware, how: str, *, at_once: bool, early: bool) -> tuple[int, int]:
+    """Of a launch behind another: the gap between them, and from there to the first instruction of a CTA."""
+    if at_once:
+        return 0, 0
+    gap = launch_gap_ps(hw, how)
+    if early and hw.launch.dependent_ns is not None:
+        return min(gap, round(hw.launch.dependent_ns * PS_PER_NS)), 0
+    return gap, round(hw.launch.cta_ns * PS_PER_NS)
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """How a run is made. how: launch from a `graph`, a `stream`, or not counted (`none`); warm: the L2 holds what one
@@ -145,8 +155,9 @@ class Machine:
             if not program.job.alone:
                 self._add_sums()
                 self._sums = False
-            if index and program.follows_at_once:
-                gap = cta_ps = 0
+            if index:
+                at_once, early = program.follows_at_once, program.launched_early
+                gap, cta_ps = following_ps(self._hw, self._options.how, at_once=at_once, early=early)
             now = int(self._env.now)
             phases.append(Phase("dependency" if index else "launch", now, now + gap + cta_ps))
             if not record:

@@ -96,8 +96,11 @@ def grid_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
 def combine_time_ns(cut: Cut, hw: Hardware) -> float:
     """Estimated time of the split reduction: entry of a second kernel, or the last CTA's own work."""
     merge = cut.splits * cut.profile.combine_split_clk * ps_per_clk(hw) / PS_PER_NS
-    own_kernel = hw.launch.graph_ns + cta_overhead_ns(cut, hw) if cut.profile.combine == "kernel" else 0.0
-    return own_kernel + merge
+    if cut.profile.combine == "last_cta":
+        return merge
+    early = cut.profile.combine == "early_kernel" and hw.launch.dependent_ns is not None
+    gap = min(hw.launch.graph_ns, hw.launch.dependent_ns or 0.0) if early else hw.launch.graph_ns
+    return gap + cta_overhead_ns(cut, hw) + merge
 
 
 def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Candidate]:

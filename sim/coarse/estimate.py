@@ -16,7 +16,7 @@ from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.units import Units
-from sim.machine import launch_gap_ps
+from sim.machine import following_ps, launch_gap_ps
 from sim.memory.addresses import AddressMap
 
 ALL = 1 << 16
@@ -83,8 +83,8 @@ def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     first = _from_a_part(problem, kernel, run) or run(kernel.grid, kernel.reuse)
     if kernel.combine is None:
         return CoarseTime(first, first.end)
-    if kernel.combine.sample.follows_at_once:
-        gap = 0
+    sample = kernel.combine.sample
+    gap, _ = following_ps(hw, problem.how, at_once=sample.follows_at_once, early=sample.launched_early)
     tiles = kernel.combine.tiles
     left = first.written / max(1, int(kernel.grid.output_ptr[-1]))
     found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, round(ALL * (1 - left)), np.int64))

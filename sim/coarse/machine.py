@@ -82,7 +82,8 @@ def scalars(
     p[c.STAGES] = max(1, launch.buffer_bytes // max(1, int(grid.classes[:, c.BYTES].max())))
     p[c.UNPACK_NATIVE], p[c.MMA_SYNC] = int(times.unpack_native), int(times.mma_sync)
     p[c.START] = start
-    cta = 0 if launch.follows_at_once else round(hw.launch.cta_ns * PS_PER_NS)
+    there = launch.follows_at_once or (launch.launched_early and hw.launch.dependent_ns is not None)
+    cta = 0 if there else round(hw.launch.cta_ns * PS_PER_NS)
     p[c.FIRST_ENTRY] = p[c.NEXT_ENTRY] = cta + times.prologue
     if launch.scheduling != "grid":
         p[c.NEXT_ENTRY] = round(launch.item_clk * ps_per_clk(hw))

@@ -272,6 +272,11 @@ class Launch(Section):
     stream_ns: Latency = Field(description="launch from a stream")
     graph_ns: Latency = Field(description="launch inside a captured graph")
     cta_ns: Latency = Field(description="from a free slot to the first instruction of a CTA")
+    dependent_ns: Latency | None = Field(
+        default=None,
+        description="from the end of a kernel until one that was launched early sees its results (programmatic "
+        "dependent launch); none: the chip cannot, and launches it as any other",
+    )
 
 
 class Link(Section):

@@ -307,8 +307,10 @@ class KernelProfile(Section):
     combine_rows: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=8, description="output rows of one group that a CTA of the reduction merges"
     )
-    combine: Literal["kernel", "last_cta"] = Field(
-        default="kernel", description="split reduction: a second kernel, or by the last CTA"
+    combine: Literal["kernel", "early_kernel", "last_cta"] = Field(
+        default="kernel",
+        description="split reduction: a second kernel, one that is launched early and waits for the first where the "
+        "chip can (launch.dependent_ns), or by the last CTA",
     )
     sources: dict[str, str] = Field(default_factory=dict, description="where the numbers come from")
 

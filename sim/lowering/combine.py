@@ -119,7 +119,7 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
     count = len(merge.rows)
     partials = merge.partials * merge.rows
     value_dim = step.geometry.value_dim
-    own_kernel = cut.profile.combine == "kernel"
+    own_kernel = cut.profile.combine != "last_cta"
     none, zero = np.full(count, -1, np.int32), np.zeros(count, np.int64)
     packed = partials * (value_dim * PARTIAL_BYTES + LSE_BYTES)
     return Launch(
@@ -153,4 +153,5 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
         token_issue_clk=cut.profile.combine_split_clk,
         barrier_clk=0,
         follows_at_once=not own_kernel,
+        launched_early=cut.profile.combine == "early_kernel",
     )

@@ -99,6 +99,8 @@ class Launch:
     """The instruction stream loads MMA operands from shared memory itself, before it issues the MMA."""
     follows_at_once: bool = False
     """Done by CTAs that are already there: no second launch."""
+    launched_early: bool = False
+    """Its CTAs wait on their SMs for the launch before, where the chip can (programmatic dependent launch)."""
     scale_bytes: int = 0
     """Scale metadata among the bytes that its tiles fetch."""
     tile_output: Int32 | None = None

@@ -105,6 +105,7 @@ NUDGES = MappingProxyType(
         "launch.stream_ns": Nudge("stream", "9000"),
         "launch.graph_ns": Nudge("decode", "5000"),
         "launch.cta_ns": Nudge("decode", "900"),
+        "launch.dependent_ns": Nudge("decode", "700"),
         "link.bandwidth_gb_s": Nudge("step", "1"),
         "link.latency_ns": Nudge("step", "5000"),
         "tiers.NAME.kind": Nudge("tiered", "ssd", "energy_j"),
