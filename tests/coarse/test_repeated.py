@@ -7,10 +7,11 @@ import pytest
 
 from sim.attention_run import Task, problem_of
 from sim.cli.job import all_profiles, engine_step
+from sim.coarse import columns as c
 from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
 from sim.coarse.grid import Grid
 from sim.coarse.hits import Reuse, held
-from sim.coarse.machine import Timing, run_grid
+from sim.coarse.machine import Timing, run_grid, scalars
 from sim.coarse.repeated import WAVES, first_ctas, groups_of, period_of, repeated_timing
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.candidates import candidates
@@ -109,13 +110,10 @@ def test_a_part_has_the_first_ctas_and_nothing_in_its_cache() -> None:
     assert (reuse.cache.tags < 0).all()
 
 
-def test_tiles_of_a_longer_prompt_take_no_longer() -> None:
-    """Segments of a large launch would be larger than what may be in flight if they grew with it alone."""
-    times = []
-    for tokens in (4096, 16384):
-        made, coarse = kernel(f"workload.context={tokens}", f"workload.q_len={tokens}", "workload.batch=1")
-        times.append(
-            run_grid(coarse.grid, coarse.reuse, made.step.formats, made.hw, made.memory).end
-            / coarse.grid.tiles
-        )
-    assert times[1] == pytest.approx(times[0], rel=0.02)
+def test_segments_of_a_large_launch_stay_well_below_what_may_be_in_flight() -> None:
+    """17 GB in 400,000 segments would be 43 KB each, of which one fits under a cap of 48 KiB."""
+    inflight = "hw.sm.max_inflight_kib=48"
+    made, coarse = kernel("workload.context=16384", "workload.q_len=16384", inflight)
+    assert coarse.grid.tile_bytes().sum() > 400_000 * 40_000
+    p = scalars(coarse.grid, made.step.formats, made.hw, made.memory, 0)
+    assert p[c.SEGMENT] == 8192 == 48 * 1024 / 6
