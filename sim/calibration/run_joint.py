@@ -48,7 +48,7 @@ def calibrate_jointly(
     if recipe.overheads == "shipped":
         known = {r.group: shipped_overhead_us(r.case, names.overheads, arch_of) for r in fitted + judge}
     state = fit_in_turn(chosen, recipe, first_state(fitted + judge, known), tell)
-    overheads = overheads_of(chosen, state) if known is None else known
+    overheads = overheads_of(fitted, state) if known is None else known
     parts = {
         "fitted": judged(fitted, state, overheads, arch_of),
         "held_back": judged(judge, state, overheads, arch_of),
