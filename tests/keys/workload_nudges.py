@@ -50,7 +50,7 @@ NUDGES = MappingProxyType(
         "shared_prefix": Nudge("decode", "256"),
         "kernel": Nudge("decode", "fa2"),
         "mapping": Nudge("as_it_is", "{tile_tokens: 64, stages: 1, splits: 1, ctas_per_sm: 1}"),
-        "mapping.tile_tokens": Nudge("decode", "128"),
+        "mapping.tile_tokens": Nudge("decode", "32"),
         "mapping.stages": Nudge("decode", "3"),
         "mapping.splits": Nudge("decode", "1"),
         "mapping.ctas_per_sm": Nudge("registers", "2"),
