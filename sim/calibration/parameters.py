@@ -64,7 +64,7 @@ def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
         unused.add("barrier_clk")  # alone on its SM, a CTA's latency is as its issue
     if profile.address != "tma":
         unused.add("run_clk")  # threads that gather take as long for one long run as for many short ones
-    if profile.combine != "kernel" or profile.max_splits == 1:
+    if not profile.merges_in_a_kernel or profile.max_splits == 1:
         unused.add("combine_clk")
     if profile.max_splits == 1:
         unused.add("combine_split_clk")

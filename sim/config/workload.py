@@ -314,6 +314,11 @@ class KernelProfile(Section):
     )
     sources: dict[str, str] = Field(default_factory=dict, description="where the numbers come from")
 
+    @property
+    def merges_in_a_kernel(self) -> bool:
+        """The split reduction is a launch of its own, early or not."""
+        return self.combine != "last_cta"
+
     @model_validator(mode="after")
     def head_sizes_differ(self) -> Self:
         sizes = [tile.head_dim for tile in self.head_tiles]

@@ -119,7 +119,7 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
     count = len(merge.rows)
     partials = merge.partials * merge.rows
     value_dim = step.geometry.value_dim
-    own_kernel = cut.profile.combine != "last_cta"
+    own_kernel = cut.profile.merges_in_a_kernel
     none, zero = np.full(count, -1, np.int32), np.zeros(count, np.int64)
     packed = partials * (value_dim * PARTIAL_BYTES + LSE_BYTES)
     return Launch(

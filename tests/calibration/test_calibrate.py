@@ -162,6 +162,13 @@ def test_times_of_known_profile_parameters_come_back(
         assert p.low <= getattr(profile, p.path) <= p.high
 
 
+@pytest.mark.parametrize(("profile", "fitted"), [("fa2", True), ("fa3", True), ("xqa", False)])
+def test_the_entry_of_a_reduction_is_fitted_where_it_is_a_kernel_early_or_not(
+    profile: str, fitted: bool
+) -> None:
+    assert ("combine_clk" in [p.path for p in profile_parameters(load_profile(profile))]) == fitted
+
+
 def test_every_third_row_by_id_is_held_back(tmp_path: Path) -> None:
     truth = write_truth(tmp_path / "t.csv", *({"id": name} for name in ("c", "a", "e", "b", "d", "f")))
     kept, held = hold_back(cases_of(truth))
