@@ -60,10 +60,6 @@ class Program:
     launched_early: bool
 
 
-def start_order(launch: Launch) -> np.ndarray:
-    return np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order
-
-
 def make_program(
     launch: Launch, formats: tuple[str, ...], hw: Hardware, fetch_offset: int, first_chain: int
 ) -> Program:
@@ -71,7 +67,7 @@ def make_program(
     return Program(
         name=launch.name,
         job=make_job(launch, formats, hw, fetch_offset, first_chain),
-        order=start_order(launch).tolist(),
+        order=launch.order.tolist(),
         scheduling=launch.scheduling,
         ctas_per_sm=launch.ctas_per_sm,
         item_ps=round(launch.item_clk * ps_per_clk(hw)),

@@ -18,7 +18,7 @@ from sim.device.sm import Sm
 from sim.device.stage_times import PS_PER_NS
 from sim.device.tile_sums import tile_sums
 from sim.errors import StuckError
-from sim.jobs import Program, join_tables, make_program, start_order
+from sim.jobs import Program, join_tables, make_program
 from sim.lowering.launch import Launch
 from sim.memory.plane import MemoryPlane
 from sim.memory.regions import NO_REGIONS, Regions
@@ -261,7 +261,7 @@ def _warming_order(
         ctas = launch.ctas
         cta = np.repeat(np.arange(ctas.count), np.diff(ctas.tile_ptr))
         rank = np.arange(launch.tiles) - ctas.tile_ptr[cta]
-        turn = np.argsort(start_order(launch))
+        turn = np.argsort(launch.order)
         wave = turn[cta] // (hw.sm.count * launch.ctas_per_sm)
         order = np.lexsort((turn[cta], rank, wave))
         fetches += [order + offset, ctas.output[ctas.output >= 0].astype(np.int64) + offset]

@@ -20,6 +20,7 @@ from sim.lowering.attention_tiles import tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units
+from sim.machine import following_ps
 from sim.memory.params import data_peak_gb_s
 
 PROBES_PER_CLASS = (6, 1, 1, 1, 1)
@@ -96,11 +97,10 @@ def grid_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
 def combine_time_ns(cut: Cut, hw: Hardware) -> float:
     """Estimated time of the split reduction: entry of a second kernel, or the last CTA's own work."""
     merge = cut.splits * cut.profile.combine_split_clk * ps_per_clk(hw) / PS_PER_NS
-    if cut.profile.combine == "last_cta":
+    if not cut.profile.merges_in_a_kernel:
         return merge
-    early = cut.profile.combine == "early_kernel" and hw.launch.dependent_ns is not None
-    gap = min(hw.launch.graph_ns, hw.launch.dependent_ns or 0.0) if early else hw.launch.graph_ns
-    return gap + cta_overhead_ns(cut, hw) + merge
+    gap, _ = following_ps(hw, "graph", at_once=False, early=cut.profile.combine == "early_kernel")
+    return gap / PS_PER_NS + cta_overhead_ns(cut, hw) + merge
 
 
 def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Candidate]:

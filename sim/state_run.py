@@ -6,6 +6,7 @@ from sim.errors import InputError
 from sim.kernel_report import PS_PER_NS, KernelReport
 from sim.lowering.ssm import build_state_update, state_bytes
 from sim.machine import Machine, RunOptions
+from sim.memory.counters import moved_bytes
 from sim.memory.params import data_peak_gb_s
 from sim.operations import launch_operations
 
@@ -23,12 +24,10 @@ def report_state(
     size = state_bytes(model, workload.batch, workload.tensor_parallel)
     cached = hw.l2.capacity_mib * 2**20 if workload.l2_state == "warm" else 0
     c = outcome.counters
-    names = ("hbm_read", "hbm_write", "hbm_ecc", "l2_read", "l2_write", "l2_hit", "l2_miss", "wanted")
     return KernelReport(
         time_ns=outcome.time_ps / PS_PER_NS,
         account={cause: value / PS_PER_NS for cause, value in outcome.account.items()},
-        bytes={name: c[name] for name in names if name in c}
-        | {"sram_fill": c["l2_read"], "block_table": 0, "scales": 0},
+        bytes=moved_bytes(c) | {"sram_fill": c["l2_read"], "block_table": 0, "scales": 0},
         operations=launch_operations(launch),
         bounds_ns={
             "hbm": max(0.0, size - cached) / data_peak_gb_s(hw.hbm),

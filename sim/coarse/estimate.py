@@ -74,7 +74,6 @@ def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     """Run the launches one after the other; partial results are found in L2, as far as they have not left it."""
     formats, hw, memory = problem.step.formats, problem.hw, problem.memory
     gap = launch_gap_ps(hw, problem.how)
-
     takes_in = taken_in(kernel.grid, kernel.reuse)
 
     def run(grid: Grid, reuse: Reuse) -> Timing:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.coarse import columns as c
-from sim.coarse.ecc import further_check_bits
+from sim.coarse.ecc import ONE, further_check_bits
 from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
 from sim.lowering.attention import output_bytes
@@ -25,7 +25,6 @@ from sim.lowering.units import Units, start_order, take_units
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 PS_PER_NS = 1000
-ONE = 1 << 16
 LENT = 3
 """Tiles that a CTA lends to its kind: the first one, whose fetch brings the query too, one of the middle, the last."""
 
@@ -122,7 +121,7 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
         output_ptr=pointer(np.where(launch.ctas.output >= 0, fetch_bytes(launch)[writes], 0)),
         sample=launch,
         copies=np.ones(launch.tiles, np.int64),
-        order=np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order,
+        order=launch.order,
         blocks=np.full(launch.tiles, -1, np.int64),
     )
 

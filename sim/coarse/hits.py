@@ -89,13 +89,18 @@ def _is_large(grid: Grid, hw: Hardware) -> bool:
     return int(grid.tile_bytes().sum()) > NOTHING_LEFT * _cached_bytes(hw)
 
 
+def different(objects: Int64) -> int:
+    """How many of these numbers there are."""
+    return int(np.count_nonzero(np.bincount(objects)))
+
+
 def taken_in(grid: Grid, reuse: Reuse) -> int:
     """Bytes that the caches take in over the launch, if everything is fetched once."""
     size = grid.tile_bytes()
     if reuse.cache is None:
         missing = float((size * (1 - reuse.hits / tags.ONE)).sum())
     else:
-        missing = float(size.mean()) * int(np.count_nonzero(np.bincount(reuse.objects)))
+        missing = float(size.mean()) * different(reuse.objects)
     return round(missing) + int(grid.output_ptr[-1])
 
 

@@ -16,6 +16,7 @@ from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
 from sim.device.stage_times import ps_per_clk, stage_times
+from sim.machine import following_ps
 from sim.memory import params
 from sim.memory.params import Param
 
@@ -82,8 +83,7 @@ def scalars(
     p[c.STAGES] = max(1, launch.buffer_bytes // max(1, int(grid.classes[:, c.BYTES].max())))
     p[c.UNPACK_NATIVE], p[c.MMA_SYNC] = int(times.unpack_native), int(times.mma_sync)
     p[c.START] = start
-    there = launch.follows_at_once or (launch.launched_early and hw.launch.dependent_ns is not None)
-    cta = 0 if there else round(hw.launch.cta_ns * PS_PER_NS)
+    _, cta = following_ps(hw, "none", at_once=launch.follows_at_once, early=launch.launched_early)
     p[c.FIRST_ENTRY] = p[c.NEXT_ENTRY] = cta + times.prologue
     if launch.scheduling != "grid":
         p[c.NEXT_ENTRY] = round(launch.item_clk * ps_per_clk(hw))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sim.coarse import tags
 from sim.coarse.grid import Grid
-from sim.coarse.hits import Reuse
+from sim.coarse.hits import Reuse, different
 from sim.coarse.machine import Timing
 
 Int64 = NDArray[np.int64]
@@ -40,11 +40,11 @@ def period_of(grid: Grid, objects: Int64) -> int:
     looks = np.stack(
         [np.diff(ptr), grid.tile_class[ptr[:-1]], grid.tile_class[ptr[1:] - 1], grid.query_bytes]
     )
-    different = len(np.unique(objects))
+    own = different(objects)
     for period in np.flatnonzero(ctas % np.arange(1, ctas // 2 + 1) == 0) + 1:
         groups = ctas // period
         if (looks.reshape(len(looks), groups, period) == looks[:, None, :period]).all() and (
-            len(np.unique(objects[: ptr[period]])) * groups == different
+            different(objects[: ptr[period]]) * groups == own
         ):
             return int(period)
     return ctas
@@ -56,7 +56,7 @@ def groups_of(grid: Grid, reuse: Reuse, held_bytes: int, slots: int) -> tuple[in
     if reuse.cache is None or grid.ctas < WAVES * LEAST_GAIN * slots:
         return None
     warm = bool((reuse.cache.tags != tags.EMPTY).any())
-    if warm and len(np.unique(reuse.objects)) * float(grid.tile_bytes().mean()) < held_bytes:
+    if warm and different(reuse.objects) * float(grid.tile_bytes().mean()) < held_bytes:
         return None
     period = period_of(grid, reuse.objects)
     groups = max(6, -(-WAVES * slots // period))

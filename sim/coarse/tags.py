@@ -197,13 +197,18 @@ def set_of(number: int, sets: int) -> int:
     return (number + number // sets * (sets * 5 // 8 + 1)) % sets
 
 
+@inlined
+def set_in_l2(p: Int64, block: int) -> int:
+    """`set_of` in each L2; by turns of the homes where copies are kept: blocks of one home would share every other set
+    otherwise."""
+    return set_of(block // p[GROUPS] if p[COPIES] else block, p[SETS])
+
+
 @compiled
 def look_up(c: Cache, block: int, group: int) -> bool:
     """Whether a read by an SM of `group` finds the block in any cache; all that it passes keep it."""
     p = c.p
-    at = set_of(block, p[SETS])
-    if p[COPIES]:
-        at = set_of(block // p[GROUPS], p[SETS])  # else those with one home would share every other set
+    at = set_in_l2(p, block)
     if touch_l2(c, (group * p[SETS] + at) * p[WAYS], block, C_TAKEN + group):
         return True
     if p[COPIES]:
@@ -243,7 +248,7 @@ def keep(c: Cache, begin: int, end: int, group: int) -> None:
     if end > begin:
         for number in range(begin // p[BLOCK], (end - 1) // p[BLOCK] + 1):
             block = p[OBJECTS] * p[PARTS] + number
-            at = set_of(block // p[GROUPS] if p[COPIES] else block, p[SETS])
+            at = set_in_l2(p, block)
             home = block % p[GROUPS] if p[COPIES] else group
             touch_l2(c, (home * p[SETS] + at) * p[WAYS], block, C_TAKEN + home)
 

@@ -115,5 +115,10 @@ class Launch:
     """Independent instruction streams of a CTA that share its tiles (2: ping-pong)."""
 
     @property
+    def order(self) -> Int64:
+        """[C] CTAs in the order in which they start."""
+        return np.arange(self.ctas.count) if self.start_order is None else self.start_order
+
+    @property
     def tiles(self) -> int:
         return len(self.work.tokens)

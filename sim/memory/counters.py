@@ -1,5 +1,6 @@
 """Counters of the memory plane: name, unit, sentence; one slot each in the kernel's counter array."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,14 @@ RESIDENCY_COUNTERS = tuple(counter.name for counter in COUNTERS[-2 * len(DataCla
 """Nothing is in them where the L2 takes all data alike."""
 INDEX = {counter.name: COUNTER_BASE + i for i, counter in enumerate(COUNTERS)}
 """Cell of each counter."""
+
+
+MOVED = ("hbm_read", "hbm_write", "hbm_ecc", "l2_read", "l2_write", "l2_hit", "l2_miss", "wanted")
+
+
+def moved_bytes(counters: Mapping[str, int]) -> dict[str, int]:
+    """Of named counters, the bytes that a result shows."""
+    return {name: counters[name] for name in MOVED if name in counters}
 
 
 def as_dict(values: NDArray[np.int64]) -> dict[str, int]:

@@ -208,7 +208,7 @@ class MemoryPlane:
             wakes.append(self._asked_for[0][0] + self._window)
         if wakes:
             self._wake(max(min(wakes), self._now + 1))
-        elif self._waiting and self._wake_at == NEVER:
+        elif self._waiting:
             raise StuckError(self._stuck())
 
     def _hand_in(self) -> None:

@@ -12,6 +12,7 @@ from sim.config.hardware import Hardware
 from sim.config.micro import Micro
 from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport
+from sim.memory.counters import moved_bytes
 from sim.memory.fetches import FetchKind
 from sim.memory.params import data_peak_gb_s
 from sim.micro.build import build, point_of
@@ -19,8 +20,6 @@ from sim.micro.driver import PS_PER_NS, Benchmark, Outcome, run
 from sim.operations import Operations
 from sim.result import Result
 from sim.whatif import IDEALS
-
-MOVED = ("hbm_read", "hbm_write", "hbm_ecc", "l2_read", "l2_write", "l2_hit", "l2_miss", "wanted")
 
 
 def simulate_micro(
@@ -55,7 +54,7 @@ def report_micro(hw: Hardware, spec: Micro, bench: Benchmark, zero_latency: bool
     return KernelReport(
         time_ns=outcome.whole.time_ns,
         account=account,
-        bytes={name: c[name] for name in MOVED if name in c}
+        bytes=moved_bytes(c)
         | {"sram_fill": c["l2_read"], "block_table": c["requested_metadata"], "scales": 0},
         operations=Operations(),
         bounds_ns=bounds,

@@ -14,8 +14,7 @@ ONE = 1 << 16
 def readers(launch: Launch, hw: Hardware) -> Int64:
     """[T] the SM that reads each tile, as the first of its partition: all there share an L2."""
     count, partitions = hw.sm.count, hw.l2.partitions
-    order = np.arange(launch.ctas.count) if launch.start_order is None else launch.start_order
-    turn = np.argsort(order)
+    turn = np.argsort(launch.order)
     group = np.repeat(turn, np.diff(launch.ctas.tile_ptr)) % count * partitions // count
     return -(-group * count // partitions)
 
