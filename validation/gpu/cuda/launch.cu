@@ -1,4 +1,5 @@
-// Launch overheads: kernels back to back in a stream, as graph nodes, between two events; block scheduling by wave.
+// Launch overheads: kernels back to back in a stream, as graph nodes, between two events; the gap between kernels that
+// depend on each other, launched early or not; block scheduling by wave.
 #include <chrono>
 
 #include "device.cuh"
@@ -12,7 +13,24 @@ __global__ void hold_shared(int* never) {
 
 __global__ void count_up(uint32_t* counter) { *counter += 1; }
 
-constexpr int LAUNCHES = 1000;
+constexpr int LAUNCHES = 1000, LINKS = 200;
+constexpr long long LINK_CYCLES = 20000;
+
+// Link `index` of a chain of kernels: every block finds what all blocks of the link before left, then keeps its SM busy.
+// EARLY lets the next link start at once (programmatic dependent launch); it waits for this one's end itself.
+template <bool EARLY>
+__global__ void chain_link(uint32_t index, uint32_t* arrived, uint32_t* wrong) {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+    if (EARLY) asm volatile("griddepcontrol.launch_dependents; griddepcontrol.wait;" ::: "memory");
+#endif
+    const long long c0 = clock64();
+    if (threadIdx.x == 0) {
+        if (index > 0 && __ldcg(arrived + index - 1) != gridDim.x) atomicAdd(wrong, 1);
+        while (clock64() - c0 < LINK_CYCLES) {
+        }
+        atomicAdd(arrived + index, 1);
+    }
+}
 
 class Graph {
   public:
@@ -37,7 +55,7 @@ class Graph {
 
 class Launches {
   public:
-    explicit Launches(const Gpu& gpu) : gpu_(gpu), counter_(1) {
+    explicit Launches(const Gpu& gpu) : gpu_(gpu), counter_(1), arrived_(LINKS), wrong_(1) {
         CUDA_OK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
         CUDA_OK(cudaEventCreate(&begin_));
         CUDA_OK(cudaEventCreate(&end_));
@@ -110,6 +128,39 @@ class Launches {
         Row("launch").text("variant", "host time per launch").text("launch", "stream").emit(us, "us", ok, clock_);
     }
 
+    template <bool EARLY>
+    void launch_link(uint32_t index) {
+        cudaLaunchAttribute early{};
+        early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        early.val.programmaticStreamSerializationAllowed = 1;
+        cudaLaunchConfig_t config{};
+        config.gridDim = gpu_.sms;
+        config.blockDim = 128;
+        config.stream = stream_;
+        config.attrs = &early;
+        config.numAttrs = EARLY ? 1 : 0;
+        CUDA_OK(cudaLaunchKernelEx(&config, chain_link<EARLY>, index, arrived_.get(), wrong_.get()));
+    }
+
+    // What a link adds to its busy cycles: the end of one kernel, the start of the next, and the loads between them.
+    template <bool EARLY>
+    void gap(const char* variant) {
+        const auto links = [&] { for (int i = 0; i < LINKS; ++i) launch_link<EARLY>(i); };
+        const Graph graph(stream_, LINKS, [&, i = 0]() mutable { launch_link<EARLY>(i++); });
+        const auto measure = [&](const char* launch, long long spin_cycles, auto work) {
+            std::vector<double> us;
+            wrong_.zero();
+            for (int r = 0; r < 15; ++r) {
+                arrived_.zero();
+                us.push_back(between_events_us(spin_cycles, work) / LINKS - LINK_CYCLES / clock_.mhz);
+            }
+            const bool ok = wrong_.download()[0] == 0 && arrived_.download()[LINKS - 1] == static_cast<uint32_t>(gpu_.sms);
+            Row("launch").text("variant", variant).text("launch", launch).emit(us, "us", ok, clock_);
+        };
+        measure("stream", 4000000, links);
+        measure("graph", 200000, [&] { graph.run(); });
+    }
+
     // `waves` blocks per SM that fill the shared memory, hence run one after the other: the slope is the cost of a block.
     void block_waves() {
         const size_t shared = gpu_.shared_bytes_per_block - 2048;
@@ -125,7 +176,7 @@ class Launches {
 
   private:
     Gpu gpu_;
-    DeviceArray<uint32_t> counter_;
+    DeviceArray<uint32_t> counter_, arrived_, wrong_;
     cudaStream_t stream_ = nullptr;
     cudaEvent_t begin_ = nullptr, end_ = nullptr;
     RowClock clock_;
@@ -135,6 +186,11 @@ int main() {
     const Gpu gpu = open_gpu();
     Launches launches(gpu);
     launches.back_to_back();
+    launches.gap<false>("gap between dependent kernels");
+    if (gpu.capability >= 90)
+        launches.gap<true>("gap between dependent kernels, launched early");
+    else
+        emit_skip("launch", "early launch needs compute capability 9.0");
     launches.block_waves();
     return 0;
 }

@@ -3,7 +3,7 @@
 import importlib
 from dataclasses import dataclass
 
-from gpu_harness.attention.paged_cache import make_cache, reference, relative_error
+from gpu_harness.attention.paged_cache import FORMATS, make_cache, reference, relative_error
 from gpu_harness.attention.rows import Parameter, emit, skip
 from gpu_harness.attention.timing import Timer
 
@@ -30,6 +30,7 @@ def points() -> list[Point]:
         Point(kv_format, b, c, 16) for kv_format in ("bf16", "fp8_e4m3", "int4", "int8") for b, c in grid
     ]
     found += [Point("bf16", b, c, page) for page in (1, 64, 256) for b in (4, 64) for c in (2048, 8192)]
+    found.append(Point("bf16", 256, 512, 16))
     found += [Point("bf16", b, c, 16, 32, 8) for b in (1, 16, 64) for c in (2048, 8192)]
     found += [Point("bf16", b, c, 16, 32, 32) for b in (1, 16) for c in (2048, 8192)]
     return found
@@ -72,20 +73,33 @@ def measure(point: Point, timer: Timer) -> None:
     emit("decode_attention", {**params, "l2_state": "warm"}, timer.warm_us(decode), "us", ok, note)
 
 
-def check_ragged() -> None:
-    """Unequal lengths, splits that get no token, page edges: correctness only, before anything is timed."""
+def ragged_error(kv_format: str) -> float:
+    """Largest error over unequal lengths, splits that get no token, page edges."""
     torch = importlib.import_module("torch")
     kernel = importlib.import_module("gpu_harness.attention.paged_triton")
     lengths = [1, 15, 16, 17, 700, 1023]
-    for kv_format in ("bf16", "fp8_e4m3", "int8", "int4"):
-        cache = make_cache(kv_format, len(lengths), max(lengths), 8, HEAD_DIM, 16)
-        query = torch.randn((len(lengths), 64, HEAD_DIM), device="cuda").to(torch.bfloat16)
-        contexts = torch.tensor(lengths, dtype=torch.int32, device="cuda")
-        decode = kernel.PagedDecode(query, cache, contexts, 4)
-        decode()
-        errors = [relative_error(decode.out[s], reference(query, cache, s, n)) for s, n in enumerate(lengths)]
-        if max(errors) > TOLERANCE:
-            raise RuntimeError(f"{kv_format}: ragged contexts differ from the reference by {max(errors):.1e}")
+    cache = make_cache(kv_format, len(lengths), max(lengths), 8, HEAD_DIM, 16)
+    query = torch.randn((len(lengths), 64, HEAD_DIM), device="cuda").to(torch.bfloat16)
+    contexts = torch.tensor(lengths, dtype=torch.int32, device="cuda")
+    decode = kernel.PagedDecode(query, cache, contexts, 4)
+    decode()
+    return max(relative_error(decode.out[s], reference(query, cache, s, n)) for s, n in enumerate(lengths))
+
+
+def sound_formats() -> set[str]:
+    """Formats whose ragged contexts come out right; the others get a row that says what went wrong."""
+    sound = set()
+    for kv_format in FORMATS:
+        try:
+            error = ragged_error(kv_format)
+        except Exception as failure:  # a compiler of another version may fail in any way
+            skip("decode_attention", f"{kv_format}: {type(failure).__name__}: {failure}")
+            continue
+        if error <= TOLERANCE:
+            sound.add(kv_format)
+        else:
+            skip("decode_attention", f"{kv_format}: ragged contexts are wrong by {error:.1e}")
+    return sound
 
 
 def run() -> None:
@@ -94,10 +108,10 @@ def run() -> None:
     except ImportError as error:
         skip("decode_attention", f"no Triton here: {error}")
         return
-    check_ragged()
+    sound = sound_formats()
     torch = importlib.import_module("torch")
     timer = Timer()
-    for point in points():
+    for point in (point for point in points() if point.kv_format in sound):
         try:
             measure(point, timer)
         except torch.OutOfMemoryError as error:

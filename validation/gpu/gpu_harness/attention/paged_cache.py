@@ -73,11 +73,12 @@ def dense(cache: PagedCache, sequence: int, context: int) -> tuple[Any, Any]:
     pages = cache.table[sequence].long()
 
     def expand(pool: Any, scales: Any) -> Any:
-        raw = pool[pages]  # [pages, kv_heads, page_size, stored]
+        # bytes are gathered as bytes: not every PyTorch indexes FP8; [pages, kv_heads, page_size, stored]
+        raw = pool.view(torch.uint8)[pages].view(pool.dtype) if pool.itemsize == 1 else pool[pages]
         if cache.kv_format == "int4":
             low, high = (raw & 15).to(torch.float64) - 8, (raw >> 4).to(torch.float64) - 8
             raw = torch.cat((low, high), dim=-1)
-        full = raw.to(torch.float64)
+        full = raw.to(torch.float32).to(torch.float64)
         if scales is not None:
             full = full * scales[pages].to(torch.float64)[..., None]
         return full.transpose(0, 1).reshape(cache.kv_heads, -1, cache.head_dim)[:, :context]
