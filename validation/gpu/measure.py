@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gpu_harness.build import build, nvcc_path, toolkit_release
 from gpu_harness.claims import claims_about
-from gpu_harness.device import Device, find_device
+from gpu_harness.device import Device, find_device, git_hash
 from gpu_harness.outputs import TRUTH_COLUMNS, is_attention, truth_row
 from gpu_harness.plausibility import flag_of, peaks_of
 from gpu_harness.rows import COLUMNS, CsvSink, Record, skipped, tidy
@@ -110,6 +110,7 @@ def options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--limit", type=float, default=TOTAL_LIMIT_S, metavar="SECONDS", help="nothing starts after this"
     )
+    parser.add_argument("--revision", help="of this code, where it is not in a git checkout")
     return parser.parse_args(arguments)
 
 
@@ -128,7 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("measure.py: --out DIR is needed (or --dry-run)", file=sys.stderr)
         return 2
     nvcc = nvcc_path()
-    device = find_device(toolkit_release(nvcc) if nvcc else "unknown", HERE)
+    device = find_device(toolkit_release(nvcc) if nvcc else "unknown", asked.revision or git_hash(HERE))
     if device is None:
         print("measure.py: no NVIDIA GPU: nvidia-smi is missing or reports none", file=sys.stderr)
         return 2

@@ -73,10 +73,10 @@ class Device:
         }
 
 
-def find_device(cuda: str, folder: Path) -> Device | None:
+def find_device(cuda: str, revision: str) -> Device | None:
     """The first GPU that the driver reports, None without one."""
     cells = query(_STATIC)
     if cells is None:
         return None
     name, driver, capability = cells
-    return Device(name, driver, int(capability.replace(".", "")), cuda, git_hash(folder))
+    return Device(name, driver, int(capability.replace(".", "")), cuda, revision)
