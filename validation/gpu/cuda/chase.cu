@@ -52,6 +52,35 @@ __global__ void touch(const char* base, const uint64_t* visit, uint64_t n, uint6
     if (acc == 1) *sink = acc;
 }
 
+constexpr uint32_t EACH = 1024;
+
+// The clock around every hop. An instruction that needs the pointer keeps the second reading behind the load.
+__global__ void chase_each(uint32_t target, uint64_t start, float* cycles, uint64_t* last, int* claimed) {
+    if (threadIdx.x != 0 || sm_id() != target || atomicCAS(claimed, 0, 1) != 0) return;
+    __shared__ uint64_t seen[EACH];
+    uint64_t p = start;
+    for (uint32_t h = 0; h < EACH; ++h) {
+        const long long c0 = clock64();
+        p = follow<Cached::L2>(p);
+        seen[h] = p;
+        asm volatile("" ::: "memory");
+        cycles[h] = static_cast<float>(clock64() - c0);
+    }
+    *last = seen[EACH - 1];
+}
+
+__global__ void touch_from_sm(uint32_t target, const char* base, const uint64_t* visit, uint32_t n, int* claimed, uint64_t* sink) {
+    if (sm_id() != target) return;
+    __shared__ int mine;
+    if (threadIdx.x == 0) mine = atomicCAS(claimed, 0, 1) == 0;
+    __syncthreads();
+    if (!mine) return;
+    uint64_t acc = 0;
+    for (uint32_t i = threadIdx.x; i < n; i += blockDim.x)
+        acc ^= follow<Cached::L2>(reinterpret_cast<uint64_t>(base + visit[i]));
+    if (acc == 1) *sink = acc;
+}
+
 // Each line points to itself: the SM `target` measures the round trip to every line's home slice.
 __global__ void self_link(char* base, const uint64_t* offsets, uint32_t n) {
     for (uint32_t i = threadIdx.x; i < n; i += blockDim.x)
@@ -84,7 +113,7 @@ std::vector<uint64_t> visit_order(uint64_t footprint, uint64_t stride, std::mt19
 class Chaser {
   public:
     Chaser(const Gpu& gpu, uint64_t capacity)
-        : flush_(gpu), pool_(capacity), visit_(4 * MIB), walk_(1), sink_(1), random_(1), clock_(measure_sm_clock()) {
+        : sms_(gpu.sms), flush_(gpu), pool_(capacity), visit_(4 * MIB), walk_(1), sink_(1), random_(1), clock_(measure_sm_clock()) {
         CUDA_OK(cudaFuncSetAttribute(chase<Cached::L1>, cudaFuncAttributePreferredSharedMemoryCarveout, 0));
     }
 
@@ -117,30 +146,72 @@ class Chaser {
         row<C>(name, footprint, stride, cold, hops).emit(ns, "ns", ok, clock_);
     }
 
-    void by_sm(int sms) {
+    void by_sm() {
         constexpr uint32_t LINES = 64, HOPS = 256;
         std::vector<uint64_t> offsets = visit_order(LINES * 512 * KIB, 512 * KIB, random_);
         visit_.upload(offsets);
         self_link<<<1, 64>>>(pool_.get(), visit_.get(), LINES);
         DeviceArray<float> cycles(LINES);
-        DeviceArray<int> claimed(1);
-        for (int sm = 0; sm < sms; ++sm) {
-            int taken = 0;
-            for (int attempt = 0; attempt < 20 && !taken; ++attempt) {
-                claimed.zero();
-                lines_from_sm<<<sms * 8, 32>>>(sm, pool_.get(), visit_.get(), LINES, HOPS, cycles.get(), claimed.get());
-                CUDA_OK(cudaDeviceSynchronize());
-                taken = claimed.download()[0];
-            }
-            if (!taken) {
+        for (int sm = 0; sm < sms_; ++sm) {
+            const bool ran = on_sm([&](int blocks, int* claimed) {
+                lines_from_sm<<<blocks, 32>>>(sm, pool_.get(), visit_.get(), LINES, HOPS, cycles.get(), claimed);
+            });
+            if (ran)
+                emit_clusters(sm, cycles.download());
+            else
                 emit_skip("l2_hit_by_sm", "no block landed on this SM in 20 launches");
-                continue;
-            }
-            emit_clusters(sm, cycles.download());
+        }
+    }
+
+    // First loads of 1,024 lines by one SM: from memory, after one other SM had read them, and the second time.
+    void each_load() {
+        constexpr uint32_t READER = 0;
+        const std::vector<uint64_t> visit = visit_order(EACH * 32 * KIB, 32 * KIB, random_);
+        visit_.upload(visit);
+        link<<<1024, 256>>>(pool_.get(), visit_.get(), EACH);
+        flush_.run();
+        each_row("from memory", READER, READER, visit);
+        each_row("second read", READER, READER, visit);
+        for (int toucher = 1; toucher < sms_; toucher = toucher < 16 ? toucher + 1 : toucher + 12) {
+            flush_.run();
+            if (on_sm([&](int blocks, int* claimed) {
+                    touch_from_sm<<<blocks, 128>>>(toucher, pool_.get(), visit_.get(), EACH, claimed, sink_.get());
+                }))
+                each_row("after another SM", READER, toucher, visit);
         }
     }
 
   private:
+    // Launches until a block of the kernel landed on the SM that it wants.
+    template <class Launch>
+    bool on_sm(Launch launch) {
+        DeviceArray<int> claimed(1);
+        for (int attempt = 0; attempt < 20; ++attempt) {
+            claimed.zero();
+            launch(sms_ * 8, claimed.get());
+            CUDA_OK(cudaDeviceSynchronize());
+            if (claimed.download()[0]) return true;
+        }
+        return false;
+    }
+
+    void each_row(const char* variant, int reader, int toucher, const std::vector<uint64_t>& visit) {
+        DeviceArray<float> cycles(EACH);
+        DeviceArray<uint64_t> last(1);
+        last.zero();
+        const uint64_t start = reinterpret_cast<uint64_t>(pool_.get() + visit[0]);
+        const bool ran = on_sm([&](int blocks, int* claimed) {
+            chase_each<<<blocks, 32>>>(reader, start, cycles.get(), last.get(), claimed);
+        });
+        const bool ok = ran && last.download()[0] == start;
+        std::vector<float> sorted = cycles.download();
+        std::sort(sorted.begin(), sorted.end());
+        for (const int percent : {5, 25, 50, 75, 95}) {
+            const std::string name = std::string(variant) + ", percentile " + std::to_string(percent);
+            Row("single_load").text("variant", name.c_str()).count("sm", toucher).emit({sorted[EACH * percent / 100]}, "cycles", ok, clock_);
+        }
+    }
+
     template <Cached C>
     Row row(const char* name, uint64_t footprint, uint64_t stride, bool cold, uint32_t hops) const {
         return Row(name)
@@ -165,6 +236,7 @@ class Chaser {
         Row("l2_hit_by_sm").count("sm", sm).text("variant", "above largest gap").emit(far, "cycles", ok, clock_);
     }
 
+    int sms_;
     L2Flush flush_;
     DeviceArray<char> pool_;
     DeviceArray<uint64_t> visit_;
@@ -181,7 +253,8 @@ int main() {
     Chaser chaser(gpu, capacity);
     for (const uint64_t kib : {4, 16, 32, 64, 96, 128, 160, 192, 208, 224, 240, 256, 320, 512})
         chaser.measure<Cached::L1>("pointer_chase", kib * KIB, 128, false, true);
-    chaser.by_sm(gpu.sms);
+    chaser.by_sm();
+    chaser.each_load();
     for (const uint64_t mib : {1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 36, 40, 44, 48, 52, 56, 60, 64, 72, 80, 96, 128, 256})
         chaser.measure<Cached::L2>("pointer_chase", mib * MIB, 128, false, false);
     for (const uint64_t mib : {4, 64, 256, 512})

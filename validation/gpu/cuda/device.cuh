@@ -137,7 +137,7 @@ std::vector<double> time_us(int repeats, const L2Flush* flush, Launch launch) {
     CUDA_OK(cudaDeviceSynchronize());
     for (int r = 0; r < repeats; ++r) {
         if (flush != nullptr) flush->run();
-        spin<<<1, 1>>>(40000, nullptr);
+        spin<<<1, 1>>>(200000, nullptr);  // several launches may follow, 3 us of the host each
         CUDA_OK(cudaEventRecord(begin[r]));
         launch();
         CUDA_OK(cudaEventRecord(end[r]));

@@ -161,6 +161,18 @@ class Launches {
         measure("graph", 200000, [&] { graph.run(); });
     }
 
+    // Empty blocks without shared memory: the slope is what the chip's scheduler needs for a block of each SM.
+    void block_rate() {
+        for (const int threads : {32, 128, 256, 1024})
+            for (const int blocks : {16, 64, 256}) {
+                std::vector<double> us;
+                for (int r = 0; r < 15; ++r)
+                    us.push_back(
+                        between_events_us(100000, [&] { nothing<<<gpu_.sms * blocks, threads, 0, stream_>>>(); }));
+                Row("block_rate").count("ctas_per_sm", blocks).count("threads", threads).text("launch", "stream").emit(us, "us", true, clock_);
+            }
+    }
+
     // `waves` blocks per SM that fill the shared memory, hence run one after the other: the slope is the cost of a block.
     void block_waves() {
         const size_t shared = gpu_.shared_bytes_per_block - 2048;
@@ -192,5 +204,6 @@ int main() {
     else
         emit_skip("launch", "early launch needs compute capability 9.0");
     launches.block_waves();
+    launches.block_rate();
     return 0;
 }

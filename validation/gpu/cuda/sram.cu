@@ -58,15 +58,16 @@ struct StridedLoad {
     }
 };
 
+// `shift` is 0, which only the host knows: the compiler would otherwise merge the equal loads of two passes.
 template <class Access>
-__global__ void __launch_bounds__(THREADS, 1) shared_rate(uint32_t stride, bool clear, uint32_t* total, long long* cycles) {
+__global__ void __launch_bounds__(THREADS, 1)
+    shared_rate(uint32_t stride, bool clear, uint32_t shift, uint32_t* total, long long* cycles) {
     extern __shared__ __align__(16) uint4 memory[];
     for (int v = threadIdx.x; v < VECTORS; v += THREADS) memory[v] = clear ? make_uint4(0, 0, 0, 0) : pattern_vector(v);
     __syncthreads();
-    const uint32_t base = shared_address(memory);
-    uint32_t acc = 0;
+    uint32_t base = shared_address(memory), acc = 0;
     const long long c0 = clock64();
-    for (int p = 0; p < PASSES; ++p) {
+    for (int p = 0; p < PASSES; ++p, base += shift) {
 #pragma unroll
         for (int k = 0; k < 8; ++k) acc += Access::touch(base, k, stride);
     }
@@ -85,7 +86,7 @@ void measure(const Gpu& gpu, uint32_t stride, bool stores, uint32_t expected_per
     allow_shared(shared_rate<Access>, SHARED);
     DeviceArray<uint32_t> total(1);
     DeviceArray<long long> cycles(gpu.sms);
-    const auto launch = [&] { shared_rate<Access><<<gpu.sms, THREADS, SHARED>>>(stride, stores, total.get(), cycles.get()); };
+    const auto launch = [&] { shared_rate<Access><<<gpu.sms, THREADS, SHARED>>>(stride, stores, 0, total.get(), cycles.get()); };
     const bool ok = total_is(total, expected_per_sm * static_cast<uint32_t>(gpu.sms), launch);
     const RowClock clock = measure_sm_clock();
     std::vector<double> rate;

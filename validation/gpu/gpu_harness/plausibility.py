@@ -68,7 +68,17 @@ BOUNDS = (
     Bound("unpack_rate", lambda r: r["method"] == "fold only", 100, 520, "the loop around the converters"),
     Bound("unpack_rate", lambda r: r["method"] == "convert", 8, 140, "conversions run at 16 to 64 per clock"),
     Bound(
+        "unpack_rate",
+        lambda r: r["method"] == "lop3" and r["kv_dtype"] == "fp8_e4m3",
+        20,
+        130,
+        "shifts, masks and a product for two values",
+    ),
+    Bound(
         "unpack_rate", lambda r: r["method"] != "convert", 40, 520, "two or three instructions per two values"
+    ),
+    Bound(
+        "overlap", lambda r: True, 4, 100, "8 products of 4,096 operations at up to 4,096 a clock and more"
     ),
     Bound("shared_memory", lambda r: "16 B" in str(r["method"]), 90, 129, "32 banks of 4 bytes"),
     Bound("shared_memory", lambda r: True, 3, 129, "32 banks of 4 bytes"),
@@ -98,6 +108,7 @@ BOUNDS = (
         "HBM: 480 to 850 cycles are published, more where TLBs miss",
     ),
     Bound("l2_hit_by_sm", lambda r: True, 120, 800, "a round trip to an L2 slice"),
+    Bound("single_load", lambda r: True, 120, 2500, "a round trip to an L2 slice or to HBM"),
     Bound(
         "block_table_pair", lambda r: r["unit"] == "cycles", 300, 5000, "two dependent loads, L2 hits at best"
     ),

@@ -27,6 +27,7 @@ SECTIONS = (
     Section("launch", "cuda", 3, 20, "launch overheads: stream, graph, between events, waves of blocks"),
     Section("exponent", "cuda", 3, 20, "2^x per clock and SM, single and packed half"),
     Section("unpack", "cuda", 4, 20, "INT4, INT8, FP8 to half: bit tricks and conversion instructions"),
+    Section("overlap", "cuda", 2, 20, "mma.sync beside 2^x and multiply-adds: at the same time or in turn"),
     Section(
         "sram", "cuda", 4, 20, "shared-memory bytes per clock: 16 B loads, ldmatrix, stores, bank conflicts"
     ),

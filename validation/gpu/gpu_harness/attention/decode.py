@@ -31,6 +31,8 @@ def points() -> list[Point]:
     ]
     found += [Point("bf16", b, c, page) for page in (1, 64, 256) for b in (4, 64) for c in (2048, 8192)]
     found.append(Point("bf16", 256, 512, 16))
+    # around the L2: 16 sequences are 67 KB a token
+    found += [Point("bf16", 16, c, 16) for c in (640, 768, 896, 1024, 1280, 1536)]
     found += [Point("bf16", b, c, 16, 32, 8) for b in (1, 16, 64) for c in (2048, 8192)]
     found += [Point("bf16", b, c, 16, 32, 32) for b in (1, 16) for c in (2048, 8192)]
     return found

@@ -14,6 +14,7 @@ TOLERANCE = 1e-2
 FLEX_PAGE = 128
 
 SDPA_POINTS = [(batch, context) for context in (2048, 8192, 32768, 512) for batch in (1, 16, 64)]
+SDPA_POINTS += [(16, context) for context in (768, 1024, 1280)]  # around the L2
 FLEX_POINTS = [(16, 2048), (64, 8192), (1, 32768), (16, 8192)]
 PAGED_FLEX_POINTS = [(16, 2048), (64, 8192)]
 
