@@ -54,19 +54,18 @@ __global__ void touch(const char* base, const uint64_t* visit, uint64_t n, uint6
 
 constexpr uint32_t EACH = 1024;
 
-// The clock around every hop. An instruction that needs the pointer keeps the second reading behind the load.
+// The clock around every hop. A branch on the pointer keeps the second reading behind the load.
 __global__ void chase_each(uint32_t target, uint64_t start, float* cycles, uint64_t* last, int* claimed) {
     if (threadIdx.x != 0 || sm_id() != target || atomicCAS(claimed, 0, 1) != 0) return;
-    __shared__ uint64_t seen[EACH];
     uint64_t p = start;
+#pragma unroll 1
     for (uint32_t h = 0; h < EACH; ++h) {
         const long long c0 = clock64();
         p = follow<Cached::L2>(p);
-        seen[h] = p;
-        asm volatile("" ::: "memory");
+        if (p == 0) return;
         cycles[h] = static_cast<float>(clock64() - c0);
     }
-    *last = seen[EACH - 1];
+    *last = p;
 }
 
 __global__ void touch_from_sm(uint32_t target, const char* base, const uint64_t* visit, uint32_t n, int* claimed, uint64_t* sink) {

@@ -2,7 +2,7 @@
 // depend on each other, launched early or not; block scheduling by wave.
 #include <chrono>
 
-#include "device.cuh"
+#include "graph.cuh"
 
 __global__ void nothing() {}
 
@@ -31,27 +31,6 @@ __global__ void chain_link(uint32_t index, uint32_t* arrived, uint32_t* wrong) {
         atomicAdd(arrived + index, 1);
     }
 }
-
-class Graph {
-  public:
-    template <class Launch>
-    Graph(cudaStream_t stream, int launches, Launch launch) : stream_(stream) {
-        cudaGraph_t graph;
-        CUDA_OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
-        for (int i = 0; i < launches; ++i) launch();
-        CUDA_OK(cudaStreamEndCapture(stream, &graph));
-        CUDA_OK(cudaGraphInstantiate(&exec_, graph, 0));
-        CUDA_OK(cudaGraphDestroy(graph));
-    }
-    ~Graph() { cudaGraphExecDestroy(exec_); }
-    Graph(const Graph&) = delete;
-    Graph& operator=(const Graph&) = delete;
-    void run() const { CUDA_OK(cudaGraphLaunch(exec_, stream_)); }
-
-  private:
-    cudaStream_t stream_;
-    cudaGraphExec_t exec_ = nullptr;
-};
 
 class Launches {
   public:

@@ -3,7 +3,8 @@
 // A warm launch passes over its footprint until it has moved at least 2 GiB, so that launch overhead vanishes; in each
 // pass the vectors fall to other SMs, which averages near and far L2 partitions. Nothing holds the SMs together there:
 // one may be passes ahead of another, and then finds what that one has just read. A replay has one pass a launch, as
-// kernels of an engine do; its 8 launches include their gaps. Loads skip L1.
+// kernels of an engine do, in a graph whose gaps it includes. Loads skip L1.
+#include "graph.cuh"
 #include "pattern.cuh"
 
 struct Span {
@@ -50,6 +51,17 @@ __global__ void __launch_bounds__(1024) stream_read(const uint4* data, Span span
     add_to_total(acc, total);
 }
 
+// One pass; a sum for each thread, since atomics to one total would outlast a pass over the L2.
+__global__ void __launch_bounds__(1024) replay_read(const uint4* data, Span span, uint32_t* sums) {
+    uint32_t acc = 0;
+    for_each_four(span, [&](const uint64_t* at, int n) {
+#pragma unroll
+        for (int u = 0; u < 4; ++u)
+            if (u < n) acc += add_words(load_l2(data + at[u]));
+    });
+    sums[blockIdx.x * blockDim.x + threadIdx.x] = acc;
+}
+
 __global__ void __launch_bounds__(1024) stream_write(uint4* data, Span span) {
     for_each_four(span, [&](const uint64_t* at, int n) {
 #pragma unroll
@@ -70,12 +82,13 @@ __global__ void __launch_bounds__(1024) stream_copy(const uint4* from, uint4* to
     });
 }
 
-constexpr int REPLAYS = 8;
+constexpr int REPLAYS = 20;
 
 class Streamer {
   public:
     Streamer(const Gpu& gpu, uint64_t bytes)
-        : grid_(gpu.sms * 2), flush_(gpu), a_(bytes / 16), b_(bytes / 16), total_(1) {
+        : grid_(gpu.sms * 2), flush_(gpu), a_(bytes / 16), b_(bytes / 16), total_(1), sums_(gpu.sms * 2 * 1024) {
+        CUDA_OK(cudaStreamCreate(&stream_));  // a blocking one: its graphs stay in turn with the default stream's launches
         fill_pattern<<<grid_, 1024>>>(a_.get(), a_.size());
     }
 
@@ -98,11 +111,14 @@ class Streamer {
         emit("write", bytes, passes, cold, moved, b_holds_pattern(write), write);
         emit("copy", bytes, passes, cold, 2 * moved, b_holds_pattern(copy), copy);
         if (cold) return;
-        const auto replay = [&] {
-            for (int launch = 0; launch < REPLAYS; ++launch) stream_read<<<grid_, 1024>>>(a_.get(), once, total_.get());
-        };
-        emit("replay", bytes, 1, cold, static_cast<double>(bytes) * REPLAYS,
-             total_is(total_, sum * static_cast<uint32_t>(REPLAYS), replay), replay);
+        const auto pass = [&] { replay_read<<<grid_, 1024, 0, stream_>>>(a_.get(), once, sums_.get()); };
+        sums_.zero();
+        pass();
+        CUDA_OK(cudaStreamSynchronize(stream_));
+        uint32_t seen = 0;
+        for (const uint32_t part : sums_.download()) seen += part;
+        const Graph passes_in_turn(stream_, REPLAYS, pass);
+        emit("replay", bytes, 1, cold, static_cast<double>(bytes) * REPLAYS, seen == sum, [&] { passes_in_turn.run(); });
     }
 
   private:
@@ -120,7 +136,8 @@ class Streamer {
     int grid_;
     L2Flush flush_;
     DeviceArray<uint4> a_, b_;
-    DeviceArray<uint32_t> total_;
+    DeviceArray<uint32_t> total_, sums_;
+    cudaStream_t stream_ = nullptr;
     RowClock clock_;
 };
 
