@@ -1,6 +1,7 @@
 """The figure of `pagewalk characterise`: latency and bandwidth curves of a machine, measured points beside."""
 
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 from reports.palette import series_style
@@ -8,6 +9,9 @@ from reports.palette import series_style
 Document = dict[str, Any]
 WIDTH_IN, HEIGHT_IN = 4.2, 3.2
 COLUMNS = 3
+MEASURED = MappingProxyType({False: ("published", "#999999"), True: ("measured by us", "#111111")})
+"""Label and colour by whether a value is our own; our own last, on top."""
+CURVES = frozenset({"chase_latency", "tlb_latency", "replay", "inflight_read", "gather_read", "table_word"})
 
 
 def figure(document: Document) -> Any:
@@ -42,24 +46,52 @@ def _curve(axes: Any, points: list[dict[str, Any]], x: str, y: str, label: str, 
 
 
 def _measured(axes: Any, document: Document, *quantities: str) -> None:
-    """Crosses at the published values of these quantities, where they were simulated."""
-    values = [
-        (row["x"], value["measured"])
-        for row in document["rows"]
-        if row["quantity"] in quantities
-        for value in row["measured"]
-    ]
-    if values:
-        x, y = zip(*values, strict=True)
-        axes.plot(x, y, ls="", marker="x", ms=7, mew=1.6, color="#111111", label="measured", zorder=3)
+    """Crosses at the measured values of these quantities, where they were simulated; joined where they are a curve."""
+    for own, (label, colour) in MEASURED.items():
+        for quantity in quantities:
+            points = [
+                (row["x"], value["measured"])
+                for row in document["rows"]
+                if row["quantity"] == quantity
+                for value in row["measured"]
+                if value["own"] == own
+            ]
+            _crosses(axes, points, label, colour, joined=quantity in CURVES)
 
 
-def _finish(axes: Any, title: str, x: str, y: str, *, log_y: bool = True) -> None:
+def _crosses(axes: Any, points: list[tuple[float, float]], label: str, colour: str, *, joined: bool) -> None:
+    if not points:
+        return
+    x, y = zip(*points, strict=True)
+    named = label not in axes.get_legend_handles_labels()[1]
+    axes.plot(
+        x,
+        y,
+        ls="-" if joined else "",
+        lw=0.9,
+        marker="x",
+        ms=6,
+        mew=1.6,
+        color=colour,
+        label=label if named else None,
+        zorder=3,
+    )
+
+
+def _finish(axes: Any, title: str, x: str, y: str, *, log_y: bool = False) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    whole = FuncFormatter(lambda value, _: f"{value:,.10g}")
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(base=4))
     if log_y:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     else:
         axes.set_ylim(bottom=0)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(whole)
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.legend(loc="best")
 
@@ -72,10 +104,18 @@ def _capacity(axes: Any, document: Document) -> None:
 
 def _chase(axes: Any, document: Document) -> None:
     _curve(axes, document["curves"]["chase"], "footprint_mib", "latency_ns", "simulated")
-    plateaus = ("l2_near_latency", "l2_second_plateau", "memory_latency", "page_walk_latency")
-    _measured(axes, document, *plateaus)
+    _measured(axes, document, "chase_latency", "l2_near_latency", "l2_second_plateau", "memory_latency")
     _capacity(axes, document)
-    _finish(axes, "Pointer chase", "footprint (MiB)", "latency of a load (ns)", log_y=False)
+    _finish(axes, "Pointer chase", "footprint (MiB)", "latency of a load (ns)")
+
+
+def _tlb(axes: Any, document: Document) -> None:
+    curves = document["curves"]
+    _curve(axes, curves["tlb"], "span_mib", "latency_ns", "lines in L2")
+    if curves["page_walk"]:
+        _curve(axes, curves["page_walk"], "span_mib", "latency_ns", "from memory, walks", 1)
+    _measured(axes, document, "tlb_latency", "page_walk_latency")
+    _finish(axes, "Chase of one line a page", "memory spanned (MiB)", "latency of a load (ns)")
 
 
 def _replay(axes: Any, document: Document) -> None:
@@ -91,7 +131,7 @@ def _replay(axes: Any, document: Document) -> None:
 def _inflight(axes: Any, document: Document) -> None:
     _curve(axes, document["curves"]["inflight"], "inflight_kib", "gb_s", "simulated")
     _measured(axes, document, "inflight_read")
-    _finish(axes, "Bytes in flight", "in flight on the chip (KiB)", "bandwidth (GB/s)")
+    _finish(axes, "Bytes in flight", "in flight on the chip (KiB)", "bandwidth (GB/s)", log_y=True)
 
 
 def _gather(axes: Any, document: Document) -> None:
@@ -101,18 +141,22 @@ def _gather(axes: Any, document: Document) -> None:
     axes.plot(
         [p["run_bytes"] for p in moved], [p["moved"] for p in moved], ls="--", color="#777777", label="moved"
     )
+    _measured(axes, document, "gather_read")
     _finish(axes, "Gather of runs at random", "run (bytes)", "bandwidth (GB/s)")
 
 
 def _table(axes: Any, document: Document) -> None:
     points = document["curves"]["table"]
-    _curve(axes, points, "page_bytes", "step_ns", "entry and page")
-    _curve(axes, points, "page_bytes", "entry_ns", "entry alone", 1)
-    _finish(axes, "Block-table chase", "page (bytes)", "time of a step (ns)", log_y=False)
+    _curve(axes, document["curves"]["table_word"], "page_bytes", "step_ns", "entry, then a word")
+    _curve(axes, points, "page_bytes", "step_ns", "entry, then the page", 1)
+    _curve(axes, points, "page_bytes", "entry_ns", "entry alone", 2)
+    _measured(axes, document, "table_word")
+    _finish(axes, "Block-table chase", "page (bytes)", "time of a step (ns)")
 
 
 PANELS: dict[str, Callable[[Any, Document], None]] = {
     "chase": _chase,
+    "tlb": _tlb,
     "replay": _replay,
     "inflight": _inflight,
     "gather": _gather,

@@ -1,6 +1,6 @@
 """All benchmarks on one machine, and each quantity beside what was measured on silicon."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ Points = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """A measured value of a quantity; difference: simulated over measured, less 1."""
+    """A measured value of a quantity; difference: simulated over measured, less 1. own: from validation/gpu."""
 
     measured: float
     difference: float
     source: str
+    own: bool
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def characterise(hw: Hardware, known: Measured, sections: Sequence[str], seed: i
         "chase": lambda: _chase(hw, known, seed),
         "stream": lambda: _stream(hw, known, seed),
         "inflight": lambda: _inflight(hw, known),
-        "gather": lambda: _gather(hw, seed),
-        "table": lambda: _table(hw, seed),
+        "gather": lambda: _gather(hw, known, seed),
+        "table": lambda: _table(hw, known, seed),
     }
     done = [parts[name]() for name in SECTIONS if name in sections]
     curves = {name: points for part in done for name, points in part.curves.items()}
@@ -62,12 +63,14 @@ def characterise(hw: Hardware, known: Measured, sections: Sequence[str], seed: i
 def _row(known: Measured, section: str, quantity: str, mib: float, simulated: float, unit: str) -> Row:
     values = [v for name, listed in known.quantities.items() if name == quantity for v in listed]
     compared = tuple(
-        Comparison(
-            v.in_base_unit, simulated / v.in_base_unit - 1, f"{_as_published(v.value, v.unit)}{v.source}"
-        )
+        _beside(simulated, v.in_base_unit, f"{_as_published(v.value, v.unit)}{v.source}", v.own)
         for v in values
     )
     return Row(section, quantity, mib, "MiB", simulated, unit, compared)
+
+
+def _beside(simulated: float, measured: float, source: str, own: bool) -> Comparison:
+    return Comparison(measured, simulated / measured - 1, source, own)
 
 
 def _as_published(value: float, unit: str) -> str:
@@ -75,18 +78,37 @@ def _as_published(value: float, unit: str) -> str:
 
 
 def _chase(hw: Hardware, known: Measured, seed: int) -> Characterisation:
-    sizes = [share * hw.l2.capacity_mib for share in chase.SHARES]
-    points = [(mib, chase.chase_point(run(chase.chase(hw, mib, seed)))) for mib in sizes]
-    at = dict(zip(chase.SHARES, points, strict=True))
-    plateaus = [("l2_near_latency", at[chase.NEAR]), ("memory_latency", at[chase.MEMORY])]
+    plateaus = [("l2_near_latency", chase.NEAR), ("memory_latency", chase.MEMORY)]
     if hw.l2.partitions > 1 and not hw.l2.private:
-        plateaus.insert(1, ("l2_second_plateau", at[chase.SECOND]))
+        plateaus.insert(1, ("l2_second_plateau", chase.SECOND))
+    measured = [kib / KIB_PER_MIB for kib, _ in known.chase.points] if known.chase else []
+    shares = [share for _, share in plateaus] if measured else chase.SHARES
+    sizes = sorted({*measured, *(share * hw.l2.capacity_mib for share in shares)})
+    at = {mib: chase.chase_point(run(chase.chase(hw, mib, seed))) for mib in sizes}
+    read = [(name, share * hw.l2.capacity_mib) for name, share in plateaus]
+    rows = [_row(known, "chase", name, mib, at[mib].latency_ns, "ns") for name, mib in read]
     pages = chase.chase_pages(hw)
     if pages is not None:
-        points.append(pages)
-        plateaus.append(("page_walk_latency", pages))
-    rows = [_row(known, "chase", name, mib, point.latency_ns, "ns") for name, (mib, point) in plateaus]
-    return Characterisation(tuple(rows), {"chase": _with("footprint_mib", points)})
+        rows.append(_row(known, "chase", "page_walk_latency", *_latency_of(pages), "ns"))
+    along = [(mib, at[mib].latency_ns) for mib in measured]
+    rows += _curve_rows("chase", "chase_latency", "MiB", "ns", known.chase, along)
+    spans = _spans(hw, known, seed)
+    rows += _curve_rows("chase", "tlb_latency", "MiB spanned", "ns", known.tlb, map(_latency_of, spans))
+    curves = {
+        "chase": _with("footprint_mib", list(at.items())),
+        "tlb": _with("span_mib", spans),
+        "page_walk": _with("span_mib", [pages] if pages else []),
+    }
+    return Characterisation(tuple(rows), curves)
+
+
+def _spans(hw: Hardware, known: Measured, seed: int) -> list[tuple[float, chase.ChasePoint]]:
+    spans = [mib for mib, _ in known.tlb.points] if known.tlb else chase.tlb_spans_mib(hw)
+    return [(mib, chase.chase_point(run(chase.chase_lines(hw, mib, seed)))) for mib in spans]
+
+
+def _latency_of(point: tuple[float, chase.ChasePoint]) -> tuple[float, float]:
+    return point[0], point[1].latency_ns
 
 
 def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
@@ -102,7 +124,7 @@ def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     ends = (("l2_read", points[0]), ("memory_read", cold), ("memory_write", written))
     rows = [
         *(_row(known, "stream", name, mib, p.gb_s, "GB/s") for name, (mib, p) in ends),
-        *_curve_rows("stream", "replay", "MiB", known.replay, [(mib, p.gb_s) for mib, p in points]),
+        *_curve_rows("stream", "replay", "MiB", "GB/s", known.replay, [(mib, p.gb_s) for mib, p in points]),
     ]
     curves = {"replay": points, "cold": [cold], "write": [written]}
     return Characterisation(
@@ -111,31 +133,44 @@ def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
 
 
 def _inflight(hw: Hardware, known: Measured) -> Characterisation:
-    threads = [round(x) for x, _ in known.inflight.points] if known.inflight else inflight.thread_counts(hw)
-    benches = [inflight.inflight(hw, count) for count in threads]
-    points = [inflight.inflight_point(bench, run(bench)) for bench in benches]
+    curve = known.inflight
+    threads = [round(x) for x, _ in curve.points] if curve else inflight.thread_counts(hw)
+    loads = inflight.Loads(curve.load_bytes, curve.loop) if curve else inflight.ONE_EACH
+    benches = [inflight.inflight(hw, count, loads=loads) for count in threads]
+    points = [inflight.inflight_point(bench, run(bench), loads) for bench in benches]
     at = [(p.inflight_kib, p.gb_s) for p in points]
-    rows = _curve_rows("inflight", "inflight_read", "KiB in flight", known.inflight, at)
+    rows = _curve_rows("inflight", "inflight_read", "KiB in flight", "GB/s", curve, at)
     return Characterisation(tuple(rows), {"inflight": [asdict(point) for point in points]})
 
 
-def _gather(hw: Hardware, seed: int) -> Characterisation:
-    pool = gather.pool_mib(hw)
-    points = [
-        (size, gather.gather_point(run(gather.gather(hw, size, pool, seed)))) for size in gather.RUN_BYTES
-    ]
-    rows = [Row("gather", "gather_read", size, "B a run", p.gb_s, "GB/s", ()) for size, p in points]
+def _gather(hw: Hardware, known: Measured, seed: int) -> Characterisation:
+    pool, sizes = gather.pool_mib(hw), _sizes(known.gather, gather.RUN_BYTES)
+    points = [(size, gather.gather_point(run(gather.gather(hw, size, pool, seed)))) for size in sizes]
+    at = [(size, p.gb_s) for size, p in points]
+    rows = _curve_rows("gather", "gather_read", "B a run", "GB/s", known.gather, at)
     return Characterisation(tuple(rows), {"gather": _with("run_bytes", points)})
 
 
-def _table(hw: Hardware, seed: int) -> Characterisation:
-    pool = gather.pool_mib(hw)
-    points = [
+def _table(hw: Hardware, known: Measured, seed: int) -> Characterisation:
+    pool, sizes = gather.pool_mib(hw), _sizes(known.table, gather.PAGE_BYTES)
+    words = [(size, gather.table_point(run(gather.word_chase(hw, size, pool, seed)))) for size in sizes]
+    pages = [
         (size, gather.table_point(run(gather.table_chase(hw, size, pool, seed))))
         for size in gather.PAGE_BYTES
     ]
-    rows = [Row("table", "table_step", size, "B a page", p.step_ns, "ns", ()) for size, p in points]
-    return Characterisation(tuple(rows), {"table": _with("page_bytes", points)})
+    rows = [
+        *_curve_rows(
+            "table", "table_word", "B a page", "ns", known.table, [(x, p.step_ns) for x, p in words]
+        ),
+        *_curve_rows("table", "table_step", "B a page", "ns", None, [(x, p.step_ns) for x, p in pages]),
+    ]
+    return Characterisation(
+        tuple(rows), {"table": _with("page_bytes", pages), "table_word": _with("page_bytes", words)}
+    )
+
+
+def _sizes(curve: Curve | None, otherwise: Sequence[int]) -> Sequence[int]:
+    return [round(x) for x, _ in curve.points] if curve else otherwise
 
 
 def _with(name: str, points: Sequence[tuple[float, Any]]) -> Points:
@@ -144,12 +179,17 @@ def _with(name: str, points: Sequence[tuple[float, Any]]) -> Points:
 
 
 def _curve_rows(
-    section: str, name: str, x_unit: str, curve: Curve | None, points: Sequence[tuple[float, float]]
+    section: str,
+    name: str,
+    x_unit: str,
+    unit: str,
+    curve: Curve | None,
+    points: Iterable[tuple[float, float]],
 ) -> list[Row]:
     """One row for each point; a known curve was simulated at its own points, in order."""
-    measured = [y for _, y in curve.points] if curve else [None] * len(points)
-    source = curve.source if curve else ""
+    if curve is None:
+        return [Row(section, name, x, x_unit, value, unit, ()) for x, value in points]
     return [
-        Row(section, name, x, x_unit, value, "GB/s", (Comparison(y, value / y - 1, source),) if y else ())
-        for (x, value), y in zip(points, measured, strict=True)
+        Row(section, name, x, x_unit, value, unit, (_beside(value, y, curve.source, curve.own),))
+        for (x, value), (_, y) in zip(points, curve.points, strict=True)
     ]

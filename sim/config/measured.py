@@ -16,16 +16,18 @@ Quantity = Literal[
     "memory_write",
 ]
 Source = Annotated[str, Field(min_length=6, description="public document, file or paper, and conditions")]
+Own = Annotated[bool, Field(description="measured with validation/gpu, whose folder the source names")]
 
 
 class Measurement(Section):
-    """One published value of a quantity."""
+    """One measured value of a quantity."""
 
     value: Float = Field(gt=0, description="in `unit`")
     unit: Literal["ns", "cycles", "GB/s"] = Field(description="of the value")
     clock_ghz: Float | None = Field(
         default=None, gt=0, le=10, description="clock of the measurement, for cycles"
     )
+    own: Own = False
     source: Source
 
     @model_validator(mode="after")
@@ -41,10 +43,21 @@ class Measurement(Section):
 
 
 class Curve(Section):
-    """Published points of a curve."""
+    """Measured points of a curve."""
 
-    points: list[Annotated[tuple[Float, Float], PAIR]] = Field(min_length=1, description="[x, GB/s] each")
+    points: list[Annotated[tuple[Float, Float], PAIR]] = Field(min_length=1, description="[x, y] each")
+    own: Own = False
     source: Source
+
+
+class InflightCurve(Curve):
+    """Bandwidth over resident threads, and what a thread does."""
+
+    load_bytes: Literal[8, 16] = Field(default=8, description="of the one load that a thread has in flight")
+    loop: bool = Field(
+        default=False,
+        description="threads load again and again; otherwise a block ends after its load and makes room for the next",
+    )
 
 
 class Measured(Section):
@@ -53,7 +66,15 @@ class Measured(Section):
     quantities: dict[Quantity, list[Measurement]] = Field(
         default_factory=dict, description="values by quantity; several where sources disagree"
     )
-    replay: Curve | None = Field(default=None, description="read bandwidth over a replayed footprint in KiB")
-    inflight: Curve | None = Field(
-        default=None, description="read bandwidth over resident threads of 8 B each"
+    chase: Curve | None = Field(default=None, description="[KiB, ns]: a pointer chase over a warm footprint")
+    tlb: Curve | None = Field(
+        default=None, description="[MiB, ns]: a chase of one line in each page, the lines in L2"
+    )
+    replay: Curve | None = Field(default=None, description="[KiB, GB/s]: reads of a replayed footprint")
+    inflight: InflightCurve | None = Field(default=None, description="[threads, GB/s]: reads from memory")
+    gather: Curve | None = Field(
+        default=None, description="[B, GB/s]: runs of this length at random places, one descriptor each"
+    )
+    table: Curve | None = Field(
+        default=None, description="[B, ns]: a block-table entry, then the first word of the page of this size"
     )

@@ -21,7 +21,7 @@ EXPECTED: dict[Kind, str] = {
     "model": "a mapping with layers, q_heads, kv_heads, head_dim, ...",
     "runtime": "a mapping with name, gemm_tiles, pointwise, all_reduce, ...",
     "kernel profile": "a mapping with name, phase, m_tile, tile_tokens, stages, ...",
-    "measured values": "a mapping with quantities, replay, inflight",
+    "measured values": "a mapping with quantities, chase, tlb, replay, inflight, gather, table",
 }
 
 

@@ -71,6 +71,25 @@ def chase_pages(hw: Hardware) -> tuple[float, ChasePoint] | None:
     return pages * page / MIB, chase_point(run(bench))
 
 
+def tlb_spans_mib(hw: Hardware) -> list[float]:
+    """Memory spanned by a chase of one line in each page: from 8 pages by fours up to half the memory."""
+    half, page_mib = hw.hbm.capacity_gib * 1024 / 2, hw.tlb.page_kib / 1024
+    spans = [8 * page_mib * 4**k for k in range(16)]
+    return [span for span in spans if span <= half]
+
+
+def chase_lines(hw: Hardware, span_mib: float, seed: int) -> Benchmark:
+    """One line at a random place in each page of a span, in random order, again and again; once round before it is
+    timed, so that the lines are in L2, and translation is all that a larger span adds.
+    """
+    loads, page = plain_loads(hw), hw.tlb.page_kib * 1024
+    line, pages, rng = hw.l2.line_bytes, round(span_mib * MIB) // page, np.random.default_rng(seed)
+    lap = rng.permutation(pages) * page + rng.integers(0, page // line, pages) * line
+    laps = -(-(pages + STEPS) // pages)
+    table = fetch_table(np.tile(lap, laps)[: pages + STEPS], LOAD_BYTES)
+    return Benchmark(loads, table, ONE_LOAD, pages * LOAD_BYTES, warm_up=pages)
+
+
 def _page_loads(order: Int64, page: int) -> Int64:
     """Addresses of one lap and of the timed loads; the second lap reads another block of each page than the first."""
     first = order * page + (order * 4096) % page

@@ -10,7 +10,7 @@ import numpy as np
 
 from sim.config.hardware import Hardware
 from sim.memory.fetches import TrafficClass
-from sim.micro.driver import ONE_LOAD, PS_PER_NS, Benchmark, Crew, Int64, Outcome, fetch_table
+from sim.micro.driver import ONE_LOAD, PS_PER_NS, Benchmark, Crew, Int64, Outcome, fetch_table, plain_loads
 
 RUN_BYTES = (64, 128, 256, 512, 1024, 2048, 4096, 16384, 65536)
 FETCH_BYTES = 8192
@@ -25,6 +25,10 @@ ENTRY_BYTES = 4
 ENTRY_CELL_BYTES = 512
 """Entries lie at least this far apart, so that no two share an access to memory."""
 PAGE_BYTES = (512, 2048, 8192, 32768)
+PAIR_STEPS = 8192
+"""Of a chase of single words, fewer where there are few pages: a quarter of them."""
+MOST_PAGES = 1 << 20
+"""Of such a chase: 4 MiB of entries."""
 GIB, MIB = 1 << 30, 1 << 20
 
 
@@ -85,6 +89,21 @@ def table_chase(hw: Hardware, page_bytes: int, pool_mib: float, seed: int, look_
     steps = min(TABLE_STEPS, cells_of(pool_mib, cell) // 2)
     distinct = steps * (page_bytes + (ENTRY_BYTES if look_up else 0))
     return Benchmark(hw, table, ONE_LOAD, distinct)
+
+
+def word_chase(hw: Hardware, page_bytes: int, pool_mib: float, seed: int) -> Benchmark:
+    """One SM loads a 4-byte entry of a dense table, then the first word of the page it names, and so on, by plain
+    loads. Entries that share a sector with an earlier one are in L2: the more, the fewer pages the pool has.
+    """
+    pages = min(MOST_PAGES, cells_of(pool_mib, page_bytes))
+    rng = np.random.default_rng(seed)
+    steps = min(PAIR_STEPS, pages // 4)
+    entries = rng.choice(pages, steps, replace=False).astype(np.int64) * ENTRY_BYTES
+    first_page = -(-pages * ENTRY_BYTES // page_bytes) * page_bytes
+    words = first_page + rng.choice(pages, steps, replace=False).astype(np.int64) * page_bytes
+    table = fetch_table(np.stack([entries, words], axis=1).ravel(), ENTRY_BYTES)
+    table.cls[::2] = TrafficClass.METADATA
+    return Benchmark(plain_loads(hw), table, ONE_LOAD, 2 * steps * ENTRY_BYTES)
 
 
 def table_point(outcome: Outcome) -> TablePoint:

@@ -1,7 +1,8 @@
-"""Bandwidth against bytes in flight: blocks of threads with one 8-byte load each, read once from memory.
+"""Bandwidth against bytes in flight: threads with one load each, which read once from memory.
 
-As many blocks as the occupancy allows are resident on each SM; a block is started (`launch.cta_ns`), loads, adds, and
-makes room for the next. So the bandwidth at low occupancy is bytes in flight over latency and turn-over (Little's law).
+Blocks: as many of them as the occupancy allows are resident on each SM; a block is started (`launch.cta_ns`), loads,
+adds, and makes room for the next. Loops: the warps stay and load again and again, each on its own. So the bandwidth at
+low occupancy is bytes in flight over latency and turn-over (Little's law).
 """
 
 from dataclasses import dataclass
@@ -15,12 +16,16 @@ LOAD_BYTES = 8
 WARP = 32
 BLOCK_CLK = 75
 """Instructions of a block beside its load: index, addition, exit; assumed."""
+LOOP_CLK = 100
+"""From a load's arrival to the next one of the same warp in our own loop (validation/gpu, `gather_plain`), as compiled
+for sm_90: a look-up that hits L1, 32 clocks as measured, and some 14 dependent instructions of 4 to 6.
+"""
 MOST_THREADS = 256
 """Of a block; fewer where fewer are resident."""
 SPREAD_NS = 1000
 """First starts; without it all slots would wait for memory, and then leave it idle, at the same time."""
 TURNS = 24
-"""Blocks that each slot works off, a quarter of them before the window."""
+"""Loads that each slot works off, a quarter of them before the window."""
 OCCUPANCIES = (0.008, 0.031, 0.0625, 0.125, 0.25, 0.375, 0.5, 0.6875, 0.875, 1.0)
 
 
@@ -43,19 +48,31 @@ def thread_counts(hw: Hardware) -> list[int]:
     return [hw.sm.count * max(1, round(share * most_threads(hw))) for share in OCCUPANCIES]
 
 
-def inflight(hw: Hardware, threads: int, sms: int | None = None) -> Benchmark:
+@dataclass(frozen=True)
+class Loads:
+    """What a thread does. loop: it loads again and again; otherwise its block ends after the load."""
+
+    load_bytes: int = LOAD_BYTES
+    loop: bool = False
+
+
+ONE_EACH = Loads()
+
+
+def inflight(hw: Hardware, threads: int, sms: int | None = None, loads: Loads = ONE_EACH) -> Benchmark:
     """`threads` resident threads on the chip, shared out among `sms` (none: all) SMs."""
     taking_part = sms or hw.sm.count
     per_sm = max(1, threads // taking_part)
-    slots = -(-per_sm // MOST_THREADS)
-    block_bytes = per_sm // slots * LOAD_BYTES
-    crew = Crew(taking_part, slots, hw.launch.cta_ns, BLOCK_CLK / hw.sm.clock_ghz, SPREAD_NS)
+    slots = -(-per_sm // (WARP if loads.loop else MOST_THREADS))
+    slot_bytes = per_sm // slots * loads.load_bytes
+    launch_ns, instructions = (0.0, LOOP_CLK) if loads.loop else (hw.launch.cta_ns, BLOCK_CLK)
+    crew = Crew(taking_part, slots, launch_ns, instructions / hw.sm.clock_ghz, SPREAD_NS)
     count = crew.workers * TURNS
-    addresses = np.arange(count, dtype=np.int64) * block_bytes
-    table = fetch_table(addresses, block_bytes)
-    return Benchmark(plain_loads(hw), table, crew, count * block_bytes, warm_up=count // 4)
+    addresses = np.arange(count, dtype=np.int64) * slot_bytes
+    table = fetch_table(addresses, slot_bytes)
+    return Benchmark(plain_loads(hw), table, crew, count * slot_bytes, warm_up=count // 4)
 
 
-def inflight_point(bench: Benchmark, outcome: Outcome) -> InflightPoint:
+def inflight_point(bench: Benchmark, outcome: Outcome, loads: Loads = ONE_EACH) -> InflightPoint:
     resident = bench.crew.workers * int(bench.table.run_bytes[0])
-    return InflightPoint(resident // LOAD_BYTES, resident / 1024, outcome.window.gb_s)
+    return InflightPoint(resident // loads.load_bytes, resident / 1024, outcome.window.gb_s)

@@ -35,9 +35,10 @@ def test_json_is_one_object_with_a_row_for_each_quantity(
     data = json.loads(capsys.readouterr().out)
     assert data["schema"] == "pagewalk.characterisation/1"
     assert data["sections"] == ["chase", "table"]
-    assert set(data["curves"]) == {"chase", "table"}
+    assert set(data["curves"]) == {"chase", "tlb", "page_walk", "table", "table_word"}
     names = {row["quantity"] for row in data["rows"]}
-    assert names == {"l2_near_latency", "l2_second_plateau", "memory_latency", "table_step"}
+    plateaus = {"l2_near_latency", "l2_second_plateau", "memory_latency"}
+    assert names == plateaus | {"tlb_latency", "table_step", "table_word"}
     assert all(row["measured"] == [] for row in data["rows"]), "nothing was measured on this chip"
 
 
@@ -48,6 +49,7 @@ def test_a_shipped_machine_is_shown_beside_its_measurements(capsys: pytest.Captu
     assert near["measured"][0]["measured"] == pytest.approx(206 / 1.41)
     assert near["measured"][0]["difference"] == pytest.approx(near["simulated"] / (206 / 1.41) - 1)
     assert near["measured"][0]["source"].startswith("206 cycles; RRZE-HPC gpu-benches")
+    assert [value["own"] for value in near["measured"]] == [False]
     for row in rows.values():
         assert not row["measured"] or min(abs(value["difference"]) for value in row["measured"]) < 0.1
 
@@ -57,6 +59,18 @@ def test_the_table_has_a_line_for_each_measured_value(capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.split()[:2] == ["chase", "memory_latency"] for line in lines) == 2
     assert any("%" in line and "AI_kernels" in line for line in lines)
+
+
+def test_a_known_curve_is_simulated_at_its_own_points(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--hw", "h200_sxm", "--section", "table", "--json") == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    words = [row for row in rows if row["quantity"] == "table_word"]
+    assert [(row["x"], row["measured"][0]["measured"]) for row in words] == [
+        (2048, 670.2),
+        (16384, 641.9),
+        (65536, 576.1),
+    ]
+    assert all(value["own"] for row in words for value in row["measured"])
 
 
 def test_out_takes_table_object_and_figure(

@@ -5,10 +5,10 @@ import pytest
 from sim.config.hardware import Hardware
 from sim.memory.dram.standards import STANDARDS
 from sim.memory.params import peak_gb_s
-from sim.micro.chase import ChasePoint, chase, chase_pages, chase_point
+from sim.micro.chase import ChasePoint, chase, chase_lines, chase_pages, chase_point, tlb_spans_mib
 from sim.micro.driver import run
-from sim.micro.gather import GatherPoint, gather, gather_point, table_chase, table_point
-from sim.micro.inflight import BLOCK_CLK, inflight, inflight_point
+from sim.micro.gather import GatherPoint, gather, gather_point, table_chase, table_point, word_chase
+from sim.micro.inflight import BLOCK_CLK, LOOP_CLK, Loads, inflight, inflight_point
 from sim.micro.stream import Stream, StreamPoint, stream, stream_point
 
 HBM3 = STANDARDS["HBM3"]
@@ -69,6 +69,32 @@ def test_memory_within_the_tlbs_reach_has_no_page_walk_plateau(machine: Hardware
     assert chase_pages(machine.model_copy(update={"tlb": tlb})) is None
 
 
+def test_a_chase_of_one_line_a_page_pays_the_second_tlb_level_beyond_the_first(machine: Hardware) -> None:
+    """One entry reaches one page of 2 MiB. The lines are in L2."""
+    tlb = machine.tlb.model_copy(update={"l1_entries": 8, "l2_latency_ns": 20.0})
+    two_levels = machine.model_copy(update={"tlb": tlb})
+    near, beyond = (chase_point(run(chase_lines(two_levels, mib, 0))) for mib in (16, 1024))
+    hit_ns = CACHED_NS + 32 / (1024 / 8)
+    assert (near.hbm_share, beyond.hbm_share) == (0, 0)
+    assert near.latency_ns == pytest.approx(hit_ns, abs=0.01)
+    assert beyond.latency_ns == pytest.approx(hit_ns + 20, rel=0.02)
+
+
+def test_spans_of_such_chases_end_at_half_the_memory(machine: Hardware) -> None:
+    small = machine.model_copy(update={"hbm": machine.hbm.model_copy(update={"capacity_gib": 2.0})})
+    assert tlb_spans_mib(small) == [16, 64, 256, 1024]
+
+
+def test_threads_that_loop_pay_their_loop_and_no_block(machine: Hardware) -> None:
+    """One warp on each of 4 SMs, 16 B a thread: 512 B at the latency of the last burst, then the loop."""
+    loads = Loads(16, loop=True)
+    bench = inflight(machine, 4 * 32, loads=loads)
+    point = inflight_point(bench, run(bench), loads)
+    latency = MEMORY_NS + 15 * HBM3.tccd_l_ns + (512 - 32) / 128
+    assert (point.threads, point.inflight_kib) == (128, 2.0)
+    assert point.gb_s == pytest.approx(4 * 512 / (latency + LOOP_CLK), rel=0.06)
+
+
 @pytest.mark.parametrize("threads", [4 * 32, 4 * 256])
 def test_few_bytes_in_flight_reach_their_number_over_latency_and_turn_over(
     machine: Hardware, threads: int
@@ -125,6 +151,22 @@ def test_a_block_table_step_is_an_entry_and_then_its_page(machine: Hardware) -> 
     page = 10 + 512 / 128 + MEMORY_NS - 32 / 128 + 15 * HBM3.tccd_l_ns
     assert point.entry_ns == pytest.approx(entry, rel=0.01)
     assert point.step_ns == pytest.approx(entry + page, rel=0.01)
+
+
+@pytest.mark.parametrize("page_bytes", [4096, 65536])
+def test_an_entry_beside_an_earlier_one_is_in_l2(machine: Hardware, page_bytes: int) -> None:
+    """Eight 4-byte entries lie in a sector, and 8192 of all are loaded, each once: 8192 loads find
+    pages / 8 x (1 - (1 - 8192 / pages)^8) sectors for the first time. The words of pages share none. No run set-up:
+    plain loads. 8 MiB of L2 keep them all.
+    """
+    large = machine.model_copy(update={"l2": machine.l2.model_copy(update={"capacity_mib": 8.0})})
+    point = table_point(run(word_chase(large, page_bytes, 4096, 0)))
+    drawn = 8192 * page_bytes / 2**32
+    missed = (1 - (1 - drawn) ** 8) / (8 * drawn)
+    word = MEMORY_NS - 28 / 128
+    hit = CACHED_NS - 28 / 128 + 32 / 128
+    assert point.entry_ns == pytest.approx(missed * word + (1 - missed) * hit, rel=0.01)
+    assert point.step_ns - point.entry_ns == pytest.approx(word, rel=0.01)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(machine: Hardware) -> None:
