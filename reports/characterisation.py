@@ -103,7 +103,10 @@ def _capacity(axes: Any, document: Document) -> None:
 
 
 def _chase(axes: Any, document: Document) -> None:
-    _curve(axes, document["curves"]["chase"], "footprint_mib", "latency_ns", "simulated")
+    curves = document["curves"]
+    _curve(axes, curves["chase"], "footprint_mib", "latency_ns", "after laps of one SM")
+    if curves["chase_touched"]:
+        _curve(axes, curves["chase_touched"], "footprint_mib", "latency_ns", "after reads of all SMs", 1)
     _measured(axes, document, "chase_latency", "l2_near_latency", "l2_second_plateau", "memory_latency")
     _capacity(axes, document)
     _finish(axes, "Pointer chase", "footprint (MiB)", "latency of a load (ns)")

@@ -81,25 +81,29 @@ def _chase(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     plateaus = [("l2_near_latency", chase.NEAR), ("memory_latency", chase.MEMORY)]
     if hw.l2.partitions > 1 and not hw.l2.private:
         plateaus.insert(1, ("l2_second_plateau", chase.SECOND))
-    measured = [kib / KIB_PER_MIB for kib, _ in known.chase.points] if known.chase else []
-    shares = [share for _, share in plateaus] if measured else chase.SHARES
-    sizes = sorted({*measured, *(share * hw.l2.capacity_mib for share in shares)})
-    at = {mib: chase.chase_point(run(chase.chase(hw, mib, seed))) for mib in sizes}
-    read = [(name, share * hw.l2.capacity_mib) for name, share in plateaus]
-    rows = [_row(known, "chase", name, mib, at[mib].latency_ns, "ns") for name, mib in read]
+    sizes = [share * hw.l2.capacity_mib for share in chase.SHARES]
+    points = [(mib, chase.chase_point(run(chase.chase(hw, mib, seed)))) for mib in sizes]
+    at = dict(zip(chase.SHARES, points, strict=True))
+    rows = [_row(known, "chase", name, *_latency_of(at[share]), "ns") for name, share in plateaus]
     pages = chase.chase_pages(hw)
     if pages is not None:
         rows.append(_row(known, "chase", "page_walk_latency", *_latency_of(pages), "ns"))
-    along = [(mib, at[mib].latency_ns) for mib in measured]
-    rows += _curve_rows("chase", "chase_latency", "MiB", "ns", known.chase, along)
-    spans = _spans(hw, known, seed)
+    touched, spans = _touched(hw, known, seed), _spans(hw, known, seed)
+    rows += _curve_rows("chase", "chase_latency", "MiB", "ns", known.chase, map(_latency_of, touched))
     rows += _curve_rows("chase", "tlb_latency", "MiB spanned", "ns", known.tlb, map(_latency_of, spans))
     curves = {
-        "chase": _with("footprint_mib", list(at.items())),
+        "chase": _with("footprint_mib", points),
+        "chase_touched": _with("footprint_mib", touched),
         "tlb": _with("span_mib", spans),
         "page_walk": _with("span_mib", [pages] if pages else []),
     }
     return Characterisation(tuple(rows), curves)
+
+
+def _touched(hw: Hardware, known: Measured, seed: int) -> list[tuple[float, chase.ChasePoint]]:
+    """Only where it was measured: on its own it says no more than a chase over what one SM had read."""
+    sizes = [kib / KIB_PER_MIB for kib, _ in known.chase.points] if known.chase else []
+    return [(mib, chase.chase_point(run(chase.chase_touched(hw, mib, seed)))) for mib in sizes]
 
 
 def _spans(hw: Hardware, known: Measured, seed: int) -> list[tuple[float, chase.ChasePoint]]:
@@ -119,7 +123,8 @@ def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     def point(mib: float, **how: Any) -> tuple[float, stream.StreamPoint]:
         return mib, stream.stream_point(run(stream.stream(hw, stream.Stream(mib, **how), seed)))
 
-    points = [point(size, warm=True) for size in sizes]
+    same_sm = known.replay is not None and known.replay.same_sm
+    points = [point(size, warm=True, own_sm=same_sm) for size in sizes]
     cold, written = point(stream.COLD_MIB, passes=1), point(stream.written_mib(hw), passes=1, write=True)
     ends = (("l2_read", points[0]), ("memory_read", cold), ("memory_write", written))
     rows = [

@@ -50,6 +50,15 @@ class Curve(Section):
     source: Source
 
 
+class ReplayCurve(Curve):
+    """Bandwidth over a footprint that is read pass after pass."""
+
+    same_sm: bool = Field(
+        default=False,
+        description="each part is read by the same SM in every pass; otherwise by any that is free",
+    )
+
+
 class InflightCurve(Curve):
     """Bandwidth over resident threads, and what a thread does."""
 
@@ -66,11 +75,13 @@ class Measured(Section):
     quantities: dict[Quantity, list[Measurement]] = Field(
         default_factory=dict, description="values by quantity; several where sources disagree"
     )
-    chase: Curve | None = Field(default=None, description="[KiB, ns]: a pointer chase over a warm footprint")
+    chase: Curve | None = Field(
+        default=None, description="[KiB, ns]: a pointer chase by one SM over what all SMs had read"
+    )
     tlb: Curve | None = Field(
         default=None, description="[MiB, ns]: a chase of one line in each page, the lines in L2"
     )
-    replay: Curve | None = Field(default=None, description="[KiB, GB/s]: reads of a replayed footprint")
+    replay: ReplayCurve | None = Field(default=None, description="[KiB, GB/s]: reads of a replayed footprint")
     inflight: InflightCurve | None = Field(default=None, description="[threads, GB/s]: reads from memory")
     gather: Curve | None = Field(
         default=None, description="[B, GB/s]: runs of this length at random places, one descriptor each"

@@ -4,8 +4,12 @@ The chain visits every block of a footprint once per lap in random order, so tha
 footprint inside the L2 near the SM shows the near hit; one that fits in all partitions but not in one shows far hits
 and misses mixed; one of several times the L2 shows memory with a miss in the SM's TLB; one beyond the reach of the
 shared TLB, where memory is large enough for it, shows page walks.
+
+Or all SMs read the footprint before, as in our own harness (validation/gpu, section chase): what the timed loads ask
+for is then the oldest in an L2 that both partitions fill.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +25,12 @@ SHARES = (0.1, 0.25, 0.4, 0.6, 0.75, 0.88, 1.1, 1.5, 2.5, 4.0)
 """Footprints over the L2's capacity."""
 NEAR, SECOND, MEMORY = 0.25, 0.88, 4.0
 """Footprints of the plateaus, as shares of the L2's capacity."""
+WARP = 32
+TOUCH_WARPS, TOUCH_ROUNDS, TOUCH_HOPS = 1024 * 256 // WARP, 3, 16384
+"""Of our own harness: warps that read at a time, rounds before the timed one, loads of the chase in each."""
+TOUCH_BATCHES = 4
+"""Parts of those reads in which SMs take turns; within one they follow one another."""
+POINTER_BYTES = 8
 MIB = 1 << 20
 
 
@@ -44,18 +54,58 @@ def block_bytes(hw: Hardware) -> int:
 
 def chase(hw: Hardware, footprint_mib: float, seed: int, warm: bool = True) -> Benchmark:
     """One load per L2 tag of a footprint. warm: two laps went before."""
-    loads = plain_loads(hw)
-    block = block_bytes(loads)
-    blocks = np.random.default_rng(seed).permutation(round(footprint_mib * MIB) // block) * block
+    blocks, size = _blocks(hw, footprint_mib, seed)
 
     def two_laps(plane: MemoryPlane) -> None:
-        lap = np.stack([blocks, np.full_like(blocks, block)], axis=1)
-        plane.warm(lap)
-        plane.warm(lap)
+        plane.warm(_ranges(blocks, size))
+        plane.warm(_ranges(blocks, size))
 
+    return _chain(hw, blocks, two_laps if warm else leave_cold)
+
+
+def chase_touched(hw: Hardware, footprint_mib: float, seed: int) -> Benchmark:
+    """One load per L2 tag of a footprint that all SMs read before, in warps of 32 blocks and the list of their
+    addresses, each by the same SM in every round; each round ended with a chase by one SM, and the last one's is timed.
+    """
+    blocks, size = _blocks(hw, footprint_mib, seed)
+    loads, listed = _ranges(blocks, size), int(blocks.max()) + size
+    rng, warps = np.random.default_rng(seed), len(blocks) // WARP
+    reader = rng.permutation(np.arange(warps) % hw.sm.count)
+
+    def read_by(plane: MemoryPlane, sm: int, those: Int64) -> None:
+        list_bytes = WARP * POINTER_BYTES
+        plane.warm(_ranges(listed + those * list_bytes, list_bytes), sm)
+        plane.warm(loads[(those[:, None] * WARP + np.arange(WARP)).ravel()], sm)
+
+    def touch(plane: MemoryPlane) -> None:
+        for start in range(0, warps, TOUCH_WARPS):
+            at_once = start + rng.permutation(min(TOUCH_WARPS, warps - start))
+            for batch in np.array_split(at_once, TOUCH_BATCHES):
+                for sm in np.unique(reader[batch]):
+                    read_by(plane, int(sm), batch[reader[batch] == sm])
+
+    def rounds(plane: MemoryPlane) -> None:
+        for _ in range(TOUCH_ROUNDS):
+            touch(plane)
+            plane.warm(loads[:TOUCH_HOPS])
+        touch(plane)
+
+    return _chain(hw, blocks, rounds)
+
+
+def _blocks(hw: Hardware, footprint_mib: float, seed: int) -> tuple[Int64, int]:
+    """Addresses of a footprint's blocks in the order of the chase, and their bytes."""
+    size = block_bytes(plain_loads(hw))
+    return np.random.default_rng(seed).permutation(round(footprint_mib * MIB) // size) * size, size
+
+
+def _ranges(blocks: Int64, size: int) -> Int64:
+    return np.stack([blocks, np.full_like(blocks, size)], axis=1)
+
+
+def _chain(hw: Hardware, blocks: Int64, warm: Callable[[MemoryPlane], None]) -> Benchmark:
     table = fetch_table(blocks[:STEPS], LOAD_BYTES)
-    touched = table.fetches * LOAD_BYTES
-    return Benchmark(loads, table, ONE_LOAD, touched, warm=two_laps if warm else leave_cold)
+    return Benchmark(plain_loads(hw), table, ONE_LOAD, table.fetches * LOAD_BYTES, warm=warm)
 
 
 def chase_pages(hw: Hardware) -> tuple[float, ChasePoint] | None:

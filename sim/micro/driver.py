@@ -4,7 +4,7 @@ One slot alone is a dependent chain: each load starts when the one before is her
 pay no run set-up (`gather.issue_clk`), which only gathers do.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -82,6 +82,8 @@ class Benchmark:
     warm: Callable[[MemoryPlane], None] = leave_cold
     warm_up: int = 0
     """Fetches that are complete before the window opens."""
+    sm_of: Int64 | None = None
+    """[F] the SM that takes each fetch; none: whichever is free."""
 
     @property
     def is_warm(self) -> bool:
@@ -120,7 +122,7 @@ def fetch_table(
 
 
 def run(bench: Benchmark, zero_latency: bool = False) -> Outcome:
-    """All slots take fetches in order from one list, as a block scheduler hands out blocks.
+    """All slots take fetches in order from one list, as a block scheduler hands out blocks, or from their SM's own.
 
     The window opens when every slot has had its first fetch and `warm_up` fetches are complete, and closes before the
     list runs dry; the fetches in it are all of one size, or those of one slot. zero_latency: a what-if in which device
@@ -154,13 +156,13 @@ def _work_off(
     """Run to the end; time and counters when `at` fetches were complete."""
     crew, cause = bench.crew, _causes(bench.table)
     marks: list[tuple[int, dict[str, int]]] = []
-    left, complete = iter(range(plane.fetches)), iter(range(1, plane.fetches + 1))
+    lists, complete = _lists(bench), iter(range(1, plane.fetches + 1))
     issue_ps = round(crew.issue_ns * PS_PER_NS)
     turn_ps = round(crew.launch_ns * PS_PER_NS) + issue_ps
 
     def slot(sm: int, wait_ps: int) -> Generator[simpy.Event, Any, None]:
         record = recorders[sm]
-        for fetch in left:
+        for fetch in lists[sm]:
             if wait_ps:
                 begin = int(env.now)
                 yield env.timeout(wait_ps)
@@ -183,6 +185,13 @@ def _work_off(
         env.process(slot(worker % crew.sms, begin_ps))
     env.run()
     return marks
+
+
+def _lists(bench: Benchmark) -> list[Iterator[int]]:
+    """[SMs] the fetches that each of them takes; one and the same list where any may take any."""
+    if bench.sm_of is None:
+        return [iter(range(bench.table.fetches))] * bench.crew.sms
+    return [iter(np.flatnonzero(bench.sm_of == sm).tolist()) for sm in range(bench.crew.sms)]
 
 
 def _causes(table: FetchTable) -> list[int]:

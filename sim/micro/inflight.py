@@ -20,6 +20,10 @@ LOOP_CLK = 100
 """From a load's arrival to the next one of the same warp in our own loop (validation/gpu, `gather_plain`), as compiled
 for sm_90: a look-up that hits L1, 32 clocks as measured, and some 14 dependent instructions of 4 to 6.
 """
+LOOKUP_BYTES = 8 * 65536
+"""Of that loop's data, found through one 32-byte sector of its table: 8 runs of 64 KiB. A look-up in another sector
+than the warp's last one goes to L2, where warps of other SMs have brought it.
+"""
 MOST_THREADS = 256
 """Of a block; fewer where fewer are resident."""
 SPREAD_NS = 1000
@@ -65,12 +69,22 @@ def inflight(hw: Hardware, threads: int, sms: int | None = None, loads: Loads = 
     per_sm = max(1, threads // taking_part)
     slots = -(-per_sm // (WARP if loads.loop else MOST_THREADS))
     slot_bytes = per_sm // slots * loads.load_bytes
-    launch_ns, instructions = (0.0, LOOP_CLK) if loads.loop else (hw.launch.cta_ns, BLOCK_CLK)
-    crew = Crew(taking_part, slots, launch_ns, instructions / hw.sm.clock_ghz, SPREAD_NS)
+    launch_ns, issue_ns = (0.0, _loop_ns(hw, threads * loads.load_bytes)) if loads.loop else _block_ns(hw)
+    crew = Crew(taking_part, slots, launch_ns, issue_ns, SPREAD_NS)
     count = crew.workers * TURNS
     addresses = np.arange(count, dtype=np.int64) * slot_bytes
     table = fetch_table(addresses, slot_bytes)
     return Benchmark(plain_loads(hw), table, crew, count * slot_bytes, warm_up=count // 4)
+
+
+def _block_ns(hw: Hardware) -> tuple[float, float]:
+    return hw.launch.cta_ns, BLOCK_CLK / hw.sm.clock_ghz
+
+
+def _loop_ns(hw: Hardware, bytes_a_turn: int) -> float:
+    """All loads of a turn together move on by `bytes_a_turn`."""
+    new_sectors = min(1.0, bytes_a_turn / LOOKUP_BYTES)
+    return LOOP_CLK / hw.sm.clock_ghz + new_sectors * (2 * hw.noc.latency_ns + hw.l2.latency_ns)
 
 
 def inflight_point(bench: Benchmark, outcome: Outcome, loads: Loads = ONE_EACH) -> InflightPoint:

@@ -1,8 +1,9 @@
 """Streams: all SMs read or write a footprint in blocks, pass after pass.
 
 Blocks go to whichever SM is free next, so that a block is read by one partition in one pass and by another in the
-next. Warm: passes before those that are timed touched the L2, each block by an SM drawn at random, until it is in its
-steady state.
+next; or each has an SM that reads it in every pass, as with launches whose blocks fit the chip at once. Warm: passes
+before those that are timed touched the L2, each block by an SM drawn at random or by its own, until it is in its steady
+state.
 """
 
 import math
@@ -16,6 +17,8 @@ from sim.memory.plane import MemoryPlane
 from sim.micro.driver import Benchmark, Crew, Outcome, fetch_table, leave_cold, plain_loads
 
 BLOCK_BYTES = 4096
+OWN_BYTES = 16384
+"""Where blocks have their own SMs, as much follows one another at each: a load of 16 bytes by 1024 threads."""
 SLOTS = 16
 """Blocks that an SM has asked for: 64 KiB, so that its own limit on bytes in flight holds it."""
 TRAFFIC_MIB = 64
@@ -45,13 +48,16 @@ class StreamPoint:
 
 @dataclass(frozen=True)
 class Stream:
-    """What is streamed. passes: how often; none: enough for a steady stretch. sms: how many take part; none: all."""
+    """What is streamed. passes: how often; none: enough for a steady stretch. sms: how many take part; none: all.
+    own_sm: each block is read by the same SM in every pass.
+    """
 
     footprint_mib: float
     passes: int | None = None
     warm: bool = False
     write: bool = False
     sms: int | None = None
+    own_sm: bool = False
 
     @property
     def blocks(self) -> int:
@@ -83,10 +89,11 @@ def stream(hw: Hardware, s: Stream, seed: int) -> Benchmark:
     kind = FetchKind.WRITE if s.write else FetchKind.READ
     table = fetch_table(np.tile(blocks * BLOCK_BYTES, passes), BLOCK_BYTES, kind=kind)
 
+    rng, own = np.random.default_rng(seed), blocks * BLOCK_BYTES // OWN_BYTES % crew.sms
+
     def many_passes(plane: MemoryPlane) -> None:
-        rng = np.random.default_rng(seed)
         for _ in range(WARM_PASSES):
-            plane.warm_fetches(blocks, rng.integers(0, crew.sms, len(blocks)))
+            plane.warm_fetches(blocks, own if s.own_sm else rng.integers(0, crew.sms, len(blocks)))
 
     return Benchmark(
         plain_loads(hw),
@@ -96,6 +103,7 @@ def stream(hw: Hardware, s: Stream, seed: int) -> Benchmark:
         passes=passes,
         warm=many_passes if s.warm else leave_cold,
         warm_up=0 if s.warm else table.fetches // (2 if s.write else RAMP),
+        sm_of=np.tile(own, passes) if s.own_sm else None,
     )
 
 

@@ -35,7 +35,7 @@ def test_json_is_one_object_with_a_row_for_each_quantity(
     data = json.loads(capsys.readouterr().out)
     assert data["schema"] == "pagewalk.characterisation/1"
     assert data["sections"] == ["chase", "table"]
-    assert set(data["curves"]) == {"chase", "tlb", "page_walk", "table", "table_word"}
+    assert set(data["curves"]) == {"chase", "chase_touched", "tlb", "page_walk", "table", "table_word"}
     names = {row["quantity"] for row in data["rows"]}
     plateaus = {"l2_near_latency", "l2_second_plateau", "memory_latency"}
     assert names == plateaus | {"tlb_latency", "table_step", "table_word"}

@@ -5,7 +5,15 @@ import pytest
 from sim.config.hardware import Hardware
 from sim.memory.dram.standards import STANDARDS
 from sim.memory.params import peak_gb_s
-from sim.micro.chase import ChasePoint, chase, chase_lines, chase_pages, chase_point, tlb_spans_mib
+from sim.micro.chase import (
+    ChasePoint,
+    chase,
+    chase_lines,
+    chase_pages,
+    chase_point,
+    chase_touched,
+    tlb_spans_mib,
+)
 from sim.micro.driver import run
 from sim.micro.gather import GatherPoint, gather, gather_point, table_chase, table_point, word_chase
 from sim.micro.inflight import BLOCK_CLK, LOOP_CLK, Loads, inflight, inflight_point
@@ -93,6 +101,38 @@ def test_threads_that_loop_pay_their_loop_and_no_block(machine: Hardware) -> Non
     latency = MEMORY_NS + 15 * HBM3.tccd_l_ns + (512 - 32) / 128
     assert (point.threads, point.inflight_kib) == (128, 2.0)
     assert point.gb_s == pytest.approx(4 * 512 / (latency + LOOP_CLK), rel=0.06)
+
+
+def test_a_loop_goes_to_l2_for_each_new_sector_of_its_table(machine: Hardware) -> None:
+    """All loads together move on by 64 KiB a turn: an eighth of the 512 KiB of a sector; a hit takes 140 ns."""
+    loads = Loads(16, loop=True)
+    assert inflight(machine, 4096, loads=loads).crew.issue_ns == pytest.approx(LOOP_CLK + 140 / 8)
+    assert inflight(machine, 1 << 20, loads=loads).crew.issue_ns == pytest.approx(LOOP_CLK + 140)
+
+
+@pytest.fixture(scope="module")
+def halves(machine: Hardware) -> Hardware:
+    """8 MiB of L2 in two partitions that keep copies of each other's data, the least recently used line replaced."""
+    l2 = {"capacity_mib": 8.0, "partitions": 2, "far_copies": True, "replacement": "lru"}
+    return machine.model_copy(update={"l2": machine.l2.model_copy(update=l2)})
+
+
+def test_a_replay_by_own_sms_stays_in_l2_as_long_as_its_copies_fit(halves: Hardware) -> None:
+    """Half of what an SM reads has its home in the other partition and is held twice: 1.5 times the footprint. With LRU
+    nothing of a footprint as large as the L2 is there when its turn comes.
+    """
+    inside, beyond = (streamed(halves, Stream(mib, warm=True, own_sm=True)) for mib in (4.0, 8.0))
+    assert inside.hbm_share == 0
+    assert beyond.hbm_share > 0.99
+    assert beyond.far_share == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_chase_after_reads_by_all_sms_stays_near_as_long_as_all_copies_fit(halves: Hardware) -> None:
+    """32 MiB are read at a time; what is read after them fills the L2 alone."""
+    inside, beyond = (chase_point(run(chase_touched(halves, mib, 0))) for mib in (4.0, 48.0))
+    assert inside.hbm_share + inside.far_share < 0.01
+    assert beyond.hbm_share > 0.99
+    assert beyond.far_share == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize("threads", [4 * 32, 4 * 256])
