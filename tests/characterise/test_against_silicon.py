@@ -9,7 +9,7 @@ from sim.config.load import load_hardware, load_measured
 
 TOLERANCE = 0.1
 KNOWN_DEVIATIONS = {"gather_read": 0.15, "replay": 0.2}
-"""Of our own curves. Gathers: at 256 and 512 B the look-ups of the measured kernel leave its copies idle for a tenth.
+"""Of our own curves. Gathers: at 256 and 512 B the measured kernel's copies wait for its look-ups.
 Replays in L2: measured passes end with rounds of 16.5 MiB that not all SMs take part in.
 """
 FALL = (0.7, 1.3)
