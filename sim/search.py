@@ -59,7 +59,7 @@ def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
     scores = rows * cut.tile_tokens * heads
     tensor = 2 * scores * (g.head_dim + g.value_dim) / sm.tensor_flop_per_clk.get("fp16", 1e9)
     vector = scores / sm.exp_per_clk
-    rate, native = unpack_rate(step.formats, hw)
+    rate, native = unpack_rate(step.formats, hw, cut.profile.unpack_values_per_clk)
     if KV_STORAGE[step.formats[0]].bits < 16 and not native:
         vector += cut.tile_tokens * heads * (g.head_dim + g.value_dim) / rate
     issue = cut.profile.tile_issue_clk * cut.tile_tokens / cut.profile.tile_tokens[0]

@@ -14,7 +14,6 @@ from sim.calibration.joint import (
     fit_profile,
     overheads_of,
 )
-from sim.calibration.parameters import profile_parameters
 from sim.calibration.recipe import Recipe
 from sim.calibration.rows import Evaluated
 from sim.error_summary import summary
@@ -95,7 +94,7 @@ def _is_known(profile: str, rest: Sequence[Evaluated], recipe: Recipe) -> bool:
 
 def _refitted(rest: Sequence[Evaluated], recipe: Recipe, state: State, machine: str, profile: str) -> State:
     state = state.with_machine(machine, {p.path: p.usual for p in recipe.machine_parameters(machine)})
-    own = profile_parameters(state.profiles[profile])
+    own = recipe.profile_parameters(state.profiles[profile])
     if any(row.profile == profile for row in rest):
         state = state.with_profile(profile, {p.path: p.usual for p in own})
     else:

@@ -11,7 +11,6 @@ from sim.calibration.parameters import (
     Parameter,
     machine_start,
     named,
-    profile_parameters,
     profile_start,
     with_machine,
 )
@@ -96,9 +95,9 @@ def fit_profile(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: s
     if not ours:
         return state
     profile = state.profiles[name]
-    start = profile_start(profile, state.machines[ours[0].machine])
+    parameters = recipe.profile_parameters(profile)
+    start = profile_start(profile, state.machines[ours[0].machine], parameters)
     trial = partial(state.with_profile, name)
-    parameters = profile_parameters(profile)
     return _fitted(ours, parameters, start, trial, recipe.evaluations, state.known) or state
 
 

@@ -76,9 +76,11 @@ def machine_start(hw: Hardware, parameters: Sequence[Parameter] = MACHINE) -> li
     return [_within(p, _machine_value(hw, p.path)) for p in parameters]
 
 
-def profile_start(profile: KernelProfile, hw: Hardware) -> list[float]:
+def profile_start(
+    profile: KernelProfile, hw: Hardware, parameters: Sequence[Parameter] | None = None
+) -> list[float]:
     """Values of the profile's parameters, within their bounds; a profile without run_clk takes the machine's."""
-    parameters = profile_parameters(profile)
+    parameters = profile_parameters(profile) if parameters is None else parameters
     found = [getattr(profile, p.path) for p in parameters]
     return [
         _within(p, hw.gather.issue_clk if v is None else v) for p, v in zip(parameters, found, strict=True)

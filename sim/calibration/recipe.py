@@ -5,11 +5,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from sim.calibration.parameters import MACHINE, Parameter
+from sim.calibration.parameters import MACHINE, PROFILE, Parameter, profile_parameters
 from sim.config.catalog import Found, shipped, shown_path
 from sim.config.fields import Int, Section
 from sim.config.load import resolved_plain
 from sim.config.merge import Tree, overlay
+from sim.config.workload import KernelProfile
 from sim.config.yaml_source import read_document
 from sim.errors import InputError
 
@@ -41,7 +42,7 @@ class Recipe(Section):
     machines: list[str] = Field(description="shipped machines to fit")
     profiles: list[str] = Field(description="shipped kernel profiles to fit")
     kept: dict[str, list[str]] = Field(
-        default_factory=dict, description="machine parameters that stay as shipped, by machine"
+        default_factory=dict, description="parameters that stay as shipped, by machine or profile"
     )
     relatives: dict[str, str] = Field(
         default_factory=dict, description="whose values stand in where a profile is known on one machine only"
@@ -50,6 +51,10 @@ class Recipe(Section):
     def machine_parameters(self, machine: str) -> tuple[Parameter, ...]:
         kept = self.kept.get(machine, [])
         return tuple(p for p in MACHINE if p.path in self.parameters and p.path not in kept)
+
+    def profile_parameters(self, profile: KernelProfile) -> tuple[Parameter, ...]:
+        kept = self.kept.get(profile.name, [])
+        return tuple(p for p in profile_parameters(profile) if p.path not in kept)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -61,9 +66,11 @@ def read_recipe(path: Path) -> Recipe:
     _check(found.shown, "parameters", recipe.parameters, [p.path for p in MACHINE])
     _check(found.shown, "machines", recipe.machines, shipped("hardware"))
     _check(found.shown, "profiles", recipe.profiles, shipped("kernel profile"))
-    _check(found.shown, "kept", list(recipe.kept), recipe.machines)
-    for machine, paths in recipe.kept.items():
-        _check(found.shown, f"kept.{machine}", paths, recipe.parameters)
+    _check(found.shown, "kept", list(recipe.kept), recipe.machines + recipe.profiles)
+    of_profiles = [p.path for p in PROFILE]
+    for name, paths in recipe.kept.items():
+        allowed = recipe.parameters if name in recipe.machines else of_profiles
+        _check(found.shown, f"kept.{name}", paths, allowed)
     pairs = [*recipe.relatives, *recipe.relatives.values()]
     _check(found.shown, "relatives", pairs, recipe.profiles)
     return recipe

@@ -17,6 +17,7 @@ SplitRule = Literal[
     "trtllm_gen",
     "triton_sglang",
     "triton_vllm",
+    "triton_paged",
     "flex",
     "flash_decoding",
     "flashmla",
@@ -31,7 +32,10 @@ class Split(Section):
         description="the implementation's own rule (sim/lowering/split_rules.py); search: what is fastest",
     )
     ctas_per_sm: Float = Field(
-        default=1, gt=0, le=64, description="fa2, flashinfer, trtllm_gen, flex: CTAs per SM that it fills"
+        default=1,
+        gt=0,
+        le=64,
+        description="fa2, flashinfer, trtllm_gen, triton_paged, flex: CTAs per SM that it fills",
     )
     enough: Float = Field(
         default=0.8, gt=0, le=1, description="fa2, fa3: not split from this share of the CTAs it fills"

@@ -270,6 +270,13 @@ class KernelProfile(Section):
     direct_mma: list[KvFormat] = Field(
         default_factory=list, description="KV formats that the MMA reads without expansion"
     )
+    unpack_values_per_clk: Float | None = Field(
+        default=None,
+        gt=0,
+        le=4096,
+        description="packed values per clock and SM that its own instructions expand; none: the chip's "
+        "unpack.alu_values_per_clk",
+    )
     mma_operands: Literal["sram", "register"] = Field(
         default="sram",
         description="sram: the MMA reads K and V from shared memory itself (wgmma, tcgen05), under its own time; "

@@ -52,13 +52,18 @@ def _ps(
     return times
 
 
-def unpack_rate(formats: tuple[str, ...], hw: Hardware) -> tuple[float, bool]:
-    """(values per clock, native?) of the slowest packed format in use; native only if the engine knows them all."""
+def unpack_rate(formats: tuple[str, ...], hw: Hardware, own: float | None = None) -> tuple[float, bool]:
+    """(values per clock, native?) of the slowest packed format in use; native only if the engine knows them all.
+
+    `own`: values per clock of the kernel's own instructions, which count where there is no engine.
+    """
     packed = [f for f in formats if f not in ("fp16", "bf16")]
     if not packed:
         return float(hw.unpack.native_values_per_clk), True
     if all(f in hw.unpack.native for f in packed):
         return float(hw.unpack.native_values_per_clk), True
+    if own is not None:
+        return own, False
     rates = [hw.unpack.alu_values_per_clk.get(f, hw.sm.fp32_per_clk / FALLBACK_OPS) for f in packed]  # type: ignore[call-overload]
     return float(min(rates)), False
 
@@ -82,7 +87,7 @@ def stage_times(launch: Launch, formats: tuple[str, ...], hw: Hardware, part: sl
     under_mma = 0 if launch.loads_operands else operand
     exp = _ps(work.exps[part] // streams, hw.sm.exp_per_clk, hw)
     alu = _ps(work.alu_ops[part] // streams, hw.sm.fp32_per_clk, hw)
-    rate, native = unpack_rate(formats, hw)
+    rate, native = unpack_rate(formats, hw, launch.unpack_per_clk)
     clk = ps_per_clk(hw)
     return StageTimes(
         unpack=_ps(work.unpack_values[part] // streams, rate, hw).tolist(),

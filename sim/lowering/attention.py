@@ -122,6 +122,7 @@ def build_attention(
         epilogue_clk=cut.profile.epilogue_clk,
         token_issue_clk=_token_issue_clk(cut.profile, step.geometry.head_dim),
         barrier_clk=cut.profile.barrier_clk,
+        unpack_per_clk=cut.profile.unpack_values_per_clk,
         loads_operands=cut.profile.mma_operands == "register",
         scale_bytes=tiles.scale_bytes,
         scheduling=cut.profile.scheduling,

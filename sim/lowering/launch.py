@@ -95,6 +95,8 @@ class Launch:
     token_issue_clk: float
     """Issue slots per KV token of a tile, beside MMA and softmax."""
     barrier_clk: float
+    unpack_per_clk: float | None = None
+    """Packed values per clock and SM that the kernel's instructions expand; none: what the chip's do."""
     loads_operands: bool = False
     """The instruction stream loads MMA operands from shared memory itself, before it issues the MMA."""
     follows_at_once: bool = False

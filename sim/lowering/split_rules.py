@@ -168,6 +168,13 @@ def triton_vllm(grid: Grid, split: Split) -> Int64:
     return ceil_div(grid.tokens, splits * grid.tile_tokens) * grid.tile_tokens
 
 
+def triton_paged(grid: Grid, split: Split) -> Int64:
+    """This project's own Triton kernel (validation/gpu, paged_triton.py, splits_for): enough CTAs for every SM."""
+    wanted = math.ceil(math.ceil(grid.sms * split.ctas_per_sm) / grid.ctas)
+    splits = max(1, min(wanted, -(-grid.longest // grid.min_tokens), grid.max_splits))
+    return ceil_div(ceil_div(grid.tokens, splits), grid.tile_tokens) * grid.tile_tokens
+
+
 def fixed(grid: Grid, split: Split) -> Int64:
     """Partitions of a fixed length (PagedAttention v2: 512 tokens), or none where the grid is large enough."""
     whole = grid.tiles * grid.tile_tokens
@@ -230,6 +237,7 @@ RULES: dict[str, Callable[[Grid, Split], Int64]] = {
         trtllm_gen,
         triton_sglang,
         triton_vllm,
+        triton_paged,
         flex,
         flash_decoding,
         flashmla,

@@ -75,7 +75,15 @@ def _layout(case: Mapped) -> tuple[object, ...]:
     row = case.row
     queries = row.q_len if row.phase == "decode" else None
     heads = (row.q_heads, row.kv_heads, row.head_dim)
-    how = (row.page_size, row.kv_dtype, row.causal, row.metric, row.unit, case.names.kernel.profile)
+    how = (
+        row.page_size,
+        row.kv_dtype,
+        row.causal,
+        row.metric,
+        row.unit,
+        case.names.kernel.profile,
+        case.warm,
+    )
     return (row.source, row.gpu, row.kernel, row.phase, queries, *heads, *how, str(case.workload.kv_format))
 
 

@@ -76,6 +76,7 @@ class KernelName(Section):
     q_heads: list[Int] = Field(default_factory=list, description="query heads; none: any")
     kv_heads: list[Int] = Field(default_factory=list, description="KV heads; none: any")
     head_dim: list[Int] = Field(default_factory=list, description="head dimensions; none: any")
+    least_grid: Int = Field(default=0, ge=0, description="least sequences x KV heads")
     same_heads: bool | None = Field(default=None, description="true: only where q_heads equals kv_heads")
     profile: str = Field(default="", description="shipped kernel profile")
     kv_format: KvFormat | None = Field(default=None, description="what is read and multiplied in fact")
@@ -89,8 +90,8 @@ class Overhead(Section):
     hw: str
     kv: KvClass
     overhead_us: Float = Field(ge=0, le=1000, description="added to the simulated time")
-    kind: Literal["calibrated"] = "calibrated"
-    ref: str = Field(min_length=1, description="what it was fitted to")
+    kind: Literal["calibrated", "measured"] = "calibrated"
+    ref: str = Field(min_length=1, description="what it was fitted to, or how it was measured")
 
 
 class Names(Section):
@@ -194,5 +195,7 @@ def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> boo
         (rule.head_dim, row.head_dim),
     )
     if any(allowed and value not in allowed for allowed, value in members):
+        return False
+    if rule.least_grid and (row.batch or 0) * (row.kv_heads or 0) < rule.least_grid:
         return False
     return rule.same_heads is None or rule.same_heads == (row.q_heads == row.kv_heads)

@@ -33,14 +33,15 @@ def shipped_overhead_us(case: Mapped, known: Sequence[Overhead], arch_of: Mappin
     """The value of the nearest family: mean over the first of these sets that is not empty.
 
     Same framework, machine and KV class; same framework and KV class on the same architecture, then anywhere;
-    same framework; all. 0 where nothing is known. `arch_of`: architecture by hardware config.
+    same framework; all fitted ones (a measured one is of a timer). 0 where nothing is known. `arch_of`: architecture by
+    hardware config.
     """
     framework, kv, gpu = case.names.runtime.framework, case.names.kv.kv_class, case.names.gpu
     ours = [o for o in known if o.framework == framework]
     alike = [o for o in ours if o.kv == kv]
     near = [o for o in alike if arch_of.get(o.hw) == gpu.arch]
     exact = [o for o in alike if o.hw == gpu.hw]
-    for found in (exact, near, alike, ours, list(known)):
+    for found in (exact, near, alike, ours, [o for o in known if o.kind == "calibrated"]):
         if found:
             return fmean(o.overhead_us for o in found)
     return 0.0

@@ -62,6 +62,7 @@ NUDGES = MappingProxyType(
         "kv_heads_per_cta": ProfileNudge("fa3", "decode", 2),
         "overlap": ProfileNudge("fa3", "decode", "pingpong"),
         "expand_in": ProfileNudge("mixed_decode", "int4", "sram"),
+        "unpack_values_per_clk": ProfileNudge("mixed_decode", "int4", 2),
         "mma_operands": ProfileNudge("fa3", "decode", "register"),
         "direct_mma": ProfileNudge("fa3_fp8", "fp8_direct", []),
         "prologue_clk": ProfileNudge("fa3", "decode", 5000),

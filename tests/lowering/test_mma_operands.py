@@ -146,3 +146,12 @@ def test_the_power_limit_caps_the_clock_where_the_tensor_cores_are_busy(
     step = make_step(Batch(phase, Geometry(HEADS, KV_HEADS, DIM, DIM), lengths, queries, 16), 0)
     task = Task(hw, None, "gqa", step, [])  # type: ignore[arg-type]
     assert task.loaded.sm.clock_ghz == clock
+
+
+def test_a_kernel_may_expand_at_a_rate_of_its_own() -> None:
+    # 64 tokens of 128 + 128 INT4 values, once (16 rows): 16,384 values at 8 a clock.
+    plain = profile_with("int4_decode", phase=["prefill"], m_tile=16, tile_tokens=[64], stages=[1])
+    own = KernelProfile.model_validate(plain.model_dump() | {"unpack_values_per_clk": 8})
+    assert clocks(prefill(own, "int4")[1].unpack[0]) == pytest.approx(2048, abs=0.01)
+    chips = A100.unpack.alu_values_per_clk["int4"]
+    assert clocks(prefill(plain, "int4")[1].unpack[0]) == pytest.approx(16384 / chips, abs=0.01)

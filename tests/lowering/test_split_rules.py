@@ -158,6 +158,15 @@ def test_vllm_triton_cuts_small_grids_into_16_segments() -> None:
     assert splits_of("triton_vllm", [100], tile=16, most=16, most_ctas=128) == [7]
 
 
+def test_our_own_triton_kernel_gives_every_sm_four_programs_at_least() -> None:
+    # 528 programs wanted of 128 CTAs: 4.125, so 5 splits of 8192: 1638.4 tokens, in tiles of 64 1664.
+    assert splits_of("triton_paged", [8192] * 16, tile=64, least=256, most=64, ctas_per_sm=4) == [5] * 16
+    # 66 would fill the SMs with 8; 64 are allowed, and 8 have 256 tokens each.
+    assert splits_of("triton_paged", [32768], tile=64, least=256, most=64, ctas_per_sm=4) == [64]
+    assert splits_of("triton_paged", [2048], tile=64, least=256, most=64, ctas_per_sm=4) == [8]
+    assert splits_of("triton_paged", [8192] * 66, tile=64, least=256, most=64, ctas_per_sm=4) == [1] * 66
+
+
 def test_flex_takes_two_programs_per_sm() -> None:
     # 132 // 8 = 16, twice: 32 splits of 64 tiles. 132 // 80 = 1, twice. 132 // 136 = 0: one.
     assert splits_of("flex", [8192], ctas_per_sm=2) == [32]
@@ -199,6 +208,7 @@ def test_none_walks_whole_contexts() -> None:
         "trtllm_gen",
         "triton_sglang",
         "triton_vllm",
+        "triton_paged",
         "flex",
         "flash_decoding",
         "flashmla",

@@ -186,6 +186,26 @@ def test_an_unknown_overhead_is_that_of_the_nearest_family(tmp_path: Path) -> No
     assert means == [0, 1, 2, 4, 8, 16]
 
 
+def test_a_measured_overhead_is_of_one_timer_and_stands_for_no_other_framework(tmp_path: Path) -> None:
+    cases, _ = mapped(write(tmp_path / "t.csv", {}))
+    timer = {"framework": "harness", "hw": "h100_sxm", "kv": "16bit", "overhead_us": 9, "ref": "made up"}
+    known = [Overhead.model_validate(timer | {"kind": kind}) for kind in ("measured", "calibrated")]
+    assert shipped_overhead_us(cases[0], known[:1], {}) == 0
+    assert shipped_overhead_us(cases[0], known[1:], {}) == 9
+
+
+def test_cold_rows_are_not_held_against_warm_ones(tmp_path: Path) -> None:
+    """A cold call at 1024 tokens may be slower than a replayed one at 2048."""
+    own = {"source": "own harness", "kernel": "own Triton paged decode", "batch": 4, "page_size": 16}
+    rows = (
+        {"context": 1024, "value": 30, "notes": "cold: L2 flushed before every launch; shuffled pages"},
+        {"context": 2048, "value": 20, "notes": "replays are warm; shuffled pages"},
+    )
+    cases, skipped = mapped(write(tmp_path / "t.csv", *(own | row for row in rows)))
+    assert [case.warm for case in cases] == [False, True]
+    assert skipped == {}
+
+
 def test_summary_and_groups_by_hand(tmp_path: Path) -> None:
     cases, _ = mapped(write(tmp_path / "t.csv", {"value": 200}, {"value": 400, "kv_dtype": "fp8"}))
     seen = predicted(cases, [220.0, 300.0], [1.0, 1.0])

@@ -142,6 +142,18 @@ def test_flash_attention_before_split_kv_is_its_training_kernel() -> None:
     assert found(kernel="FlashAttention-2 v2.0.9 (no split-KV)").kernel.profile == "fa2_nosplit"
 
 
+def test_a_rule_may_ask_for_a_least_grid() -> None:
+    """PyTorch's FlashAttention-2 does not split 212 CTAs or more on 132 SMs: 27 sequences of 8 KV heads are 216."""
+    cells = {
+        "source": "own harness",
+        "kernel": "PyTorch SDPA flash",
+        "notes": "replays are warm",
+        "kv_heads": 8,
+    }
+    assert found(**cells, batch=26).kernel.profile == "fa2"
+    assert found(**cells, batch=27).kernel.profile == "fa2_whole"
+
+
 def test_a_kernel_that_no_tile_imitates_is_left_out_with_the_reason() -> None:
     row = replace(ROW, kernel="Triton paged decode (no split)", source="MinivLLM PR 93")
     assert "one token at a time" in str(recognise(row, shipped_names()))
