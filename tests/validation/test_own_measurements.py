@@ -109,14 +109,18 @@ def test_the_split_rule_gives_the_splits_that_each_row_states(
         assert chunk == -(-per_split // 64) * 64, case.row.id
 
 
-# profile: (batch, context, largest mean error). Errors as seen on H100 and H200 are about half of the bounds.
+# profile: (batch, context) with 64 query and 8 KV heads, and the largest mean error (2 to 11 % are seen).
 MET = {
-    "triton_paged": ((1, 2048), (4, 8192), (64, 2048), 0.15),
-    "triton_paged_fp8": ((1, 2048), (4, 8192), (64, 2048), 0.12),
-    "triton_paged_int8": ((1, 2048), (4, 8192), (64, 2048), 0.12),
-    "triton_paged_int4": ((1, 2048), (4, 8192), (64, 2048), 0.15),
-    "cudnn_decode": ((1, 2048), (16, 2048), (64, 2048), 0.12),
-    "fa2_whole": ((64, 512), (64, 2048), (64, 2048), 0.20),
+    "triton_paged": ((1, 2048), (1, 8192), (16, 2048), 0.16),
+    "triton_paged_fp8": ((1, 2048), (1, 8192), (16, 2048), 0.15),
+    "triton_paged_int8": ((1, 2048), (1, 8192), (16, 2048), 0.15),
+    "triton_paged_int4": ((1, 2048), (1, 8192), (16, 2048), 0.16),
+    "fa2": ((1, 2048), (16, 2048), 0.15),
+    "fa2_whole": ((64, 512), (64, 2048), 0.12),
+    "cudnn_decode": ((1, 2048), (16, 2048), 0.15),
+    "flex_decode_whole": ((16, 2048), (16, 8192), 0.14),
+    "sdpa_flash_prefill": ((1, 4096), 0.15),
+    "cudnn_prefill": ((1, 4096), 0.13),
 }
 
 
@@ -134,5 +138,5 @@ def test_a_few_rows_of_each_kernel_are_met(
     ]
     done = [(c, Simulated(time_case(c.hw, c.workload, fidelity="sampled", seed=0).time_ns)) for c in chosen]
     errors = [p.error for p in predict(done, shipped_names(), "none")[0]]
-    assert len(errors) == 2 * len(set(points))
+    assert len(errors) == 2 * len(points)
     assert fmean(abs(error) for error in errors) < limit
