@@ -54,7 +54,7 @@ NUDGES = MappingProxyType(
         "l2.far_copies": Nudge("partitions", "false"),
         "l2.private": Nudge("private", "true"),
         "l2.mshrs_per_slice": Nudge("few_mshrs", "1"),
-        "l2.replacement": Nudge("warm", "lru"),
+        "l2.replacement": Nudge("warm", "random"),
         "l2.residency.metadata": Nudge("crowded_table", "pin"),
         "l2.residency.shared_prefix": Nudge("crowded", "pin"),
         "l2.residency.streaming": Nudge("crowded", "bypass"),
