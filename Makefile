@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_OUT ?= out/demo
 
-.PHONY: demo test test-slow lint types format benchmark golden calibrate calibrate-shipped
+.PHONY: demo test test-slow lint types format benchmark golden calibrate calibrate-shipped calibrate-own
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -55,3 +55,11 @@ calibrate-shipped: $(STAMP)
 	$(BIN)/python validation/ship_calibration.py out/calibration
 	$(BIN)/pagewalk calibrate $(TRUTH) --recipe validation/prefill.yaml --blind --out out/calibration_prefill
 	$(BIN)/python validation/ship_calibration.py out/calibration_prefill
+
+# Fit the profiles of our own measurements to those of H100 (ten minutes), and copy the values into the shipped profiles.
+OWN := validation/gpu/h100_sxm-2026-11-26/attention.csv
+calibrate-own: $(STAMP)
+	$(BIN)/pagewalk calibrate $(OWN) --recipe validation/own.yaml --out out/own
+	$(BIN)/python validation/ship_calibration.py out/own
+	$(BIN)/pagewalk calibrate $(OWN) --recipe validation/own_prefill.yaml --out out/own_prefill
+	$(BIN)/python validation/ship_calibration.py out/own_prefill
