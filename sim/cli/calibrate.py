@@ -8,6 +8,7 @@ import click
 from sim.cli.params import HARDWARE, ConfigName, json_option
 
 if TYPE_CHECKING:
+    from sim.calibration.recipe import Recipe
     from sim.calibration.run import Calibration
     from sim.calibration.targets import Target
 
@@ -121,16 +122,28 @@ def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool) -> Non
     from sim.calibration.recipe import read_recipe
     from sim.calibration.run_joint import calibrate_jointly
     from sim.cli.attention_case import sampled_ns, step_of
-    from sim.errors import InputError
     from sim.validation.names import shipped_names
 
-    if out.is_file():
-        raise InputError(f"--out: {out} is a file; allowed: a folder for the configs of --recipe")
     wanted = read_recipe(recipe)
+    _check_folder(out, wanted)
     result = calibrate_jointly(truth, wanted, shipped_names(), step_of, sampled_ns, blind, _tell)
     write_joint(result, out)
     click.echo(summary_text(result))
     click.echo(f"written: {out}")
+
+
+def _check_folder(out: Path, recipe: "Recipe") -> None:
+    """Configs of another fit would be taken for some of this one by who copies them."""
+    from sim.errors import InputError
+
+    if out.is_file():
+        raise InputError(f"--out: {out} is a file; allowed: a folder for the configs of --recipe")
+    ours = {*recipe.machines, *recipe.profiles, "overheads"}
+    others = sorted(path.name for path in out.glob("*.yaml") if path.stem not in ours)
+    if others:
+        raise InputError(
+            f"--out: {out} holds {others[0]} of another fit; allowed: an empty folder, or one of the same recipe"
+        )
 
 
 def _tell(message: str) -> None:

@@ -205,6 +205,15 @@ def test_a_recipe_takes_no_machine_beside_it(tmp_path: Path, capsys: pytest.Capt
     assert "takes no --hw" in run(capsys, str(truth), *recipe, "--hw", "l40s", code=2)
 
 
+def test_a_folder_with_another_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    out = tmp_path / "o"
+    out.mkdir()
+    (out / "trtllm_gen_prefill.yaml").write_text("base: trtllm_gen_prefill\n")
+    err = run(capsys, "no.csv", "--recipe", str(tmp_path / "recipe.yaml"), "--out", str(out), code=2)
+    assert "trtllm_gen_prefill.yaml of another fit" in err
+
+
 def test_the_shipped_recipe_is_one() -> None:
     recipe = read_recipe(Path(__file__).parents[2] / "validation" / "recipe.yaml")
     assert len(recipe.machine_parameters("b200")) == len(recipe.parameters)
