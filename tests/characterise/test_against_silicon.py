@@ -8,8 +8,9 @@ from sim.characterise.characterise import SECTIONS, Row, characterise
 from sim.config.load import load_hardware, load_measured
 
 TOLERANCE = 0.1
-KNOWN_DEVIATIONS = {"gather_read": 0.15, "replay": 0.2, "inflight_read": 0.12}
-"""Of our own curves. Gathers: at 256 and 512 B the measured kernel's copies wait for its look-ups. Replays in L2:
+KNOWN_DEVIATIONS = {"gather_read": 0.2, "replay": 0.2, "inflight_read": 0.12}
+"""Of our own curves. Gathers: at 256 and 512 B the measured kernel's bulk copies wait for its look-ups; by cp.async the
+same gather of 512 B reads as fast as simulated (H200: 4.02 TB/s in place of 3.42). Replays in L2:
 measured passes end with rounds of 16.5 MiB that not all SMs take part in. Bytes in flight: look-ups cost less where the
 warps of one SM share them.
 """
