@@ -23,8 +23,8 @@ LEAST_GAIN = 2
 """A launch that is not longer than this many times the longest form runs whole."""
 LEAST_TILES = 4
 """Of the median CTA in the shortest form: its buffers fill once and it comes to rest."""
-CURVED = 0.01
-"""Two slopes that differ by more are no line."""
+CURVED = 0.02
+"""Two slopes that differ by more are no line; what is extrapolated was off by a quarter of their difference."""
 
 RunGrid = Callable[[Grid, Reuse], Timing]
 

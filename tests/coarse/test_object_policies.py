@@ -43,6 +43,7 @@ def replayed(policy: str) -> Task:
     """64 MiB of KV, 4 KiB a token, read again and again through 48 MiB of L2 in one partition."""
     return prefix_task(
         "hw.l2.capacity_mib=48",
+        "hw.l2.effective_fraction=1",
         "hw.l2.partitions=1",
         "hw.l2.far_copies=false",
         "hw.l2.replacement=lru",

@@ -103,7 +103,6 @@ WITNESSES = MappingProxyType(
         "pinned_prefix": CROWDED.but("hw.l2.residency.shared_prefix=pin"),
         "tlb": TLB,
         "assist": ASSIST,
-        "long_assist": ASSIST.but("workload.context=2048", "workload.kernel=fa3"),
         "tight_assist": TIGHT_ASSIST,
         "descriptors": DECODE.but("workload.kernel=register_decode"),
         "gather": DECODE.but("hw.gather.engine=true"),

@@ -46,7 +46,7 @@ NUDGES = MappingProxyType(
         "layout": Nudge("decode", "NHD"),
         "page_order": Nudge("decode", "shuffled"),
         "table_layout": Nudge("decode", "two_level"),
-        "table_entry_bytes": Nudge("decode", "8"),
+        "table_entry_bytes": Nudge("crowded_table", "8"),
         "shared_prefix": Nudge("decode", "256"),
         "kernel": Nudge("decode", "fa2"),
         "mapping": Nudge("as_it_is", "{tile_tokens: 64, stages: 1, splits: 1, ctas_per_sm: 1}"),
