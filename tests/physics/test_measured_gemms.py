@@ -1,4 +1,4 @@
-"""Matrix products beside our own measurements (validation/gpu, section gemm): nothing of the model was fitted to them."""
+"""Matrix products beside our own measurements (validation/gpu, section gemm); the model was not fitted to them."""
 
 import csv
 from collections.abc import Iterator
