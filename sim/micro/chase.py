@@ -69,15 +69,13 @@ def chase_touched(hw: Hardware, footprint_mib: float, seed: int) -> Benchmark:
     """
     blocks, size = _blocks(hw, footprint_mib, seed)
     loads, listed = _ranges(blocks, size), int(blocks.max()) + size
-    rng, warps = np.random.default_rng(seed), len(blocks) // WARP
-    reader = rng.permutation(np.arange(warps) % hw.sm.count)
+    warps, list_bytes = len(blocks) // WARP, WARP * POINTER_BYTES
 
     def read_by(plane: MemoryPlane, sm: int, those: Int64) -> None:
-        list_bytes = WARP * POINTER_BYTES
         plane.warm(_ranges(listed + those * list_bytes, list_bytes), sm)
         plane.warm(loads[(those[:, None] * WARP + np.arange(WARP)).ravel()], sm)
 
-    def touch(plane: MemoryPlane) -> None:
+    def touch(plane: MemoryPlane, rng: np.random.Generator, reader: Int64) -> None:
         for start in range(0, warps, TOUCH_WARPS):
             at_once = start + rng.permutation(min(TOUCH_WARPS, warps - start))
             for batch in np.array_split(at_once, TOUCH_BATCHES):
@@ -85,10 +83,12 @@ def chase_touched(hw: Hardware, footprint_mib: float, seed: int) -> Benchmark:
                     read_by(plane, int(sm), batch[reader[batch] == sm])
 
     def rounds(plane: MemoryPlane) -> None:
+        rng = np.random.default_rng(seed)
+        reader = rng.permutation(np.arange(warps) % hw.sm.count)
         for _ in range(TOUCH_ROUNDS):
-            touch(plane)
+            touch(plane, rng, reader)
             plane.warm(loads[:TOUCH_HOPS])
-        touch(plane)
+        touch(plane, rng, reader)
 
     return _chain(hw, blocks, rounds)
 

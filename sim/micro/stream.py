@@ -89,9 +89,10 @@ def stream(hw: Hardware, s: Stream, seed: int) -> Benchmark:
     kind = FetchKind.WRITE if s.write else FetchKind.READ
     table = fetch_table(np.tile(blocks * BLOCK_BYTES, passes), BLOCK_BYTES, kind=kind)
 
-    rng, own = np.random.default_rng(seed), blocks * BLOCK_BYTES // OWN_BYTES % crew.sms
+    own = blocks * BLOCK_BYTES // OWN_BYTES % crew.sms
 
     def many_passes(plane: MemoryPlane) -> None:
+        rng = np.random.default_rng(seed)
         for _ in range(WARM_PASSES):
             plane.warm_fetches(blocks, own if s.own_sm else rng.integers(0, crew.sms, len(blocks)))
 
