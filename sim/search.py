@@ -21,6 +21,7 @@ from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units
 from sim.machine import following_ps
+from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
 
 PROBES_PER_CLASS = (6, 1, 1, 1, 1)
@@ -64,13 +65,13 @@ def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
         vector += cut.tile_tokens * heads * (g.head_dim + g.value_dim) / rate
     issue = cut.profile.tile_issue_clk * cut.tile_tokens / cut.profile.tile_tokens[0]
     compute = (tensor + vector + issue + cut.profile.barrier_clk) * ps_per_clk(hw) / PS_PER_NS
-    latency = (2 * hw.noc.latency_ns + hw.l2.latency_ns + hw.hbm.controller_ns) / cut.stages
+    latency = (l2_trip_ns(hw) + hw.hbm.controller_ns) / cut.stages
     return max(memory, compute * cut.ctas_per_sm, latency + compute)
 
 
 def cta_overhead_ns(cut: Cut, hw: Hardware) -> float:
     clocks = cut.profile.prologue_clk + cut.profile.epilogue_clk
-    latency = 2 * (2 * hw.noc.latency_ns + hw.l2.latency_ns) + hw.hbm.controller_ns
+    latency = 2 * l2_trip_ns(hw) + hw.hbm.controller_ns
     return clocks * ps_per_clk(hw) / PS_PER_NS + latency + hw.launch.cta_ns
 
 

@@ -102,7 +102,7 @@ def _chase(hw: Hardware, known: Measured, seed: int) -> Characterisation:
 
 def _touched(hw: Hardware, known: Measured, seed: int) -> list[tuple[float, chase.ChasePoint]]:
     """Only where it was measured: on its own it says no more than a chase over what one SM had read."""
-    sizes = [kib / KIB_PER_MIB for kib, _ in known.chase.points] if known.chase else []
+    sizes = _footprints_mib(known.chase, [])
     return [(mib, chase.chase_point(run(chase.chase_touched(hw, mib, seed)))) for mib in sizes]
 
 
@@ -116,9 +116,7 @@ def _latency_of(point: tuple[float, chase.ChasePoint]) -> tuple[float, float]:
 
 
 def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
-    sizes = (
-        [x / KIB_PER_MIB for x, _ in known.replay.points] if known.replay else stream.replay_footprints(hw)
-    )
+    sizes = _footprints_mib(known.replay, stream.replay_footprints(hw))
 
     def point(mib: float, **how: Any) -> tuple[float, stream.StreamPoint]:
         return mib, stream.stream_point(run(stream.stream(hw, stream.Stream(mib, **how), seed)))
@@ -139,7 +137,7 @@ def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
 
 def _inflight(hw: Hardware, known: Measured) -> Characterisation:
     curve = known.inflight
-    threads = [round(x) for x, _ in curve.points] if curve else inflight.thread_counts(hw)
+    threads = _sizes(curve, inflight.thread_counts(hw))
     loads = inflight.Loads(curve.load_bytes, curve.loop) if curve else inflight.ONE_EACH
     benches = [inflight.inflight(hw, count, loads=loads) for count in threads]
     points = [inflight.inflight_point(bench, run(bench), loads) for bench in benches]
@@ -172,6 +170,10 @@ def _table(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     return Characterisation(
         tuple(rows), {"table": _with("page_bytes", pages), "table_word": _with("page_bytes", words)}
     )
+
+
+def _footprints_mib(curve: Curve | None, otherwise: Sequence[float]) -> Sequence[float]:
+    return [kib / KIB_PER_MIB for kib, _ in curve.points] if curve else otherwise
 
 
 def _sizes(curve: Curve | None, otherwise: Sequence[int]) -> Sequence[int]:

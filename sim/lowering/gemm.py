@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sim.config.hardware import Hardware
 from sim.config.runtime import Runtime
 from sim.config.workload import Model
+from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
 
 VALUE_BYTES = 2
@@ -85,10 +86,6 @@ def gemm_format(model: Model, hw: Hardware) -> str:
 def first_byte_ns(hw: Hardware) -> float:
     """From a CTA's start to its first bytes from memory, uncontended."""
     return hw.launch.cta_ns + 2 * hw.noc.latency_ns + hw.l2.latency_ns + hw.hbm.controller_ns
-
-
-def l2_trip_ns(hw: Hardware) -> float:
-    return 2 * hw.noc.latency_ns + hw.l2.latency_ns
 
 
 def weight_bytes(gemm: Gemm, model: Model) -> int:

@@ -11,7 +11,8 @@ from sim.config.hardware import Hardware, KvFormat
 from sim.config.runtime import Pointwise
 from sim.config.workload import Model
 from sim.formats import token_bytes
-from sim.lowering.gemm import VALUE_BYTES, l2_trip_ns
+from sim.lowering.gemm import VALUE_BYTES
+from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
 
 CTA_BYTES = 4096

@@ -170,9 +170,9 @@ def triton_vllm(grid: Grid, split: Split) -> Int64:
 
 def triton_paged(grid: Grid, split: Split) -> Int64:
     """This project's own Triton kernel (validation/gpu, paged_triton.py, splits_for): enough CTAs for every SM."""
-    wanted = math.ceil(math.ceil(grid.sms * split.ctas_per_sm) / grid.ctas)
-    splits = max(1, min(wanted, -(-grid.longest // grid.min_tokens), grid.max_splits))
-    return ceil_div(ceil_div(grid.tokens, splits), grid.tile_tokens) * grid.tile_tokens
+    fill = math.ceil(grid.sms * split.ctas_per_sm / grid.ctas)
+    splits = max(1, min(fill, -(-grid.longest // grid.min_tokens), grid.max_splits))
+    return ceil_div(grid.tiles, splits) * grid.tile_tokens
 
 
 def fixed(grid: Grid, split: Split) -> Int64:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.config.hardware import Hardware
+from sim.memory.latency import l2_trip_ns
 from sim.micro.driver import Benchmark, Crew, Outcome, fetch_table, plain_loads
 
 LOAD_BYTES = 8
@@ -84,7 +85,7 @@ def _block_ns(hw: Hardware) -> tuple[float, float]:
 def _loop_ns(hw: Hardware, bytes_a_turn: int) -> float:
     """All loads of a turn together move on by `bytes_a_turn`."""
     new_sectors = min(1.0, bytes_a_turn / LOOKUP_BYTES)
-    return LOOP_CLK / hw.sm.clock_ghz + new_sectors * (2 * hw.noc.latency_ns + hw.l2.latency_ns)
+    return LOOP_CLK / hw.sm.clock_ghz + new_sectors * l2_trip_ns(hw)
 
 
 def inflight_point(bench: Benchmark, outcome: Outcome, loads: Loads = ONE_EACH) -> InflightPoint:

@@ -14,6 +14,7 @@ from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport
 from sim.memory.counters import moved_bytes
 from sim.memory.fetches import FetchKind
+from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
 from sim.micro.build import build, point_of
 from sim.micro.driver import PS_PER_NS, Benchmark, Outcome, run
@@ -98,7 +99,7 @@ def micro_bounds_ns(bench: Benchmark, hw: Hardware) -> dict[str, float]:
     if written:
         return bounds
     crew = bench.crew
-    trip = 2 * hw.noc.latency_ns + hw.l2.latency_ns + crew.launch_ns + crew.issue_ns
+    trip = l2_trip_ns(hw) + crew.launch_ns + crew.issue_ns
     return bounds | {
         "l2": wanted / hw.l2.bandwidth_gb_s,
         "latency": -(-bench.table.fetches // crew.workers) * trip,
