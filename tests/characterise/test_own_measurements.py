@@ -1,18 +1,15 @@
 """The values in hwconfigs/measured that say `own: true` are those of the committed runs of validation/gpu."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
+from own_runs import RUNS, checked_rows
 
 from sim.config.load import load_hardware, load_measured
 from sim.config.measured import Curve
 
-ROOT = Path(__file__).resolve().parents[2]
-RUNS = {"h100_sxm": "h100_sxm-2026-11-26", "h200_sxm": "h200_sxm-2026-11-26"}
 KIB, MIB = 1024, 1 << 20
 DIGITS = 5e-4
 """Four significant digits."""
@@ -27,7 +24,7 @@ class Table:
     rows: list[dict[str, str]]
 
     def where(self, measurement: str, unit: str, **cells: str) -> list[dict[str, str]]:
-        cells |= {"measurement": measurement, "unit": unit, "check": "ok"}
+        cells |= {"measurement": measurement, "unit": unit}
         found = [row for row in self.rows if all(row[name] == cell for name, cell in cells.items())]
         assert found, cells
         return found
@@ -46,8 +43,7 @@ def machine(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def table(machine: str) -> Table:
-    with (ROOT / "validation" / "gpu" / RUNS[machine] / "measurements.csv").open() as file:
-        return Table(list(csv.DictReader(file)))
+    return Table(checked_rows(machine))
 
 
 def chased(table: Table) -> Points:

@@ -1,17 +1,14 @@
 """Matrix products beside our own measurements (validation/gpu, section gemm); the model was not fitted to them."""
 
-import csv
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
+from own_runs import RUNS, checked_rows
 
 from sim.config.load import load_hardware, load_model, load_runtime
 from sim.lowering.gemm import Gemm, gemm_time
 
-ROOT = Path(__file__).parents[2]
-FOLDERS = {"h100_sxm": "h100_sxm-2026-11-26", "h200_sxm": "h200_sxm-2026-11-26"}
 LAUNCH = {"cold": "empty kernel between events", "warm": "back to back, per kernel"}
 THROTTLED = ("8192", "warm")
 """Ten such products in a row draw so much power that the clock falls to 1.5 GHz; the model has one clock."""
@@ -19,8 +16,7 @@ THROTTLED = ("8192", "warm")
 
 def differences(hardware: str) -> Iterator[tuple[str, str, float]]:
     """(rows, state of L2, simulated over measured less 1); the launch as measured with an empty kernel is added."""
-    with (ROOT / "validation/gpu" / FOLDERS[hardware] / "measurements.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["check"] == "ok"]
+    rows = checked_rows(hardware)
     launch = {row["variant"]: float(row["value"]) for row in rows if row["launch"] == "graph"}
     hw, model, runtime = load_hardware(hardware).spec, load_model("llama3_70b"), load_runtime("vllm")
     for row in rows:
@@ -30,7 +26,7 @@ def differences(hardware: str) -> Iterator[tuple[str, str, float]]:
             yield row["m"], row["l2_state"], simulated / float(row["value"]) - 1
 
 
-@pytest.mark.parametrize("hardware", FOLDERS)
+@pytest.mark.parametrize("hardware", RUNS)
 def test_products_take_as_long_as_on_silicon(hardware: str) -> None:
     found = [(m, state, off) for m, state, off in differences(hardware) if (m, state) != THROTTLED]
     assert len(found) == 13

@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from pathlib import Path
 from statistics import fmean
 
 import pytest
+from own_runs import RUNS, attention_file
 
 from sim.cli.attention_case import time_case
 from sim.cli.job import engine_step
@@ -17,17 +17,12 @@ from sim.validation.names import shipped_names
 from sim.validation.run import Simulated
 from sim.validation.truth import read_truth
 
-MACHINES = ("h100_sxm", "h200_sxm")
 REASONS = {"PyTorch SDPA efficient": "memory-efficient", "PyTorch SDPA math": "FP32"}
 
 
-def file_of(machine: str) -> Path:
-    return Path(__file__).parents[2] / f"validation/gpu/{machine}-2026-11-26/attention.csv"
-
-
-@pytest.fixture(scope="module", params=MACHINES)
+@pytest.fixture(scope="module", params=sorted(RUNS))
 def rows(request: pytest.FixtureRequest) -> tuple[str, list[Mapped], list[Skipped]]:
-    return (request.param, *map_rows(read_truth(file_of(request.param)), shipped_names()))
+    return (request.param, *map_rows(read_truth(attention_file(request.param)), shipped_names()))
 
 
 def test_every_row_is_mapped_but_two_kernels_that_no_profile_imitates(

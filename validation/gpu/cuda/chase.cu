@@ -52,7 +52,7 @@ __global__ void touch(const char* base, const uint64_t* visit, uint64_t n, uint6
     if (acc == 1) *sink = acc;
 }
 
-constexpr uint32_t EACH = 1024;
+constexpr uint32_t EACH = 1024, READER = 0;
 
 // The clock around every hop. A branch on the pointer keeps the second reading behind the load.
 __global__ void chase_each(uint32_t target, uint64_t start, float* cycles, uint64_t* last, int* claimed) {
@@ -162,21 +162,20 @@ class Chaser {
         }
     }
 
-    // First loads of 1,024 lines by one SM: from memory, after one other SM had read them, and the second time.
+    // First loads of 1,024 lines by READER: from memory, after one other SM had read them, and the second time.
     void each_load() {
-        constexpr uint32_t READER = 0;
         const std::vector<uint64_t> visit = visit_order(EACH * 32 * KIB, 32 * KIB, random_);
         visit_.upload(visit);
         link<<<1024, 256>>>(pool_.get(), visit_.get(), EACH);
         flush_.run();
-        each_row("from memory", READER, READER, visit);
-        each_row("second read", READER, READER, visit);
+        each_row("from memory", READER, visit);
+        each_row("second read", READER, visit);
         for (int toucher = 1; toucher < sms_; toucher = toucher < 16 ? toucher + 1 : toucher + 12) {
             flush_.run();
             if (on_sm([&](int blocks, int* claimed) {
                     touch_from_sm<<<blocks, 128>>>(toucher, pool_.get(), visit_.get(), EACH, claimed, sink_.get());
                 }))
-                each_row("after another SM", READER, toucher, visit);
+                each_row("after another SM", toucher, visit);
         }
     }
 
@@ -194,13 +193,13 @@ class Chaser {
         return false;
     }
 
-    void each_row(const char* variant, int reader, int toucher, const std::vector<uint64_t>& visit) {
+    void each_row(const char* variant, int toucher, const std::vector<uint64_t>& visit) {
         DeviceArray<float> cycles(EACH);
         DeviceArray<uint64_t> last(1);
         last.zero();
         const uint64_t start = reinterpret_cast<uint64_t>(pool_.get() + visit[0]);
         const bool ran = on_sm([&](int blocks, int* claimed) {
-            chase_each<<<blocks, 32>>>(reader, start, cycles.get(), last.get(), claimed);
+            chase_each<<<blocks, 32>>>(READER, start, cycles.get(), last.get(), claimed);
         });
         const bool ok = ran && last.download()[0] == start;
         std::vector<float> sorted = cycles.download();

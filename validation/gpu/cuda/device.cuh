@@ -93,6 +93,13 @@ static __global__ void spin(long long cycles, double* mhz) {
     if (mhz != nullptr && n1 > n0) *mhz = 1e3 * static_cast<double>(clock64() - c0) / static_cast<double>(n1 - n0);
 }
 
+// Cycles of the median SM, of those that every block wrote.
+inline double median_cycles(const DeviceArray<long long>& cycles) {
+    std::vector<long long> per_sm = cycles.download();
+    std::sort(per_sm.begin(), per_sm.end());
+    return static_cast<double>(per_sm[per_sm.size() / 2]);
+}
+
 inline RowClock measure_sm_clock() {
     DeviceArray<double> mhz(1);
     mhz.zero();

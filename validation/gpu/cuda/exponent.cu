@@ -94,10 +94,8 @@ void measure(const Gpu& gpu) {
         exp_rate<Exp><<<gpu.sms, THREADS>>>(0xbc003c00u, sink.get(), cycles.get());
         CUDA_OK(cudaGetLastError());
         CUDA_OK(cudaDeviceSynchronize());
-        std::vector<long long> per_sm = cycles.download();
-        std::sort(per_sm.begin(), per_sm.end());
         const double values = static_cast<double>(THREADS) * ITERATIONS * CHAINS * Exp::VALUES;
-        if (r > 0) rate.push_back(values / static_cast<double>(per_sm[per_sm.size() / 2]));
+        if (r > 0) rate.push_back(values / median_cycles(cycles));
     }
     Row("exp_rate").text("method", Exp::name).count("ctas_per_sm", 1).count("threads", THREADS).emit(rate, "values/clk/SM", ok, clock);
 }

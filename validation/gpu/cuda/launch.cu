@@ -63,10 +63,16 @@ class Launches {
     }
 
     template <class Work>
-    void row(const char* variant, const char* launch, int kernels, long long spin_cycles, bool ok, Work work) {
+    std::vector<double> repeats_us(long long spin_cycles, int kernels, Work work) {
         std::vector<double> us;
-        between_events_us(spin_cycles, work);
         for (int r = 0; r < 15; ++r) us.push_back(between_events_us(spin_cycles, work) / kernels);
+        return us;
+    }
+
+    template <class Work>
+    void row(const char* variant, const char* launch, int kernels, long long spin_cycles, bool ok, Work work) {
+        between_events_us(spin_cycles, work);
+        const std::vector<double> us = repeats_us(spin_cycles, kernels, work);
         Row("launch").text("variant", variant).text("launch", launch).emit(us, "us", ok, clock_);
     }
 
@@ -144,10 +150,8 @@ class Launches {
     void block_rate() {
         for (const int threads : {32, 128, 256, 1024})
             for (const int blocks : {16, 64, 256}) {
-                std::vector<double> us;
-                for (int r = 0; r < 15; ++r)
-                    us.push_back(
-                        between_events_us(100000, [&] { nothing<<<gpu_.sms * blocks, threads, 0, stream_>>>(); }));
+                const std::vector<double> us =
+                    repeats_us(100000, 1, [&] { nothing<<<gpu_.sms * blocks, threads, 0, stream_>>>(); });
                 Row("block_rate").count("ctas_per_sm", blocks).count("threads", threads).text("launch", "stream").emit(us, "us", true, clock_);
             }
     }
@@ -157,10 +161,8 @@ class Launches {
         const size_t shared = gpu_.shared_bytes_per_block - 2048;
         allow_shared(hold_shared, shared);
         for (const int waves : {1, 2, 4, 8, 16, 32}) {
-            std::vector<double> us;
-            for (int r = 0; r < 15; ++r)
-                us.push_back(between_events_us(
-                    100000, [&] { hold_shared<<<gpu_.sms * waves, 256, shared, stream_>>>(nullptr); }));
+            const std::vector<double> us = repeats_us(
+                100000, 1, [&] { hold_shared<<<gpu_.sms * waves, 256, shared, stream_>>>(nullptr); });
             Row("block_waves").count("ctas_per_sm", waves).count("threads", 256).text("launch", "stream").emit(us, "us", true, clock_);
         }
     }

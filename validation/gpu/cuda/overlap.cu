@@ -82,9 +82,7 @@ void measure(const Gpu& gpu, const char* name) {
         CUDA_OK(cudaGetLastError());
         CUDA_OK(cudaDeviceSynchronize());
         ok = ok && sums_are_right<WORK>(sums.download());
-        std::vector<long long> per_sm = cycles.download();
-        std::sort(per_sm.begin(), per_sm.end());
-        if (r > 0) per_round.push_back(static_cast<double>(per_sm[per_sm.size() / 2]) / (ROUNDS * WARPS));
+        if (r > 0) per_round.push_back(median_cycles(cycles) / (ROUNDS * WARPS));
     }
     Row("overlap").text("variant", name).count("ctas_per_sm", 1).count("threads", WARPS * 32).emit(per_round, "cycles", ok, clock);
 }

@@ -93,9 +93,7 @@ void measure(const Gpu& gpu, uint32_t stride, bool stores, uint32_t expected_per
     for (int r = 0; r < 7; ++r) {
         launch();
         CUDA_OK(cudaDeviceSynchronize());
-        std::vector<long long> per_sm = cycles.download();
-        std::sort(per_sm.begin(), per_sm.end());
-        rate.push_back(static_cast<double>(THREADS) * PASSES * 8 * Access::BYTES / static_cast<double>(per_sm[per_sm.size() / 2]));
+        rate.push_back(static_cast<double>(THREADS) * PASSES * 8 * Access::BYTES / median_cycles(cycles));
     }
     Row("shared_memory").text("method", Access::name).count("stride_bytes", stride * (Access::BYTES == 4 ? 4 : 1)).count("threads", THREADS).emit(rate, "B/clk/SM", ok, clock);
 }

@@ -100,10 +100,8 @@ void measure(const Gpu& gpu) {
         unpack_rate<Codec><<<gpu.sms, THREADS>>>(0x9e3779b1u + 2 * r, sink.get(), cycles.get());
         CUDA_OK(cudaGetLastError());
         CUDA_OK(cudaDeviceSynchronize());
-        std::vector<long long> per_sm = cycles.download();
-        std::sort(per_sm.begin(), per_sm.end());
         const double values = static_cast<double>(THREADS) * ITERATIONS * CHAINS * Codec::VALUES;
-        if (r > 0) rate.push_back(values / static_cast<double>(per_sm[per_sm.size() / 2]));
+        if (r > 0) rate.push_back(values / median_cycles(cycles));
     }
     Row("unpack_rate")
         .text("kv_dtype", Codec::format)
