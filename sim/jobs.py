@@ -58,6 +58,7 @@ class Program:
     item_ps: int
     follows_at_once: bool
     launched_early: bool
+    code_trips: float
 
 
 def make_program(
@@ -73,6 +74,7 @@ def make_program(
         item_ps=round(launch.item_clk * ps_per_clk(hw)),
         follows_at_once=launch.follows_at_once,
         launched_early=launch.launched_early,
+        code_trips=launch.code_trips,
     )
 
 

@@ -7,10 +7,10 @@ from sim.config.hardware import Hardware
 from sim.config.runtime import Pointwise, Runtime
 from sim.config.workload import MixedFormat, Model, Workload
 from sim.kernel_report import KernelReport, scaled
+from sim.launch_times import launch_gap_ps
 from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
 from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, head, projections, weight_bytes
 from sim.lowering.pointwise import pointwise_time
-from sim.machine import launch_gap_ps
 from sim.memory.params import data_peak_gb_s, ecc_share
 from sim.operations import Operations
 

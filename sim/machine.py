@@ -19,6 +19,7 @@ from sim.device.stage_times import PS_PER_NS
 from sim.device.tile_sums import tile_sums
 from sim.errors import StuckError
 from sim.jobs import Program, join_tables, make_program
+from sim.launch_times import code_ps, following_ps, launch_gap_ps
 from sim.lowering.launch import Launch
 from sim.memory.plane import MemoryPlane
 from sim.memory.regions import NO_REGIONS, Regions
@@ -54,22 +55,6 @@ class RunOutcome:
     """Bytes brought in, by name of the tier."""
     detail: RunDetail | None = None
     """When asked for."""
-
-
-def launch_gap_ps(hw: Hardware, how: str) -> int:
-    """Time before a kernel's first CTA can start: from a stream, inside a graph, or not counted."""
-    gap = {"graph": hw.launch.graph_ns, "stream": hw.launch.stream_ns, "none": 0.0}[how]
-    return round(gap * PS_PER_NS)
-
-
-def following_ps(hw: Hardware, how: str, *, at_once: bool, early: bool) -> tuple[int, int]:
-    """Of a launch behind another: the gap between them, and from there to the first instruction of a CTA."""
-    if at_once:
-        return 0, 0
-    gap = launch_gap_ps(hw, how)
-    if early and hw.launch.dependent_ns is not None:
-        return min(gap, round(hw.launch.dependent_ns * PS_PER_NS)), 0
-    return gap, round(hw.launch.cta_ns * PS_PER_NS)
 
 
 @dataclass(frozen=True)
@@ -138,12 +123,15 @@ class Machine:
 
         Raises StuckError when work remains but nothing can happen, SelfCheckError when the account does not close.
         """
+        lost = 1.0
         if self._options.warm:
             self._plane.warm_fetches(*_warming_order(self._launches, self._offsets, self._hw))
         if self._options.resident is not None:
             for sm in np.unique(self._options.resident[:, 2]).tolist():
                 mine = self._options.resident[:, 2] == sm
                 self._plane.warm(self._options.resident[mine, :2], sm)
+        if self._options.warm or self._options.resident is not None:
+            lost = 1 - self._plane.share_held(*_first_fetches(self._launches[0], self._hw))
         if self._engines is not None and self._prefetch:
             self._engines.request_all()
         gap, cta_ps = launch_gap_ps(self._hw, self._options.how), round(self._hw.launch.cta_ns * PS_PER_NS)
@@ -158,6 +146,7 @@ class Machine:
             if index:
                 at_once, early = program.follows_at_once, program.launched_early
                 gap, cta_ps = following_ps(self._hw, self._options.how, at_once=at_once, early=early)
+            gap += code_ps(self._hw, program.code_trips, lost, zero_latency=self._options.zero_latency)
             now = int(self._env.now)
             phases.append(Phase("dependency" if index else "launch", now, now + gap + cta_ps))
             if not record:
@@ -249,6 +238,13 @@ def _with_copy_ports(hw: Hardware) -> Hardware:
     return hw.model_copy(
         update={"sm": hw.sm.model_copy(update={"count": hw.sm.count + hw.copy_engine.engines})}
     )
+
+
+def _first_fetches(launch: Launch, hw: Hardware) -> tuple[np.ndarray, np.ndarray]:
+    """(fetch, SM) of the first tiles of the CTAs that start at once. Of all that an identical launch before has read,
+    they are as old as its code: what is left of them tells what is left of that."""
+    ctas = launch.order[: hw.sm.count * launch.ctas_per_sm]
+    return launch.ctas.tile_ptr[ctas], np.arange(len(ctas)) % hw.sm.count
 
 
 def _warming_order(

@@ -16,11 +16,11 @@ from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.device.stage_times import PS_PER_NS, ps_per_clk, unpack_rate
 from sim.formats import KV_STORAGE, token_bytes
+from sim.launch_times import following_ps
 from sim.lowering.attention_tiles import tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units
-from sim.machine import following_ps
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
 

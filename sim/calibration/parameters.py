@@ -31,6 +31,9 @@ MACHINE = (
 )
 PROFILE = (
     Parameter("prologue_clk", 0.0, 9000.0, 2000.0, "instructions of a CTA before its first fetch"),
+    Parameter(
+        "code_trips", 0.0, 20.0, 4.5, "trips for code that data have pushed out of L2 are not published"
+    ),
     Parameter("epilogue_clk", 0.0, 5000.0, 1000.0, "instructions of a CTA after its last tile"),
     Parameter("item_clk", 0.0, 6000.0, 1500.0, "instructions of a resident CTA between two work items"),
     Parameter(
@@ -51,12 +54,14 @@ PROFILE = (
     Parameter("combine_split_clk", 0.0, 800.0, 100.0, "issue slots of the reduction for each split"),
 )
 
+MOST_PARAMETERS = 6
+"""Of a profile: the first ones."""
 RESOLUTION = 1000
 """Steps of a parameter's range that a fitted value is rounded to."""
 
 
 def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
-    """Six at most: those that can move a time of this kernel and that times can tell apart."""
+    """Those that can move a time of this kernel and that times can tell apart, up to MOST_PARAMETERS."""
     resident = profile.scheduling != "grid"
     unused = {"epilogue_clk" if resident else "item_clk"}
     unused.add("run_clk" if "prefill" in profile.phase else "softmax_ops_per_score")
@@ -68,7 +73,7 @@ def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
         unused.add("combine_clk")
     if profile.max_splits == 1:
         unused.add("combine_split_clk")
-    return tuple(p for p in PROFILE if p.path not in unused)
+    return tuple(p for p in PROFILE if p.path not in unused)[:MOST_PARAMETERS]
 
 
 def machine_start(hw: Hardware, parameters: Sequence[Parameter] = MACHINE) -> list[float]:

@@ -2,21 +2,22 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from kernels_ref.trace import Step
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
-from sim.coarse.hits import Reuse, held, object_policies, taken_in, tile_objects, tile_reuse
+from sim.coarse.hits import Reuse, first_found, held, object_policies, taken_in, tile_objects, tile_reuse
 from sim.coarse.machine import Memory, Timing, run_grid
 from sim.coarse.repeated import groups_of, repeated_timing
 from sim.coarse.shortened import is_long, long_timing
 from sim.config.hardware import Hardware
+from sim.launch_times import code_ps, following_ps, launch_gap_ps
 from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.units import Units
-from sim.machine import following_ps, launch_gap_ps
 from sim.memory.addresses import AddressMap
 
 ALL = 1 << 16
@@ -73,7 +74,9 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
 def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     """Run the launches one after the other; partial results are found in L2, as far as they have not left it."""
     formats, hw, memory = problem.step.formats, problem.hw, problem.memory
-    gap = launch_gap_ps(hw, problem.how)
+    lost = 1 - first_found(kernel.grid, kernel.reuse, hw.sm.count * problem.cut.ctas_per_sm)
+    code = partial(code_ps, hw, lost=lost, zero_latency=memory.zero_latency)
+    gap = launch_gap_ps(hw, problem.how) + code(kernel.grid.sample.code_trips)
     takes_in = taken_in(kernel.grid, kernel.reuse)
 
     def run(grid: Grid, reuse: Reuse) -> Timing:
@@ -87,6 +90,7 @@ def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     tiles = kernel.combine.tiles
     left = first.written / max(1, int(kernel.grid.output_ptr[-1]))
     found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, round(ALL * (1 - left)), np.int64))
+    gap += code(sample.code_trips)
     last = run_grid(kernel.combine, found, formats, hw, memory, first.end + gap)
     return CoarseTime(first, last.end)
 

@@ -110,6 +110,21 @@ def held(hw: Hardware) -> int:
     return round(_cached_bytes(hw) / (2 - 1 / groups))
 
 
+def first_found(grid: Grid, reuse: Reuse, slots: int) -> float:
+    """Share in L2, before a launch starts, of the first tiles of the CTAs that start at once. Of all that an identical
+    launch before has read, they are as old as its code: what is left of them tells what is left of that."""
+    ctas = np.asarray(grid.order[:slots], np.int64)
+    first = grid.tile_ptr[ctas]
+    if reuse.cache is None:
+        return float(reuse.hits[first].mean()) / tags.ONE
+    cache = tags.Cache(*(part.copy() for part in reuse.cache))
+    count = len(ctas)
+    found = tags.walk(
+        cache, np.arange(count + 1), np.arange(count), reuse.objects[first], np.zeros(count + 1, np.int64)
+    )
+    return float(found.mean()) / tags.ONE
+
+
 def _sets(capacity_bytes: float, ways: int, block: float) -> int:
     return max(1, round(capacity_bytes / (ways * block)))
 

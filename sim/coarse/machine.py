@@ -16,8 +16,9 @@ from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
 from sim.device.stage_times import ps_per_clk, stage_times
-from sim.machine import following_ps
+from sim.launch_times import following_ps
 from sim.memory import params
+from sim.memory.latency import beyond_l2_ps
 from sim.memory.params import Param
 
 PS_PER_NS = 1000
@@ -76,7 +77,7 @@ def scalars(
     times = stage_times(launch, formats, hw)
     near, far = int(v[Param.NEAR]), int(v[Param.FAR])
     mean_way = near + (far - near) * (hw.l2.partitions - 1) // hw.l2.partitions
-    dram = int(v[Param.CTRL_IN] + v[Param.CTRL_OUT] + v[Param.RCD] + v[Param.CL] + v[Param.BURST])
+    dram = beyond_l2_ps(v)
     hit = 2 * mean_way + int(v[Param.L2_LATENCY])
     p = np.zeros(c.SCALARS, np.int64)
     p[c.SMS], p[c.CTAS_PER_SM], p[c.STREAMS] = hw.sm.count, launch.ctas_per_sm, launch.streams

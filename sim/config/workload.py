@@ -282,6 +282,14 @@ class KernelProfile(Section):
         description="sram: the MMA reads K and V from shared memory itself (wgmma, tcgen05), under its own time; "
         "register: each warp first loads its fragments (ldmatrix for mma.sync), and expands packed ones",
     )
+    code_trips: Float = Field(
+        default=4.5,
+        ge=0,
+        le=1000,
+        description="trips to device memory, one behind the other, that a launch makes for its code, parameters and "
+        "descriptors where the data of an earlier launch have pushed them out of L2; the default is what streaming "
+        "reads make on H100 and H200 (validation/gpu)",
+    )
     prologue_clk: Float = Field(default=0, ge=0, le=1e6, description="per CTA before the first fetch")
     epilogue_clk: Float = Field(default=0, ge=0, le=1e6, description="per CTA after the last tile")
     tile_issue_clk: Float = Field(

@@ -124,6 +124,7 @@ def build_attention(
         barrier_clk=cut.profile.barrier_clk,
         unpack_per_clk=cut.profile.unpack_values_per_clk,
         loads_operands=cut.profile.mma_operands == "register",
+        code_trips=cut.profile.code_trips,
         scale_bytes=tiles.scale_bytes,
         scheduling=cut.profile.scheduling,
         item_clk=cut.profile.item_clk,

@@ -158,7 +158,8 @@ def build_cascade(step: Step, cut: Cut, hw: Hardware, addresses: AddressMap, loo
         build_attention(step, merged, cut, hw, replace(addresses, partial_base=behind), look_up),
     ]
     merge = merge_launch(step, _merge(step, cut, before, after, starts), cut, addresses)
-    return [kernels[0], replace(kernels[1], name="suffix"), merge]
+    # the same code again
+    return [kernels[0], replace(kernels[1], name="suffix", code_trips=0), merge]
 
 
 def needs_prefix(step: Step, profile: KernelProfile) -> str | None:

@@ -23,6 +23,9 @@ Int64 = NDArray[np.int64]
 
 COMBINE_CTAS_PER_SM = 8
 LSE_BYTES = 4
+CODE_TRIPS = 4.5
+"""Of so small a kernel: as of the streaming reads in validation/gpu (profiles: `code_trips`). One that is launched
+early has them behind it when it may begin."""
 OPS_PER_VALUE = 2
 """FP32 multiply and add for each partial value."""
 
@@ -154,4 +157,5 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
         barrier_clk=0,
         follows_at_once=not own_kernel,
         launched_early=cut.profile.combine == "early_kernel",
+        code_trips=CODE_TRIPS if cut.profile.combine == "kernel" else 0,
     )

@@ -169,6 +169,7 @@ def build_kv_outer(step: Step, cut: Cut, hw: Hardware, addresses: AddressMap) ->
         buffer_bytes=cut.stages * int(held.max()),
         ctas_per_sm=cut.ctas_per_sm,
         mma=mma,
+        code_trips=profile.code_trips,
         prologue_clk=profile.prologue_clk,
         epilogue_clk=profile.epilogue_clk,
         token_issue_clk=profile.tile_issue_clk / profile.tile_tokens[0],

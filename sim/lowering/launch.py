@@ -103,6 +103,8 @@ class Launch:
     """Done by CTAs that are already there: no second launch."""
     launched_early: bool = False
     """Its CTAs wait on their SMs for the launch before, where the chip can (programmatic dependent launch)."""
+    code_trips: float = 0
+    """To memory, one behind the other, for its code, parameters and descriptors where L2 holds none of them."""
     scale_bytes: int = 0
     """Scale metadata among the bytes that its tiles fetch."""
     tile_output: Int32 | None = None

@@ -70,6 +70,7 @@ def build_state_update(
         buffer_bytes=size,
         ctas_per_sm=ctas_per_sm,
         mma="fp16",
+        code_trips=profile.code_trips,
         prologue_clk=profile.prologue_clk,
         epilogue_clk=profile.epilogue_clk,
         token_issue_clk=profile.tile_issue_clk / profile.tile_tokens[0],

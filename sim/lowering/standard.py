@@ -170,6 +170,7 @@ def _launch(
         buffer_bytes=buffer,
         ctas_per_sm=_resident(held, profile, hw),
         mma=mma,
+        code_trips=profile.code_trips,
         prologue_clk=profile.prologue_clk,
         epilogue_clk=profile.epilogue_clk,
         token_issue_clk=profile.tile_issue_clk / profile.tile_tokens[0],

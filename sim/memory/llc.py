@@ -55,11 +55,16 @@ def keep(m: Memory, c: int, addr: int, mask: int) -> None:
 
 
 @compiled
+def holds(m: Memory, c: int, addr: int, mask: int) -> bool:
+    """Whether these sectors of a granule are here."""
+    cell = find(m, row_of(m, c, addr), m[LLC_WAYS], addr >> m[GRANULE_SHIFT])
+    return bool(cell >= 0 and not mask & ~m[cell + m[LLC_WAYS]])
+
+
+@compiled
 def serves(m: Memory, c: int, node: int, addr: int, miss: int, count: int, time: int) -> bool:
     """Answer a miss of `count` bytes that arrives at `time`, if all of it is here."""
-    ways = m[LLC_WAYS]
-    cell = find(m, row_of(m, c, addr), ways, addr >> m[GRANULE_SHIFT])
-    if cell < 0 or miss & ~m[cell + ways]:
+    if not holds(m, c, addr, miss):
         return False
     free = share_of(m, c)
     start = max(time, m[free])

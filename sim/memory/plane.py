@@ -178,6 +178,13 @@ class MemoryPlane:
             self._memory, np.asarray(fetches, np.int64), np.asarray(sms, np.int64), runs, kinds
         )
 
+    def share_held(self, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> float:
+        """Share of the bytes of `fetches` that reads on behalf of `sms` would find in L2, or in the cache behind it."""
+        runs = self._table[0]
+        args = np.asarray(fetches, np.int64), np.asarray(sms, np.int64), runs
+        held, asked = warming.held_bytes(self._memory, *args)
+        return float(held) / max(1, int(asked))
+
     def _wake(self, at: int) -> None:
         if self._wake_at <= at:
             return

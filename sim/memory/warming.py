@@ -95,3 +95,36 @@ def warm_ranges(
     part = m[m[AT_PORTS] + sm * PORT_COLS + P_PART]
     for i in range(len(addresses)):
         warm_range(m, addresses[i], counts[i], part, False, classes[i])
+
+
+@compiled
+def is_held(m: Memory, addr: int, count: int, part: int) -> bool:
+    """Whether an SM of partition `part` would find a granule's sectors, in L2 or in the cache behind it."""
+    if tags.holds(m, addr, count, slice_of(m, addr, part)):
+        return True
+    if m[COPIES]:
+        return tags.holds(m, addr, count, home_of(m, addr))
+    return bool(m[LLC] and llc.holds(m, place(m, addr)[0], addr, tags.wanted(m, addr, count)))
+
+
+@entry
+def held_bytes(
+    m: Memory, fetches: NDArray[np.int64], sms: NDArray[np.int64], runs: NDArray[np.int64]
+) -> tuple[int, int]:
+    """(found, all) bytes, in whole sectors, of the runs of `fetches`, each on behalf of its SM; runs: of all, as in
+    FetchTable."""
+    m = cells(m)
+    sector = m[SECTOR] - 1
+    held = asked = 0
+    for i in range(len(fetches)):
+        part = m[m[AT_PORTS] + sms[i] * PORT_COLS + P_PART]
+        for number in range(runs[fetches[i]], runs[fetches[i] + 1]):
+            run = m[AT_RUNS] + number * RUN_COLS
+            at = m[run + R_ADDR] & ~sector
+            end = (m[run + R_ADDR] + m[run + R_BYTES] + sector) & ~sector
+            asked += end - at
+            while at < end:
+                stop = min(end, ((at >> m[GRANULE_SHIFT]) + 1) << m[GRANULE_SHIFT])
+                held += stop - at if is_held(m, at, stop - at, part) else 0
+                at = stop
+    return held, asked

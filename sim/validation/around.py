@@ -8,8 +8,8 @@ from sim.clock import under_load
 from sim.config.hardware import Hardware
 from sim.config.load import model_of
 from sim.config.runtime import Pointwise
+from sim.launch_times import launch_gap_ps
 from sim.lowering.pointwise import pointwise_time, widths
-from sim.machine import launch_gap_ps
 from sim.validation.cases import Mapped
 
 PS_PER_US = 1e6

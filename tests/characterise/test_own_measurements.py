@@ -9,6 +9,10 @@ from own_runs import RUNS, checked_rows
 
 from sim.config.load import load_hardware, load_measured
 from sim.config.measured import Curve
+from sim.config.workload import KernelProfile
+from sim.lowering.combine import CODE_TRIPS
+from sim.memory import params
+from sim.memory.latency import beyond_l2_ps
 
 KIB, MIB = 1024, 1 << 20
 DIGITS = 5e-4
@@ -143,3 +147,19 @@ def test_rates_of_the_sm_are_within_1_per_cent_of_what_silicon_showed(
     unit = {"exp_rate": "values/clk/SM", "shared_memory": "B/clk/SM"}[measurement]
     (row,) = table.where(measurement, unit, **cells)
     assert getattr(load_hardware(machine).spec.sm, key) == pytest.approx(float(row["value"]), rel=0.01)
+
+
+def test_a_streaming_read_makes_the_trips_for_its_code_that_are_assumed_of_any_kernel(
+    machine: str, table: Table
+) -> None:
+    """What a replay takes beside its bytes (the intercept of time over footprint) is longer where its data push each
+    other out of L2: by a trip for the first of them, and by those for the code."""
+    ns = {mib: mib * MIB / gb_s for mib, gb_s in streamed(table, "replay", "warm").items()}
+
+    def fixed(least: float, most: float) -> float:
+        sizes = [mib for mib in ns if least <= mib <= most]
+        return float(np.polyfit(sizes, [ns[mib] for mib in sizes], 1)[1])
+
+    trip_ns = beyond_l2_ps(params.build(load_hardware(machine).spec)) / 1000
+    trips = (fixed(72, 256) - fixed(4, 16)) / trip_ns - 1
+    assert KernelProfile.model_fields["code_trips"].default == CODE_TRIPS == pytest.approx(trips, abs=0.5)

@@ -6,7 +6,7 @@ from sim.attention_run import Task, estimate_ns, find_mapping
 from sim.cli.job import all_profiles, engine_step, simulate
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_workload, model_of
-from sim.machine import following_ps
+from sim.launch_times import following_ps
 from sim.memory.addresses import build_address_map
 
 SPLIT = (

@@ -47,7 +47,7 @@ NUDGES = MappingProxyType(
         "l2.bandwidth_gb_s": Nudge("decode", "100"),
         "l2.latency_ns": Nudge("decode", "120"),
         "l2.slices": Nudge("decode", "16"),
-        "l2.ways": Nudge("warm", "4"),
+        "l2.ways": Nudge("warm", "2"),
         "l2.line_bytes": Nudge("few_mshrs", "256"),
         "l2.sector_bytes": Nudge("decode", "128"),
         "l2.partitions": Nudge("partitions", "4"),

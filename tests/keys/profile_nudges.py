@@ -57,6 +57,7 @@ NUDGES = MappingProxyType(
         "grid_order": ProfileNudge("register_decode", "ragged_queue", "split_head_seq"),
         "run_clk": ProfileNudge("fa3", "decode", 400),
         "warps": ProfileNudge("register_decode", "four_ctas", 32, "error"),
+        "code_trips": ProfileNudge("fa3", "decode", 30),
         "registers_per_thread": ProfileNudge("register_decode", "four_ctas", 255, "error"),
         "pack_gqa": ProfileNudge("fa3", "decode", False),
         "kv_heads_per_cta": ProfileNudge("fa3", "decode", 2),
