@@ -15,6 +15,7 @@ SplitRule = Literal[
     "xqa",
     "flashinfer",
     "trtllm_gen",
+    "mmha",
     "triton_sglang",
     "triton_vllm",
     "triton_paged",
@@ -35,7 +36,7 @@ class Split(Section):
         default=1,
         gt=0,
         le=64,
-        description="fa2, flashinfer, trtllm_gen, triton_paged, flex: CTAs per SM that it fills",
+        description="fa2, flashinfer, trtllm_gen, mmha, triton_paged, flex: CTAs per SM that it fills",
     )
     enough: Float = Field(
         default=0.8, gt=0, le=1, description="fa2, fa3: not split from this share of the CTAs it fills"

@@ -149,6 +149,14 @@ def trtllm_gen(grid: Grid, split: Split) -> Int64:
     return ceil_div(grid.tiles, splits) * grid.tile_tokens
 
 
+def mmha(grid: Grid, split: Split) -> Int64:
+    """TensorRT-LLM's masked multi-head attention (multi_block_grid_setup): enough CTAs for every place of an SM, and so
+    often a few more than one wave takes; each with one turn of its loop at least."""
+    enough = math.ceil(grid.sms * split.ctas_per_sm / grid.ctas)
+    splits = max(1, min(enough, -(-grid.longest // grid.min_tokens), grid.max_splits))
+    return ceil_div(grid.tokens, splits)
+
+
 def triton_sglang(grid: Grid, split: Split) -> Int64:
     """SGLang's Triton backend, get_num_kv_splits: SMs that grow with log2 of the context, and the raggedness."""
     shortest = int(grid.tokens.min(initial=grid.longest))
@@ -235,6 +243,7 @@ RULES: dict[str, Callable[[Grid, Split], Int64]] = {
         xqa,
         flashinfer,
         trtllm_gen,
+        mmha,
         triton_sglang,
         triton_vllm,
         triton_paged,

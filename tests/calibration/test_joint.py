@@ -152,7 +152,9 @@ def test_a_profile_has_at_most_six_parameters(name: str) -> None:
     paths = {p.path for p in profile_parameters(profile)}
     assert 3 <= len(paths) <= 6
     assert ("item_clk" in paths) == (profile.scheduling != "grid")
-    assert ("combine_split_clk" in paths) == (profile.max_splits > 1)
+    assert "code_trips" in paths
+    merges = {"combine_clk", "combine_split_clk"} & paths
+    assert bool(merges) == (profile.max_splits > 1)
 
 
 def test_fitted_values_are_whole_steps_of_a_thousandth_of_their_range() -> None:
@@ -225,6 +227,6 @@ def test_the_recipes_of_our_own_measurements_leave_what_compiled_code_tells() ->
     recipe = read_recipe(folder / "own.yaml")
     assert recipe.machines == read_recipe(folder / "own_prefill.yaml").machines == ["h100_sxm"]
     for name in ("triton_paged", "triton_paged_fp8", "triton_paged_int8", "triton_paged_int4"):
-        assert [p.path for p in recipe.profile_parameters(load_profile(name))] == ["barrier_clk"]
+        assert [p.path for p in recipe.profile_parameters(load_profile(name))] == ["code_trips", "barrier_clk"]
     for name in recipe.profiles:
         assert len(recipe.profile_parameters(load_profile(name))) <= 6

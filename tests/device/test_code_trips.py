@@ -3,7 +3,7 @@
 import pytest
 
 from sim.attention_run import Task, estimate_ns, find_mapping, run_attention
-from sim.cli.job import all_profiles, engine_step
+from sim.cli.job import engine_step
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
 from sim.launch_times import code_ps

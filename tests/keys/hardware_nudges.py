@@ -76,7 +76,7 @@ NUDGES = MappingProxyType(
         "hbm.queue_depth": Nudge("short_queue", "16"),
         "hbm.controller_ns": Nudge("decode", "400"),
         "hbm.page_policy": Nudge("decode", "closed"),
-        "hbm.page_idle_ns": Nudge("adaptive_rows", "20"),
+        "hbm.page_idle_ns": Nudge("adaptive_rows", "5"),
         "hbm.starvation_cap": Nudge("starved_rows", "1"),
         "hbm.refresh": Nudge("decode", "none"),
         "tlb.page_kib": Nudge("tlb", "64"),
