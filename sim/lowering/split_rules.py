@@ -152,9 +152,13 @@ def trtllm_gen(grid: Grid, split: Split) -> Int64:
 def mmha(grid: Grid, split: Split) -> Int64:
     """TensorRT-LLM's masked multi-head attention (multi_block_grid_setup): enough CTAs for every place of an SM, and so
     often a few more than one wave takes; each with one turn of its loop at least."""
+    return ceil_div(grid.tokens, _filling(grid, split))
+
+
+def _filling(grid: Grid, split: Split) -> int:
+    """Fewest splits that give every place of an SM a CTA, where contexts are long enough for so many."""
     enough = math.ceil(grid.sms * split.ctas_per_sm / grid.ctas)
-    splits = max(1, min(enough, -(-grid.longest // grid.min_tokens), grid.max_splits))
-    return ceil_div(grid.tokens, splits)
+    return max(1, min(enough, -(-grid.longest // grid.min_tokens), grid.max_splits))
 
 
 def triton_sglang(grid: Grid, split: Split) -> Int64:
@@ -178,9 +182,7 @@ def triton_vllm(grid: Grid, split: Split) -> Int64:
 
 def triton_paged(grid: Grid, split: Split) -> Int64:
     """This project's own Triton kernel (validation/gpu, paged_triton.py, splits_for): enough CTAs for every SM."""
-    fill = math.ceil(grid.sms * split.ctas_per_sm / grid.ctas)
-    splits = max(1, min(fill, -(-grid.longest // grid.min_tokens), grid.max_splits))
-    return ceil_div(grid.tiles, splits) * grid.tile_tokens
+    return ceil_div(grid.tiles, _filling(grid, split)) * grid.tile_tokens
 
 
 def fixed(grid: Grid, split: Split) -> Int64:

@@ -137,6 +137,15 @@ def test_trtllm_gen_keeps_two_steps_of_128_tokens_per_cta() -> None:
     assert splits_of("trtllm_gen", [1024], sms=148, most=1024, least=256) == [4]
 
 
+# TensorRT-LLM's MMHA, H100: 132 SMs, 8 KV heads.
+def test_mmha_rounds_up_to_a_block_for_every_sm() -> None:
+    # 132 / 8 = 16.5: 17 blocks; of two sequences 132 / 16 = 8.25: 9 each; 1024 tokens have 8 turns of 128.
+    assert splits_of("mmha", [32768], most=64, least=128) == [17]
+    assert splits_of("mmha", [32768] * 2, most=64, least=128) == [9, 9]
+    assert splits_of("mmha", [1024], most=64, least=128) == [8]
+    assert splits_of("mmha", [32768] * 17, most=64, least=128) == [1] * 17
+
+
 # Triton.
 def test_sglang_splits_grow_with_the_logarithm_of_the_context() -> None:
     # 100 SMs x log2(4096 / 64) = 600; over 128 CTAs: 4.69, so 5 splits of 820 tokens, 832 in steps of 32.
@@ -206,6 +215,7 @@ def test_none_walks_whole_contexts() -> None:
         "xqa",
         "flashinfer",
         "trtllm_gen",
+        "mmha",
         "triton_sglang",
         "triton_vllm",
         "triton_paged",
