@@ -6,7 +6,7 @@ A kernel was never measured on the machine at hand, or one row of it fixes the o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sim.calibration.fit import Group
+from sim.calibration.fit import Group, cautious_overheads
 from sim.calibration.joint import (
     State,
     Tell,
@@ -71,6 +71,7 @@ def left_out(
 ) -> list[RowError]:
     """Errors of each machine and profile in turn, both fitted again from usual values without the rows of the pair.
 
+    The overhead is that of the nearest group, a cautious one: no row of the pair is in it.
     A profile that is known on no other machine takes the values of its relative, as the recipe names it. Other machines
     and profiles stay as they are.
     """
@@ -82,7 +83,7 @@ def left_out(
             if len(ours) < LEAST_ROWS or not _is_known(profile, rest, recipe):
                 continue
             blind = _refitted(rest, recipe, state, machine, profile)
-            found = judged(ours, blind, overheads_of(rest, blind), arch_of)
+            found = judged(ours, blind, overheads_of(rest, blind, cautious_overheads), arch_of)
             tell(f"without {profile} on {machine}: {summary(e.error for e in found)['mape']:.1%}")
             out += found
     return out

@@ -20,6 +20,10 @@ Group = tuple[str, str, str]
 RELATIVE = 0.05
 TIMER_US = 0.8
 MOST_OVERHEAD_US = 20.0
+USUAL_OVERHEAD_US, OVERHEAD_SPREAD_US = 5.2, 2.7
+"""Median and standard deviation over the 27 groups of published decode rows (sim/validation/data/overheads.yaml)."""
+MAD, OF_MEDIAN = 1.4826, 1.2533
+"""Standard deviation over median absolute deviation, and that of a median over that of a mean, for normal values."""
 STEP = 0.06
 """Of a parameter's range: simulated time has small steps, which smaller differences would see as slopes."""
 PRIOR = 0.5
@@ -37,15 +41,41 @@ def group_overheads(
     measured_us: Float64, simulated_us: Float64, groups: Sequence[Group]
 ) -> dict[Group, float]:
     """The overhead of each group, in us: weighted median of measured less simulated, clipped to [0, 20]."""
-    weights = 1 / (measured_us * uncertainty(measured_us))
+    weights, missing = _weights(measured_us), measured_us - simulated_us
+    return {
+        group: float(np.clip(_weighted_median(missing[at], weights[at]), 0, MOST_OVERHEAD_US))
+        for group, at in _members(groups).items()
+    }
+
+
+def cautious_overheads(
+    measured_us: Float64, simulated_us: Float64, groups: Sequence[Group]
+) -> dict[Group, float]:
+    """As `group_overheads`, for kernels of which no row is in the group: where its rows are few or miss very different
+    times, what they miss tells more of their own kernel than of the framework, and the usual overhead counts as well.
+
+    Both are weighted by their variances, that of the median from the median absolute deviation (a timer's at least).
+    """
+    weights, missing = _weights(measured_us), measured_us - simulated_us
+    found = group_overheads(measured_us, simulated_us, groups)
+    for group, at in _members(groups).items():
+        deviation = MAD * _weighted_median(np.abs(missing[at] - found[group]), weights[at])
+        variance = (OF_MEDIAN * max(TIMER_US, deviation)) ** 2 / len(at)
+        share = OVERHEAD_SPREAD_US**2 / (OVERHEAD_SPREAD_US**2 + variance)
+        found[group] = USUAL_OVERHEAD_US + share * (found[group] - USUAL_OVERHEAD_US)
+    return found
+
+
+def _weights(measured_us: Float64) -> Float64:
+    weights: Float64 = 1 / (measured_us * uncertainty(measured_us))
+    return weights
+
+
+def _members(groups: Sequence[Group]) -> dict[Group, list[int]]:
     members: dict[Group, list[int]] = defaultdict(list)
     for place, group in enumerate(groups):
         members[group].append(place)
-    missing = measured_us - simulated_us
-    return {
-        group: float(np.clip(_weighted_median(missing[at], weights[at]), 0, MOST_OVERHEAD_US))
-        for group, at in members.items()
-    }
+    return members
 
 
 def residuals(

@@ -24,6 +24,7 @@ from sim.validation.overheads import group_of
 FREEDOM = 2
 """Rows beyond the number of parameters, at least."""
 Tell = Callable[[str], None]
+FindOverheads = Callable[[Float64, Float64, Sequence[Group]], dict[Group, float]]
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,13 @@ def fit_profile(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: s
     return _fitted(ours, parameters, start, trial, recipe.evaluations, state.known) or state
 
 
-def overheads_of(rows: Sequence[Evaluated], state: State) -> dict[Group, float]:
+def overheads_of(
+    rows: Sequence[Evaluated], state: State, best: FindOverheads = group_overheads
+) -> dict[Group, float]:
     """Known or best overhead of each framework, machine and KV class, in us."""
     if state.known is not None:
         return {row.group: state.known[row.group] for row in rows}
-    return group_overheads(_measured(rows), state.times_us(rows), [row.group for row in rows])
+    return best(_measured(rows), state.times_us(rows), [row.group for row in rows])
 
 
 def _fitted(

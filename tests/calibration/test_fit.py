@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sim.calibration.fit import fit, group_overheads, residuals, uncertainty
+from sim.calibration.fit import cautious_overheads, fit, group_overheads, residuals, uncertainty
 from sim.calibration.parameters import Parameter
 
 A = ("vllm", "h100_sxm", "16bit")
@@ -25,6 +25,15 @@ def test_an_overhead_is_the_weighted_median_of_what_is_missing() -> None:
     # half of their sum is 0.933, which the second reaches.
     found = group_overheads(measured, simulated, [A, A, A, B])
     assert found == {A: 3.0, B: 2.0}
+
+
+def test_a_cautious_overhead_is_the_usual_one_where_rows_miss_very_different_times() -> None:
+    """Three rows miss 1, 13 and 25 us: a median of 13 with deviations 12, 0, 12, so a standard deviation of
+    1.4826 x 12 x 1.2533 / sqrt(3) = 12.87 us beside one of 2.7: a share of 0.0422 of it counts, and 5.2 us of the rest.
+    One row alone has the timer's 0.8 x 1.2533 = 1.003 us: a share of 0.8788."""
+    measured, simulated = np.array([11.0, 23.0, 35.0, 12.0]), np.full(4, 10.0)
+    found = cautious_overheads(measured, simulated, [A, A, A, B])
+    assert found == pytest.approx({A: 5.2 + 0.0422 * (13 - 5.2), B: 5.2 + 0.8788 * (2 - 5.2)}, abs=0.01)
 
 
 @pytest.mark.parametrize(("measured", "overhead"), [(100.0, 20.0), (5.0, 0.0)])
