@@ -13,7 +13,7 @@ from sim.coarse.estimate import Problem, attention_grid_of, build_coarse, coarse
 from sim.coarse.machine import Memory
 from sim.config.hardware import Hardware
 from sim.config.split import Split
-from sim.config.workload import KernelProfile, Workload
+from sim.config.workload import USUAL_CODE_TRIPS, KernelProfile, Workload
 from sim.config.workload import Mapping as FixedMapping
 from sim.errors import InputError
 from sim.lowering.attention import build_attention
@@ -103,8 +103,9 @@ def _asynchronous(profiles: Sequence[KernelProfile]) -> list[KernelProfile]:
 
 
 def searched(profile: KernelProfile) -> KernelProfile:
-    """The profile without its own rule: tile, depth and splits are free."""
-    return profile.model_copy(update={"split": Split()})
+    """The profile without its own rule: tile, depth and splits are free, and its code is as large as any kernel's (that
+    of an implementation holds what its framework needs)."""
+    return profile.model_copy(update={"split": Split(), "code_trips": USUAL_CODE_TRIPS})
 
 
 def _why_not(profile: KernelProfile, task: Task) -> str | None:

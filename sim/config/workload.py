@@ -179,6 +179,10 @@ class Workload(Section):
         return self
 
 
+USUAL_CODE_TRIPS = 4.5
+"""Those of streaming reads on H100 and H200 (validation/gpu): of any small kernel."""
+
+
 class HeadTile(Section):
     """Other tiles that an implementation compiles for one head size."""
 
@@ -283,7 +287,7 @@ class KernelProfile(Section):
         "register: each warp first loads its fragments (ldmatrix for mma.sync), and expands packed ones",
     )
     code_trips: Float = Field(
-        default=4.5,
+        default=USUAL_CODE_TRIPS,
         ge=0,
         le=1000,
         description="trips to device memory, one behind the other, that a launch makes for its code, parameters and "

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
+from sim.config.workload import USUAL_CODE_TRIPS
 from sim.lowering.attention import OUTPUT_BYTES, PARTIAL_BYTES, fetch_table
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch, TileWork
@@ -23,9 +24,6 @@ Int64 = NDArray[np.int64]
 
 COMBINE_CTAS_PER_SM = 8
 LSE_BYTES = 4
-CODE_TRIPS = 4.5
-"""Of so small a kernel: as of the streaming reads in validation/gpu (profiles: `code_trips`). One that is launched
-early has them behind it when it may begin."""
 OPS_PER_VALUE = 2
 """FP32 multiply and add for each partial value."""
 
@@ -157,5 +155,6 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
         barrier_clk=0,
         follows_at_once=not own_kernel,
         launched_early=cut.profile.combine == "early_kernel",
-        code_trips=CODE_TRIPS if cut.profile.combine == "kernel" else 0,
+        # one that is launched early has them behind it when it may begin
+        code_trips=USUAL_CODE_TRIPS if cut.profile.combine == "kernel" else 0,
     )

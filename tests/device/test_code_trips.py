@@ -6,8 +6,9 @@ from sim.attention_run import Task, estimate_ns, find_mapping, run_attention
 from sim.cli.job import engine_step
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
+from sim.config.workload import USUAL_CODE_TRIPS
 from sim.launch_times import code_ps
-from sim.lowering.combine import CODE_TRIPS, build_combine
+from sim.lowering.combine import build_combine
 from sim.lowering.units import attention_units
 from sim.memory.addresses import build_address_map
 from sim.memory.plane import MemoryPlane
@@ -64,7 +65,7 @@ def test_a_launch_waits_for_code_that_its_data_have_pushed_out(context: int, sta
         assert after - before == pytest.approx(lost * TRIPS * trip_ns(HARDWARE), abs=25)
 
 
-@pytest.mark.parametrize(("kernel", "trips"), [("fa2", CODE_TRIPS), ("fa3", 0)])
+@pytest.mark.parametrize(("kernel", "trips"), [("fa2", USUAL_CODE_TRIPS), ("fa3", 0)])
 def test_a_reduction_waits_for_its_code_unless_it_was_launched_early(kernel: str, trips: float) -> None:
     task = task_of(kernel, 0, 8192, "cold")
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)

@@ -11,7 +11,7 @@ from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.attention_run import searched
 from sim.config.load import load_hardware, load_profile
-from sim.config.workload import Mapping
+from sim.config.workload import USUAL_CODE_TRIPS, Mapping
 from sim.lowering.candidates import candidates
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units, start_order
@@ -163,3 +163,8 @@ def test_the_draft_tokens_of_a_sequence_share_a_cta_with_their_heads() -> None:
     units = attention_units(step_of([8192], q_len=4, phase="verify"), cut())
     assert units.rows.tolist() == [32] * 8
     assert (units.hi - units.lo).tolist() == [8192] * 8
+
+
+def test_a_searched_style_is_not_charged_for_the_code_of_an_implementation() -> None:
+    assert load_profile("fa3").code_trips > USUAL_CODE_TRIPS
+    assert FA3.code_trips == USUAL_CODE_TRIPS
