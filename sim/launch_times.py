@@ -23,10 +23,15 @@ def following_ps(hw: Hardware, how: str, *, at_once: bool, early: bool) -> tuple
     return gap, round(hw.launch.cta_ns * PS_PER_NS)
 
 
-def code_ps(hw: Hardware, trips: float, lost: float, *, zero_latency: bool = False) -> int:
+def code_ps(
+    hw: Hardware, trips: float, lost: float, *, early: bool = False, zero_latency: bool = False
+) -> int:
     """Wait of a launch for its code, parameters and descriptors, of which L2 has lost the share `lost`.
 
     Every SM needs the same ones at the same time, `trips` times one behind the other. L2 keeps them from one launch of
-    a kernel to the next unless the data of the launches between push them out.
+    a kernel to the next unless the data of the launches between push them out. One that was launched early, where the
+    chip can, has them when it may begin.
     """
+    if early and hw.launch.dependent_ns is not None:
+        return 0
     return round(trips * lost * beyond_l2_ps(params.build(hw, zero_latency=zero_latency)))

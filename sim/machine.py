@@ -146,7 +146,7 @@ class Machine:
             if index:
                 at_once, early = program.follows_at_once, program.launched_early
                 gap, cta_ps = following_ps(self._hw, self._options.how, at_once=at_once, early=early)
-            gap += code_ps(self._hw, program.code_trips, lost, zero_latency=self._options.zero_latency)
+            gap += self._code_ps(program, lost)
             now = int(self._env.now)
             phases.append(Phase("dependency" if index else "launch", now, now + gap + cta_ps))
             if not record:
@@ -166,6 +166,11 @@ class Machine:
             tier_bytes={name: link.moved_bytes for name, link in links.items()},
             detail=RunDetail(records, tuple(phases), tuple(ends)) if record else None,
         )
+
+    def _code_ps(self, program: Program, lost: float) -> int:
+        """Wait of a launch for its code, of which L2 has lost a share."""
+        early, zero_latency = program.launched_early, self._options.zero_latency
+        return code_ps(self._hw, program.code_trips, lost, early=early, zero_latency=zero_latency)
 
     def _programs(self, formats: tuple[str, ...]) -> list[Program]:
         """The launches as they are run; they themselves, which take far more memory, are let go."""

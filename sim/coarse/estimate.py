@@ -90,7 +90,7 @@ def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     tiles = kernel.combine.tiles
     left = first.written / max(1, int(kernel.grid.output_ptr[-1]))
     found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, round(ALL * (1 - left)), np.int64))
-    gap += code(sample.code_trips)
+    gap += code(sample.code_trips, early=sample.launched_early)
     last = run_grid(kernel.combine, found, formats, hw, memory, first.end + gap)
     return CoarseTime(first, last.end)
 

@@ -155,6 +155,5 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
         barrier_clk=0,
         follows_at_once=not own_kernel,
         launched_early=cut.profile.combine == "early_kernel",
-        # one that is launched early has them behind it when it may begin
-        code_trips=USUAL_CODE_TRIPS if cut.profile.combine == "kernel" else 0,
+        code_trips=USUAL_CODE_TRIPS if own_kernel else 0,
     )

@@ -65,11 +65,19 @@ def test_a_launch_waits_for_code_that_its_data_have_pushed_out(context: int, sta
         assert after - before == pytest.approx(lost * TRIPS * trip_ns(HARDWARE), abs=25)
 
 
-@pytest.mark.parametrize(("kernel", "trips"), [("fa2", USUAL_CODE_TRIPS), ("fa3", 0)])
-def test_a_reduction_waits_for_its_code_unless_it_was_launched_early(kernel: str, trips: float) -> None:
-    task = task_of(kernel, 0, 8192, "cold")
+@pytest.mark.parametrize("dependent", [None, 600.0], ids=["launched as any other", "launched early"])
+def test_a_reduction_waits_for_its_code_unless_it_was_launched_early(dependent: float | None) -> None:
+    launch = HARDWARE.launch.model_copy(update={"dependent_ns": dependent})
+    hw = HARDWARE.model_copy(update={"launch": launch})
+    waits = code_ps(hw, USUAL_CODE_TRIPS, 1.0, early=True) / 1000
+    assert waits == pytest.approx(0 if dependent else USUAL_CODE_TRIPS * trip_ns(hw), rel=0.01)
+
+
+def test_a_kernel_that_merges_makes_the_trips_of_any_small_one() -> None:
+    task = task_of("fa3", 0, 8192, "cold")
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
     cut = find_mapping(task, addresses).candidate.cut
     combine = build_combine(task.step, attention_units(task.step, cut), cut, addresses)
     assert combine is not None
-    assert combine.code_trips == trips
+    assert combine.code_trips == USUAL_CODE_TRIPS
+    assert combine.launched_early
