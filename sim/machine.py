@@ -15,11 +15,10 @@ from sim.device.dispatch import Plan, run_grid
 from sim.device.job import Context
 from sim.device.order import Order
 from sim.device.sm import Sm
-from sim.device.stage_times import PS_PER_NS
 from sim.device.tile_sums import tile_sums
 from sim.errors import StuckError
 from sim.jobs import Program, join_tables, make_program
-from sim.launch_times import code_ps, following_ps, launch_gap_ps
+from sim.launch_times import code_ps, following_ps
 from sim.lowering.launch import Launch
 from sim.memory.plane import MemoryPlane
 from sim.memory.regions import NO_REGIONS, Regions
@@ -134,7 +133,6 @@ class Machine:
             lost = 1 - self._plane.share_held(*_first_fetches(self._launches[0], self._hw))
         if self._engines is not None and self._prefetch:
             self._engines.request_all()
-        gap, cta_ps = launch_gap_ps(self._hw, self._options.how), round(self._hw.launch.cta_ns * PS_PER_NS)
         record = self._options.record_order
         orders = [Order.of(launch) for launch in self._launches] if record else []
         phases: list[Phase] = []
@@ -143,10 +141,7 @@ class Machine:
             if not program.job.alone:
                 self._add_sums()
                 self._sums = False
-            if index:
-                at_once, early = program.follows_at_once, program.launched_early
-                gap, cta_ps = following_ps(self._hw, self._options.how, at_once=at_once, early=early)
-            gap += self._code_ps(program, lost)
+            gap, cta_ps = self._start_ps(program, lost)
             now = int(self._env.now)
             phases.append(Phase("dependency" if index else "launch", now, now + gap + cta_ps))
             if not record:
@@ -167,10 +162,13 @@ class Machine:
             detail=RunDetail(records, tuple(phases), tuple(ends)) if record else None,
         )
 
-    def _code_ps(self, program: Program, lost: float) -> int:
-        """Wait of a launch for its code, of which L2 has lost a share."""
-        early, zero_latency = program.launched_early, self._options.zero_latency
-        return code_ps(self._hw, program.code_trips, lost, early=early, zero_latency=zero_latency)
+    def _start_ps(self, program: Program, lost: float) -> tuple[int, int]:
+        """Before a launch, its gap and its wait for code, of which L2 has lost a share; from there to the first
+        instruction of a CTA."""
+        hw, options, early = self._hw, self._options, program.launched_early
+        gap, cta_ps = following_ps(hw, options.how, at_once=program.follows_at_once, early=early)
+        code = code_ps(hw, program.code_trips, lost, early=early, zero_latency=options.zero_latency)
+        return gap + code, cta_ps
 
     def _programs(self, formats: tuple[str, ...]) -> list[Program]:
         """The launches as they are run; they themselves, which take far more memory, are let go."""

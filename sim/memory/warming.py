@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.memory import copies, llc, residency, tags
-from sim.memory.jit import compiled, entry
+from sim.memory.jit import compiled, entry, inlined
 from sim.memory.layout import (
     AT_PORTS,
     AT_RUNS,
@@ -23,6 +23,12 @@ SECTOR, GRANULE_SHIFT, LLC = int(Param.SECTOR), int(Param.GRANULE_SHIFT), int(Pa
 COPIES, RESIDENCY = int(Param.COPIES), int(Param.RESIDENCY)
 
 
+@inlined
+def granule_stop(m: Memory, at: int, end: int) -> int:
+    """Where the granule of an address ends, or the range before."""
+    return int(min(end, ((at >> m[GRANULE_SHIFT]) + 1) << m[GRANULE_SHIFT]))
+
+
 @compiled
 def warm_range(m: Memory, addr: int, count: int, part: int, written: bool, cls: int) -> None:
     """Walk the sectors of [addr, addr + count), data of class `cls`, in order."""
@@ -30,7 +36,7 @@ def warm_range(m: Memory, addr: int, count: int, part: int, written: bool, cls: 
     at = addr & ~sector
     end = (addr + count + sector) & ~sector
     while at < end:
-        stop = min(end, ((at >> m[GRANULE_SHIFT]) + 1) << m[GRANULE_SHIFT])
+        stop = granule_stop(m, at, end)
         warm_slices(m, at, stop - at, part, written, cls)
         if m[LLC]:
             llc.keep(m, place(m, at)[0], at, tags.wanted(m, at, stop - at))
@@ -124,7 +130,7 @@ def held_bytes(
             end = (m[run + R_ADDR] + m[run + R_BYTES] + sector) & ~sector
             asked += end - at
             while at < end:
-                stop = min(end, ((at >> m[GRANULE_SHIFT]) + 1) << m[GRANULE_SHIFT])
+                stop = granule_stop(m, at, end)
                 held += stop - at if is_held(m, at, stop - at, part) else 0
                 at = stop
     return held, asked
