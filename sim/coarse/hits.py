@@ -117,12 +117,16 @@ def first_found(grid: Grid, reuse: Reuse, slots: int) -> float:
     first = grid.tile_ptr[ctas]
     if reuse.cache is None:
         return float(reuse.hits[first].mean()) / tags.ONE
-    cache = tags.Cache(*(part.copy() for part in reuse.cache))
-    count = len(ctas)
-    found = tags.walk(
-        cache, np.arange(count + 1), np.arange(count), reuse.objects[first], np.zeros(count + 1, np.int64)
-    )
-    return float(found.mean()) / tags.ONE
+    p = reuse.cache.p
+    group = np.arange(len(ctas)) % p[tags.SMS] * p[tags.GROUPS] // p[tags.SMS]
+    blocks = reuse.objects[first][:, None] * p[tags.PARTS] + np.arange(p[tags.PARTS])
+    held = np.isin(blocks, reuse.cache.last_tags)
+    for number, own in enumerate(reuse.cache.tags.reshape(p[tags.GROUPS], -1)):
+        asked = (group == number)[:, None]
+        if p[tags.COPIES]:
+            asked = asked | (blocks % p[tags.GROUPS] == number)
+        held |= asked & np.isin(blocks, own)
+    return float(held.mean())
 
 
 def _sets(capacity_bytes: float, ways: int, block: float) -> int:

@@ -2,8 +2,10 @@
 
 import pytest
 
-from sim.attention_run import Task, estimate_ns, find_mapping, run_attention
+from sim.attention_run import Task, estimate_ns, find_mapping, problem_of, run_attention
 from sim.cli.job import engine_step
+from sim.coarse.estimate import attention_grid_of, build_coarse
+from sim.coarse.hits import first_found
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
 from sim.config.workload import USUAL_CODE_TRIPS
@@ -43,6 +45,19 @@ def times_ns(trips: float, context: int, state: str) -> tuple[float, float]:
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
     cut = find_mapping(task, addresses).candidate.cut
     return run_attention(task).outcome.time_ps / 1000, estimate_ns(task, addresses, cut)
+
+
+def test_tiles_that_ctas_share_are_not_there_before_the_launch() -> None:
+    """Two sequences of one prefix: at tile grain, too, the first CTA to read it does not find it."""
+    sets = ("workload.batch=2", "workload.context=512", "workload.shared_prefix=256", "workload.kernel=fa3")
+    spec = load_workload("decode_16x8k", sets).spec
+    task = Task(HARDWARE, spec, "gqa", engine_step(spec, model_of(spec), 0, HARDWARE), [load_profile("fa3")])
+    addresses = build_address_map(task.step, spec.layout, spec.table_entry_bytes)
+    cut = find_mapping(task, addresses).candidate.cut
+    problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
+    kernel = build_coarse(problem, units, attention_grid_of(problem, units))
+    assert kernel.reuse.cache is not None
+    assert first_found(kernel.grid, kernel.reuse, HARDWARE.sm.count * cut.ctas_per_sm) == 0
 
 
 def test_a_trip_is_what_a_read_takes_longer_that_misses_l2() -> None:
