@@ -238,7 +238,7 @@ class Translation(Section):
     )
     shared_latency_ns: Latency = Field(default=60, description="hit in the shared level")
     walkers: Int = Field(default=32, ge=1, le=65536, description="concurrent table walks")
-    prefetch_depth: Int = Field(default=8, ge=0, le=65536, description="entries fetched ahead of use")
+    prefetch_depth: Int = Field(default=16, ge=0, le=65536, description="entries fetched ahead of use")
 
 
 class Gather(Section):
