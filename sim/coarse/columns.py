@@ -25,7 +25,7 @@ CLASS_COLS = 12
 # LOOKS_UP: tiles are looked up in the cache. STORE: from a CTA's last byte out to its acknowledgement; STORE_Q16: of
 # each byte at the port; TAKES_IN: bytes that L2 takes in over the launch; HOLDS: that it can hold; CHANNEL: a block at
 # its channel; CHECKS_HELD: how long check bits of inline ECC are of use to other tiles; NO_CHECK_BITS: CHECK_BITS of a
-# segment that needs none.
+# segment that needs none; REFRESH: how long one keeps a bank; REFRESH_BYTES: of which one block meets a refresh.
 (
     SMS,
     CTAS,
@@ -64,5 +64,7 @@ CLASS_COLS = 12
     CHANNEL,
     CHECKS_HELD,
     NO_CHECK_BITS,
-) = range(37)
-SCALARS = 37
+    REFRESH,
+    REFRESH_BYTES,
+) = range(39)
+SCALARS = 39

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from sim.coarse import columns as c
 from sim.coarse.heap import HEAD, KINDS, schedule, take_event
 from sim.coarse.jit import compiled, entry
-from sim.coarse.path import store, transfer
+from sim.coarse.path import complete, store, transfer
 from sim.coarse.state import (
     G_CONSUMED,
     G_END,
     G_NEXT,
+    P_BEGAN,
     P_COUNT,
     P_EVENT,
     P_HEAD,
@@ -140,13 +141,15 @@ def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     whole = d.classes[k + c.BYTES] + (d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0)
     if s.sms[sm * SM_COLS + P_LEFT] == 0:
         s.sms[sm * SM_COLS + P_LEFT] = whole
+        s.sms[sm * SM_COLS + P_BEGAN] = now
         s.sms[sm * SM_COLS + P_LATEST] = 0
         if d.p[c.LOOKS_UP]:
             d.hit[tile] = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
     part = min(d.p[c.SEGMENT], s.sms[sm * SM_COLS + P_LEFT])
     begin = now
+    sending = d.classes[k + c.PORT] * part // max(1, whole)
     if not s.sms[sm * SM_COLS + P_PAID]:
-        begin += d.classes[k + c.PORT] * part // max(1, whole)
+        begin += sending
     begin = credit(d, s, sm, part, begin)
     s.sms[sm * SM_COLS + P_PAID] = 0
     if begin > now:
@@ -154,11 +157,10 @@ def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
         s.sms[sm * SM_COLS + P_EVENT] = 1
         schedule(s.heap, begin, sm * KINDS + SEND)
         return
-    at = max(transfer(d, s, sm, part, tile, now), s.sms[sm * SM_COLS + P_LATEST])
-    s.sms[sm * SM_COLS + P_LATEST] = at
+    transfer(d, s, sm, part, tile, now, sending)
     s.sms[sm * SM_COLS + P_LEFT] -= part
     if s.sms[sm * SM_COLS + P_LEFT] == 0:
-        sent(d, s, slot, tile, at + d.p[c.FAR_EXTRA])
+        sent(d, s, slot, tile, complete(d, s, sm, tile, whole, now))
     line_up(s, sm, now)
 
 

@@ -17,6 +17,7 @@ from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
 from sim.device.stage_times import ps_per_clk, stage_times
 from sim.launch_times import following_ps
+from sim.lowering.launch import Launch
 from sim.memory import params
 from sim.memory.latency import beyond_l2_ps
 from sim.memory.params import Param
@@ -75,10 +76,6 @@ def scalars(
     v = params.build(hw, zero_latency=memory.zero_latency)
     launch = grid.sample
     times = stage_times(launch, formats, hw)
-    near, far = int(v[Param.NEAR]), int(v[Param.FAR])
-    mean_way = near + (far - near) * (hw.l2.partitions - 1) // hw.l2.partitions
-    dram = beyond_l2_ps(v)
-    hit = 2 * mean_way + int(v[Param.L2_LATENCY])
     p = np.zeros(c.SCALARS, np.int64)
     p[c.SMS], p[c.CTAS_PER_SM], p[c.STREAMS] = hw.sm.count, launch.ctas_per_sm, launch.streams
     p[c.STAGES] = max(1, launch.buffer_bytes // max(1, int(grid.classes[:, c.BYTES].max())))
@@ -90,28 +87,30 @@ def scalars(
         p[c.NEXT_ENTRY] = round(launch.item_clk * ps_per_clk(hw))
     p[c.STRIDE] = int(launch.scheduling == "stride")
     p[c.EPILOGUE], p[c.BARRIER] = times.epilogue, times.barrier
-    looks_up = bool((launch.tile_line >= 0).any()) or len(launch.fetches.entry_addr) > 0
-    p[c.GATE] = 0
-    if looks_up:
-        p[c.GATE] = hit + dram
-    if (launch.ctas.root >= 0).any():
-        p[c.GATE] += hit
-    p[c.STORE] = hit if (launch.ctas.output >= 0).any() else 0
     p[c.CAP] = v[Param.CAP]
-    # Bytes under way are limited for stores as for loads.
-    p[c.STORE_Q16] = max(v[Param.EGRESS_Q16], v[Param.GEN_Q16], params.q16(hit / v[Param.CAP]))
     total = int(grid.tile_bytes().sum())
     most = max(SEGMENT_BYTES, int(p[c.CAP]) // LEAST_IN_FLIGHT)
     p[c.SEGMENT] = min(max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS)), most)
     p[c.CTAS] = grid.ctas
     p[c.ROOM] = launch.ctas_per_sm * int(p[c.STAGES]) + 1
     p[c.CREDITS] = 66 + 2 * int(p[c.CAP]) // min(int(p[c.SEGMENT]), int(p[c.CAP]))
-    p[c.WAY_IN] = p[c.WAY_BACK] = mean_way
-    p[c.FAR_EXTRA] = 2 * (far - mean_way)
+    _set_memory(p, v, hw)
+    _set_dependent_reads(p, v, launch)
+    return p
+
+
+def _set_memory(p: NDArray[np.int64], v: NDArray[np.int64], hw: Hardware) -> None:
+    """Latencies and rates of L2, network and memory. v: of `params.build`."""
+    near, far = int(v[Param.NEAR]), int(v[Param.FAR])
+    mean_way = near + (far - near) * (hw.l2.partitions - 1) // hw.l2.partitions
+    # copies are near: only what misses has a way to the partition that is home to it
+    to_l2 = near if v[Param.COPIES] else mean_way
     block = 1 << int(v[Param.BLOCK_SHIFT])
+    p[c.WAY_IN] = p[c.WAY_BACK] = to_l2
+    p[c.FAR_EXTRA] = 2 * (far - mean_way)
     p[c.L2_LATENCY] = v[Param.L2_LATENCY] + SLICE_TURNS * ((block * int(v[Param.SLICE_Q16])) >> 16)
     p[c.CHANNEL] = block * int(v[Param.CHANNELS]) * PS_PER_NS / streaming_gb_s(hw)
-    p[c.HBM_LATENCY] = dram + CHANNEL_TURNS * int(p[c.CHANNEL])
+    p[c.HBM_LATENCY] = beyond_l2_ps(v) + CHANNEL_TURNS * int(p[c.CHANNEL]) + 2 * (mean_way - to_l2)
     p[c.COPIES] = v[Param.COPIES]
     p[c.GROUPS] = hw.l2.partitions if hw.l2.private or v[Param.COPIES] else 1
     p[c.LINK_Q16] = v[Param.LINK_Q16]
@@ -120,7 +119,22 @@ def scalars(
     p[c.INGRESS_Q16] = v[Param.INGRESS_Q16]
     p[c.CHECKS_HELD] = CHECKS_HELD * v[Param.DEPTH] * v[Param.BURST]
     p[c.NO_CHECK_BITS] = without_check_bits(hw)
-    return p
+    if v[Param.REFRESH]:
+        p[c.REFRESH] = v[Param.RFC]
+        p[c.REFRESH_BYTES] = max(1, block * int(v[Param.REFI]) // max(1, int(v[Param.RFC])))
+
+
+def _set_dependent_reads(p: NDArray[np.int64], v: NDArray[np.int64], launch: Launch) -> None:
+    """What CTAs wait for at their start (block tables) and at their end (stores). v: of `params.build`."""
+    near, far, groups = int(v[Param.NEAR]), int(v[Param.FAR]), int(v[Param.PARTITIONS])
+    hit = 2 * (near + (far - near) * (groups - 1) // groups) + int(v[Param.L2_LATENCY])
+    looks_up = bool((launch.tile_line >= 0).any()) or len(launch.fetches.entry_addr) > 0
+    p[c.GATE] = hit + beyond_l2_ps(v) if looks_up else 0
+    if (launch.ctas.root >= 0).any():
+        p[c.GATE] += hit
+    p[c.STORE] = hit if (launch.ctas.output >= 0).any() else 0
+    # Bytes under way are limited for stores as for loads.
+    p[c.STORE_Q16] = max(v[Param.EGRESS_Q16], v[Param.GEN_Q16], params.q16(hit / v[Param.CAP]))
 
 
 def _rows(count: int, width: int) -> NDArray[np.int64]:

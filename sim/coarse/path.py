@@ -22,9 +22,11 @@ from sim.coarse.state import (
     G_RANDOM,
     G_TAKEN,
     G_WRITTEN,
+    P_BEGAN,
     P_EGRESS,
     P_INFLIGHT,
     P_INGRESS,
+    P_LATEST,
     P_LEFT,
     P_RCOUNT,
     P_RHEAD,
@@ -64,10 +66,11 @@ def serve_at_homes(p: Int64, g: Int64, group: int, missing: int, arrival: int) -
 
 
 @compiled
-def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int) -> int:
-    """Take a segment of a tile on its way; when it is at the SM.
+def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending: int) -> None:
+    """Take a segment of a tile on its way, the last byte of which leaves now, `sending` after the first.
 
-    What is found comes no sooner than whoever fetched it has it in L2.
+    What is found comes no sooner than whoever fetched it has it in L2. The first bytes pass the port of the SM while
+    the last are still to come.
     """
     p = d.p
     arrival = now + p[c.WAY_IN]
@@ -86,11 +89,47 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int) -> int:
         at += p[c.HBM_LATENCY]
         s.fetched[d.objects[tile]] = at + late
         s.g[G_TAKEN] += missing
-    at = max(at, found) + p[c.L2_LATENCY]
-    at = max(at + p[c.WAY_BACK], s.sms[sm * SM_COLS + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16)
-    s.sms[sm * SM_COLS + P_INGRESS] = at
+    at = max(at, found) + p[c.L2_LATENCY] + p[c.WAY_BACK]
+    row = sm * SM_COLS
+    at = max(at, max(at - sending, s.sms[row + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16))
+    s.sms[row + P_INGRESS] = at
+    s.sms[row + P_LATEST] = max(s.sms[row + P_LATEST], at + late)
     note_due(d, s, sm, part, at + late)
-    return int(at + late)
+
+
+@compiled
+def complete(d: Grid, s: State, sm: int, tile: int, size: int, now: int) -> int:
+    """All of a tile is under way from `now` on; when it has arrived.
+
+    The last of its blocks comes later than the mean of them: from the farther partition, and, of what is missing, from
+    a bank that is being refreshed. At the port of the SM it waits as they did.
+    """
+    p = d.p
+    row = sm * SM_COLS
+    late = p[c.FAR_EXTRA]
+    missing = (size * (ONE - d.hit[tile])) >> 16
+    if missing > 0 and p[c.REFRESH] > 0:
+        met = missing / p[c.REFRESH_BYTES]
+        wait = refresh_wait(met, p[c.REFRESH], now - s.sms[row + P_BEGAN], random(s.g))
+        s.fetched[d.objects[tile]] += wait
+        late += wait
+    elif missing == 0 and p[c.COPIES]:
+        late = 0
+    return int(s.sms[row + P_LATEST] + late)
+
+
+@compiled
+def refresh_wait(met: float, refresh: int, sending: int, drawn: float) -> int:
+    """How much later than the last block the latest one comes, when of blocks that are asked for over `sending` ps
+    `met`, on average, find their bank in refresh, which has any part of its time still to go.
+
+    Of Poisson-distributed many, the latest comes no more than y later with a chance of exp(-met P(y)), P(y) being that
+    of each: linear in refresh - y where that exceeds `sending`, its square below. drawn: in (0, 1), that chance.
+    """
+    each = -math.log(drawn) / met
+    square = 2 * refresh * each < sending
+    left = math.sqrt(2.0 * refresh * sending * each) if square else sending / 2 + refresh * each
+    return max(0, int(refresh - left))
 
 
 @compiled
@@ -113,9 +152,15 @@ def check_bits(d: Grid, s: State, sm: int, tile: int, now: int) -> int:
 def channel_delay(p: Int64, g: Int64, queued: int) -> int:
     """How much later (or sooner, if negative) than the mean over channels a segment's own ones serve it, after a wait
     of `queued` ps on average."""
-    g[G_RANDOM] = g[G_RANDOM] * MULTIPLIER % MODULUS
     width = min(queued, SPREAD * math.sqrt(queued * p[c.CHANNEL]))
-    return int(width * (2 * g[G_RANDOM] / MODULUS - 1))
+    return int(width * (2 * random(g) - 1))
+
+
+@compiled
+def random(g: Int64) -> float:
+    """The next number in (0, 1) of the generator."""
+    g[G_RANDOM] = g[G_RANDOM] * MULTIPLIER % MODULUS
+    return float(g[G_RANDOM] / MODULUS)
 
 
 @compiled
