@@ -25,9 +25,9 @@ from sim.coarse.state import (
     P_INFLIGHT,
     P_LATEST,
     P_LEFT,
-    P_PAID,
     P_RCOUNT,
     P_RHEAD,
+    P_SIZE,
     S_ASKED,
     S_AT0,
     S_AT1,
@@ -63,42 +63,6 @@ def take_next(d: Grid, s: State, slot: int) -> int:
 
 
 @compiled
-def line_up(s: State, sm: int, now: int) -> None:
-    """Wake a port that has work."""
-    if s.sms[sm * SM_COLS + P_COUNT] > 0 and not s.sms[sm * SM_COLS + P_EVENT]:
-        s.sms[sm * SM_COLS + P_EVENT] = 1
-        schedule(s.heap, now, sm * KINDS + SEND)
-
-
-@compiled
-def ask(d: Grid, s: State, slot: int, tiles: int, now: int) -> None:
-    """Put up to `tiles` further tiles of a slot's CTA in line at its port."""
-    sm = slot % d.p[c.SMS]
-    room = d.p[c.ROOM]
-    while tiles > 0 and s.slots[slot * SLOT_COLS + S_ASKED] < s.slots[slot * SLOT_COLS + S_END]:
-        tiles -= 1
-        s.slots[slot * SLOT_COLS + S_ASKED] += 1
-        s.waiting[sm * room + (s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT]) % room] = slot
-        s.sms[sm * SM_COLS + P_COUNT] += 1
-    line_up(s, sm, now)
-
-
-@compiled
-def start(d: Grid, s: State, slot: int, now: int) -> None:
-    """A CTA's first instruction is behind it: fill its buffers."""
-    cta = s.slots[slot * SLOT_COLS + S_CTA]
-    first = d.tile_ptr[cta]
-    s.slots[slot * SLOT_COLS + S_ASKED] = first
-    s.slots[slot * SLOT_COLS + S_ISSUED] = first
-    s.slots[slot * SLOT_COLS + S_TAKEN] = first
-    s.slots[slot * SLOT_COLS + S_END] = d.tile_ptr[cta + 1]
-    s.slots[slot * SLOT_COLS + S_AT0] = now
-    s.slots[slot * SLOT_COLS + S_AT1] = now
-    s.slots[slot * SLOT_COLS + S_WAITS] = 1
-    ask(d, s, slot, d.p[c.STAGES], now)
-
-
-@compiled
 def credit(d: Grid, s: State, sm: int, part: int, at: int) -> int:
     """First instant from `at` on at which `part` bytes fit under the port's cap."""
     credits = d.p[c.CREDITS]
@@ -113,6 +77,63 @@ def credit(d: Grid, s: State, sm: int, part: int, at: int) -> int:
         s.sms[sm * SM_COLS + P_RHEAD] = (head + 1) % credits
         s.sms[sm * SM_COLS + P_RCOUNT] -= 1
     return int(at)
+
+
+@compiled
+def line_up(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
+    """Find out when the next segment of the tile that is first in line at an idle port has left, if there is one."""
+    row = sm * SM_COLS
+    if s.sms[row + P_COUNT] == 0 or s.sms[row + P_EVENT]:
+        return
+    slot = s.waiting[sm * d.p[c.ROOM] + s.sms[row + P_HEAD]]
+    tile = s.slots[slot * SLOT_COLS + S_ISSUED]
+    if s.sms[row + P_LEFT] == 0:
+        cta = s.slots[slot * SLOT_COLS + S_CTA]
+        size = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.BYTES]
+        s.sms[row + P_SIZE] = size + (d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0)
+        s.sms[row + P_LEFT] = s.sms[row + P_SIZE]
+        s.sms[row + P_BEGAN] = now
+        s.sms[row + P_LATEST] = 0
+        if d.p[c.LOOKS_UP]:
+            d.hit[tile] = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
+    part = min(d.p[c.SEGMENT], s.sms[row + P_LEFT])
+    s.sms[row + P_EVENT] = 1
+    schedule(s.heap, credit(d, s, sm, part, now + sending(d, s, sm, tile, part)), sm * KINDS + SEND)
+
+
+@compiled
+def sending(d: Grid, s: State, sm: int, tile: int, part: int) -> int:
+    """Time that the port takes over a segment of the tile under way."""
+    cost = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.PORT]
+    return int(cost * part // max(1, s.sms[sm * SM_COLS + P_SIZE]))
+
+
+@compiled
+def ask(d: Grid, s: State, cache: Cache, slot: int, tiles: int, now: int) -> None:
+    """Put up to `tiles` further tiles of a slot's CTA in line at its port."""
+    sm = slot % d.p[c.SMS]
+    room = d.p[c.ROOM]
+    while tiles > 0 and s.slots[slot * SLOT_COLS + S_ASKED] < s.slots[slot * SLOT_COLS + S_END]:
+        tiles -= 1
+        s.slots[slot * SLOT_COLS + S_ASKED] += 1
+        s.waiting[sm * room + (s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT]) % room] = slot
+        s.sms[sm * SM_COLS + P_COUNT] += 1
+    line_up(d, s, cache, sm, now)
+
+
+@compiled
+def start(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
+    """A CTA's first instruction is behind it: fill its buffers."""
+    cta = s.slots[slot * SLOT_COLS + S_CTA]
+    first = d.tile_ptr[cta]
+    s.slots[slot * SLOT_COLS + S_ASKED] = first
+    s.slots[slot * SLOT_COLS + S_ISSUED] = first
+    s.slots[slot * SLOT_COLS + S_TAKEN] = first
+    s.slots[slot * SLOT_COLS + S_END] = d.tile_ptr[cta + 1]
+    s.slots[slot * SLOT_COLS + S_AT0] = now
+    s.slots[slot * SLOT_COLS + S_AT1] = now
+    s.slots[slot * SLOT_COLS + S_WAITS] = 1
+    ask(d, s, cache, slot, d.p[c.STAGES], now)
 
 
 @compiled
@@ -132,36 +153,17 @@ def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
 
 @compiled
 def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
-    """Send the next segment of the tile that is first in line at a port, or find out when that can be."""
-    s.sms[sm * SM_COLS + P_EVENT] = 0
-    slot = s.waiting[sm * d.p[c.ROOM] + s.sms[sm * SM_COLS + P_HEAD]]
+    """A segment of the tile that is first in line at a port has left."""
+    row = sm * SM_COLS
+    s.sms[row + P_EVENT] = 0
+    slot = s.waiting[sm * d.p[c.ROOM] + s.sms[row + P_HEAD]]
     tile = s.slots[slot * SLOT_COLS + S_ISSUED]
-    k = d.tile_class[tile] * c.CLASS_COLS
-    cta = s.slots[slot * SLOT_COLS + S_CTA]
-    whole = d.classes[k + c.BYTES] + (d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0)
-    if s.sms[sm * SM_COLS + P_LEFT] == 0:
-        s.sms[sm * SM_COLS + P_LEFT] = whole
-        s.sms[sm * SM_COLS + P_BEGAN] = now
-        s.sms[sm * SM_COLS + P_LATEST] = 0
-        if d.p[c.LOOKS_UP]:
-            d.hit[tile] = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
-    part = min(d.p[c.SEGMENT], s.sms[sm * SM_COLS + P_LEFT])
-    begin = now
-    sending = d.classes[k + c.PORT] * part // max(1, whole)
-    if not s.sms[sm * SM_COLS + P_PAID]:
-        begin += sending
-    begin = credit(d, s, sm, part, begin)
-    s.sms[sm * SM_COLS + P_PAID] = 0
-    if begin > now:
-        s.sms[sm * SM_COLS + P_PAID] = 1
-        s.sms[sm * SM_COLS + P_EVENT] = 1
-        schedule(s.heap, begin, sm * KINDS + SEND)
-        return
-    transfer(d, s, sm, part, tile, now, sending)
-    s.sms[sm * SM_COLS + P_LEFT] -= part
-    if s.sms[sm * SM_COLS + P_LEFT] == 0:
-        sent(d, s, slot, tile, complete(d, s, sm, tile, whole, now))
-    line_up(s, sm, now)
+    part = min(d.p[c.SEGMENT], s.sms[row + P_LEFT])
+    transfer(d, s, sm, part, tile, now, sending(d, s, sm, tile, part))
+    s.sms[row + P_LEFT] -= part
+    if s.sms[row + P_LEFT] == 0:
+        sent(d, s, slot, tile, complete(d, s, sm, tile, now))
+    line_up(d, s, cache, sm, now)
 
 
 @compiled
@@ -195,11 +197,11 @@ def take(d: Grid, s: State, slot: int, now: int) -> None:
 
 
 @compiled
-def free(d: Grid, s: State, slot: int, now: int) -> None:
+def free(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     """A tile's buffer is free again."""
     s.consumed[s.g[G_CONSUMED]] = now
     s.g[G_CONSUMED] += 1
-    ask(d, s, slot, 1, now)
+    ask(d, s, cache, slot, 1, now)
 
 
 @compiled
@@ -240,13 +242,13 @@ def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> No
     elif kind == READY:
         take(d, s, index, now)
     elif kind == FREE:
-        free(d, s, index, now)
+        free(d, s, cache, index, now)
     elif kind == DONE:
         finish(d, s, index, now)
     elif kind == STORE:
         leave(d, s, cache, index, now)
     else:
-        start(d, s, index, now)
+        start(d, s, cache, index, now)
 
 
 @entry

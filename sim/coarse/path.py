@@ -30,6 +30,7 @@ from sim.coarse.state import (
     P_LEFT,
     P_RCOUNT,
     P_RHEAD,
+    P_SIZE,
     SHARED,
     Grid,
     State,
@@ -98,7 +99,7 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
 
 
 @compiled
-def complete(d: Grid, s: State, sm: int, tile: int, size: int, now: int) -> int:
+def complete(d: Grid, s: State, sm: int, tile: int, now: int) -> int:
     """All of a tile is under way from `now` on; when it has arrived.
 
     The last of its blocks comes later than the mean of them: from the farther partition, and, of what is missing, from
@@ -107,7 +108,7 @@ def complete(d: Grid, s: State, sm: int, tile: int, size: int, now: int) -> int:
     p = d.p
     row = sm * SM_COLS
     late = p[c.FAR_EXTRA]
-    missing = (size * (ONE - d.hit[tile])) >> 16
+    missing = (s.sms[row + P_SIZE] * (ONE - d.hit[tile])) >> 16
     if missing > 0 and p[c.REFRESH] > 0:
         met = missing / p[c.REFRESH_BYTES]
         wait = refresh_wait(met, p[c.REFRESH], now - s.sms[row + P_BEGAN], random(s.g))

@@ -11,7 +11,7 @@ Int64 = NDArray[np.int64]
 S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE = range(9)
 SLOT_COLS = 9
 # State of an SM's port, in front of its units.
-P_HEAD, P_COUNT, P_LEFT, P_PAID, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS, P_EGRESS = range(10)
+P_HEAD, P_COUNT, P_SIZE, P_LEFT, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS, P_EGRESS = range(10)
 # Of the tile under way: when it began to leave; when all segments so far are there.
 P_BEGAN, P_LATEST = range(10, 12)
 # What all share (G_TAKEN: bytes that L2 has taken in; G_WRITTEN: of the output, what leaves it for memory; G_RANDOM: of
