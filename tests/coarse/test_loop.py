@@ -128,6 +128,19 @@ def test_a_tile_found_in_l2_saves_the_latency_of_memory() -> None:
     assert run(scalars, TILE, [1]) - run(scalars, TILE, [1], hit=1.0) == 300_000
 
 
+def test_a_copy_has_no_way_to_the_farther_partition() -> None:
+    scalars = OVERHEAD | LATENCY | {c.COPIES: 1, c.GROUPS: 2, c.SMS: 2}
+    assert run(scalars, TILE, [1]) - run(scalars, TILE, [1], hit=1.0) == 300_000 + 5000
+
+
+def test_bytes_pass_the_port_of_the_sm_as_they_come() -> None:
+    """Four segments leave in 1000 ps each and need 2048 to come in: the first byte of all comes in at once."""
+    slow = {c.INGRESS_Q16: q16(0.5)}
+    assert run(LATENCY | slow, TILE, [1]) - run(LATENCY, TILE, [1]) == 4 * 2048 - 4000
+    quick = {c.INGRESS_Q16: q16(0.1)}
+    assert run(LATENCY | quick, TILE, [1]) == run(LATENCY, TILE, [1])
+
+
 def test_products_of_mma_sync_take_turns_with_the_softmax_of_other_ctas() -> None:
     """Two CTAs, many tiles, 1000 ps of products and 300 of softmax a tile: a unit each, or one for all."""
     tile = {**NOTHING, c.BYTES: 4, c.QK: 500, c.PV: 500, c.EXP: 300}
