@@ -87,19 +87,22 @@ def fit_machine(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: s
     parameters = recipe.machine_parameters(name)
     start = machine_start(state.machines[name], parameters)
     trial = partial(state.with_machine, name)
-    return _fitted(ours, parameters, start, trial, recipe.evaluations, state.known) or state
+    return _fitted(ours, [], parameters, start, trial, recipe, state) or state
 
 
 def fit_profile(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: str) -> State:
-    """The profile's parameters on its rows on all machines; unchanged where it has too few."""
+    """The profile's parameters on its rows on all machines, beside those of other profiles that share an overhead with
+    them; unchanged where it has too few."""
     ours = [row for row in rows if row.profile == name]
     if not ours:
         return state
+    groups = {row.group for row in ours}
+    beside = [row for row in rows if row.profile != name and row.group in groups]
     profile = state.profiles[name]
     parameters = recipe.profile_parameters(profile)
     start = profile_start(profile, state.machines[ours[0].machine], parameters)
     trial = partial(state.with_profile, name)
-    return _fitted(ours, parameters, start, trial, recipe.evaluations, state.known) or state
+    return _fitted(ours, beside, parameters, start, trial, recipe, state) or state
 
 
 def overheads_of(
@@ -113,22 +116,27 @@ def overheads_of(
 
 def _fitted(
     rows: Sequence[Evaluated],
+    beside: Sequence[Evaluated],
     parameters: tuple[Parameter, ...],
     start: Sequence[float],
     trial: Callable[[dict[str, float]], State],
-    evaluations: int,
-    known: dict[Group, float] | None,
+    recipe: Recipe,
+    state: State,
 ) -> State | None:
-    """The state with the best values, or None where the rows are too few to tell them."""
+    """The state with the best values, or None where the rows are too few to tell them. beside: rows that no parameter
+    moves, but the overheads that they share with the others."""
     if not parameters or len(rows) < len(parameters) + FREEDOM:
         return None
     paths = [p.path for p in parameters]
+    fixed = state.times_us(beside)
 
     def predict(values: Float64) -> Float64:
-        return trial(dict(zip(paths, values.tolist(), strict=True))).times_us(rows)
+        moved = trial(dict(zip(paths, values.tolist(), strict=True))).times_us(rows)
+        return np.concatenate([moved, fixed])
 
-    groups = [row.group for row in rows]
-    found = fit(parameters, start, _measured(rows), groups, predict, evaluations, known)
+    both = [*rows, *beside]
+    groups = [row.group for row in both]
+    found = fit(parameters, start, _measured(both), groups, predict, recipe.evaluations, state.known)
     return trial(named(parameters, found.tolist()))
 
 

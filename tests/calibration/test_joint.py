@@ -1,19 +1,24 @@
 """`pagewalk calibrate --recipe`: machines and profiles fitted in turn, and errors of rows that no fit saw."""
 
 import csv
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
 
 from sim.calibration.blind import RowError, anchored
+from sim.calibration.joint import State, fit_profile
 from sim.calibration.parameters import PROFILE, named, profile_parameters, with_machine
-from sim.calibration.recipe import read_recipe
+from sim.calibration.recipe import Recipe, read_recipe
 from sim.calibration.rows import Evaluated, aligned, evaluated
 from sim.cli.attention_case import step_of
 from sim.cli.endings import exit_code_of
 from sim.cli.main import pagewalk
 from sim.config.load import load_hardware, load_profile
+from sim.config.workload import KernelProfile
 from sim.validation.attention import map_rows
 from sim.validation.cases import Machines, Mapped, map_row
 from sim.validation.names import shipped_names, with_calibration
@@ -114,6 +119,36 @@ def test_machines_and_a_shared_profile_come_back(
     case = map_rows(read_truth(truth), names)[0][0]
     assert case.hw.hbm.busy_fraction == pytest.approx(0.2, abs=0.04)
     assert load_profile(case.workload.kernel).name == "fa2"
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A row whose time grows with its profile's prologue, of which a thousand clocks take a microsecond."""
+
+    profile: str
+    base_us: float
+    missing_us: float
+    machine: str = "l40s"
+    group: tuple[str, str, str] = ("vllm", "l40s", "16bit")
+
+    @property
+    def case(self) -> SimpleNamespace:
+        return SimpleNamespace(time_us=self.base_us + self.missing_us)
+
+    def time_us(self, _hw: object, profile: KernelProfile) -> float:
+        return self.base_us + (profile.prologue_clk / 1000 if self.profile == "fa2" else 0.0)
+
+
+def test_rows_of_other_profiles_tell_the_overhead_that_all_share() -> None:
+    """4 us of framework in all rows, and 6 us of prologue in those of fa2, which alone could be the framework's too."""
+    rows = [Linear("fa2", base, 6.0 + OVERHEAD_US) for base in range(10, 30, 2)]
+    rows += [Linear("fa3", base, OVERHEAD_US) for base in range(10, 50, 2)]
+    recipe = Recipe(machines=["l40s"], profiles=["fa2"], parameters=[], evaluations=10)
+    state = State({"l40s": load_hardware("l40s").spec}, {n: load_profile(n) for n in ("fa2", "fa3")}, {})
+    fitted = fit_profile(cast(list[Evaluated], rows), recipe, state, "fa2")
+    assert fitted.profiles["fa2"].prologue_clk == pytest.approx(6000, rel=0.05)
+    alone = fit_profile(cast(list[Evaluated], rows[:10]), recipe, state, "fa2")
+    assert alone.profiles["fa2"].prologue_clk < 4000
 
 
 def test_shipped_overheads_stay_and_are_not_written(
