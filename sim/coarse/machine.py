@@ -99,15 +99,20 @@ def scalars(
     return p
 
 
+def _mean_way_ps(v: NDArray[np.int64]) -> int:
+    """From an SM to L2, over homes in all partitions."""
+    near, far, partitions = int(v[Param.NEAR]), int(v[Param.FAR]), int(v[Param.PARTITIONS])
+    return near + (far - near) * (partitions - 1) // partitions
+
+
 def _set_memory(p: NDArray[np.int64], v: NDArray[np.int64], hw: Hardware) -> None:
     """Latencies and rates of L2, network and memory. v: of `params.build`."""
-    near, far = int(v[Param.NEAR]), int(v[Param.FAR])
-    mean_way = near + (far - near) * (hw.l2.partitions - 1) // hw.l2.partitions
+    mean_way = _mean_way_ps(v)
     # copies are near: only what misses has a way to the partition that is home to it
-    to_l2 = near if v[Param.COPIES] else mean_way
+    to_l2 = int(v[Param.NEAR]) if v[Param.COPIES] else mean_way
     block = 1 << int(v[Param.BLOCK_SHIFT])
     p[c.WAY_IN] = p[c.WAY_BACK] = to_l2
-    p[c.FAR_EXTRA] = 2 * (far - mean_way)
+    p[c.FAR_EXTRA] = 2 * (int(v[Param.FAR]) - mean_way)
     p[c.L2_LATENCY] = v[Param.L2_LATENCY] + SLICE_TURNS * ((block * int(v[Param.SLICE_Q16])) >> 16)
     p[c.CHANNEL] = block * int(v[Param.CHANNELS]) * PS_PER_NS / streaming_gb_s(hw)
     p[c.HBM_LATENCY] = beyond_l2_ps(v) + CHANNEL_TURNS * int(p[c.CHANNEL]) + 2 * (mean_way - to_l2)
@@ -126,8 +131,7 @@ def _set_memory(p: NDArray[np.int64], v: NDArray[np.int64], hw: Hardware) -> Non
 
 def _set_dependent_reads(p: NDArray[np.int64], v: NDArray[np.int64], launch: Launch) -> None:
     """What CTAs wait for at their start (block tables) and at their end (stores). v: of `params.build`."""
-    near, far, groups = int(v[Param.NEAR]), int(v[Param.FAR]), int(v[Param.PARTITIONS])
-    hit = 2 * (near + (far - near) * (groups - 1) // groups) + int(v[Param.L2_LATENCY])
+    hit = 2 * _mean_way_ps(v) + int(v[Param.L2_LATENCY])
     looks_up = bool((launch.tile_line >= 0).any()) or len(launch.fetches.entry_addr) > 0
     p[c.GATE] = hit + beyond_l2_ps(v) if looks_up else 0
     if (launch.ctas.root >= 0).any():
