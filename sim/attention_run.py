@@ -9,7 +9,7 @@ import numpy as np
 from kernels_ref.trace import Step
 from sim.bounds import attention_bounds_ns
 from sim.clock import under_load
-from sim.coarse.estimate import Problem, attention_grid_of, build_coarse, coarse_time
+from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
 from sim.coarse.machine import Memory
 from sim.config.hardware import Hardware
 from sim.config.split import Split
@@ -176,11 +176,15 @@ def problem_of(task: Task, addresses: AddressMap, cut: Cut) -> Problem:
     )
 
 
+def coarse_kernel(task: Task, addresses: AddressMap, cut: Cut) -> tuple[Problem, Coarse]:
+    """The kernel with one mapping, for tile grain."""
+    problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
+    return problem, build_coarse(problem, units, attention_grid_of(problem, units))
+
+
 def estimate_ns(task: Task, addresses: AddressMap, cut: Cut) -> float:
     """Time of the kernel with one mapping at tile grain."""
-    problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
-    kernel = build_coarse(problem, units, attention_grid_of(problem, units))
-    return coarse_time(problem, kernel).end_ps / PS_PER_NS
+    return coarse_time(*coarse_kernel(task, addresses, cut)).end_ps / PS_PER_NS
 
 
 def as_addressed(hw: Hardware, profile: KernelProfile) -> Hardware:

@@ -120,13 +120,13 @@ def first_found(grid: Grid, reuse: Reuse, slots: int) -> float:
     p = reuse.cache.p
     group = np.arange(len(ctas)) % p[tags.SMS] * p[tags.GROUPS] // p[tags.SMS]
     blocks = reuse.objects[first][:, None] * p[tags.PARTS] + np.arange(p[tags.PARTS])
-    held = np.isin(blocks, reuse.cache.last_tags)
+    there = np.isin(blocks, reuse.cache.last_tags)
     for number, own in enumerate(reuse.cache.tags.reshape(p[tags.GROUPS], -1)):
         asked = (group == number)[:, None]
         if p[tags.COPIES]:
             asked = asked | (blocks % p[tags.GROUPS] == number)
-        held |= asked & np.isin(blocks, own)
-    return float(held.mean())
+        there |= asked & np.isin(blocks, own)
+    return float(there.mean())
 
 
 def _sets(capacity_bytes: float, ways: int, block: float) -> int:

@@ -2,12 +2,11 @@
 
 import pytest
 
-from sim.attention_run import Task, find_mapping, problem_of, run_attention
+from sim.attention_run import Task, coarse_kernel, find_mapping, run_attention
 from sim.cli.job import all_profiles, engine_step
 from sim.coarse import tags
-from sim.coarse.estimate import attention_grid_of, build_coarse, coarse_time
+from sim.coarse.estimate import coarse_time
 from sim.config.load import load_hardware, load_workload, model_of
-from sim.lowering.units import attention_units
 from sim.memory.addresses import build_address_map
 
 
@@ -31,8 +30,7 @@ def test_tiles_of_a_shared_page_are_kept_as_the_prefix_and_others_as_the_stream(
     task = prefix_task("hw.l2.residency.shared_prefix=pin", "hw.l2.residency.streaming=bypass")
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
     cut = find_mapping(task, addresses).candidate.cut
-    problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
-    kernel = build_coarse(problem, units, attention_grid_of(problem, units))
+    _, kernel = coarse_kernel(task, addresses, cut)
     heads = task.step.geometry.kv_heads // cut.kv_heads_per_cta
     assert kernel.reuse.cache is not None
     assert (kernel.reuse.cache.keep == tags.PIN).sum() == 16 * heads
@@ -63,7 +61,6 @@ def test_a_pinned_replay_keeps_what_came_first_at_both_grains(policy: str, share
     run = run_attention(task)
     counters = run.outcome.counters
     assert counters["l2_hit"] / counters["l2_read"] == pytest.approx(share, abs=off)
-    problem, units = problem_of(task, addresses, run.candidate.cut), run.units
-    time = coarse_time(problem, build_coarse(problem, units, attention_grid_of(problem, units)))
+    time = coarse_time(*coarse_kernel(task, addresses, run.candidate.cut))
     assert time.attention.hits.mean() / tags.ONE == pytest.approx(share, abs=off)
     assert time.end_ps == pytest.approx(run.outcome.time_ps, rel=0.05)

@@ -5,12 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from sim.attention_run import Task, find_mapping, problem_of, run_attention
+from sim.attention_run import Task, estimate_ns, find_mapping, run_attention
 from sim.cli.job import all_profiles, engine_step
-from sim.coarse.estimate import attention_grid_of, build_coarse, coarse_time
 from sim.coarse.path import refresh_wait
 from sim.config.load import load_hardware, load_workload, model_of
-from sim.lowering.units import attention_units
 from sim.memory.addresses import build_address_map
 
 REFRESH = 200_000
@@ -47,8 +45,7 @@ def test_no_wait_exceeds_a_refresh() -> None:
 @pytest.mark.parametrize(("refresh", "off"), [("none", 0.03), ("per_bank", 0.05)])
 def test_lone_ctas_are_held_up_by_refreshes_at_both_grains(refresh: str, off: float) -> None:
     """Eight CTAs with three tiles of 32 KiB under way: memory is mostly idle, and one tile in its turn waits for the
-    last of 64 blocks. Without the wait for refreshes the tile grain
-    would be a tenth too fast."""
+    last of 64 blocks. Without the wait for refreshes the tile grain would be a tenth too fast."""
     sets = (
         f"hw.hbm.refresh={refresh}",
         "workload.kernel=trtllm_gen_fp8",
@@ -61,6 +58,6 @@ def test_lone_ctas_are_held_up_by_refreshes_at_both_grains(refresh: str, off: fl
     task = Task(hw, workload, "gqa", engine_step(workload, model_of(workload), 0, hw), all_profiles(workload))
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
     cut = find_mapping(task, addresses).candidate.cut
-    problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
-    coarse = coarse_time(problem, build_coarse(problem, units, attention_grid_of(problem, units)))
-    assert coarse.end_ps == pytest.approx(run_attention(task).outcome.time_ps, rel=off)
+    assert estimate_ns(task, addresses, cut) == pytest.approx(
+        run_attention(task).outcome.time_ps / 1000, rel=off
+    )

@@ -5,17 +5,16 @@ from functools import cache
 
 import pytest
 
-from sim.attention_run import Task, problem_of
+from sim.attention_run import Task, coarse_kernel
 from sim.cli.job import all_profiles, engine_step
 from sim.coarse import columns as c
-from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
+from sim.coarse.estimate import Coarse, Problem, coarse_time
 from sim.coarse.grid import Grid
 from sim.coarse.hits import Reuse, held
 from sim.coarse.machine import Timing, run_grid, scalars
 from sim.coarse.repeated import WAVES, first_ctas, groups_of, period_of, repeated_timing
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.candidates import candidates
-from sim.lowering.units import attention_units
 from sim.memory.addresses import build_address_map
 
 SMALL = ("hw.sm.count=8", "hw.l2.capacity_mib=4", "hw.l2.bandwidth_gb_s=600")
@@ -30,9 +29,7 @@ def kernel(*sets: str) -> tuple[Problem, Coarse]:
     profiles = [p for p in all_profiles(workload) if p.name == "fa3_prefill"]
     cut = candidates(step, profiles, None, hw, workload.table_entry_bytes)[0].cut
     addresses = build_address_map(step, workload.layout, workload.table_entry_bytes)
-    made = problem_of(Task(hw, workload, "gqa", step, profiles), addresses, cut)
-    units = attention_units(step, cut)
-    return made, build_coarse(made, units, attention_grid_of(made, units))
+    return coarse_kernel(Task(hw, workload, "gqa", step, profiles), addresses, cut)
 
 
 def found(made: Problem, coarse: Coarse) -> tuple[int, int] | None:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from sim.attention_run import Task, estimate_ns, find_mapping, problem_of, run_attention
+from sim.attention_run import Task, coarse_kernel, estimate_ns, find_mapping, run_attention
 from sim.cli.job import engine_step
-from sim.coarse.estimate import attention_grid_of, build_coarse
 from sim.coarse.hits import first_found
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
@@ -54,8 +53,7 @@ def test_tiles_that_ctas_share_are_not_there_before_the_launch() -> None:
     task = Task(HARDWARE, spec, "gqa", engine_step(spec, model_of(spec), 0, HARDWARE), [load_profile("fa3")])
     addresses = build_address_map(task.step, spec.layout, spec.table_entry_bytes)
     cut = find_mapping(task, addresses).candidate.cut
-    problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
-    kernel = build_coarse(problem, units, attention_grid_of(problem, units))
+    _, kernel = coarse_kernel(task, addresses, cut)
     assert kernel.reuse.cache is not None
     assert first_found(kernel.grid, kernel.reuse, HARDWARE.sm.count * cut.ctas_per_sm) == 0
 

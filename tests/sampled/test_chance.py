@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.attention_run import Task, find_mapping, problem_of
+from sim.attention_run import Task, coarse_kernel, find_mapping
 from sim.cli.job import all_profiles, engine_step
-from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse
+from sim.coarse.estimate import Coarse, Problem
 from sim.coarse.tags import ONE
 from sim.config.load import load_hardware, load_workload, model_of
-from sim.lowering.units import attention_units
 from sim.memory.addresses import build_address_map
 from sim.sampled.chance import PAST_LRU_ERROR, UNSEEN_ERROR, chance_ps, found_share, is_past_lru
 from sim.sampled.draws import Drawn, drawn_time
@@ -29,8 +28,7 @@ def kernel(hardware: str, batch: int, state: str = "warm") -> tuple[Problem, Coa
     task = Task(hw, workload, "gqa", step, all_profiles(workload))
     addresses = build_address_map(step, workload.layout, workload.table_entry_bytes)
     cut = find_mapping(task, addresses).candidate.cut
-    problem, units = problem_of(task, addresses, cut), attention_units(step, cut)
-    return problem, build_coarse(problem, units, attention_grid_of(problem, units))
+    return coarse_kernel(task, addresses, cut)
 
 
 @pytest.mark.parametrize(
