@@ -202,7 +202,7 @@ def _workload(row: TruthRow, found: Recognised, shape: Shape, profile: str) -> W
             "q_len": shape.q_len,
             "kv_format": found.kernel.kv_format or found.kv.kv_format,
             "page_tokens": row.page_size or runtime.page_tokens,
-            "layout": runtime.layout,
+            "layout": found.kernel.layout or runtime.layout,
             "page_order": runtime.page_order,
             "kernel": profile,
             "l2_state": runtime.l2_state,

@@ -5,6 +5,7 @@ decides. What must be left out says so in `skip`, with the reason that the repor
 """
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -14,13 +15,14 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field
 
-from sim.config.catalog import Found, shown_path
+from sim.config.catalog import Found, shipped, shown_path
 from sim.config.fields import Float, Int, Section
 from sim.config.hardware import KvFormat
 from sim.config.load import resolved_plain
 from sim.config.merge import Tree, overlay
 from sim.config.runtime import Pointwise
 from sim.config.yaml_source import read_document
+from sim.errors import InputError
 from sim.validation.truth import TruthRow
 
 Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", "cdna3", ""]
@@ -58,7 +60,7 @@ class Runtime(Section):
     page_order: Literal["sequential", "shuffled"] = Field(default="sequential", description="of a sequence")
     page_tokens: Int = Field(default=64, ge=1, description="where the row does not state it")
     l2_state: Literal["cold", "warm"] = Field(default="warm", description="warm: buffers are replayed")
-    launch: Literal["graph", "stream"] = Field(default="graph", description="how it is launched")
+    launch: Literal["graph", "stream", "none"] = Field(default="graph", description="how it is launched")
     around: list[Pointwise] = Field(
         default_factory=list, description="kernels that the measured call runs beside attention in prefill"
     )
@@ -80,7 +82,23 @@ class KernelName(Section):
     same_heads: bool | None = Field(default=None, description="true: only where q_heads equals kv_heads")
     profile: str = Field(default="", description="shipped kernel profile")
     kv_format: KvFormat | None = Field(default=None, description="what is read and multiplied in fact")
+    layout: Literal["HND", "NHD"] | None = Field(
+        default=None, description="order in a page that the kernel needs"
+    )
     skip: str = Field(default="", description="why such rows cannot be predicted")
+
+
+class Timing(Section):
+    """What the notes say of how a row was timed, in place of what is known of its framework."""
+
+    notes: str = Field(description="pattern of the notes column")
+    l2_state: Literal["cold", "warm"] | None = Field(default=None, description="warm: buffers are replayed")
+    launch: Literal["graph", "stream", "none"] | None = Field(default=None, description="how it is launched")
+    framework: str | None = Field(default=None, description="owner of the fixed overhead")
+
+    def applied(self, runtime: Runtime) -> Runtime:
+        given = self.model_dump(exclude={"notes"}, exclude_none=True)
+        return runtime.model_copy(update=given)
 
 
 class Overhead(Section):
@@ -94,17 +112,23 @@ class Overhead(Section):
     ref: str = Field(min_length=1, description="what it was fitted to, or how it was measured")
 
 
-class Names(Section):
+class Calibration(Section):
+    """What `pagewalk calibrate` writes beside its configs."""
+
+    overheads: list[Overhead] = Field(default_factory=list)
+    use: dict[str, str] = Field(
+        default_factory=dict, description="configs and profiles (paths) in place of shipped ones, by name"
+    )
+
+
+class Names(Calibration):
     """All tables of one file or more."""
 
     gpus: list[GpuName] = Field(default_factory=list)
     kv_dtypes: list[KvName] = Field(default_factory=list)
     runtimes: list[Runtime] = Field(default_factory=list)
+    timings: list[Timing] = Field(default_factory=list)
     kernels: list[KernelName] = Field(default_factory=list)
-    overheads: list[Overhead] = Field(default_factory=list)
-    use: dict[str, str] = Field(
-        default_factory=dict, description="configs and profiles (paths) in place of shipped ones, by name"
-    )
 
     @property
     def arch_of(self) -> dict[str, str]:
@@ -134,15 +158,40 @@ def shipped_names() -> Names:
 
 def with_calibration(names: Names, path: Path) -> Names:
     """The tables with what `pagewalk calibrate` wrote: its overheads replace those of the same framework, machine
-    and KV class, its configs stand in for shipped ones. Raises InputError for a file that is no such table."""
+    and KV class, its configs stand in for shipped ones. Raises InputError for a file that is no such table, for names
+    that are none of ours, and for two overheads of one owner."""
     found = Found(path, shown_path(path))
     tree = Tree(found.shown, {})
     overlay(tree, read_document(found.path, found.shown, "a mapping with overheads and use"))
-    own = resolved_plain(Names, tree, found).spec
+    own = resolved_plain(Calibration, tree, found).spec
+    _check_names(own, names, found.shown)
     replaced = {_owner(o) for o in own.overheads}
     kept = [o for o in names.overheads if _owner(o) not in replaced]
     use = {name: str(path.parent / given) for name, given in own.use.items()}
     return names.model_copy(update={"overheads": [*own.overheads, *kept], "use": names.use | use})
+
+
+def _check_names(own: Calibration, names: Names, shown: str) -> None:
+    machines = shipped("hardware")
+    frameworks = sorted(
+        {r.framework for r in names.runtimes} | {t.framework for t in names.timings if t.framework}
+    )
+    replaceable = [*machines, *shipped("kernel profile")]
+    wanted = [(f"use.{name}", name, replaceable) for name in own.use]
+    for number, o in enumerate(own.overheads):
+        wanted += [
+            (f"overheads[{number}].framework", o.framework, frameworks),
+            (f"overheads[{number}].hw", o.hw, machines),
+        ]
+    problems = [
+        f"{shown}: {key}: found {name!r}; allowed: {', '.join(of)}"
+        for key, name, of in wanted
+        if name not in of
+    ]
+    twice = [owner for owner, count in Counter(map(_owner, own.overheads)).items() if count > 1]
+    problems += [f"{shown}: overheads: found two of {', '.join(owner)}; allowed: one" for owner in twice]
+    if problems:
+        raise InputError(*problems)
 
 
 def _owner(overhead: Overhead) -> tuple[str, str, str]:
@@ -161,12 +210,17 @@ def recognise(row: TruthRow, names: Names) -> Recognised | str:
     runtime = next((r for r in names.runtimes if _is_runtime(r, row, kv)), None)
     if kernel is None or kernel.skip or runtime is None:
         return f"kernel: {row.kernel!r}: {_unknown_kernel(kernel, row, gpu)}"
+    for timing in names.timings:
+        if _found(timing.notes, row.notes):
+            runtime = timing.applied(runtime)
     return Recognised(gpu, kv, runtime, kernel)
 
 
 def _unknown_kernel(kernel: KernelName | None, row: TruthRow, gpu: GpuName) -> str:
     if kernel is None:
-        return f"no kernel profile for {row.phase} on {gpu.arch or gpu.hw} with {row.kv_dtype} KV"
+        return (
+            f"no kernel profile by this name for {row.phase} on {gpu.arch or gpu.hw} with {row.kv_dtype} KV"
+        )
     return kernel.skip or "nothing is known of how it keeps its pages"
 
 

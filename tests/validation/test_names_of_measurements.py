@@ -7,6 +7,7 @@ import pytest
 
 from sim.config.catalog import shipped
 from sim.config.load import load_hardware, load_profile
+from sim.validation.cases import Machines, Mapped, map_row
 from sim.validation.names import KernelName, Recognised, recognise, shipped_names
 from sim.validation.truth import TruthRow
 
@@ -57,6 +58,11 @@ def found(**cells: object) -> Recognised:
         ("RTX-PRO-6000-Server", "rtx_pro_6000_server", "blackwell_rtx"),
         ("RTX PRO 6000 Workstation", "rtx_pro_6000_workstation", "blackwell_rtx"),
         ("MI300X", "mi300x", "cdna3"),
+        ("A100-SXM4-80GB, 400W", "a100_sxm_80gb", "ampere"),
+        ("A800-SXM4-40GB", "a100_sxm_40gb", "ampere"),
+        ("H800 PCIe", "h100_pcie", "hopper"),
+        ("RTX A6000", "l40s", "ampere"),
+        ("RTX 3090 Ti", "rtx4090", "ampere"),
     ],
 )
 def test_a_gpu_name_means_its_config(gpu: str, hw: str, arch: str) -> None:
@@ -65,7 +71,19 @@ def test_a_gpu_name_means_its_config(gpu: str, hw: str, arch: str) -> None:
     assert (meaning.gpu.hw, meaning.gpu.arch) == (hw, arch)
 
 
-@pytest.mark.parametrize("gpu", ["not stated", "not stated (Hopper)", "", "MI355X", "T4", "V100-SXM2-32GB"])
+@pytest.mark.parametrize(
+    "gpu",
+    [
+        "not stated",
+        "not stated (Hopper)",
+        "",
+        "MI355X",
+        "RTX 4090 Laptop GPU",
+        "H100 MIG 1g.10gb",
+        "T4",
+        "V100-SXM2-32GB",
+    ],
+)
 def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
     reason = recognise(replace(ROW, gpu=gpu), shipped_names())
     assert isinstance(reason, str)
@@ -92,6 +110,24 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "FlashAttention-3", "phase": "prefill"}, "fa3_prefill"),
         ({"kernel": TRT, "phase": "prefill", "gpu": "L40S"}, "trtllm_ada_prefill"),
         ({"kernel": "SGLang Triton", "gpu": "RTX-PRO-6000-Server"}, "triton_sglang"),
+        ({"kernel": "SGLang Triton", "gpu": "B200"}, "triton_sglang"),
+        ({"kernel": "cuDNN SDPA"}, "cudnn_decode"),
+        ({"kernel": "cuDNN SDPA", "gpu": "A100"}, "fa2"),
+        ({"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill"}, "trtllm_gen_prefill"),
+        (
+            {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "kv_dtype": "fp8"},
+            "trtllm_gen_prefill_fp8",
+        ),
+        ({"kernel": "FlashAttention-2", "phase": "prefill"}, "sdpa_flash_prefill"),
+        ({"kernel": "FlashAttention-2", "phase": "prefill", "gpu": "A100"}, "fa2_prefill"),
+        ({"kernel": "Triton fused attention", "phase": "prefill"}, "flex_prefill"),
+        ({"kernel": "Triton fused attention", "phase": "prefill", "gpu": "A100"}, "triton_prefill"),
+        ({"kernel": "FA3"}, "fa3"),
+        ({"kernel": "flash-attn 2.7.4", "gpu": "A100"}, "fa2"),
+        ({"kernel": "flash_attn_with_kvcache", "gpu": "A100"}, "fa2"),
+        ({"kernel": "vLLM paged_attention_v2", "gpu": "A100"}, "paged_v2"),
+        ({"kernel": "FlashInfer BatchDecode FA3"}, "fa3"),
+        ({"kernel": "standard attention", "phase": "prefill"}, "standard"),
     ],
 )
 def test_a_kernel_name_means_its_profile(cells: dict[str, object], profile: str) -> None:
@@ -136,6 +172,40 @@ def test_cold_or_warm_follows_how_the_source_times() -> None:
 def test_a_layer_profile_reads_cold_since_the_layers_weights_pass_the_cache() -> None:
     cells = {"gpu": "RTX-4090", "kernel": "vLLM 0.19 attention", "source": "LLMServingSim attention profile"}
     assert found(**cells).runtime.l2_state == "cold"
+
+
+def test_what_the_notes_say_of_the_timing_counts() -> None:
+    """do_bench flushes the L2; a profiler sees no launch and nothing that a framework adds."""
+    flushed = found(kernel="PyTorch SDPA", source="a blog", notes="do_bench").runtime
+    assert (flushed.l2_state, flushed.framework, flushed.launch) == ("cold", "pytorch", "stream")
+    alone = found(
+        kernel="FlashInfer BatchDecode", source="a blog", notes="cold L2, CUPTI device time"
+    ).runtime
+    assert (alone.l2_state, alone.framework, alone.launch) == ("cold", "kernel_alone", "none")
+    assert found(notes="context = step+1; KV fits in L2 and replays are warm").runtime == found().runtime
+
+
+@pytest.mark.parametrize("kernel", ["vLLM FlashInfer", "vLLM 0.19 attention", "SGLang TRT-LLM gen MHA", TRT])
+def test_generated_kernels_read_pages_heads_first_whoever_calls_them(kernel: str) -> None:
+    case = map_row(replace(ROW, kernel=kernel, gpu="B200"), shipped_names(), Machines())
+    assert isinstance(case, Mapped)
+    assert (case.names.kernel.profile, case.workload.layout) == ("trtllm_gen", "HND")
+
+
+@pytest.mark.parametrize(
+    "cells", [{"gpu": "A100"}, {"gpu": "RTX-4090"}, {"kernel": "cuDNN SDPA (absorbed MLA)"}]
+)
+def test_latent_rows_are_predicted_where_their_kernel_runs_only(cells: dict[str, object]) -> None:
+    row = replace(ROW, **{"kernel": "FlashInfer MLA", "kv_heads": 1, "head_dim": 576, **cells})
+    assert "no kernel profile imitates" in str(recognise(row, shipped_names()))
+
+
+@pytest.mark.parametrize(
+    ("text", "kv_format"),
+    [("e5m2", "fp8_e5m2"), ("float8_e5m2", "fp8_e5m2"), ("torch.bfloat16", "bf16"), ("fp8_e4m3", "fp8_e4m3")],
+)
+def test_a_kv_type_may_be_spelt_in_several_ways(text: str, kv_format: str) -> None:
+    assert found(kernel="FlashInfer", kv_dtype=text).kv.kv_format == kv_format
 
 
 def test_flash_attention_before_split_kv_is_its_training_kernel() -> None:

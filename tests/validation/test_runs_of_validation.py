@@ -151,6 +151,9 @@ def test_few_rows_have_no_affine_baseline(tmp_path: Path, log: Path, capsys: Cap
     assert enough["baselines"]["affine"]["mape"] == pytest.approx(0, abs=1e-6)
 
 
+ENTRY = "{framework: vllm, hw: h100_sxm, kv: 16bit, overhead_us: 3, ref: a test}"
+
+
 def overheads(path: Path, **own: object) -> Path:
     entry = {"framework": "vllm", "hw": "h100_sxm", "kv": "16bit", "overhead_us": 3.25, "ref": "a test"}
     path.write_text(json.dumps({"overheads": [entry | own], "use": {"h100_sxm": "mine.yaml"}}))
@@ -182,6 +185,8 @@ def test_a_calibration_replaces_overheads_and_the_config(tmp_path: Path, log: Pa
         ({"overhead_us": -1}, "overhead_us: found -1"),
         ({"kv": "17bit"}, 'kv: found "17bit"'),
         ({"colour": "red"}, "colour: unknown key"),
+        ({"framework": "vlm"}, "overheads[0].framework: found 'vlm'; allowed: "),
+        ({"hw": "h100"}, "overheads[0].hw: found 'h100'; allowed: "),
     ],
 )
 def test_a_bad_table_of_overheads_is_bad_input(
@@ -190,7 +195,24 @@ def test_a_bad_table_of_overheads_is_bad_input(
     table = overheads(tmp_path / "o.yaml", **own)
     truth = write_truth(tmp_path / "t.csv", {})
     _, err = validate(capsys, truth, "--overheads", str(table), code=2)
-    assert "o.yaml:1" in err
+    assert "o.yaml" in err
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("use: {h100_sxn: mine.yaml}", "use.h100_sxn: found 'h100_sxn'; allowed: "),
+        ("gpus: []", "gpus: unknown key"),
+        (f"overheads: [{ENTRY}, {ENTRY}]", "overheads: found two of vllm, h100_sxm, 16bit; allowed: one"),
+    ],
+)
+def test_a_table_of_overheads_says_what_it_can_say_once(
+    tmp_path: Path, log: Path, capsys: Capture, text: str, message: str
+) -> None:
+    (tmp_path / "o.yaml").write_text(text)
+    truth = write_truth(tmp_path / "t.csv", {})
+    _, err = validate(capsys, truth, "--overheads", str(tmp_path / "o.yaml"), code=2)
     assert message in err
 
 
