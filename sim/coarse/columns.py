@@ -26,6 +26,7 @@ CLASS_COLS = 12
 # each byte at the port; TAKES_IN: bytes that L2 takes in over the launch; HOLDS: that it can hold; CHANNEL: a block at
 # its channel; CHECKS_HELD: how long check bits of inline ECC are of use to other tiles; NO_CHECK_BITS: CHECK_BITS of a
 # segment that needs none; REFRESH: how long one keeps a bank; REFRESH_BYTES: of which one block meets a refresh.
+# ROOT: a CTA's read of where its block table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not.
 (
     SMS,
     CTAS,
@@ -38,7 +39,9 @@ CLASS_COLS = 12
     FIRST_ENTRY,
     NEXT_ENTRY,
     STRIDE,
-    GATE,
+    ROOT,
+    TABLE_HIT,
+    TABLE_MISS,
     EPILOGUE,
     STORE,
     BARRIER,
@@ -66,5 +69,5 @@ CLASS_COLS = 12
     NO_CHECK_BITS,
     REFRESH,
     REFRESH_BYTES,
-) = range(39)
-SCALARS = 39
+) = range(41)
+SCALARS = 41

@@ -25,6 +25,8 @@ from sim.lowering.units import Units, start_order, take_units
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 PS_PER_NS = 1000
+ENTRIES_PER_LINE = 32
+"""Block-table entries in a line, of 4 bytes; where they have 8, two lines count as one."""
 LENT = 3
 """Tiles that a CTA lends to its kind: the first one, whose fetch brings the query too, one of the middle, the last."""
 
@@ -49,6 +51,8 @@ class Grid:
     """[C] CTAs as they start."""
     blocks: Int64
     """[T] number of the blocks of inline ECC that each tile shares with those of other heads; -1: it shares none."""
+    tables: Int64
+    """[C] number of the line of the block table that each CTA reads first; -1: it reads none."""
 
     @property
     def tiles(self) -> int:
@@ -123,6 +127,7 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
         copies=np.ones(launch.tiles, np.int64),
         order=launch.order,
         blocks=np.full(launch.tiles, -1, np.int64),
+        tables=np.full(launch.ctas.count, -1, np.int64),
     )
 
 
@@ -131,7 +136,7 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     query = units.rows * cut.kv_heads_per_cta * step.geometry.head_dim * 2
     if len(step.formats) > 1:
         grid = grid_of_launch(lower(units), step.formats, hw)
-        return replace(grid, query_bytes=query)
+        return replace(grid, query_bytes=query, tables=table_lines(step, units, grid.sample))
     counts = tile_counts(units, cut)
     last = units.hi - units.lo - (counts - 1) * cut.tile_tokens
     lent = np.minimum(counts, LENT)
@@ -152,7 +157,8 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     order = start_order(units, cut.profile.grid_order)
     written = pointer(output_bytes(step, units, cut.kv_heads_per_cta))
     blocks = tile_blocks(units, cut, hw, sample, counts)
-    return Grid(ptr, tile_class, classes, query, written, sample, copies, order, blocks)
+    tables = table_lines(step, units, sample)
+    return Grid(ptr, tile_class, classes, query, written, sample, copies, order, blocks, tables)
 
 
 def tile_blocks(units: Units, cut: Cut, hw: Hardware, sample: Launch, counts: Int64) -> Int64:
@@ -167,3 +173,12 @@ def tile_blocks(units: Units, cut: Cut, hw: Hardware, sample: Launch, counts: In
     keys = np.stack([units.sequence[cta], units.head[cta] // heads, token])
     numbers = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1)
     return numbers.astype(np.int64)
+
+
+def table_lines(step: Step, units: Units, sample: Launch) -> Int64:
+    """[C] number of the line of the block table that has a CTA's first entry; -1: `sample` looks nothing up."""
+    if not (sample.tile_line >= 0).any() and len(sample.fetches.entry_addr) == 0:
+        return np.full(len(units.sequence), -1, np.int64)
+    entry = step.table_ptr[units.sequence] + units.lo // step.page_tokens
+    lines: Int64 = np.unique(entry // ENTRIES_PER_LINE, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return lines

@@ -113,10 +113,14 @@ def held(hw: Hardware) -> int:
 def first_found(grid: Grid, reuse: Reuse, slots: int) -> float:
     """Share in L2, before a launch starts, of the first tiles of the CTAs that start at once. Of all that an identical
     launch before has read, they are as old as its code: what is left of them tells what is left of that."""
-    ctas = np.asarray(grid.order[:slots], np.int64)
+    return float(found_of(grid, reuse, np.asarray(grid.order[:slots], np.int64)).mean())
+
+
+def found_of(grid: Grid, reuse: Reuse, ctas: Int64) -> NDArray[np.float64]:
+    """[ctas] share in L2, before a launch starts, of the first tile of each of some CTAs, in the order of starts."""
     first = grid.tile_ptr[ctas]
     if reuse.cache is None:
-        return float(reuse.hits[first].mean()) / tags.ONE
+        return reuse.hits[first] / tags.ONE
     p = reuse.cache.p
     group = np.arange(len(ctas)) % p[tags.SMS] * p[tags.GROUPS] // p[tags.SMS]
     blocks = reuse.objects[first][:, None] * p[tags.PARTS] + np.arange(p[tags.PARTS])
@@ -126,7 +130,15 @@ def first_found(grid: Grid, reuse: Reuse, slots: int) -> float:
         if p[tags.COPIES]:
             asked = asked | (blocks % p[tags.GROUPS] == number)
         there |= asked & np.isin(blocks, own)
-    return float(there.mean())
+    found: NDArray[np.float64] = there.mean(axis=1)
+    return found
+
+
+def known_lines(grid: Grid, reuse: Reuse) -> Int64:
+    """Lines of the block table that L2 holds before a launch starts: those next to tiles of which it holds most."""
+    looked_up = np.flatnonzero(grid.tables[grid.order] >= 0)
+    ctas = np.asarray(grid.order[looked_up], np.int64)
+    return np.unique(grid.tables[ctas[found_of(grid, reuse, ctas) > 0.5]])
 
 
 def _sets(capacity_bytes: float, ways: int, block: float) -> int:

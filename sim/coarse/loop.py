@@ -17,12 +17,14 @@ from sim.coarse.path import complete, store, transfer
 from sim.coarse.state import (
     G_CONSUMED,
     G_END,
+    G_HBM,
     G_NEXT,
     P_BEGAN,
     P_COUNT,
     P_EVENT,
     P_HEAD,
     P_INFLIGHT,
+    P_INGRESS,
     P_LATEST,
     P_LEFT,
     P_RCOUNT,
@@ -221,17 +223,33 @@ def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     cta = take_next(d, s, slot)
     if cta >= 0:
         s.slots[slot * SLOT_COLS + S_CTA] = cta
-        schedule(s.heap, at + d.p[c.NEXT_ENTRY] + d.p[c.GATE], slot * KINDS + START)
+        schedule(s.heap, looked_up(d, s, cta, sm, now, at + d.p[c.NEXT_ENTRY]), slot * KINDS + START)
+
+
+@compiled
+def looked_up(d: Grid, s: State, cta: int, sm: int, now: int, asks: int) -> int:
+    """When a CTA that asks for its first blocks at `asks` knows where they lie, memory and the port of its SM being as
+    busy as they are `now`. The first CTA that reads a line of the block table brings it to L2; those that ask
+    meanwhile wait with it."""
+    asks += d.p[c.ROOT]
+    line = d.tables[cta]
+    if line < 0:
+        return asks
+    if s.tables[line] == 0:
+        s.tables[line] = asks + d.p[c.TABLE_MISS] + max(0, s.g[G_HBM] - now)
+    at_port = max(0, s.sms[sm * SM_COLS + P_INGRESS] - now)
+    return int(max(asks + d.p[c.TABLE_HIT] + at_port, s.tables[line]))
 
 
 @compiled
 def fill_slots(d: Grid, s: State) -> None:
     """Give the first CTAs to the slots, breadth first."""
-    at = d.p[c.START] + d.p[c.FIRST_ENTRY] + d.p[c.GATE]
+    at = d.p[c.START] + d.p[c.FIRST_ENTRY]
     for slot in range(min(d.p[c.CTAS], d.p[c.SMS] * d.p[c.CTAS_PER_SM])):
         s.slots[slot * SLOT_COLS + S_QUEUE] = slot
-        s.slots[slot * SLOT_COLS + S_CTA] = take_next(d, s, slot)
-        schedule(s.heap, at, slot * KINDS + START)
+        cta = take_next(d, s, slot)
+        s.slots[slot * SLOT_COLS + S_CTA] = cta
+        schedule(s.heap, looked_up(d, s, cta, slot % d.p[c.SMS], at, at), slot * KINDS + START)
 
 
 @compiled
@@ -268,6 +286,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.output_ptr),
         cells(grid.order),
         cells(grid.blocks),
+        cells(grid.tables),
     )
     s = State(
         cells(state.slots),
@@ -281,11 +300,12 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(state.g),
         cells(state.consumed),
         cells(state.checked),
+        cells(state.tables),
     )
-    looked_up = pointers(cache)
+    found = pointers(cache)
     s.g[G_END] = d.p[c.START]
     fill_slots(d, s)
     while s.heap[0] > 0:
         now = s.heap[HEAD]
         code = take_event(s.heap)
-        step(d, s, looked_up, code % KINDS, code // KINDS, now)
+        step(d, s, found, code % KINDS, code // KINDS, now)

@@ -11,7 +11,7 @@ from sim.coarse import state as layout
 from sim.coarse.ecc import without_check_bits
 from sim.coarse.grid import Grid
 from sim.coarse.heap import new_heap
-from sim.coarse.hits import Reuse, held, taken_in
+from sim.coarse.hits import Reuse, held, known_lines, taken_in
 from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
@@ -35,6 +35,8 @@ is what the scheduler sees; banks keep them for longer, and by their random dela
 the memory plane (kernels of L40S on pieces of 128 and 256 B: up to 6% too slow with 1, within 3.5% with 6 and 10)."""
 SLICE_TURNS = 2
 """Times that a block passes its slice: as a request and as an answer (`sim.memory.l2`)."""
+BEFORE = 1
+"""When lines of block tables that L2 holds from the start were there."""
 CHANNEL_TURNS = 2
 """Blocks that a channel serves from a block's arrival to its last byte: the block itself, and one before it. One server
 for all of memory would take a block at the rate of all channels. At a load r a block meets r / (2 (1 - r)) others
@@ -132,10 +134,9 @@ def _set_memory(p: NDArray[np.int64], v: NDArray[np.int64], hw: Hardware) -> Non
 def _set_dependent_reads(p: NDArray[np.int64], v: NDArray[np.int64], launch: Launch) -> None:
     """What CTAs wait for at their start (block tables) and at their end (stores). v: of `params.build`."""
     hit = 2 * _mean_way_ps(v) + int(v[Param.L2_LATENCY])
-    looks_up = bool((launch.tile_line >= 0).any()) or len(launch.fetches.entry_addr) > 0
-    p[c.GATE] = hit + beyond_l2_ps(v) if looks_up else 0
-    if (launch.ctas.root >= 0).any():
-        p[c.GATE] += hit
+    p[c.ROOT] = hit if (launch.ctas.root >= 0).any() else 0
+    p[c.TABLE_HIT] = hit
+    p[c.TABLE_MISS] = hit + beyond_l2_ps(v)
     p[c.STORE] = hit if (launch.ctas.output >= 0).any() else 0
     # Bytes under way are limited for stores as for loads.
     p[c.STORE_Q16] = max(v[Param.EGRESS_Q16], v[Param.GEN_Q16], params.q16(hit / v[Param.CAP]))
@@ -151,8 +152,11 @@ def _shared(groups: int, seed: int) -> NDArray[np.int64]:
     return g
 
 
-def new_state(p: NDArray[np.int64], tiles: int, objects: int, seed: int = 1, blocks: int = 1) -> layout.State:
-    """State of an idle machine. seed: of the channels' delays; blocks: as many as tiles have different ones."""
+def new_state(
+    p: NDArray[np.int64], tiles: int, objects: int, seed: int = 1, blocks: int = 1, lines: int = 1
+) -> layout.State:
+    """State of an idle machine. seed: of the channels' delays; blocks, lines (of block tables): as many as there are
+    different ones."""
     sms, per_sm, stages = int(p[c.SMS]), int(p[c.CTAS_PER_SM]), int(p[c.STAGES])
     return layout.State(
         slots=_rows(sms * per_sm, layout.SLOT_COLS),
@@ -166,6 +170,7 @@ def new_state(p: NDArray[np.int64], tiles: int, objects: int, seed: int = 1, blo
         g=_shared(int(p[c.GROUPS]), seed),
         consumed=np.zeros(tiles, np.int64),
         checked=np.full(layout.CHECKED_COLS * blocks, layout.NEVER, np.int64),
+        tables=np.zeros(lines, np.int64),
     )
 
 
@@ -192,9 +197,14 @@ def run_grid(
         output_ptr=grid.output_ptr,
         order=np.ascontiguousarray(grid.order, np.int64),
         blocks=grid.blocks,
+        tables=grid.tables,
     )
-    objects, blocks = (int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks))
-    state = new_state(p, grid.tiles, objects, memory.seed, blocks)
+    objects, blocks, lines = (
+        int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, grid.tables)
+    )
+    state = new_state(p, grid.tiles, objects, memory.seed, blocks, lines)
+    if memory.warm:
+        state.tables[known_lines(grid, reuse)] = BEFORE
     p[c.LOOKS_UP] = int(reuse.cache is not None)
     p[c.TAKES_IN] = taken_in(grid, reuse) if takes_in is None else takes_in
     p[c.HOLDS] = held(hw)

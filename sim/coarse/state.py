@@ -27,7 +27,8 @@ NEVER = -(1 << 60)
 class Grid(NamedTuple):
     """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; objects: [T] number
     of the KV that each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]; blocks: [T]
-    number of the blocks of inline ECC that each tile shares with others, -1: none."""
+    number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C] number of the line of
+    the block table that each CTA reads first, -1: none."""
 
     p: Int64
     classes: Int64
@@ -39,12 +40,14 @@ class Grid(NamedTuple):
     output_ptr: Int64
     order: Int64
     blocks: Int64
+    tables: Int64
 
 
 class State(NamedTuple):
     """Flat rows of: slots (SLOT_COLS), SMs (SM_COLS), slots in line at each port (ROOM), segments outstanding and their
     sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); when what was fetched of each object is in L2; the
-    heap; what all share; the check bits of each group of blocks (CHECKED_COLS)."""
+    heap; what all share; the check bits of each group of blocks (CHECKED_COLS); when each line of the block
+    table was first there, 0: not asked for yet."""
 
     slots: Int64
     sms: Int64
@@ -57,3 +60,4 @@ class State(NamedTuple):
     g: Int64
     consumed: Int64
     checked: Int64
+    tables: Int64

@@ -34,7 +34,7 @@ OVERHEAD = {
     c.START: 1_000_000,
     c.FIRST_ENTRY: 5000,
     c.NEXT_ENTRY: 2500,
-    c.GATE: 4000,
+    c.ROOT: 4000,
     c.EPILOGUE: 6000,
     c.STORE: 7000,
 }
@@ -74,9 +74,11 @@ def finished(
     output: int = 0,
     cache: tags.Cache | None = None,
     blocks: list[int] | None = None,
+    tables: list[int] | None = None,
 ) -> layout.State:
     """The state after a grid of equal tiles; hits, objects: [tiles] share found, and number of what each reads;
-    blocks: [tiles] number of the blocks of inline ECC that each shares with others."""
+    blocks: [tiles] number of the blocks of inline ECC that each shares with others; tables: [CTAs] number of the line
+    of the block table that each reads first."""
     p = np.zeros(c.SCALARS, np.int64)
     base = {
         c.SMS: 1,
@@ -106,8 +108,9 @@ def finished(
         output_ptr=np.arange(len(counts) + 1, dtype=np.int64) * output,
         order=np.arange(len(counts)),
         blocks=np.full(tiles, -1, np.int64) if blocks is None else np.array(blocks, np.int64),
+        tables=np.full(len(counts), -1, np.int64) if tables is None else np.array(tables, np.int64),
     )
-    state = new_state(p, tiles, tiles, blocks=tiles)
+    state = new_state(p, tiles, tiles, blocks=tiles, lines=len(counts))
     loop.run(grid, state, cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64)))
     assert (np.diff(state.consumed) >= 0).all()
     return state
@@ -116,11 +119,32 @@ def finished(
 def test_one_tile_takes_the_sum_of_what_it_passes() -> None:
     """Its last segment waits for the port (all four), then passes memory alone, as rates are far above demand."""
     scalars = OVERHEAD | LATENCY | {c.BARRIER: 900}
-    expected = 1_000_000 + 5000 + 4000  # start, entry, gate
+    expected = 1_000_000 + 5000 + 4000  # start, entry, directory
     expected += 4000  # port: all descriptors of the tile
     expected += 11_000 + 70_000 + 300_000 + 13_000 + 5000
     expected += STAGES_PS + 900 + 6000 + 7000
     assert run(scalars, TILE, [1]) == expected
+
+
+LOOK_UP = {c.TABLE_HIT: 200_000, c.TABLE_MISS: 600_000}
+
+
+def test_a_line_of_the_block_table_comes_from_memory_once() -> None:
+    """Three CTAs, one after the other on one SM: the line that the third reads too was brought by the first."""
+    alone = run(LATENCY, TILE, [1, 1, 1])
+    ends = [
+        int(finished(LATENCY | LOOK_UP, TILE, [1] * 3, [0.0] * 3, [0, 1, 2], tables=lines).g[layout.G_END])
+        for lines in ([0, 1, 2], [0, 1, 0], [0, 0, 0])
+    ]
+    assert [end - alone for end in ends] == [1_800_000, 1_400_000, 1_000_000]
+
+
+def test_who_asks_for_a_line_that_is_on_its_way_waits_for_it() -> None:
+    """Two CTAs that start together, and one alone."""
+    two, one = (
+        finished({c.SMS: n, **LOOK_UP}, TILE, [1] * n, [0.0] * n, [0] * n, tables=[0] * n) for n in (2, 1)
+    )
+    assert two.g[layout.G_END] == one.g[layout.G_END]
 
 
 def test_a_tile_found_in_l2_saves_the_latency_of_memory() -> None:
