@@ -14,6 +14,7 @@ from sim.calibration.joint import (
     fit_profile,
     overheads_of,
 )
+from sim.calibration.parameters import expected
 from sim.calibration.recipe import Recipe
 from sim.calibration.rows import Evaluated
 from sim.error_summary import summary
@@ -72,8 +73,9 @@ def left_out(
     """Errors of each machine and profile in turn, both fitted again from usual values without the rows of the pair.
 
     The overhead is that of the nearest group, a cautious one: no row of the pair is in it.
-    A profile that is known on no other machine takes the values of its relative, as the recipe names it. Other machines
-    and profiles stay as they are.
+    A profile with a near relative, which the recipe names, is expected to be like it: it takes the relative's values
+    where it is known on no other machine, and stays near them where the others' rows do not tell. Other machines and
+    profiles stay as they are.
     """
     out: list[RowError] = []
     for machine in recipe.machines:
@@ -96,12 +98,10 @@ def _is_known(profile: str, rest: Sequence[Evaluated], recipe: Recipe) -> bool:
 def _refitted(rest: Sequence[Evaluated], recipe: Recipe, state: State, machine: str, profile: str) -> State:
     state = state.with_machine(machine, {p.path: p.usual for p in recipe.machine_parameters(machine)})
     own = recipe.profile_parameters(state.profiles[profile])
-    if any(row.profile == profile for row in rest):
-        state = state.with_profile(profile, {p.path: p.usual for p in own})
-    else:
-        relative = state.profiles[recipe.relatives[profile]]
-        state = state.with_profile(profile, {p.path: getattr(relative, p.path) for p in own})
-    return fit_profile(rest, recipe, fit_machine(rest, recipe, state, machine), profile)
+    if profile in recipe.relatives:
+        own = expected(own, state.profiles[recipe.relatives[profile]])
+    state = state.with_profile(profile, {p.path: p.usual for p in own})
+    return fit_profile(rest, recipe, fit_machine(rest, recipe, state, machine), profile, own)
 
 
 def _known(overheads: Mapping[Group, float]) -> list[Overhead]:

@@ -26,8 +26,6 @@ MAD, OF_MEDIAN = 1.4826, 1.2533
 """Standard deviation over median absolute deviation, and that of a median over that of a mean, for normal values."""
 STEP = 0.06
 """Of a parameter's range: simulated time has small steps, which smaller differences would see as slopes."""
-PRIOR = 0.5
-"""Standard deviation of a parameter about its usual value, as a share of its range: decides what rows cannot."""
 INSIDE = 0.01
 """A start on a bound moves this share of the range inside, so that both directions can be tried."""
 
@@ -109,10 +107,11 @@ def fit(
     span = np.array([p.high for p in parameters]) - low
 
     usual = 1 + (np.array([p.usual for p in parameters]) - low) / span
+    spread = np.array([p.spread for p in parameters])
 
     def loss(unit: Float64) -> Float64:
         of_rows = residuals(measured_us, predict(low + (unit - 1) * span), groups, known)
-        return np.concatenate([of_rows, (unit - usual) / PRIOR])
+        return np.concatenate([of_rows, (unit - usual) / spread])
 
     # From 1 to 2, since the step of a difference is relative to the value.
     first = 1 + np.clip((np.array(start) - low) / span, INSIDE, 1 - INSIDE)

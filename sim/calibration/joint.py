@@ -90,16 +90,22 @@ def fit_machine(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: s
     return _fitted(ours, [], parameters, start, trial, recipe, state) or state
 
 
-def fit_profile(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: str) -> State:
-    """The profile's parameters on its rows on all machines, beside those of other profiles that share an overhead with
-    them; unchanged where it has too few."""
+def fit_profile(
+    rows: Sequence[Evaluated],
+    recipe: Recipe,
+    state: State,
+    name: str,
+    parameters: tuple[Parameter, ...] | None = None,
+) -> State:
+    """The profile's parameters (those of the recipe) on its rows on all machines, beside the rows of other profiles
+    that share an overhead with them; unchanged where it has too few."""
     ours = [row for row in rows if row.profile == name]
     if not ours:
         return state
     groups = {row.group for row in ours}
     beside = [row for row in rows if row.profile != name and row.group in groups]
     profile = state.profiles[name]
-    parameters = recipe.profile_parameters(profile)
+    parameters = recipe.profile_parameters(profile) if parameters is None else parameters
     start = profile_start(profile, state.machines[ours[0].machine], parameters)
     trial = partial(state.with_profile, name)
     return _fitted(ours, beside, parameters, start, trial, recipe, state) or state

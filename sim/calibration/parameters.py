@@ -3,10 +3,16 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile
+
+PRIOR = 0.5
+"""Standard deviation of a parameter about its usual value, as a share of its range: decides what rows cannot."""
+OF_RELATIVE = 0.13
+"""The same about the value of a near relative: root mean square over the pairs of shipped profiles that
+`validation/recipe.yaml` names, fitted without it."""
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,7 @@ class Parameter:
     high: float
     usual: float
     why: str
+    spread: float = PRIOR
 
 
 MACHINE = (
@@ -74,6 +81,12 @@ def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
     if profile.max_splits == 1:
         unused.add("combine_split_clk")
     return tuple(p for p in PROFILE if p.path not in unused)[:MOST_PARAMETERS]
+
+
+def expected(parameters: Sequence[Parameter], relative: KernelProfile) -> tuple[Parameter, ...]:
+    """The parameters of a profile whose near relative is known."""
+    found = ((p, getattr(relative, p.path)) for p in parameters)
+    return tuple(p if v is None else replace(p, usual=_within(p, v), spread=OF_RELATIVE) for p, v in found)
 
 
 def machine_start(hw: Hardware, parameters: Sequence[Parameter] = MACHINE) -> list[float]:

@@ -45,7 +45,8 @@ class Recipe(Section):
         default_factory=dict, description="parameters that stay as shipped, by machine or profile"
     )
     relatives: dict[str, str] = Field(
-        default_factory=dict, description="whose values stand in where a profile is known on one machine only"
+        default_factory=dict,
+        description="profiles that a profile is expected to be like, where its own rows do not tell",
     )
 
     def machine_parameters(self, machine: str) -> tuple[Parameter, ...]:

@@ -1,6 +1,7 @@
 """The search on times that are known in closed form: overheads by hand, parameters recovered, bounds kept."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -84,3 +85,20 @@ def test_a_parameter_without_effect_takes_its_usual_value() -> None:
     measured = 1.7 * SIZE
     values = fit((RATE, START), (1.0, 6.0), measured, [A] * 8, lambda v: v[0] * SIZE, 40)
     assert values[1] == pytest.approx(START.usual, rel=0.01)
+
+
+def test_a_narrow_expectation_holds_against_what_few_rows_say_of_a_parameter() -> None:
+    """One row of 100 us is 94 at the usual value of 4: a residual of ln(0.94) / 0.058 = -1.07, and 0.26 more for each
+    step of the parameter. Against an expectation of 5 wide (half of the range) the least sum of squares is at
+    1.07 x 0.26 / (0.26^2 + 1 / 5^2) = 2.6 above; of 0.2, at 0.01."""
+    measured, known = np.array([100.0]), {A: 0.0}
+
+    def predict(values: np.ndarray) -> np.ndarray:
+        return np.array([88.0 + 1.5 * values[0]])
+
+    wide, narrow = (
+        fit((replace(START, spread=spread),), (4.0,), measured, [A], predict, 40, known)[0]
+        for spread in (0.5, 0.02)
+    )
+    assert wide == pytest.approx(6.6, abs=0.3)
+    assert narrow == pytest.approx(4.01, abs=0.02)

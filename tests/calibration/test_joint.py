@@ -11,7 +11,7 @@ import yaml
 
 from sim.calibration.blind import RowError, anchored
 from sim.calibration.joint import State, fit_profile
-from sim.calibration.parameters import PROFILE, named, profile_parameters, with_machine
+from sim.calibration.parameters import PROFILE, expected, named, profile_parameters, with_machine
 from sim.calibration.recipe import Recipe, read_recipe
 from sim.calibration.rows import Evaluated, aligned, evaluated
 from sim.cli.attention_case import step_of
@@ -201,6 +201,20 @@ def test_fitted_values_are_whole_steps_of_a_thousandth_of_their_range() -> None:
 
 def test_usual_values_lie_within_the_ranges() -> None:
     assert all(p.low <= p.usual <= p.high for p in PROFILE)
+
+
+def test_a_profile_is_expected_to_be_like_its_relative() -> None:
+    relative = load_profile("flashinfer_fp8")
+    for own, p in zip(
+        profile_parameters(relative), expected(profile_parameters(relative), relative), strict=True
+    ):
+        value = getattr(relative, p.path)
+        assert p.usual == min(max(value, p.low), p.high)
+        assert p.spread < own.spread
+    machines = load_profile("fa2").model_copy(update={"run_clk": None})
+    by_path = {p.path: p for p in PROFILE}
+    # a relative that leaves the cost of a run to the machine says nothing of it
+    assert expected((by_path["run_clk"],), machines) == (by_path["run_clk"],)
 
 
 BAD = {
