@@ -7,11 +7,12 @@ from pathlib import Path
 
 from sim.errors import InputError
 from sim.memory.dram.config import ControllerConfig
-from sim.memory.dram.full_config import extra_timings
+from sim.memory.dram.full_config import extra_problems, extra_timings
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.stream import Stream, StreamSpec, make_probe, make_stream
-from sim.memory.dram.truth_policies import POLICY_COLUMNS, policies_of
-from sim.table_file import Row, read_rows
+from sim.memory.dram.truth_cells import config_problems, refresh_problems, run_problems
+from sim.memory.dram.truth_policies import POLICY_COLUMNS, is_modelled, policies_of
+from sim.table_file import MOST_PROBLEMS, Row, read_rows
 
 ID, CONFIG = "run_id", "config_id"
 STREAM_COLUMNS = ("run_bytes", "interleave", "write_frac", "write_unit", "arrival", "load", "seed")
@@ -20,20 +21,71 @@ TAIL_TICKS = {"bank_queues": 2000, "frfcfs": 0}  # that simulator's command coun
 
 
 def read_truth(path: Path) -> tuple[list[Row], dict[str, Row]]:
-    """Truth rows, and the configurations of `configs.csv` beside them by id."""
-    rows = read_rows(path, COMMON_COLUMNS)
-    if not rows[0].has("probe"):
-        rows = read_rows(path, COMMON_COLUMNS + STREAM_COLUMNS)
+    """Truth rows, and the configurations of `configs.csv` beside them by id.
+
+    Raises InputError with file, line and column of every bad cell (at most 20) of these rows and of the
+    configurations that they name. Configurations of a simulator that is not modelled are not looked into.
+    """
+    rows = _read_runs(path)
     configs = read_rows(
         path.parent / "configs.csv", (CONFIG, *CONFIG_COLUMNS.values(), *_TEXT_COLUMNS, *POLICY_COLUMNS)
     )
     by_id = {row.text(CONFIG): row for row in configs}
+    problems = _again(rows, ID) + _again(configs, CONFIG)
+    named = dict.fromkeys(row.text(CONFIG) for row in rows)
+    bad_configs = {name: _config_problems(by_id[name]) for name in named if name in by_id}
     for row in rows:
-        if row.text(CONFIG) not in by_id:
-            raise InputError(
-                f"{row.where}: {CONFIG}: found {row.text(CONFIG)[:80]!r}; allowed: {', '.join(by_id)}"
-            )
+        problems += _run_problems(row, by_id, bad_configs)
+    problems += [problem for bad in bad_configs.values() for problem in bad]
+    if problems:
+        raise InputError(*problems[:MOST_PROBLEMS])
     return rows, by_id
+
+
+def _read_runs(path: Path) -> list[Row]:
+    rows = read_rows(path, COMMON_COLUMNS)
+    return rows if "probe" in rows[0].cells else read_rows(path, COMMON_COLUMNS + STREAM_COLUMNS)
+
+
+def _is_probe(row: Row) -> bool:
+    return row.has("probe") or not all(column in row.cells for column in STREAM_COLUMNS)
+
+
+def _again(rows: list[Row], key: str) -> list[str]:
+    """Ids that stand in more than one row."""
+    first: dict[str, str] = {}
+    return [
+        f"{row.where}: {key}: found {row.text(key)[:80]!r} again, first at {first[row.text(key)]}"
+        for row in rows
+        if first.setdefault(row.text(key), row.where) != row.where
+    ]
+
+
+def _run_problems(row: Row, by_id: dict[str, Row], bad_configs: dict[str, list[str]]) -> list[str]:
+    name = row.text(CONFIG)
+    if name not in by_id:
+        unknown = row.problem(CONFIG, ", ".join(by_id)[:400])
+        return [*run_problems(row, _is_probe(row), None), unknown]
+    sound = is_modelled(by_id[name]) and not bad_configs[name]
+    return run_problems(row, _is_probe(row), by_id[name] if sound else None)
+
+
+def _config_problems(row: Row) -> list[str]:
+    """Bad cells of a configuration; what is only not modelled is not among them."""
+    if not is_modelled(row):
+        return []
+    problems = config_problems(row)
+    try:
+        extra_timings(row)
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        return problems
+    try:
+        config = config_of(row)
+    except InputError:
+        return extra_problems(row)
+    return extra_problems(row) + refresh_problems(row, config)
 
 
 # Fields of ControllerConfig that are copied as they are, and their columns.
@@ -101,7 +153,7 @@ def config_of(row: Row) -> ControllerConfig:
 
 def stream_of(row: Row, mapping: AddressMapping) -> Stream:
     """Regenerate the stream of a row. Raises InputError if its digest is given and differs."""
-    if row.has("probe"):
+    if _is_probe(row):
         stream = make_probe(row.text("probe"), row.integer("n_req"), mapping)
     else:
         stream = make_stream(
