@@ -7,6 +7,9 @@ from pathlib import Path
 
 from sim.errors import InputError
 
+MOST_PROBLEMS = 20
+"""Bad cells that one error lists; more of them scroll the first away."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -18,6 +21,10 @@ class Row:
     def text(self, key: str) -> str:
         return self.cells[key]
 
+    def problem(self, key: str, allowed: str, shown: int = 80) -> str:
+        """The message that refuses a cell, with `shown` characters of it."""
+        return f"{self.where}: {key}: found {self.cells.get(key, '')[:shown]!r}; allowed: {allowed}"
+
     def number(self, key: str) -> float:
         """Raises InputError unless the cell is a finite number."""
         try:
@@ -25,7 +32,7 @@ class Row:
         except ValueError:
             value = math.nan
         if not math.isfinite(value):
-            raise InputError(f"{self.where}: {key}: found {self.cells[key][:80]!r}; allowed: a number")
+            raise InputError(self.problem(key, "a number"))
         return value
 
     def integer(self, key: str) -> int:

@@ -35,7 +35,9 @@ def test_poisson_arrivals_have_the_mean_of_the_offered_load() -> None:
     assert make_stream(spec).t_ps[-1] / 50_000 == pytest.approx(4000, rel=0.02)
 
 
-@pytest.mark.parametrize(("field", "value"), [("write_unit", "half"), ("arrival", "later")])
+@pytest.mark.parametrize(
+    ("field", "value"), [("write_unit", "half"), ("write_unit", "block0"), ("arrival", "later")]
+)
 def test_an_unknown_word_in_a_stream_is_named(field: str, value: str) -> None:
     spec = {
         "n_req": 4,

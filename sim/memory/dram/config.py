@@ -101,7 +101,8 @@ class ControllerConfig:
             problems.append(f"access_bytes: found {self.access_bytes}; allowed: 16, 32, 64")
         if self.pcs > MAX_PC or self.banks > MAX_BANK:
             problems.append(
-                f"banks: found {self.banks} in {self.pcs} pseudo-channels; allowed: {MAX_BANK}, {MAX_PC}"
+                f"banks: found {self.banks} in {self.pcs} pseudo-channels; "
+                f"allowed: up to {MAX_BANK} in up to {MAX_PC}"
             )
         if self.read_latency + 2 > RING:
             problems.append(f"CL + burst: found {self.read_latency} ticks; allowed: up to {RING - 2}")

@@ -5,6 +5,7 @@ the order run slots, write flags, arrival gaps.
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from sim.memory.dram.layout import IntArray
 from sim.memory.dram.mapping import AddressMapping
 
 REQUEST_BYTES = 64
+ARRIVALS = ("sat", "poisson", "burst", "even")
+WRITE_UNITS = "request, run, blockK with K from 1 to 999999999"
+WRITE_UNIT = re.compile(r"request|run|block[1-9][0-9]{0,8}")
 PROBES = ("hit", "conflict", "bg_same", "bg_rr", "act_rr", "act_rr2pc")
 
 
@@ -88,23 +92,23 @@ def _addresses(spec: StreamSpec, rng: np.random.Generator) -> IntArray:
 def _writes(spec: StreamSpec, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
     if spec.write_frac <= 0:
         return np.zeros(spec.n_req, dtype=np.bool_)
+    if not WRITE_UNIT.fullmatch(spec.write_unit):
+        raise InputError(f"write_unit: found {spec.write_unit[:80]!r}; allowed: {WRITE_UNITS}")
     if spec.write_unit == "request":
         return rng.random(spec.n_req) < spec.write_frac
-    if spec.write_unit.startswith("block") and spec.write_unit[5:].isdigit():
-        k = int(spec.write_unit[5:])
+    if spec.write_unit.startswith("block"):
+        k = int(spec.write_unit.removeprefix("block"))
         return np.arange(spec.n_req) % round(k / spec.write_frac) < k
-    if spec.write_unit == "run":
-        flags = rng.random(spec.runs) < spec.write_frac
-        runs = np.repeat(flags[:, None], spec.per_run, axis=1)
-        return _round_robin(runs, spec.interleave)[: spec.n_req].astype(np.bool_)
-    raise InputError(f"write_unit: found {spec.write_unit[:80]!r}; allowed request, run, blockK")
+    flags = rng.random(spec.runs) < spec.write_frac
+    runs = np.repeat(flags[:, None], spec.per_run, axis=1)
+    return _round_robin(runs, spec.interleave)[: spec.n_req].astype(np.bool_)
 
 
 def _arrivals(spec: StreamSpec, rng: np.random.Generator) -> IntArray:
     if spec.arrival == "sat":
         return np.zeros(spec.n_req, dtype=np.int64)
     if spec.load <= 0 or spec.peak_gb_s <= 0:
-        raise InputError(f"load: found {spec.load}; a timed arrival needs a load and a peak above 0")
+        raise InputError(f"load: found {spec.load}; allowed: a load and a peak above 0 for a timed arrival")
     ns_per_byte = 1.0 / (spec.load * spec.peak_gb_s)
     t: npt.NDArray[np.floating]
     if spec.arrival == "poisson":
@@ -116,7 +120,7 @@ def _arrivals(spec: StreamSpec, rng: np.random.Generator) -> IntArray:
         gaps = rng.exponential(group * REQUEST_BYTES * ns_per_byte, size=spec.runs // spec.interleave)
         t = np.repeat(np.cumsum(gaps), group)[: spec.n_req]
     else:
-        raise InputError(f"arrival: found {spec.arrival[:80]!r}; allowed sat, poisson, burst, even")
+        raise InputError(f"arrival: found {spec.arrival[:80]!r}; allowed: {', '.join(ARRIVALS)}")
     return np.rint(t * 1000.0).astype(np.int64)
 
 
@@ -143,7 +147,7 @@ def make_probe(kind: str, n_req: int, mapping: AddressMapping) -> Stream:
         if kind == "act_rr2pc":
             v["pc"] = i % 2
     else:
-        raise InputError(f"probe: found {kind[:80]!r}; allowed {', '.join(PROBES)}")
+        raise InputError(f"probe: found {kind[:80]!r}; allowed: {', '.join(PROBES)}")
     if "co" in v:
         v["co"] = v["co"] * per_request
     addr = mapping.encode(v, n_req)

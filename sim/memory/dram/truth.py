@@ -3,35 +3,89 @@
 Each row names a stream and a configuration; nothing of its results enters the model's configuration.
 """
 
-import json
 from pathlib import Path
 
 from sim.errors import InputError
-from sim.memory.dram.config import ControllerConfig, Policy, Refresh
+from sim.memory.dram.config import ControllerConfig
+from sim.memory.dram.full_config import extra_problems, extra_timings
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.stream import Stream, StreamSpec, make_probe, make_stream
-from sim.table_file import Row, read_rows
+from sim.memory.dram.truth_cells import config_problems, refresh_problems, run_problems
+from sim.memory.dram.truth_policies import POLICY_COLUMNS, is_modelled, policies_of
+from sim.table_file import MOST_PROBLEMS, Row, read_rows
 
 ID, CONFIG = "run_id", "config_id"
 STREAM_COLUMNS = ("run_bytes", "interleave", "write_frac", "write_unit", "arrival", "load", "seed")
 COMMON_COLUMNS = (ID, CONFIG, "mapping", "window", "n_req", "peak_GBps", "capacity_bytes", "bw_GBps")
-POLICIES: dict[str, Policy] = {"dramsim3": "bank_queues", "ramulator2": "frfcfs"}
 TAIL_TICKS = {"bank_queues": 2000, "frfcfs": 0}  # that simulator's command counts run on after the end
 
 
 def read_truth(path: Path) -> tuple[list[Row], dict[str, Row]]:
-    """Truth rows, and the configurations of `configs.csv` beside them by id."""
-    rows = read_rows(path, COMMON_COLUMNS)
-    if not rows[0].has("probe"):
-        rows = read_rows(path, COMMON_COLUMNS + STREAM_COLUMNS)
-    configs = read_rows(path.parent / "configs.csv", (CONFIG, *CONFIG_COLUMNS.values(), *_TEXT_COLUMNS))
+    """Truth rows, and the configurations of `configs.csv` beside them by id.
+
+    Raises InputError with file, line and column of every bad cell (at most 20) of these rows and of the
+    configurations that they name. Configurations of a simulator that is not modelled are not looked into.
+    """
+    rows = _read_runs(path)
+    configs = read_rows(
+        path.parent / "configs.csv", (CONFIG, *CONFIG_COLUMNS.values(), *_TEXT_COLUMNS, *POLICY_COLUMNS)
+    )
     by_id = {row.text(CONFIG): row for row in configs}
+    problems = _again(rows, ID) + _again(configs, CONFIG)
+    named = dict.fromkeys(row.text(CONFIG) for row in rows)
+    bad_configs = {name: _config_problems(by_id[name]) for name in named if name in by_id}
     for row in rows:
-        if row.text(CONFIG) not in by_id:
-            raise InputError(
-                f"{row.where}: {CONFIG}: found {row.text(CONFIG)[:80]!r}; allowed: {', '.join(by_id)}"
-            )
+        problems += _run_problems(row, by_id, bad_configs)
+    problems += [problem for bad in bad_configs.values() for problem in bad]
+    if problems:
+        raise InputError(*problems[:MOST_PROBLEMS])
     return rows, by_id
+
+
+def _read_runs(path: Path) -> list[Row]:
+    rows = read_rows(path, COMMON_COLUMNS)
+    return rows if "probe" in rows[0].cells else read_rows(path, COMMON_COLUMNS + STREAM_COLUMNS)
+
+
+def _is_probe(row: Row) -> bool:
+    return row.has("probe") or not all(column in row.cells for column in STREAM_COLUMNS)
+
+
+def _again(rows: list[Row], key: str) -> list[str]:
+    """Ids that stand in more than one row."""
+    first: dict[str, str] = {}
+    return [
+        f"{row.where}: {key}: found {row.text(key)[:80]!r} again, first at {first[row.text(key)]}"
+        for row in rows
+        if first.setdefault(row.text(key), row.where) != row.where
+    ]
+
+
+def _run_problems(row: Row, by_id: dict[str, Row], bad_configs: dict[str, list[str]]) -> list[str]:
+    name = row.text(CONFIG)
+    if name not in by_id:
+        unknown = row.problem(CONFIG, ", ".join(by_id)[:400])
+        return [*run_problems(row, _is_probe(row), None), unknown]
+    sound = is_modelled(by_id[name]) and not bad_configs[name]
+    return run_problems(row, _is_probe(row), by_id[name] if sound else None)
+
+
+def _config_problems(row: Row) -> list[str]:
+    """Bad cells of a configuration; what is only not modelled is not among them."""
+    if not is_modelled(row):
+        return []
+    problems = config_problems(row)
+    try:
+        extra_timings(row)
+    except InputError as error:
+        problems += error.problems
+    if problems:
+        return problems
+    try:
+        config = config_of(row)
+    except InputError:
+        return extra_problems(row)
+    return extra_problems(row) + refresh_problems(row, config)
 
 
 # Fields of ControllerConfig that are copied as they are, and their columns.
@@ -67,63 +121,39 @@ CONFIG_COLUMNS = {
     "write_queue": "write_queue",
     "act_ticks": "act_cmd_ticks",
 }
-_TEXT_COLUMNS = ("simulator", "pcs_per_channel", "ticks_per_tCK", "refresh", "scheduler", "row_policy")
+_TEXT_COLUMNS = ("pcs_per_channel", "ticks_per_tCK")
 
 
 def config_of(row: Row) -> ControllerConfig:
     """The controller that one row of `configs.csv` describes. Raises InputError for what is not modelled."""
-    simulator = row.text("simulator")
-    if simulator not in POLICIES:
-        raise InputError(f"{row.where}: simulator: found {simulator[:80]!r}; allowed {', '.join(POLICIES)}")
-    policy = POLICIES[simulator]
+    policies = policies_of(row)
     clock_ticks = row.integer("ticks_per_tCK")
-    extra = _extra_timings(row)
+    extra = extra_timings(row)
     # tRREFD = max(3 clocks, 8 ns) where the file does not list it; precharges of HBM3 keep two clocks.
     default_rrefd = max(3 * clock_ticks, -(-8000 // row.integer("tick_ps")))
-    return ControllerConfig(
-        policy=policy,
-        pcs=1 if policy == "bank_queues" else row.integer("pcs_per_channel"),
-        ccd_r=row.integer("tCCD_R") if row.has("tCCD_R") else row.integer("tCCD_S"),
-        bank_queue=row.integer("cmd_queue_per_bank") if row.has("cmd_queue_per_bank") else 8,
-        half_clock=clock_ticks == 2,
-        refresh=_refresh_of(row),
-        rrefd=extra.get("nRREFD", default_rrefd),
-        ppd=extra.get("nPPD", 2 * clock_ticks if clock_ticks == 2 else 0),
-        row_hit_first="no row-hit protection" not in row.text("scheduler"),
-        # DRAMsim3 lets a refresh follow an auto-precharge without counting tRC from the activate.
-        rc_before_refresh=policy != "bank_queues",
-        page="closed" if row.text("row_policy").startswith("closed") else "open",
-        **{field: row.integer(column) for field, column in CONFIG_COLUMNS.items()},
-    )
-
-
-def _extra_timings(row: Row) -> dict[str, int]:
-    """Timings that have no column of their own, from the simulator's full configuration."""
-    if not row.has("full_config"):
-        return {}
     try:
-        timing = json.loads(row.text("full_config")).get("timing", {})
-    except (json.JSONDecodeError, AttributeError):
-        raise InputError(f"{row.where}: full_config: not a JSON object") from None
-    return {key: int(timing[key]) for key in ("nRREFD", "nPPD") if key in timing}
-
-
-def _refresh_of(row: Row) -> Refresh:
-    text = row.text("refresh")
-    if text.startswith("none"):
-        return "none"
-    if text.startswith("all-bank"):
-        return "all_bank"
-    if text.startswith("per-bank") and row.text("simulator") == "ramulator2":
-        return "per_bank_sets" if "HBM3" in text else "per_bank"
-    raise InputError(
-        f"{row.where}: refresh: found {text[:80]!r}; allowed: none, all-bank, and for ramulator2 per-bank"
-    )
+        return ControllerConfig(
+            policy=policies.policy,
+            pcs=1 if policies.policy == "bank_queues" else row.integer("pcs_per_channel"),
+            ccd_r=row.integer("tCCD_R") if row.has("tCCD_R") else row.integer("tCCD_S"),
+            bank_queue=row.integer("cmd_queue_per_bank") if row.has("cmd_queue_per_bank") else 8,
+            half_clock=clock_ticks == 2,
+            refresh=policies.refresh,
+            rrefd=extra.get("nRREFD", default_rrefd),
+            ppd=extra.get("nPPD", 2 * clock_ticks if clock_ticks == 2 else 0),
+            row_hit_first=policies.row_hit_first,
+            # DRAMsim3 lets a refresh follow an auto-precharge without counting tRC from the activate.
+            rc_before_refresh=policies.policy != "bank_queues",
+            page=policies.page,
+            **{field: row.integer(column) for field, column in CONFIG_COLUMNS.items()},
+        )
+    except InputError as error:
+        raise InputError(*(f"{row.where}: {problem}" for problem in error.problems)) from None
 
 
 def stream_of(row: Row, mapping: AddressMapping) -> Stream:
     """Regenerate the stream of a row. Raises InputError if its digest is given and differs."""
-    if row.has("probe"):
+    if _is_probe(row):
         stream = make_probe(row.text("probe"), row.integer("n_req"), mapping)
     else:
         stream = make_stream(
@@ -141,8 +171,5 @@ def stream_of(row: Row, mapping: AddressMapping) -> Stream:
             )
         )
     if row.has("stream_digest") and row.text("stream_digest") != stream.digest():
-        raise InputError(
-            f"{row.where}: stream_digest: found {row.text('stream_digest')[:80]!r}; "
-            f"this row's parameters give {stream.digest()}"
-        )
+        raise InputError(row.problem("stream_digest", f"{stream.digest()}, as this row's parameters give it"))
     return stream

@@ -17,27 +17,17 @@ from sim.error_summary import Summary, summary
 from sim.errors import InputError
 from sim.memory.channel_stream import ChannelStream
 from sim.memory.dram.config import ControllerConfig
-from sim.memory.dram.controller import ExactDram, check_mapping
+from sim.memory.dram.controller import ExactDram
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.metrics import figures
 from sim.memory.dram.truth import CONFIG, ID, TAIL_TICKS, config_of, read_truth, stream_of
-from sim.table_file import Row
+from sim.memory.dram.truth_cells import REPORTED
+from sim.table_file import MOST_PROBLEMS, Row
 
 Grain = Literal["exact", "train"]
 OPEN_WINDOW = 256
 """Requests in flight per channel that keep every queue full."""
 HEADLINE = "bw_GBps"
-REPORTED = {
-    "bw_GBps": "GB/s",
-    "bw_total_GBps": "GB/s",
-    "lat_avg_ns": "ns",
-    "lat_p50_ns": "ns",
-    "lat_p95_ns": "ns",
-    "lat_p99_ns": "ns",
-    "ctl_lat_avg_ns": "ns",
-    "ctl_lat_p99_ns": "ns",
-    "act_per_request": "ACT/request",
-}
 DIMENSIONS = ("simulator", CONFIG, "group", "mapping_name", "arrival", "probe")
 SCHEMA = "pagewalk.validation/1"
 
@@ -75,7 +65,7 @@ def validate_dram(
     """Run every row of `path` through the exact controller, or through the device plane's channels at train grain.
 
     Raises InputError for unusable files or cells. Rows whose configuration is not modelled, or whose stream
-    cannot be regenerated, are skipped with the reason; if that leaves none, the first reason is raised.
+    cannot be regenerated, are skipped with the reason; if that leaves none, the reasons are raised.
     """
     rows, config_rows = read_truth(path)
     configs, unmodelled = _configs(rows, config_rows)
@@ -89,15 +79,12 @@ def validate_dram(
         if row.text(CONFIG) in unmodelled:
             skipped.append((row.text(ID), unmodelled[row.text(CONFIG)]))
             continue
-        if (
-            grain == "train"
-            and row.integer("window")
-            and row.integer("window") < OPEN_WINDOW * row.integer("channels")
-        ):
+        mapping = mappings[row.text("mapping")]
+        if grain == "train" and 0 < row.integer("window") < OPEN_WINDOW << mapping.width("ch"):
             skipped.append((row.text(ID), f"window {row.text('window')}: trains are fed without a window"))
             continue
         try:
-            seen = predict(row, configs[row.text(CONFIG)], mappings[row.text("mapping")], grain)
+            seen = predict(row, configs[row.text(CONFIG)], mapping, grain)
         except InputError as error:
             if "stream_digest" not in str(error):
                 raise
@@ -106,7 +93,8 @@ def validate_dram(
         predictions += seen
         used.append(row)
     if not used:
-        raise InputError(skipped[0][1])
+        reasons = dict.fromkeys(line for _, reason in skipped for line in reason.splitlines())
+        raise InputError(*list(reasons)[:MOST_PROBLEMS])
     return Validation(tuple(used), tuple(predictions), tuple(skipped), _baselines(used, configs))
 
 
@@ -128,10 +116,6 @@ def predict(
     row: Row, config: ControllerConfig, mapping: AddressMapping, grain: Grain = "exact"
 ) -> list[Prediction]:
     """The reported figures of one row that its truth also has."""
-    try:
-        check_mapping(config, mapping)
-    except InputError as error:
-        raise InputError(*(f"{row.where}: {problem}" for problem in error.problems)) from None
     stream = stream_of(row, mapping)
     dram: ExactDram | ChannelStream
     if grain == "train":
@@ -143,7 +127,8 @@ def predict(
     out = []
     for metric, unit in REPORTED.items():
         if metric in seen and row.has(metric) and row.number(metric) > 0:
-            counted = not (metric.startswith("lat") and row.cells.get("stable") == "0")
+            unstable = row.has("stable") and row.integer("stable") == 0
+            counted = not (metric.startswith("lat") and unstable)
             out.append(Prediction(row.text(ID), metric, row.number(metric), seen[metric], unit, counted))
     return out
 
