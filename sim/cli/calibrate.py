@@ -8,7 +8,6 @@ import click
 from sim.cli.params import HARDWARE, ConfigName, json_option
 
 if TYPE_CHECKING:
-    from sim.calibration.recipe import Recipe
     from sim.calibration.run import Calibration
     from sim.calibration.targets import Target
 
@@ -83,9 +82,9 @@ def calibrate(
 ) -> None:
     """Fit bounded, physical parameters to the rows of TRUTH.csv that were measured on HW.
 
-    Without --profile: bus time that is not for data, usable share of L2, bytes in flight per SM and CTA start, shared
-    by all kernels. With it: costs per CTA, tile, run and split. The overhead of each framework is found beside
-    them. Every third row is held back and judged.
+    Without --profile: bus time that is not for data, usable share and bandwidth of L2, bytes in flight per SM and
+    CTA start, shared by all kernels. With it: costs per CTA, tile, run and split. The overhead of each framework
+    is found beside them. Every third row is held back and judged.
     """
     from sim.calibration.output import as_json as to_json
     from sim.calibration.output import write
@@ -93,6 +92,7 @@ def calibrate(
     from sim.calibration.run import calibrate as fit_rows
     from sim.calibration.targets import target_of
     from sim.cli.attention_case import sampled_ns, step_of
+    from sim.cli.calibrate_out import check_file
     from sim.validation.names import shipped_names
 
     if recipe is not None:
@@ -105,7 +105,7 @@ def calibrate(
     if not hardware:
         raise click.UsageError("--hw or --recipe is needed")
     target = target_of(hardware, profile)
-    _check_out(out)
+    check_file(out, hardware, profile)
     reference = sampled_ns if fidelity == "sampled" else None
     result = fit_rows(truth, target, shipped_names(), step_of, Options(rows, evaluations, reference))
     write(result, target, out)
@@ -122,43 +122,19 @@ def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool) -> Non
     from sim.calibration.recipe import read_recipe
     from sim.calibration.run_joint import calibrate_jointly
     from sim.cli.attention_case import sampled_ns, step_of
+    from sim.cli.calibrate_out import check_folder
     from sim.validation.names import shipped_names
 
     wanted = read_recipe(recipe)
-    _check_folder(out, wanted)
+    check_folder(out, wanted)
     result = calibrate_jointly(truth, wanted, shipped_names(), step_of, sampled_ns, blind, _tell)
     write_joint(result, out)
     click.echo(summary_text(result))
     click.echo(f"written: {out}")
 
 
-def _check_folder(out: Path, recipe: "Recipe") -> None:
-    """Configs of another fit would be taken for some of this one by who copies them."""
-    from sim.errors import InputError
-
-    if out.is_file():
-        raise InputError(f"--out: {out} is a file; allowed: a folder for the configs of --recipe")
-    ours = {*recipe.machines, *recipe.profiles, "overheads"}
-    others = sorted(path.name for path in out.glob("*.yaml") if path.stem not in ours)
-    if others:
-        raise InputError(
-            f"--out: {out} holds {others[0]} of another fit; allowed: an empty folder, or one of the same recipe"
-        )
-
-
 def _tell(message: str) -> None:
     click.echo(message, err=True)
-
-
-def _check_out(out: Path) -> None:
-    """Refuse before minutes are spent."""
-    from sim.config.catalog import YAML_SUFFIXES
-    from sim.errors import InputError
-
-    if out.suffix not in YAML_SUFFIXES:
-        raise InputError(f"--out: found {out}; allowed: a path that ends in .yaml or .yml")
-    if out.is_dir():
-        raise InputError(f"--out: {out} is a folder; allowed: the path of a YAML file")
 
 
 def _text(result: "Calibration", target: "Target", out: Path) -> str:

@@ -251,6 +251,16 @@ def test_a_folder_with_another_fit_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert "trtllm_gen_prefill.yaml of another fit" in err
 
 
+def test_a_folder_that_cannot_be_made_is_refused_before_the_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file" / "o")
+    err = run(capsys, "no.csv", "--recipe", str(tmp_path / "recipe.yaml"), "--out", out, code=2)
+    assert f"--out: {out}: cannot be written: Not a directory" in err
+
+
 def test_the_shipped_recipe_is_one() -> None:
     recipe = read_recipe(Path(__file__).parents[2] / "validation" / "recipe.yaml")
     assert len(recipe.machine_parameters("b200")) == len(recipe.parameters)
