@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sim.calibration.blind import RowError
 from sim.calibration.fit import Group
@@ -16,6 +17,7 @@ from sim.error_summary import Summary, summary
 from sim.sweep.store import write_whole
 
 COLUMNS = ("id", "hw", "profile", "kv", "part", "measured_us", "simulated_us", "overhead_us", "error")
+SCHEMA = "pagewalk.joint_calibration/1"
 SHORT_US, LONG_US = 20.0, 100.0
 
 
@@ -41,10 +43,26 @@ def write_joint(result: Joint, folder: Path) -> None:
     write_whole(folder / "summary.txt", summary_text(result) + "\n")
 
 
+def as_json(result: Joint) -> dict[str, Any]:
+    """The object of `--json`: the tables of summary.txt, what was fitted, and overheads in us."""
+    return {
+        "schema": SCHEMA,
+        "source": result.reference,
+        "values": result.state.fitted,
+        "overheads_us": {" / ".join(group): value for group, value in result.overheads.items()},
+        "errors": {part: _tables(errors) for part, errors in result.parts.items()},
+    }
+
+
+def _tables(errors: Sequence[RowError]) -> dict[str, Any]:
+    tables = {title.replace(" ", "_"): _by(errors, key) for title, key in TABLES.items()}
+    return {"all": summary(e.error for e in errors)} | tables
+
+
 def summary_text(result: Joint) -> str:
     """Errors of each part by machine, and by machine and profile."""
     lines = [f"{'mean error (bias), rows':<44}" + "".join(f"{part:>24}" for part in result.parts)]
-    for title, key in (("machine", _machine), ("machine and profile", _pair), ("time", _time)):
+    for title, key in TABLES.items():
         lines += ["", title]
         tables = {part: _by(errors, key) for part, errors in result.parts.items()}
         for label in sorted({label for table in tables.values() for label in table}):
@@ -91,6 +109,9 @@ def _pair(e: RowError) -> str:
 def _time(e: RowError) -> str:
     time = e.row.case.time_us
     return "below 20 us" if time < SHORT_US else "20 to 100 us" if time < LONG_US else "from 100 us"
+
+
+TABLES = {"machine": _machine, "machine and profile": _pair, "time": _time}
 
 
 def _by(errors: Iterable[RowError], key: Callable[[RowError], str]) -> dict[str, Summary]:

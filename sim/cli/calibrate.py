@@ -12,6 +12,14 @@ if TYPE_CHECKING:
     from sim.calibration.targets import Target
 
 REASONS_SHOWN = 8
+RECIPE_SAYS = {
+    "hardware": "--hw",
+    "profile": "--profile",
+    "rows": "--rows",
+    "evaluations": "--evaluations",
+    "fidelity": "--fidelity",
+}
+"""Options that a recipe overrules, by their name in the command."""
 
 
 @click.command(epilog="Example: pagewalk calibrate mine.csv --hw h100_sxm --out my_h100.yaml")
@@ -96,12 +104,11 @@ def calibrate(
     from sim.validation.names import shipped_names
 
     if recipe is not None:
-        if hardware or profile:
-            raise click.UsageError(
-                "--recipe names the machines and profiles: it takes no --hw and no --profile"
-            )
-        _calibrate_jointly(truth, recipe, out, blind)
+        _refuse_beside_recipe()
+        _calibrate_jointly(truth, recipe, out, blind, as_json)
         return
+    if blind:
+        raise click.UsageError("--blind needs --recipe: it leaves out each of its pairs")
     if not hardware:
         raise click.UsageError("--hw or --recipe is needed")
     target = target_of(hardware, profile)
@@ -117,7 +124,20 @@ def calibrate(
         click.echo(_text(result, target, out))
 
 
-def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool) -> None:
+def _refuse_beside_recipe() -> None:
+    """What the recipe says is not said twice: an option that it overrules would be ignored without a word."""
+    context = click.get_current_context()
+    given = [
+        option
+        for name, option in RECIPE_SAYS.items()
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    ]
+    if given:
+        raise click.UsageError(f"--recipe takes no {', no '.join(given)}: the recipe says it")
+
+
+def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool, as_json: bool) -> None:
+    from sim.calibration.joint_output import as_json as to_json
     from sim.calibration.joint_output import summary_text, write_joint
     from sim.calibration.recipe import read_recipe
     from sim.calibration.run_joint import calibrate_jointly
@@ -129,8 +149,12 @@ def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool) -> Non
     check_folder(out, wanted)
     result = calibrate_jointly(truth, wanted, shipped_names(), step_of, sampled_ns, blind, _tell)
     write_joint(result, out)
-    click.echo(summary_text(result))
-    click.echo(f"written: {out}")
+    if as_json:
+        import json
+
+        click.echo(json.dumps(to_json(result), allow_nan=False))
+    else:
+        click.echo(f"{summary_text(result)}\nwritten: {out}")
 
 
 def _tell(message: str) -> None:

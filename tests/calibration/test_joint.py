@@ -1,8 +1,10 @@
 """`pagewalk calibrate --recipe`: machines and profiles fitted in turn, and errors of rows that no fit saw."""
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import cast
 
@@ -157,7 +159,7 @@ def test_shipped_overheads_stay_and_are_not_written(
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.replace("rounds: 1", "rounds: 0") + "overheads: shipped\n")
     out = tmp_path / "out"
-    run(capsys, str(truth), "--recipe", str(recipe), "--out", str(out))
+    text = run(capsys, str(truth), "--recipe", str(recipe), "--out", str(out), "--json")
     rows = list(csv.DictReader((out / "rows.csv").read_text().splitlines()))
     shipped = {
         o.hw: o.overhead_us for o in shipped_names().overheads if (o.framework, o.kv) == ("vllm", "16bit")
@@ -165,6 +167,15 @@ def test_shipped_overheads_stay_and_are_not_written(
     found = {r["hw"]: float(r["overhead_us"]) for r in rows if r["part"] != "anchored"}
     assert found == pytest.approx({hw: shipped[hw] for hw in CHIPS.values()}, rel=1e-4)
     assert yaml.safe_load((out / "overheads.yaml").read_text())["overheads"] == []
+    data = json.loads(text)
+    assert (data["schema"], data["values"], data["overheads_us"]) == ("pagewalk.joint_calibration/1", {}, {})
+    by_machine = data["errors"]["fitted"]["machine"]
+    for hw in CHIPS.values():
+        errors = [abs(float(r["error"])) for r in rows if (r["part"], r["hw"]) == ("fitted", hw)]
+        assert by_machine[hw]["n"] == len(errors)
+        assert by_machine[hw]["mape"] == pytest.approx(fmean(errors), rel=1e-4)
+    assert set(data["errors"]) == {"fitted", "held_back", "anchored"}
+    assert set(data["errors"]["fitted"]) == {"all", "machine", "machine_and_profile", "time"}
 
 
 def test_an_anchor_takes_what_its_row_misses_and_is_left_out(tmp_path: Path) -> None:
@@ -235,11 +246,21 @@ def test_without_a_machine_or_a_recipe_nothing_is_fitted(
     assert "--hw or --recipe" in run(capsys, str(truth), "--out", str(tmp_path / "o"), code=2)
 
 
-def test_a_recipe_takes_no_machine_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "options", ["--hw l40s", "--profile fa2", "--rows 30", "--evaluations 6", "--fidelity sampled"]
+)
+def test_what_the_recipe_says_is_refused_beside_it_even_at_the_default(
+    options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
-    truth = write_truth(tmp_path / "t.csv", {})
     recipe = ("--recipe", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "o"))
-    assert "takes no --hw" in run(capsys, str(truth), *recipe, "--hw", "l40s", code=2)
+    err = run(capsys, "no.csv", *recipe, *options.split(), code=2)
+    assert f"--recipe takes no {options.split()[0]}: the recipe says it" in err
+
+
+def test_blind_needs_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    err = run(capsys, "no.csv", "--hw", "l40s", "--out", str(tmp_path / "o.yaml"), "--blind", code=2)
+    assert "--blind needs --recipe" in err
 
 
 def test_a_folder_with_another_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
