@@ -15,6 +15,8 @@ from sim.calibration.parameters import MACHINE, PROFILE
 from sim.calibration.written import as_yaml, machine_config, overheads_file
 from sim.error_summary import Summary, summary
 from sim.sweep.store import write_whole
+from sim.validation.cases import Skipped
+from sim.validation.skipped import as_csv, as_list, counts_text
 
 COLUMNS = ("id", "hw", "profile", "kv", "part", "measured_us", "simulated_us", "overhead_us", "error")
 SCHEMA = "pagewalk.joint_calibration/1"
@@ -29,10 +31,12 @@ class Joint:
     state: State
     overheads: dict[Group, float]
     parts: dict[str, list[RowError]]
+    skipped: tuple[Skipped, ...]
+    """All other rows of the file."""
 
 
 def write_joint(result: Joint, folder: Path) -> None:
-    """The configs, what `validate attention --overheads` reads, rows.csv and summary.txt. Raises OSError."""
+    """The configs, what `validate attention --overheads` reads, two tables of rows and a summary. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     use = {}
     for name, values in result.state.fitted.items():
@@ -40,6 +44,7 @@ def write_joint(result: Joint, folder: Path) -> None:
         use[name] = f"{name}.yaml"
     write_whole(folder / "overheads.yaml", overheads_file(result.overheads, use, result.reference))
     write_whole(folder / "rows.csv", _rows(result.parts))
+    write_whole(folder / "skipped.csv", as_csv(result.skipped))
     write_whole(folder / "summary.txt", summary_text(result) + "\n")
 
 
@@ -51,6 +56,7 @@ def as_json(result: Joint) -> dict[str, Any]:
         "values": result.state.fitted,
         "overheads_us": {" / ".join(group): value for group, value in result.overheads.items()},
         "errors": {part: _tables(errors) for part, errors in result.parts.items()},
+        "skipped": as_list(result.skipped),
     }
 
 
@@ -60,7 +66,7 @@ def _tables(errors: Sequence[RowError]) -> dict[str, Any]:
 
 
 def summary_text(result: Joint) -> str:
-    """Errors of each part by machine, and by machine and profile."""
+    """Errors of each part by machine, by machine and profile and by time, and why rows were left out."""
     lines = [f"{'mean error (bias), rows':<44}" + "".join(f"{part:>24}" for part in result.parts)]
     for title, key in TABLES.items():
         lines += ["", title]
@@ -68,6 +74,8 @@ def summary_text(result: Joint) -> str:
         for label in sorted({label for table in tables.values() for label in table}):
             lines.append(_line(label, [table.get(label) for table in tables.values()]))
     lines += ["", _line("all", [summary(e.error for e in errors) for errors in result.parts.values()])]
+    if result.skipped:
+        lines += ["", f"rows left out: {counts_text(result.skipped)} (skipped.csv lists them)"]
     return "\n".join(lines)
 
 

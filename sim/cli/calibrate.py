@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from sim.calibration.run import Calibration
     from sim.calibration.targets import Target
 
-REASONS_SHOWN = 8
 RECIPE_SAYS = {
     "hardware": "--hw",
     "profile": "--profile",
@@ -162,7 +161,7 @@ def _tell(message: str) -> None:
 
 
 def _text(result: "Calibration", target: "Target", out: Path) -> str:
-    from collections import Counter
+    from sim.validation.skipped import counts_text
 
     lines = [f"{target.name}: {result.fitted['n']} rows fitted, {result.held_back['n']} held back", ""]
     lines.append(f"{'parameter':<24} {'start':>10} {'fitted':>10}   range")
@@ -177,8 +176,6 @@ def _text(result: "Calibration", target: "Target", out: Path) -> str:
         cells = [f"{e['n']:>5} {e['mape']:>7.1%} ({e['bias']:+.1%})" for e in both.values()]
         lines.append(f"{label[:64]:<64} {cells[0]:>22} {cells[1]:>22}")
     lines.append(f"at the starting values: {result.before['mape']:.1%} of the fitted rows")
-    reasons = Counter(s.reason.partition(": ")[0] for s in result.skipped)
-    if reasons:
-        listed = ", ".join(f"{name} {count}" for name, count in reasons.most_common(REASONS_SHOWN))
-        lines.append(f"rows of these machines that could not be used: {listed}")
+    if result.skipped:
+        lines.append(f"rows left out: {counts_text(result.skipped)} (--json lists them)")
     return "\n".join([*lines, f"written: {out}"])

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from sim.validation.attention import Validation
 
 WORST_SHOWN = 15
-REASONS_SHOWN = 12
 SHOWN_DIMENSIONS = ("gpu_phase", "gpu_profile", "size", "time", "source")
 
 
@@ -130,10 +129,9 @@ def summary_text(result: "Validation") -> str:
 
 def _skipped_lines(result: "Validation") -> list[str]:
     """Reasons with their counts; the rows are in skipped.csv and the JSON."""
-    from collections import Counter
+    from sim.validation.skipped import counts_text
 
-    reasons = Counter(s.reason.partition(": ")[0] for s in result.skipped)
-    counts = ", ".join(f"{name} {count}" for name, count in reasons.most_common(REASONS_SHOWN))
+    counts = counts_text(result.skipped)
     done = f"{len(result.rows)} rows: {len(result.predictions)} predicted, {len(result.skipped)} skipped"
     return [f"{done} ({counts})" if counts else done]
 

@@ -20,6 +20,7 @@ from sim.validation.overheads import (
     shipped_overhead_us,
 )
 from sim.validation.run import Simulated, simulate_all
+from sim.validation.skipped import in_file_order
 from sim.validation.truth import TruthRow, read_truth
 
 US = 1e3
@@ -65,12 +66,11 @@ def validate_attention(path: Path, names: Names, simulate: Simulate, options: Op
         reason = f"{skipped[0].row.id}: {skipped[0].reason}"
         raise InputError(f"{path}: no row can be predicted; first reason: {reason}")
     predictions, anchors = predict(done, names, options.anchor)
-    order = {row.id: place for place, row in enumerate(rows)}
     return Validation(
         tuple(rows),
         tuple(predictions),
         tuple(anchors),
-        tuple(sorted(skipped, key=lambda s: order[s.row.id])),
+        in_file_order(skipped, rows),
         {"roofline": roofline(predictions), "affine": affine(predictions)},
         sum(o.defect for o in outcomes),
         {c.row.id: o.fallback for c, o in done if o.fallback},

@@ -1,7 +1,9 @@
 """`pagewalk calibrate` on times made with the evaluator that it fits: known parameters come back."""
 
+import csv
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -140,6 +142,31 @@ def test_known_machine_parameters_come_back(
     # A CTA start that all CTAs pay at once is no different from an overhead: times tell their sum alone.
     total = table[0]["overhead_us"] + config.launch.cta_ns / 1e3
     assert total == pytest.approx(OVERHEAD_US + 0.2, abs=0.5)
+
+
+def test_every_row_is_fitted_held_back_or_listed_with_the_reason(
+    tmp_path: Path, chip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = synthetic(tmp_path / "t.csv", L40S_FA2, load_hardware(chip).spec, load_profile("fa2"))
+    ours = {"gpu": L40S_FA2[0], "kernel": L40S_FA2[1]}
+    with truth.open(newline="") as file:
+        own = list(csv.DictReader(file))
+    others = (
+        {"id": "x1", "gpu": "T4"},
+        {"id": "x2", "gpu": "H100-SXM5-80GB"},
+        ours | {"id": "x3", "phase": "prefill", "q_len": 512, "causal": "true", "value": 1e4},
+        ours | {"id": "x4", "context": 65536, "value": 1e-3},
+    )
+    write_truth(truth, *own, *others)
+    arguments = ("--hw", chip, "--out", str(tmp_path / "o.yaml"), "--fidelity", "tile", "--evaluations", "1")
+    text, _ = run(capsys, str(truth), *arguments, "--rows", "13", "--json")
+    found = json.loads(text)
+    kinds = Counter(s["reason"].partition(": ")[0] for s in found["skipped"])
+    # 16 rows to fit, of which 13 are taken, and 8 to judge.
+    assert kinds == {"not covered": 3, "impossible": 1, "over --rows": 3}
+    assert found["fitted"]["n"] + found["held_back"]["n"] + len(found["skipped"]) == len(own) + len(others)
+    text, _ = run(capsys, str(truth), *arguments)
+    assert "rows left out: not covered 3, impossible 1 (--json lists them)" in text
 
 
 def test_times_of_known_profile_parameters_come_back(

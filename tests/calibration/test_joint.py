@@ -16,13 +16,14 @@ from sim.calibration.joint import State, fit_profile
 from sim.calibration.parameters import PROFILE, named, profile_parameters, with_machine
 from sim.calibration.recipe import Recipe, read_recipe
 from sim.calibration.rows import Evaluated, aligned, evaluated
+from sim.calibration.run_joint import _usable
 from sim.cli.attention_case import step_of
 from sim.cli.endings import exit_code_of
 from sim.cli.main import pagewalk
 from sim.config.load import load_hardware, load_profile
 from sim.config.workload import KernelProfile
 from sim.validation.attention import map_rows
-from sim.validation.cases import Machines, Mapped, map_row
+from sim.validation.cases import Machines, Mapped, Skipped, map_row
 from sim.validation.names import shipped_names, with_calibration
 from sim.validation.truth import read_truth
 from tests.validation.truth_files import write_truth
@@ -153,6 +154,47 @@ def test_rows_of_other_profiles_tell_the_overhead_that_all_share() -> None:
     assert alone.profiles["fa2"].prologue_clk < 4000
 
 
+LEFT_OUT = (
+    {"id": "x1", "gpu": "T4", "value": 30},
+    {"id": "x2", "gpu": "H100-SXM5-80GB", "value": 30},
+    {"id": "x3", "gpu": "L40S", "kernel": "vLLM FlashAttention-2", "context": 65536, "value": 1e-3},
+)
+WHY = {
+    "x1": "gpu: 'T4'",
+    "x2": "not covered: decode of vLLM FlashAttention-3 on H100-SXM5-80GB",
+    "x3": "impossible: ",
+}
+
+
+def with_rows(truth: Path, path: Path, *rows: dict[str, object]) -> Path:
+    """The file `truth` with these rows after its own."""
+    own = list(csv.DictReader(truth.read_text().splitlines()))
+    return write_truth(path, *own, *rows)
+
+
+def test_every_row_takes_part_or_is_listed_with_the_reason(
+    tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("rounds: 1", "rounds: 0"))
+    out, path = tmp_path / "out", with_rows(truth, tmp_path / "t.csv", *LEFT_OUT)
+    text = run(capsys, str(path), "--recipe", str(recipe), "--out", str(out))
+    assert "rows left out: gpu 1, not covered 1, impossible 1 (skipped.csv lists them)" in text
+    assert text.startswith((out / "summary.txt").read_text())
+    skipped = list(csv.DictReader((out / "skipped.csv").read_text().splitlines()))
+    assert [row["id"] for row in skipped] == list(WHY)
+    assert all(row["reason"].startswith(WHY[row["id"]]) for row in skipped)
+    parts = [row for row in csv.DictReader((out / "rows.csv").read_text().splitlines())]
+    assert len({row["id"] for row in parts}) == len(read_truth(path)) - len(skipped)
+
+
+def test_a_row_that_cannot_be_simulated_is_listed(tmp_path: Path) -> None:
+    cases = mapped(write_truth(tmp_path / "t.csv", {}))
+    skipped: list[Skipped] = []
+    assert _usable(cases, {"fa3": load_profile("standard")}, step_of, None, skipped) == []
+    assert [s.reason for s in skipped] == ["kernel: no tile-grain model of standard (standard)"]
+
+
 def test_shipped_overheads_stay_and_are_not_written(
     tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -168,6 +210,7 @@ def test_shipped_overheads_stay_and_are_not_written(
     assert found == pytest.approx({hw: shipped[hw] for hw in CHIPS.values()}, rel=1e-4)
     assert yaml.safe_load((out / "overheads.yaml").read_text())["overheads"] == []
     data = json.loads(text)
+    assert data["skipped"] == []
     assert (data["schema"], data["values"], data["overheads_us"]) == ("pagewalk.joint_calibration/1", {}, {})
     by_machine = data["errors"]["fitted"]["machine"]
     for hw in CHIPS.values():
