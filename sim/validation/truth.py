@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import InputError
-from sim.table_file import Row, read_rows
+from sim.table_file import MOST_PROBLEMS, Row, read_rows
 
 TEXTS = ("id", "source", "gpu", "kernel", "phase", "kv_dtype", "metric", "unit", "notes")
 COUNTS = ("batch", "q_heads", "kv_heads", "head_dim", "q_len", "context", "page_size")
@@ -18,7 +18,6 @@ COLUMNS = (
 )
 CAUSAL = {"": None, "true": True, "false": False}
 LARGEST_COUNT = 2**40
-MOST_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
