@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.params import json_option
+from sim.cli.params import FiniteRange, json_option
 
 if TYPE_CHECKING:
     from sim.validation.attention import Validation
@@ -25,7 +25,7 @@ SHOWN_DIMENSIONS = ("gpu_phase", "gpu_profile", "size", "time", "source")
 @json_option
 @click.option(
     "--max-error",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="X",
     help="End with 1 if the mean absolute relative error exceeds X (a fraction).",
 )
