@@ -8,7 +8,7 @@ from sim.error_summary import summary
 from sim.validation.attention import Validation
 from sim.validation.baselines import Baseline
 from sim.validation.errors import groups, short_rows
-from sim.validation.skipped import as_csv, as_list
+from sim.validation.skipped import as_list
 
 SCHEMA = "pagewalk.validation/1"
 COLUMNS = (
@@ -72,7 +72,7 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
 
 
 def write_rows(result: Validation, path: Path) -> None:
-    """One tidy CSV line per predicted row, in file order; skipped.csv beside it holds the others."""
+    """One tidy CSV line per predicted row, in file order."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -88,4 +88,3 @@ def write_rows(result: Validation, path: Path) -> None:
                     *(case.names.runtime.framework, case.workload.l2_state),
                 )
             )
-    path.with_name("skipped.csv").write_text(as_csv(result.skipped), encoding="utf-8")
