@@ -73,6 +73,45 @@ def test_bad_cells_are_named_with_file_line_and_column(tmp_path: Path) -> None:
         assert problem.startswith(start)
 
 
+def test_what_is_allowed_is_said_where_a_count_is_too_large_or_a_text_blank(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", {"context": "1e13"}, {"id": " "}, {"metric": "\t"})
+    with pytest.raises(InputError) as caught:
+        read_truth(path)
+    assert caught.value.problems == (
+        f"{path}:2: context: found 1e13; allowed: 1 to 1099511627776",
+        f"{path}:3: id: found nothing; allowed: a text",
+        f"{path}:4: metric: found nothing; allowed: a text",
+    )
+
+
+def test_units_have_several_names_and_gib_are_not_gb(tmp_path: Path) -> None:
+    same = {
+        "latency": {
+            "us": 200,
+            "usec": 200,
+            "\u00b5s": 200,
+            "\u03bcs": 200,
+            "msec": 0.2,
+            "s": 2e-4,
+            "ns": 2e5,
+        },
+        "bandwidth": {"GB/s": 2000, "GBps": 2000, "MB/s": 2e6, "TB/s": 2, "GiB/s": 2e12 / 2**30},
+        "tflops": {"TFLOP/s": 20, "TFLOPS": 20, "TFLOPs/s": 20, "GFLOPs": 2e4},
+        "utilization": {"%": 2, "percent": 2},
+    }
+    for metric, values in same.items():
+        rows = [{"metric": metric, "unit": unit, "value": value} for unit, value in values.items()]
+        cases, reasons = mapped(write(tmp_path / "t.csv", *rows))
+        assert reasons == {}
+        assert [case.time_us for case in cases] == pytest.approx([cases[0].time_us] * len(rows))
+
+
+def test_an_unknown_unit_is_listed_with_the_known_ones(tmp_path: Path) -> None:
+    _, reasons = mapped(write(tmp_path / "t.csv", {}, {"unit": "Gb/s", "metric": "bandwidth"}))
+    known = "known: MB/s, GB/s, TB/s, GiB/s, TiB/s"
+    assert reasons == {"r-1": f"unit: bandwidth in 'Gb/s' is not known; {known}"}
+
+
 def test_a_missing_column_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     without = tuple(c for c in COLUMNS if c != "kv_dtype")
     with pytest.raises(InputError, match="kv_dtype missing"):
