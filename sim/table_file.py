@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,24 +47,56 @@ class Row:
 
 
 def read_rows(path: Path, required: tuple[str, ...]) -> list[Row]:
-    """Rows of a CSV file. Raises InputError if it cannot be read or a required column is missing."""
+    """Rows of a CSV file; a byte order mark and empty lines are ignored. Raises InputError, with lines, if it cannot be
+    read, a required column is missing or any is named twice, or rows are not as wide as the header."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            columns = reader.fieldnames or []
-            missing = [c for c in required if c not in columns]
-            if missing:
-                raise InputError(
-                    f"{path}:1: columns: {', '.join(missing)} missing; found {', '.join(columns)[:200]}"
-                )
-            rows = [
-                Row({k: v or "" for k, v in cells.items() if k}, f"{path}:{reader.line_num}")
-                for cells in reader
-            ]
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [(line, cells) for line, cells in _lines(file, path) if cells]
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a CSV file: {error}") from None
-    if not rows:
+    columns = lines[0][1] if lines else []
+    _check_columns(columns, required, path)
+    _check_widths(lines, path)
+    if len(lines) < 2:
         raise InputError(f"{path}: no rows; expected a header and at least one row")
-    return rows
+    # A column without a name is nobody's: spreadsheets write one for an index.
+    return [
+        Row({column: cell for column, cell in zip(columns, cells, strict=True) if column}, f"{path}:{line}")
+        for line, cells in lines[1:]
+    ]
+
+
+def _lines(file: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Rows of cells with the line on which each begins: that is where a quote is not closed."""
+    reader = csv.reader(file, strict=True)
+    while True:
+        first = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            hint = "is a quote not closed?"
+            raise InputError(f"{path}:{first}: not a CSV file: {error} ({hint})") from None
+        yield first, cells
+
+
+def _check_columns(columns: list[str], required: tuple[str, ...], path: Path) -> None:
+    missing = [c for c in required if c not in columns]
+    if missing:
+        raise InputError(f"{path}:1: columns: {', '.join(missing)} missing; found {', '.join(columns)[:200]}")
+    twice = [c for c in dict.fromkeys(columns) if c and columns.count(c) > 1]
+    if twice:
+        raise InputError(f"{path}:1: columns: found {', '.join(twice)} more than once; allowed: once")
+
+
+def _check_widths(lines: list[tuple[int, list[str]]], path: Path) -> None:
+    problems = [
+        f"{path}:{line}: found {len(cells)} cells; allowed: {len(lines[0][1])}, as in the header"
+        for line, cells in lines
+        if len(cells) != len(lines[0][1])
+    ]
+    if problems:
+        raise InputError(*problems[:MOST_PROBLEMS])

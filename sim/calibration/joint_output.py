@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sim.calibration.blind import RowError
 from sim.calibration.fit import Group
@@ -14,8 +15,11 @@ from sim.calibration.parameters import MACHINE, PROFILE
 from sim.calibration.written import as_yaml, machine_config, overheads_file
 from sim.error_summary import Summary, summary
 from sim.sweep.store import write_whole
+from sim.validation.cases import Skipped
+from sim.validation.skipped import as_csv, as_list, counts_text
 
 COLUMNS = ("id", "hw", "profile", "kv", "part", "measured_us", "simulated_us", "overhead_us", "error")
+SCHEMA = "pagewalk.joint_calibration/1"
 SHORT_US, LONG_US = 20.0, 100.0
 
 
@@ -27,10 +31,12 @@ class Joint:
     state: State
     overheads: dict[Group, float]
     parts: dict[str, list[RowError]]
+    skipped: tuple[Skipped, ...]
+    """All other rows of the file."""
 
 
 def write_joint(result: Joint, folder: Path) -> None:
-    """The configs, what `validate attention --overheads` reads, rows.csv and summary.txt. Raises OSError."""
+    """The configs, what `validate attention --overheads` reads, two tables of rows and a summary. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
     use = {}
     for name, values in result.state.fitted.items():
@@ -38,18 +44,38 @@ def write_joint(result: Joint, folder: Path) -> None:
         use[name] = f"{name}.yaml"
     write_whole(folder / "overheads.yaml", overheads_file(result.overheads, use, result.reference))
     write_whole(folder / "rows.csv", _rows(result.parts))
+    write_whole(folder / "skipped.csv", as_csv(result.skipped))
     write_whole(folder / "summary.txt", summary_text(result) + "\n")
 
 
+def as_json(result: Joint) -> dict[str, Any]:
+    """The object of `--json`: the tables of summary.txt, what was fitted, and overheads in us."""
+    return {
+        "schema": SCHEMA,
+        "source": result.reference,
+        "values": result.state.fitted,
+        "overheads_us": {" / ".join(group): value for group, value in result.overheads.items()},
+        "errors": {part: _tables(errors) for part, errors in result.parts.items()},
+        "skipped": as_list(result.skipped),
+    }
+
+
+def _tables(errors: Sequence[RowError]) -> dict[str, Any]:
+    tables = {title.replace(" ", "_"): _by(errors, key) for title, key in TABLES.items()}
+    return {"all": summary(e.error for e in errors)} | tables
+
+
 def summary_text(result: Joint) -> str:
-    """Errors of each part by machine, and by machine and profile."""
+    """Errors of each part by machine, by machine and profile and by time, and why rows were left out."""
     lines = [f"{'mean error (bias), rows':<44}" + "".join(f"{part:>24}" for part in result.parts)]
-    for title, key in (("machine", _machine), ("machine and profile", _pair), ("time", _time)):
+    for title, key in TABLES.items():
         lines += ["", title]
         tables = {part: _by(errors, key) for part, errors in result.parts.items()}
         for label in sorted({label for table in tables.values() for label in table}):
             lines.append(_line(label, [table.get(label) for table in tables.values()]))
     lines += ["", _line("all", [summary(e.error for e in errors) for errors in result.parts.values()])]
+    if result.skipped:
+        lines += ["", f"rows left out: {counts_text(result.skipped)} (skipped.csv lists them)"]
     return "\n".join(lines)
 
 
@@ -91,6 +117,9 @@ def _pair(e: RowError) -> str:
 def _time(e: RowError) -> str:
     time = e.row.case.time_us
     return "below 20 us" if time < SHORT_US else "20 to 100 us" if time < LONG_US else "from 100 us"
+
+
+TABLES = {"machine": _machine, "machine and profile": _pair, "time": _time}
 
 
 def _by(errors: Iterable[RowError], key: Callable[[RowError], str]) -> dict[str, Summary]:

@@ -9,6 +9,7 @@ from sim.calibration.targets import Target
 from sim.calibration.written import as_yaml, machine_config, overheads_file
 from sim.config.catalog import looks_like_path
 from sim.sweep.store import write_whole
+from sim.validation.skipped import as_list
 
 SCHEMA = "pagewalk.calibration/1"
 
@@ -58,7 +59,7 @@ def as_json(result: Calibration, target: Target) -> dict[str, Any]:
         "fitted": result.fitted,
         "held_back": result.held_back,
         "groups": result.by_group,
-        "skipped": [{"id": s.row.id, "reason": s.reason} for s in result.skipped],
+        "skipped": as_list(result.skipped),
     }
 
 

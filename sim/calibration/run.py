@@ -35,6 +35,7 @@ from sim.errors import InputError
 from sim.validation.attention import map_rows
 from sim.validation.cases import Mapped, Skipped
 from sim.validation.names import Names
+from sim.validation.skipped import in_file_order, not_covered
 from sim.validation.truth import read_truth
 
 ROWS_PER_PARAMETER = 2
@@ -78,9 +79,11 @@ def calibrate(
 ) -> Calibration:
     """Fit the target's parameters to the rows of its machines. Raises InputError for unusable files and for too
     few rows."""
-    cases, skipped = map_rows(read_truth(truth), names)
+    rows = read_truth(truth)
+    cases, unmapped = map_rows(rows, names)
     ours = [case for case in cases if target.covers(case)]
     kept, held = (spread(part, options.most_rows) for part in hold_back(ours))
+    skipped = _unusable(unmapped, target, names) + _unused(cases, ours, kept + held)
     _require(kept, target.parameters, truth, target.name)
     to_fit, dropped = _evaluated(kept, target, make_step, options)
     to_judge, dropped_held = _evaluated(held, target, make_step, options)
@@ -103,8 +106,19 @@ def calibrate(
         summary(fitted),
         summary(held_back),
         _by_group((("fitted", to_fit, fitted), ("held_back", to_judge, held_back))),
-        tuple([s for s in skipped if target.names_gpu(s.row.gpu, names)] + dropped + dropped_held),
+        in_file_order(skipped + dropped + dropped_held, rows),
     )
+
+
+def _unusable(unmapped: Sequence[Skipped], target: Target, names: Names) -> list[Skipped]:
+    """Why rows of these machines cannot be used; what is wrong with those of others does not matter."""
+    return [s if target.names_gpu(s.row.gpu, names) else not_covered(s.row) for s in unmapped]
+
+
+def _unused(cases: Sequence[Mapped], ours: Sequence[Mapped], chosen: Sequence[Mapped]) -> list[Skipped]:
+    covered, taken = ({case.row.id for case in part} for part in (ours, chosen))
+    surplus = [Skipped(c.row, "over --rows: enough of its group") for c in ours if c.row.id not in taken]
+    return [not_covered(c.row) for c in cases if c.row.id not in covered] + surplus
 
 
 def target_start(target: Target, hw: Hardware) -> list[float]:

@@ -14,9 +14,10 @@ from sim.config.workload import KernelProfile
 from sim.error_summary import summary
 from sim.errors import InputError
 from sim.validation.attention import map_rows
-from sim.validation.cases import Mapped
+from sim.validation.cases import Mapped, Skipped
 from sim.validation.names import Names
 from sim.validation.overheads import shipped_overhead_us
+from sim.validation.skipped import in_file_order, not_covered
 from sim.validation.truth import read_truth
 
 
@@ -32,18 +33,20 @@ def calibrate_jointly(
     """Fit what the recipe names to two thirds of its rows and judge the rest. `sampled_ns`: time of a sampled run, for
     recipes that ask for it. `blind`: also leave out each pair of machine and profile. Raises InputError for unusable
     files and where nothing can be fitted."""
-    cases, _ = map_rows(read_truth(truth), names)
+    rows = read_truth(truth)
+    cases, skipped = map_rows(rows, names)
+    skipped += [not_covered(c.row) for c in cases if not _covers(recipe, c)]
     ours = [c for c in cases if _covers(recipe, c)]
     kept, held = hold_back(ours)
     profiles = {name: load_profile(name) for name in recipe.profiles}
     reference = sampled_ns if recipe.fidelity == "sampled" else None
-    fitted, judge = (
-        [aligned(row, reference) for row in _usable(part, profiles, make_step)] for part in (kept, held)
-    )
+    fitted, judge = (_usable(part, profiles, make_step, reference, skipped) for part in (kept, held))
     chosen = to_fit(fitted, recipe)
     if not chosen:
         raise InputError(f"{truth}: found no usable row of the recipe's machines and profiles")
-    tell(f"{len(chosen)} of {len(fitted)} rows take part, {len(judge)} are held back")
+    tell(
+        f"{len(chosen)} of {len(fitted)} rows take part, {len(judge)} are held back, {len(skipped)} left out"
+    )
     arch_of, known = names.arch_of, None
     if recipe.overheads == "shipped":
         known = {r.group: shipped_overhead_us(r.case, names.overheads, arch_of) for r in fitted + judge}
@@ -58,7 +61,7 @@ def calibrate_jointly(
         parts["left_out"] = left_out(fitted + judge, chosen, recipe, state, arch_of, tell)
     held_back = summary(e.error for e in parts["held_back"])
     source = f"{provenance(truth)}, MAPE {held_back['mape']:.1%} held back"
-    return Joint(source, state, {} if known else overheads, parts)
+    return Joint(source, state, {} if known else overheads, parts, in_file_order(skipped, rows))
 
 
 def _covers(recipe: Recipe, case: Mapped) -> bool:
@@ -69,7 +72,18 @@ def _covers(recipe: Recipe, case: Mapped) -> bool:
 
 
 def _usable(
-    cases: Sequence[Mapped], profiles: dict[str, KernelProfile], make_step: MakeStep
+    cases: Sequence[Mapped],
+    profiles: dict[str, KernelProfile],
+    make_step: MakeStep,
+    reference: Reference | None,
+    skipped: list[Skipped],
 ) -> list[Evaluated]:
-    rows = [evaluated(case, case.hw, profiles[case.names.kernel.profile], make_step) for case in cases]
-    return [row for row in rows if isinstance(row, Evaluated)]
+    """Those that can be evaluated; the others are added to `skipped`."""
+    out = []
+    for case in cases:
+        row = evaluated(case, case.hw, profiles[case.names.kernel.profile], make_step)
+        if isinstance(row, Skipped):
+            skipped.append(row)
+        else:
+            out.append(aligned(row, reference))
+    return out

@@ -8,11 +8,17 @@ import click
 from sim.cli.params import HARDWARE, ConfigName, json_option
 
 if TYPE_CHECKING:
-    from sim.calibration.recipe import Recipe
     from sim.calibration.run import Calibration
     from sim.calibration.targets import Target
 
-REASONS_SHOWN = 8
+RECIPE_SAYS = {
+    "hardware": "--hw",
+    "profile": "--profile",
+    "rows": "--rows",
+    "evaluations": "--evaluations",
+    "fidelity": "--fidelity",
+}
+"""Options that a recipe overrules, by their name in the command."""
 
 
 @click.command(epilog="Example: pagewalk calibrate mine.csv --hw h100_sxm --out my_h100.yaml")
@@ -83,9 +89,9 @@ def calibrate(
 ) -> None:
     """Fit bounded, physical parameters to the rows of TRUTH.csv that were measured on HW.
 
-    Without --profile: bus time that is not for data, usable share of L2, bytes in flight per SM and CTA start, shared
-    by all kernels. With it: costs per CTA, tile, run and split. The overhead of each framework is found beside
-    them. Every third row is held back and judged.
+    Without --profile: bus time that is not for data, usable share and bandwidth of L2, bytes in flight per SM and
+    CTA start, shared by all kernels. With it: costs per CTA, tile, run and split. The overhead of each framework
+    is found beside them. Every third row is held back and judged.
     """
     from sim.calibration.output import as_json as to_json
     from sim.calibration.output import write
@@ -93,19 +99,19 @@ def calibrate(
     from sim.calibration.run import calibrate as fit_rows
     from sim.calibration.targets import target_of
     from sim.cli.attention_case import sampled_ns, step_of
+    from sim.cli.calibrate_out import check_file
     from sim.validation.names import shipped_names
 
     if recipe is not None:
-        if hardware or profile:
-            raise click.UsageError(
-                "--recipe names the machines and profiles: it takes no --hw and no --profile"
-            )
-        _calibrate_jointly(truth, recipe, out, blind)
+        _refuse_beside_recipe()
+        _calibrate_jointly(truth, recipe, out, blind, as_json)
         return
+    if blind:
+        raise click.UsageError("--blind needs --recipe: it leaves out each of its pairs")
     if not hardware:
         raise click.UsageError("--hw or --recipe is needed")
     target = target_of(hardware, profile)
-    _check_out(out)
+    check_file(out, hardware, profile)
     reference = sampled_ns if fidelity == "sampled" else None
     result = fit_rows(truth, target, shipped_names(), step_of, Options(rows, evaluations, reference))
     write(result, target, out)
@@ -117,52 +123,45 @@ def calibrate(
         click.echo(_text(result, target, out))
 
 
-def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool) -> None:
+def _refuse_beside_recipe() -> None:
+    """What the recipe says is not said twice: an option that it overrules would be ignored without a word."""
+    context = click.get_current_context()
+    given = [
+        option
+        for name, option in RECIPE_SAYS.items()
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    ]
+    if given:
+        raise click.UsageError(f"--recipe takes no {', no '.join(given)}: the recipe says it")
+
+
+def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool, as_json: bool) -> None:
+    from sim.calibration.joint_output import as_json as to_json
     from sim.calibration.joint_output import summary_text, write_joint
     from sim.calibration.recipe import read_recipe
     from sim.calibration.run_joint import calibrate_jointly
     from sim.cli.attention_case import sampled_ns, step_of
+    from sim.cli.calibrate_out import check_folder
     from sim.validation.names import shipped_names
 
     wanted = read_recipe(recipe)
-    _check_folder(out, wanted)
+    check_folder(out, wanted)
     result = calibrate_jointly(truth, wanted, shipped_names(), step_of, sampled_ns, blind, _tell)
     write_joint(result, out)
-    click.echo(summary_text(result))
-    click.echo(f"written: {out}")
+    if as_json:
+        import json
 
-
-def _check_folder(out: Path, recipe: "Recipe") -> None:
-    """Configs of another fit would be taken for some of this one by who copies them."""
-    from sim.errors import InputError
-
-    if out.is_file():
-        raise InputError(f"--out: {out} is a file; allowed: a folder for the configs of --recipe")
-    ours = {*recipe.machines, *recipe.profiles, "overheads"}
-    others = sorted(path.name for path in out.glob("*.yaml") if path.stem not in ours)
-    if others:
-        raise InputError(
-            f"--out: {out} holds {others[0]} of another fit; allowed: an empty folder, or one of the same recipe"
-        )
+        click.echo(json.dumps(to_json(result), allow_nan=False))
+    else:
+        click.echo(f"{summary_text(result)}\nwritten: {out}")
 
 
 def _tell(message: str) -> None:
     click.echo(message, err=True)
 
 
-def _check_out(out: Path) -> None:
-    """Refuse before minutes are spent."""
-    from sim.config.catalog import YAML_SUFFIXES
-    from sim.errors import InputError
-
-    if out.suffix not in YAML_SUFFIXES:
-        raise InputError(f"--out: found {out}; allowed: a path that ends in .yaml or .yml")
-    if out.is_dir():
-        raise InputError(f"--out: {out} is a folder; allowed: the path of a YAML file")
-
-
 def _text(result: "Calibration", target: "Target", out: Path) -> str:
-    from collections import Counter
+    from sim.validation.skipped import counts_text
 
     lines = [f"{target.name}: {result.fitted['n']} rows fitted, {result.held_back['n']} held back", ""]
     lines.append(f"{'parameter':<24} {'start':>10} {'fitted':>10}   range")
@@ -177,8 +176,6 @@ def _text(result: "Calibration", target: "Target", out: Path) -> str:
         cells = [f"{e['n']:>5} {e['mape']:>7.1%} ({e['bias']:+.1%})" for e in both.values()]
         lines.append(f"{label[:64]:<64} {cells[0]:>22} {cells[1]:>22}")
     lines.append(f"at the starting values: {result.before['mape']:.1%} of the fitted rows")
-    reasons = Counter(s.reason.partition(": ")[0] for s in result.skipped)
-    if reasons:
-        listed = ", ".join(f"{name} {count}" for name, count in reasons.most_common(REASONS_SHOWN))
-        lines.append(f"rows of these machines that could not be used: {listed}")
+    if result.skipped:
+        lines.append(f"rows left out: {counts_text(result.skipped)} (--json lists them)")
     return "\n".join([*lines, f"written: {out}"])

@@ -1,5 +1,6 @@
 """Arguments that several commands share: config names with completion, `--set`, `--json`."""
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,17 @@ class ConfigName(click.ParamType):  # type: ignore[type-arg]  # generic since cl
 
         names = [CompletionItem(name) for name in shipped(self.kind) if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds. Bounds alone let nan through, which compares false with all of them, and inf, which no
+    error exceeds: a check against either would always pass."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 HARDWARE = ConfigName("hardware")

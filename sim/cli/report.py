@@ -4,13 +4,15 @@ from pathlib import Path
 
 import click
 
+from sim.cli.params import FiniteRange
+
 
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="The page.  [default: DIR/report.html]")
 @click.option(
     "--model-error",
-    type=click.FloatRange(0, 1),
+    type=FiniteRange(0, 1),
     help="Relative error of the model below which a difference is a tie.  [default: the stated one]",
 )
 def report(folder: Path, out: Path | None, model_error: float | None) -> None:

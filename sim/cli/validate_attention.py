@@ -1,17 +1,19 @@
 """`pagewalk validate attention`: simulated attention kernels beside measured ones."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from sim.cli.params import json_option
+from sim.cli.params import FiniteRange, json_option
 
 if TYPE_CHECKING:
     from sim.validation.attention import Validation
 
 WORST_SHOWN = 15
-REASONS_SHOWN = 12
+SKIPPED_SHOWN = 5
+LONGEST_LINE = 160
 SHOWN_DIMENSIONS = ("gpu_phase", "gpu_profile", "size", "time", "source")
 
 
@@ -26,7 +28,7 @@ SHOWN_DIMENSIONS = ("gpu_phase", "gpu_profile", "size", "time", "source")
 @json_option
 @click.option(
     "--max-error",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="X",
     help="End with 1 if the mean absolute relative error exceeds X (a fraction).",
 )
@@ -76,9 +78,11 @@ def attention(
     folder = out / "cases" if out is not None else None
     options = Options(fidelity, anchor, jobs or cores(), folder)
     result = validate_attention(truth, names, time_case, options)
-    text = summary_text(result)
+    if not result.predictions:
+        _refuse(result, truth, out)
+    text = summary_text(result, out is not None)
     if out is not None:
-        _write(result, text, out)
+        _write(out, lambda: _write_all(result, text, out))
     if as_json:
         import json
 
@@ -100,12 +104,25 @@ def attention(
         raise SystemExit(1)
 
 
-def summary_text(result: "Validation") -> str:
-    """The summary on the terminal and in summary.txt."""
+def _refuse(result: "Validation", truth: Path, out: Path | None) -> NoReturn:
+    """The list of reasons is worth most where no row could be used."""
+    from sim.errors import InputError
+    from sim.validation.skipped import counts_text
+
+    if out is not None:
+        _write(out, lambda: _write_skipped(result, out))
+    first = f"{result.skipped[0].row.id}: {result.skipped[0].reason}"
+    raise InputError(
+        f"{truth}: no row can be predicted ({counts_text(result.skipped)}); first reason: {first}"
+    )
+
+
+def summary_text(result: "Validation", listed: bool) -> str:
+    """The summary on the terminal and in summary.txt. `listed`: skipped.csv is beside it."""
     from sim.error_summary import summary
     from sim.validation.errors import groups, short_rows, worst
 
-    lines = _skipped_lines(result)
+    lines = _skipped_lines(result, listed)
     lines += [
         f"anchors: {len(result.anchors)} rows, each fixes the overhead of its GPU, kernel and KV type",
         "",
@@ -128,14 +145,19 @@ def summary_text(result: "Validation") -> str:
     return "\n".join(lines)
 
 
-def _skipped_lines(result: "Validation") -> list[str]:
-    """Reasons with their counts; the rows are in skipped.csv and the JSON."""
-    from collections import Counter
+def _skipped_lines(result: "Validation", listed: bool) -> list[str]:
+    """Reasons with their counts, and where the rows are: the first ones here if no file lists them."""
+    from sim.validation.skipped import counts_text
 
-    reasons = Counter(s.reason.partition(": ")[0] for s in result.skipped)
-    counts = ", ".join(f"{name} {count}" for name, count in reasons.most_common(REASONS_SHOWN))
     done = f"{len(result.rows)} rows: {len(result.predictions)} predicted, {len(result.skipped)} skipped"
-    return [f"{done} ({counts})" if counts else done]
+    if not result.skipped:
+        return [done]
+    counted = f"{done} ({counts_text(result.skipped)})"
+    if listed:
+        return [counted, "skipped.csv lists the skipped rows with their reasons"]
+    first = [f"  {s.row.id}: {s.reason}"[:LONGEST_LINE] for s in result.skipped[:SKIPPED_SHOWN]]
+    more = ["  ... (--out or --json for all of them)"] if len(result.skipped) > SKIPPED_SHOWN else []
+    return [counted, *first, *more]
 
 
 def _error_line(name: str, error: dict[str, Any]) -> str:
@@ -155,14 +177,26 @@ def _baseline_lines(result: "Validation") -> list[str]:
     return lines
 
 
-def _write(result: "Validation", text: str, out: Path) -> None:
+def _write_all(result: "Validation", text: str, out: Path) -> None:
     from sim.cli.validation_plots import draw
-    from sim.errors import InputError
     from sim.validation.output import write_rows
 
+    (out / "summary.txt").write_text(text + "\n", encoding="utf-8")
+    write_rows(result, out / "predictions.csv")
+    _write_skipped(result, out)
+    draw(result.predictions, out)
+
+
+def _write_skipped(result: "Validation", out: Path) -> None:
+    from sim.validation.skipped import as_csv
+
+    (out / "skipped.csv").write_text(as_csv(result.skipped), encoding="utf-8")
+
+
+def _write(out: Path, write: Callable[[], None]) -> None:
+    from sim.errors import InputError
+
     try:
-        (out / "summary.txt").write_text(text + "\n", encoding="utf-8")
-        write_rows(result, out / "predictions.csv")
-        draw(result.predictions, out)
+        write()
     except OSError as error:
         raise InputError(f"{out}: --out: cannot be written: {error.strerror}") from None

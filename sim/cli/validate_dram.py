@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sim.cli.params import FiniteRange
+
 if TYPE_CHECKING:
     from sim.memory.dram.validate import Grain, Validation
 
@@ -19,7 +21,7 @@ PANELS = ("bw_GBps", "lat_avg_ns", "lat_p99_ns", "act_per_request")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option(
     "--max-error",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="X",
     help="End with 1 if the mean absolute relative error of the bandwidth exceeds X (a fraction).",
 )

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sim.cli.params import FiniteRange
+
 if TYPE_CHECKING:
     from kernels_ref.kvcache_reference import Comparison
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option(
     "--max-error",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     metavar="X",
     help="End with 1 only if the mean relative difference exceeds X (a fraction); without it, on any difference.",
 )

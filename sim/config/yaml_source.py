@@ -32,10 +32,14 @@ class Document:
 
     file: str
     data: dict[str, Any]
-    folder: Path = Path()
+    path: Path = Path()
     places: dict[KeyPath, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     trapped: set[KeyPath] = field(default_factory=set)
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
 
 
 def read_document(path: Path, file: str, expected: str) -> Document:
@@ -51,7 +55,7 @@ def read_document(path: Path, file: str, expected: str) -> Document:
         raise InputError(f"{file}:{node.start_mark.line + 1}:1: found {_kind(node)}; expected {expected}")
     builder = _Builder(file)
     data = builder.build(node, (), 0)
-    return Document(file, data, path.parent, builder.places, builder.problems, builder.trapped)
+    return Document(file, data, path, builder.places, builder.problems, builder.trapped)
 
 
 def read_value(text: str, place: Place, path: KeyPath) -> tuple[Any, list[Problem]]:

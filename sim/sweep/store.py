@@ -58,7 +58,8 @@ class Store:
         return self.points / f"{digest}.failed.json"
 
     def is_finished(self, digest: str) -> bool:
-        return self.result_path(digest).is_file()
+        """A file without a result in it (a disk that was full, an editor) does not count: the point runs again."""
+        return self.result(digest) is not None
 
     def put(self, digest: str, result: dict[str, Any]) -> None:
         write_whole(self.result_path(digest), json.dumps(result, allow_nan=False, indent=1) + "\n")
@@ -76,8 +77,11 @@ class Store:
     def _read(self, path: Path) -> dict[str, Any] | None:
         if not path.is_file():
             return None
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return data
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return None
+        return data if isinstance(data, dict) and data else None
 
     def forget(self, digests: Sequence[str]) -> None:
         """Drop results and failures of these points (`--restart`), and what a killed writer left behind."""

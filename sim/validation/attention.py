@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.errors import InputError
 from sim.sweep.execute import Simulate
 from sim.validation.around import around_us
 from sim.validation.baselines import Baseline, affine, roofline
@@ -20,6 +19,7 @@ from sim.validation.overheads import (
     shipped_overhead_us,
 )
 from sim.validation.run import Simulated, simulate_all
+from sim.validation.skipped import in_file_order
 from sim.validation.truth import TruthRow, read_truth
 
 US = 1e3
@@ -52,7 +52,7 @@ class Validation:
 
 
 def validate_attention(path: Path, names: Names, simulate: Simulate, options: Options) -> Validation:
-    """Predict every row that can be mapped. Raises InputError for unusable files or if no row can be predicted."""
+    """Predict every row that can be mapped. Raises InputError for unusable files."""
     rows = read_truth(path)
     cases, skipped = map_rows(rows, names)
     outcomes = simulate_all(cases, simulate, options.fidelity, options.jobs, options.folder)
@@ -61,16 +61,12 @@ def validate_attention(path: Path, names: Names, simulate: Simulate, options: Op
     ]
     skipped += failed
     done = [(c, o) for c, o in zip(cases, outcomes, strict=True) if not o.error]
-    if not done:
-        reason = f"{skipped[0].row.id}: {skipped[0].reason}"
-        raise InputError(f"{path}: no row can be predicted; first reason: {reason}")
     predictions, anchors = predict(done, names, options.anchor)
-    order = {row.id: place for place, row in enumerate(rows)}
     return Validation(
         tuple(rows),
         tuple(predictions),
         tuple(anchors),
-        tuple(sorted(skipped, key=lambda s: order[s.row.id])),
+        in_file_order(skipped, rows),
         {"roofline": roofline(predictions), "affine": affine(predictions)},
         sum(o.defect for o in outcomes),
         {c.row.id: o.fallback for c, o in done if o.fallback},

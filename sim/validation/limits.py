@@ -1,31 +1,41 @@
 """Rows that cannot be true: faster than the machine allows, or slower than a larger problem of the same kind.
 
 Memory: what does not fit the L2 (all of it when the cache starts cold) must come over the HBM bus at its peak.
-Compute: the FLOPs of a prefill at the best tensor rate for its format. Nominal capacity and rated peaks are
-used, which no kernel beats, so that only measurement or transcription faults are rejected.
+L2: all KV comes through it, at twice its configured bandwidth at most. Compute: the FLOPs at the best tensor rate for
+their format. Latency: one trip to L2. Nominal capacity and rated peaks are used, which no kernel beats, so that only
+measurement or transcription faults are rejected.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 from sim.bounds import best_tensor_flop_per_clk
+from sim.memory.latency import l2_trip_ns
 from sim.memory.params import peak_gb_s
 from sim.validation.cases import Mapped, Skipped
 
 SLOWER = 0.12
 """A row this much slower than the same layout at longer context or larger batch is a measurement fault
 (first-case warm-up); kernels' own steps of wave and split rules stay below."""
+BEYOND_L2 = 2.0
+"""The configured bandwidth of L2 is measured or fitted, and chips state none that nothing beats: measurements of one
+chip differ by a tenth (hwconfigs), and a fit must be able to start from half of the true one."""
+LONGEST_US = 3600e6
+"""An hour: a unit or a rate close to zero, not a kernel."""
 US = 1e3
 """Nanoseconds."""
 
 
 def impossible(case: Mapped) -> str:
-    """Which limit the row beats, with the arithmetic; nothing when it beats none."""
+    """The tightest limit that the row beats, with the arithmetic; nothing when it beats none."""
     measured_ns = case.time_us * US
-    for text, floor_ns in (_memory_floor(case), _compute_floor(case)):
-        if measured_ns < floor_ns:
-            seen = f"{measured_ns / US:.4g} us measured, at least {floor_ns / US:.4g} us needed"
-            return f"impossible: {text}: {seen}"
+    if not measured_ns <= LONGEST_US * US:
+        return f"impossible: {case.time_us:.4g} us measured, at most {LONGEST_US:.4g} us are one launch"
+    floors = (_memory_floor(case), _l2_floor(case), _compute_floor(case), _latency_floor(case))
+    text, floor_ns = max(floors, key=lambda floor: floor[1])
+    if measured_ns < floor_ns:
+        seen = f"{measured_ns / US:.4g} us measured, at least {floor_ns / US:.4g} us needed"
+        return f"impossible: {text}: {seen}"
     return ""
 
 
@@ -39,13 +49,24 @@ def _memory_floor(case: Mapped) -> tuple[str, float]:
     return text, max(0.0, kv - cached) / peak
 
 
+def _l2_floor(case: Mapped) -> tuple[str, float]:
+    peak = BEYOND_L2 * case.hw.l2.bandwidth_gb_s
+    text = (
+        f"{case.kv_bytes / 1e6:.4g} MB of KV through L2 at {peak:.4g} GB/s, {BEYOND_L2:g} times its bandwidth"
+    )
+    return text, case.kv_bytes / peak
+
+
 def _compute_floor(case: Mapped) -> tuple[str, float]:
-    if case.row.phase != "prefill":
-        return "", 0.0
-    rate = best_tensor_flop_per_clk(case.hw, (str(case.names.kv.kv_format),))
+    formats = {str(case.names.kv.kv_format), str(case.workload.kv_format)}
+    rate = best_tensor_flop_per_clk(case.hw, tuple(formats))
     peak = rate * case.hw.sm.clock_ghz * case.hw.sm.count
     text = f"{case.shape.flops / 1e9:.4g} GFLOP at {peak / 1e3:.4g} TFLOP/s"
     return text, case.shape.flops / peak
+
+
+def _latency_floor(case: Mapped) -> tuple[str, float]:
+    return "one trip to L2", l2_trip_ns(case.hw)
 
 
 def reject_impossible(cases: Sequence[Mapped]) -> tuple[list[Mapped], list[Skipped]]:

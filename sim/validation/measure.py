@@ -2,10 +2,22 @@
 
 from dataclasses import dataclass
 
-TIME_US = {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6}
-BYTES_PER_US = {"GB/s": 1e3, "TB/s": 1e6}
-FLOP_PER_US = {"GFLOP/s": 1e3, "TFLOP/s": 1e6}
-METRICS = ("latency", "bandwidth", "bandwidth_utilization", "tflops", "utilization")
+UNITS: dict[str, dict[str, float]] = {
+    "latency": {"ns": 1e-3, "us": 1.0, "ms": 1e3, "s": 1e6},
+    "bandwidth": {"MB/s": 1.0, "GB/s": 1e3, "TB/s": 1e6, "GiB/s": 2**30 / 1e6, "TiB/s": 2**40 / 1e6},
+    "bandwidth_utilization": {"%": 1.0},
+    "tflops": {"GFLOP/s": 1e3, "TFLOP/s": 1e6},
+    "utilization": {"%": 1.0},
+}
+"""By metric: microseconds, bytes per microsecond, FLOP per microsecond, or percent of a peak, in one unit."""
+SPELLINGS = {
+    **{"nsec": "ns", "usec": "us", "\N{MICRO SIGN}s": "us", "\N{GREEK SMALL LETTER MU}s": "us"},
+    **{"msec": "ms", "sec": "s", "seconds": "s", "GBps": "GB/s", "TBps": "TB/s", "percent": "%"},
+    **{name: "GFLOP/s" for name in ("GFLOPS", "GFLOPs", "GFLOPS/s", "GFLOPs/s")},
+    **{name: "TFLOP/s" for name in ("TFLOPS", "TFLOPs", "TFLOPS/s", "TFLOPs/s")},
+}
+"""Other names of a unit. Case tells bits from bytes, so it is not folded."""
+METRICS = tuple(UNITS)
 
 
 @dataclass(frozen=True)
@@ -36,15 +48,15 @@ def measure_of(metric: str, unit: str, amounts: Amounts) -> Measure | str:
     """How to read a metric, or why its rows cannot be predicted."""
     if metric not in METRICS:
         return f"metric: {metric!r} is not the time or rate of one kernel; known: {', '.join(METRICS)}"
-    if metric == "latency" and unit in TIME_US:
-        return Measure(TIME_US[unit], rate=False)
-    peak_bytes_per_us, peak_flop_per_us = amounts.peak_gb_s * 1e3, amounts.peak_tflop_s * 1e6
-    rates = {
-        **{("bandwidth", name): amounts.moved_bytes / size for name, size in BYTES_PER_US.items()},
-        **{("tflops", name): amounts.flops / size for name, size in FLOP_PER_US.items()},
-        ("bandwidth_utilization", "%"): 100 * amounts.moved_bytes / peak_bytes_per_us,
-        ("utilization", "%"): 100 * amounts.flops / peak_flop_per_us,
+    size = UNITS[metric].get(SPELLINGS.get(unit, unit))
+    if size is None:
+        return f"unit: {metric} in {unit!r} is not known; known: {', '.join(UNITS[metric])}"
+    if metric == "latency":
+        return Measure(size, rate=False)
+    counted = {
+        "bandwidth": amounts.moved_bytes,
+        "bandwidth_utilization": 100 * amounts.moved_bytes / (amounts.peak_gb_s * 1e3),
+        "tflops": amounts.flops,
+        "utilization": 100 * amounts.flops / (amounts.peak_tflop_s * 1e6),
     }
-    if (metric, unit) in rates:
-        return Measure(rates[metric, unit], rate=True)
-    return f"unit: {metric} in {unit!r} is not known"
+    return Measure(counted[metric] / size, rate=True)

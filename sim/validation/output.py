@@ -8,6 +8,7 @@ from sim.error_summary import summary
 from sim.validation.attention import Validation
 from sim.validation.baselines import Baseline
 from sim.validation.errors import groups, short_rows
+from sim.validation.skipped import as_list
 
 SCHEMA = "pagewalk.validation/1"
 COLUMNS = (
@@ -35,7 +36,7 @@ def as_json(result: Validation) -> dict[str, Any]:
         "schema": SCHEMA,
         "kind": "attention",
         "rows": len(result.rows),
-        "skipped": [{"id": s.row.id, "reason": s.reason} for s in result.skipped],
+        "skipped": as_list(result.skipped),
         "anchors": [
             {
                 "id": a.case.row.id,
@@ -71,7 +72,7 @@ def _baseline(baseline: Baseline) -> dict[str, Any]:
 
 
 def write_rows(result: Validation, path: Path) -> None:
-    """One tidy CSV line per predicted row, in file order; skipped.csv beside it holds the others."""
+    """One tidy CSV line per predicted row, in file order."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -87,8 +88,3 @@ def write_rows(result: Validation, path: Path) -> None:
                     *(case.names.runtime.framework, case.workload.l2_state),
                 )
             )
-    with path.with_name("skipped.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "gpu", "kernel", "phase", "metric", "reason"))
-        for s in result.skipped:
-            writer.writerow((s.row.id, s.row.gpu, s.row.kernel, s.row.phase, s.row.metric, s.reason))

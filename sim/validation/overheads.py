@@ -62,9 +62,10 @@ def declare_anchors(cases: Sequence[Mapped]) -> list[Mapped]:
 
 
 def same_measurement(a: Mapped, b: Mapped) -> bool:
-    """Two metrics of one run: the anchor's siblings would show no error of their own."""
+    """Two metrics of one run, or a repeat of it: the anchor's siblings would show no error of their own."""
     return group_of(a) == group_of(b) and a.row.source == b.row.source and _point(a) == _point(b)
 
 
-def _point(case: Mapped) -> tuple[object, ...]:
-    return case.row.source, case.shape, case.row.notes
+def _point(case: Mapped) -> tuple[str, str]:
+    """One simulated time is one point, whatever else the notes say of it; cold and warm replays are two."""
+    return case.row.source, case.workload.model_dump_json()

@@ -57,7 +57,7 @@ def _simulate_in(
     store.create()
     with store.locked():
         store.sweep_up()
-        _run([p for p in points.values() if not store.is_finished(p.hash)], store, simulate, jobs)
+        _run([p for p in points.values() if _times(store, p.hash) is None], store, simulate, jobs)
         done = {digest: _outcome(store, digest) for digest in points}
     return [done[digest] for digest in hashes]
 
@@ -82,8 +82,16 @@ def _long_first(points: list[Point]) -> list[Point]:
     return sorted(points, key=size, reverse=True)
 
 
+def _times(store: Store, digest: str) -> dict[str, Any] | None:
+    """The stored result of a case, unless it is none with times: then the case runs again."""
+    result = store.result(digest) or {}
+    return (
+        result if all(isinstance(result.get(key), int | float) for key in ("time_ns", "bound_ns")) else None
+    )
+
+
 def _outcome(store: Store, digest: str) -> Simulated:
-    result: dict[str, Any] | None = store.result(digest)
+    result = _times(store, digest)
     if result is not None:
         return Simulated(result["time_ns"], result["bound_ns"], fallback=result.get("fallback", ""))
     failure = store.failure(digest) or {"kind": "lost", "message": "no result was stored"}

@@ -77,7 +77,7 @@ def _row(row: Row) -> TruthRow:
     except InputError as error:
         problems += error.problems
     for key in ("id", "metric"):
-        if not row.has(key):
+        if not row.text(key).strip():
             problems.append(f"{row.where}: {key}: found nothing; allowed: a text")
     causal = row.text("causal").strip().lower()
     if causal not in CAUSAL:
@@ -93,5 +93,5 @@ def _count(row: Row, key: str) -> int | None:
         return None
     value = row.integer(key)
     if not 0 < value <= LARGEST_COUNT:
-        raise InputError(f"{row.where}: {key}: found {value}; allowed: at least 1")
+        raise InputError(f"{row.where}: {key}: found {row.text(key)[:80]}; allowed: 1 to {LARGEST_COUNT}")
     return value

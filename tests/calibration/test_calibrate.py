@@ -1,7 +1,9 @@
 """`pagewalk calibrate` on times made with the evaluator that it fits: known parameters come back."""
 
+import csv
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -142,6 +144,31 @@ def test_known_machine_parameters_come_back(
     assert total == pytest.approx(OVERHEAD_US + 0.2, abs=0.5)
 
 
+def test_every_row_is_fitted_held_back_or_listed_with_the_reason(
+    tmp_path: Path, chip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = synthetic(tmp_path / "t.csv", L40S_FA2, load_hardware(chip).spec, load_profile("fa2"))
+    ours = {"gpu": L40S_FA2[0], "kernel": L40S_FA2[1]}
+    with truth.open(newline="") as file:
+        own = list(csv.DictReader(file))
+    others = (
+        {"id": "x1", "gpu": "T4"},
+        {"id": "x2", "gpu": "H100-SXM5-80GB"},
+        ours | {"id": "x3", "phase": "prefill", "q_len": 512, "causal": "true", "value": 1e4},
+        ours | {"id": "x4", "context": 65536, "value": 1e-3},
+    )
+    write_truth(truth, *own, *others)
+    arguments = ("--hw", chip, "--out", str(tmp_path / "o.yaml"), "--fidelity", "tile", "--evaluations", "1")
+    text, _ = run(capsys, str(truth), *arguments, "--rows", "13", "--json")
+    found = json.loads(text)
+    kinds = Counter(s["reason"].partition(": ")[0] for s in found["skipped"])
+    # 16 rows to fit, of which 13 are taken, and 8 to judge.
+    assert kinds == {"not covered": 3, "impossible": 1, "over --rows": 3}
+    assert found["fitted"]["n"] + found["held_back"]["n"] + len(found["skipped"]) == len(own) + len(others)
+    text, _ = run(capsys, str(truth), *arguments)
+    assert "rows left out: not covered 3, impossible 1 (--json lists them)" in text
+
+
 def test_times_of_known_profile_parameters_come_back(
     tmp_path: Path, kernel: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -241,3 +268,52 @@ def test_bad_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str
     _, err = run(capsys, str(truth), "--hw", "h100_sxm", "--out", str(tmp_path / "o.txt"), code=2)
     assert "allowed: a path that ends in .yaml or .yml" in err
     run(capsys, str(truth), "--hw", "h100_sxm", code=2)
+
+
+def refused_out(capsys: pytest.CaptureFixture[str], out: Path, *arguments: str) -> str:
+    """The message; the file of measurements is not even opened."""
+    return run(capsys, "no.csv", *arguments, "--out", str(out), code=2)[1]
+
+
+@pytest.mark.parametrize("out", ["chip.yaml", "child.yaml", "link.yaml", "sub/../chip.yaml"])
+def test_the_given_machine_and_its_bases_are_never_overwritten(
+    out: str, tmp_path: Path, chip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "child.yaml").write_text("base: ./chip.yaml\n")
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "chip.yaml")
+    (tmp_path / "sub").mkdir()
+    err = refused_out(capsys, tmp_path / out, "--hw", str(tmp_path / "child.yaml"))
+    assert f"--out: {tmp_path / out} would replace what --hw or --profile is, or inherits" in err
+    assert Path(chip).read_text() == CHIP
+
+
+def test_the_given_profile_is_never_overwritten_not_even_by_the_overheads(
+    tmp_path: Path, kernel: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile = ("--hw", "h100_sxm", "--profile")
+    assert "would replace" in refused_out(capsys, Path(kernel), *profile, kernel)
+    mine = tmp_path / "mine.overheads.yaml"
+    mine.write_text(KERNEL)
+    err = refused_out(capsys, tmp_path / "mine.yaml", *profile, str(mine))
+    assert f"--out: {mine} would replace" in err
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_fit(
+    tmp_path: Path, chip: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    err = refused_out(capsys, tmp_path / "file" / "o.yaml", "--hw", chip)
+    assert f"--out: {tmp_path / 'file'}: cannot be written: Not a directory" in err
+
+
+def test_the_help_names_every_machine_parameter(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {
+        "hbm.busy_fraction": "bus time that is not for data",
+        "l2.effective_fraction": "usable share",
+        "l2.bandwidth_gb_s": "bandwidth of L2",
+        "sm.max_inflight_kib": "bytes in flight per SM",
+        "launch.cta_ns": "CTA start",
+    }
+    text = " ".join(run(capsys, "--help")[0].split())
+    assert list(said) == [p.path for p in MACHINE]
+    assert [words for words in said.values() if words not in text] == []

@@ -1,8 +1,10 @@
 """`pagewalk calibrate --recipe`: machines and profiles fitted in turn, and errors of rows that no fit saw."""
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from types import SimpleNamespace
 from typing import cast
 
@@ -14,13 +16,14 @@ from sim.calibration.joint import State, fit_profile
 from sim.calibration.parameters import PROFILE, expected, named, profile_parameters, with_machine
 from sim.calibration.recipe import Recipe, read_recipe
 from sim.calibration.rows import Evaluated, aligned, evaluated
+from sim.calibration.run_joint import _usable
 from sim.cli.attention_case import step_of
 from sim.cli.endings import exit_code_of
 from sim.cli.main import pagewalk
 from sim.config.load import load_hardware, load_profile
 from sim.config.workload import KernelProfile
 from sim.validation.attention import map_rows
-from sim.validation.cases import Machines, Mapped, map_row
+from sim.validation.cases import Machines, Mapped, Skipped, map_row
 from sim.validation.names import shipped_names, with_calibration
 from sim.validation.truth import read_truth
 from tests.validation.truth_files import write_truth
@@ -151,13 +154,54 @@ def test_rows_of_other_profiles_tell_the_overhead_that_all_share() -> None:
     assert alone.profiles["fa2"].prologue_clk < 4000
 
 
+LEFT_OUT = (
+    {"id": "x1", "gpu": "T4", "value": 30},
+    {"id": "x2", "gpu": "H100-SXM5-80GB", "value": 30},
+    {"id": "x3", "gpu": "L40S", "kernel": "vLLM FlashAttention-2", "context": 65536, "value": 1e-3},
+)
+WHY = {
+    "x1": "gpu: 'T4'",
+    "x2": "not covered: decode of vLLM FlashAttention-3 on H100-SXM5-80GB",
+    "x3": "impossible: ",
+}
+
+
+def with_rows(truth: Path, path: Path, *rows: dict[str, object]) -> Path:
+    """The file `truth` with these rows after its own."""
+    own = list(csv.DictReader(truth.read_text().splitlines()))
+    return write_truth(path, *own, *rows)
+
+
+def test_every_row_takes_part_or_is_listed_with_the_reason(
+    tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.replace("rounds: 1", "rounds: 0"))
+    out, path = tmp_path / "out", with_rows(truth, tmp_path / "t.csv", *LEFT_OUT)
+    text = run(capsys, str(path), "--recipe", str(recipe), "--out", str(out))
+    assert "rows left out: gpu 1, not covered 1, impossible 1 (skipped.csv lists them)" in text
+    assert text.startswith((out / "summary.txt").read_text())
+    skipped = list(csv.DictReader((out / "skipped.csv").read_text().splitlines()))
+    assert [row["id"] for row in skipped] == list(WHY)
+    assert all(row["reason"].startswith(WHY[row["id"]]) for row in skipped)
+    parts = [row for row in csv.DictReader((out / "rows.csv").read_text().splitlines())]
+    assert len({row["id"] for row in parts}) == len(read_truth(path)) - len(skipped)
+
+
+def test_a_row_that_cannot_be_simulated_is_listed(tmp_path: Path) -> None:
+    cases = mapped(write_truth(tmp_path / "t.csv", {}))
+    skipped: list[Skipped] = []
+    assert _usable(cases, {"fa3": load_profile("standard")}, step_of, None, skipped) == []
+    assert [s.reason for s in skipped] == ["kernel: no tile-grain model of standard (standard)"]
+
+
 def test_shipped_overheads_stay_and_are_not_written(
     tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE.replace("rounds: 1", "rounds: 0") + "overheads: shipped\n")
     out = tmp_path / "out"
-    run(capsys, str(truth), "--recipe", str(recipe), "--out", str(out))
+    text = run(capsys, str(truth), "--recipe", str(recipe), "--out", str(out), "--json")
     rows = list(csv.DictReader((out / "rows.csv").read_text().splitlines()))
     shipped = {
         o.hw: o.overhead_us for o in shipped_names().overheads if (o.framework, o.kv) == ("vllm", "16bit")
@@ -165,6 +209,16 @@ def test_shipped_overheads_stay_and_are_not_written(
     found = {r["hw"]: float(r["overhead_us"]) for r in rows if r["part"] != "anchored"}
     assert found == pytest.approx({hw: shipped[hw] for hw in CHIPS.values()}, rel=1e-4)
     assert yaml.safe_load((out / "overheads.yaml").read_text())["overheads"] == []
+    data = json.loads(text)
+    assert data["skipped"] == []
+    assert (data["schema"], data["values"], data["overheads_us"]) == ("pagewalk.joint_calibration/1", {}, {})
+    by_machine = data["errors"]["fitted"]["machine"]
+    for hw in CHIPS.values():
+        errors = [abs(float(r["error"])) for r in rows if (r["part"], r["hw"]) == ("fitted", hw)]
+        assert by_machine[hw]["n"] == len(errors)
+        assert by_machine[hw]["mape"] == pytest.approx(fmean(errors), rel=1e-4)
+    assert set(data["errors"]) == {"fitted", "held_back", "anchored"}
+    assert set(data["errors"]["fitted"]) == {"all", "machine", "machine_and_profile", "time"}
 
 
 def test_an_anchor_takes_what_its_row_misses_and_is_left_out(tmp_path: Path) -> None:
@@ -249,11 +303,21 @@ def test_without_a_machine_or_a_recipe_nothing_is_fitted(
     assert "--hw or --recipe" in run(capsys, str(truth), "--out", str(tmp_path / "o"), code=2)
 
 
-def test_a_recipe_takes_no_machine_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "options", ["--hw l40s", "--profile fa2", "--rows 30", "--evaluations 6", "--fidelity sampled"]
+)
+def test_what_the_recipe_says_is_refused_beside_it_even_at_the_default(
+    options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "recipe.yaml").write_text(RECIPE)
-    truth = write_truth(tmp_path / "t.csv", {})
     recipe = ("--recipe", str(tmp_path / "recipe.yaml"), "--out", str(tmp_path / "o"))
-    assert "takes no --hw" in run(capsys, str(truth), *recipe, "--hw", "l40s", code=2)
+    err = run(capsys, "no.csv", *recipe, *options.split(), code=2)
+    assert f"--recipe takes no {options.split()[0]}: the recipe says it" in err
+
+
+def test_blind_needs_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    err = run(capsys, "no.csv", "--hw", "l40s", "--out", str(tmp_path / "o.yaml"), "--blind", code=2)
+    assert "--blind needs --recipe" in err
 
 
 def test_a_folder_with_another_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,6 +327,16 @@ def test_a_folder_with_another_fit_is_refused(tmp_path: Path, capsys: pytest.Cap
     (out / "trtllm_gen_prefill.yaml").write_text("base: trtllm_gen_prefill\n")
     err = run(capsys, "no.csv", "--recipe", str(tmp_path / "recipe.yaml"), "--out", str(out), code=2)
     assert "trtllm_gen_prefill.yaml of another fit" in err
+
+
+def test_a_folder_that_cannot_be_made_is_refused_before_the_fit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(RECIPE)
+    (tmp_path / "file").write_text("")
+    out = str(tmp_path / "file" / "o")
+    err = run(capsys, "no.csv", "--recipe", str(tmp_path / "recipe.yaml"), "--out", out, code=2)
+    assert f"--out: {out}: cannot be written: Not a directory" in err
 
 
 def test_the_shipped_recipe_is_one() -> None:

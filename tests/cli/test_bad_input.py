@@ -256,3 +256,19 @@ def test_a_real_process_shows_no_traceback_either(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "c.yaml:1:5: sm: found off, which YAML 1.1 reads as false" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-nan", "1e999"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("validate", "attention", "no.csv", "--max-error"),
+        ("validate", "dram", "no.csv", "--max-error"),
+        ("validate", "kvcache", "no.json", "--traces", ".", "--max-error"),
+        ("report", ".", "--model-error"),
+    ],
+)
+def test_a_limit_that_no_error_exceeds_is_refused(
+    command: tuple[str, ...], number: str, refused: Refused
+) -> None:
+    assert f"Invalid value for '{command[-1]}'" in refused(*command, number)

@@ -158,3 +158,12 @@ def test_the_cluster_without_dask_says_what_to_install(tmp_path, log, monkeypatc
     points = expand(plan, load_hardware, load_workload, "0")
     with pytest.raises(InputError, match=r"pagewalk\[cluster\]"):
         run_sweep("sweep", "f", plan, points, {}, simulate, Request(tmp_path / "s", scheduler="tcp://x:1"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]"])
+def test_a_point_whose_file_holds_no_result_runs_again(text: str, tmp_path: Path, log: Path) -> None:
+    sweep(tmp_path, (1, 2))
+    table = (tmp_path / "results.csv").read_text()
+    next(tmp_path.glob("points/*.json")).write_text(text)
+    assert sweep(tmp_path, (1, 2)).ran == 1
+    assert (tmp_path / "results.csv").read_text() == table

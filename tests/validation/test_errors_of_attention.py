@@ -73,6 +73,45 @@ def test_bad_cells_are_named_with_file_line_and_column(tmp_path: Path) -> None:
         assert problem.startswith(start)
 
 
+def test_what_is_allowed_is_said_where_a_count_is_too_large_or_a_text_blank(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", {"context": "1e13"}, {"id": " "}, {"metric": "\t"})
+    with pytest.raises(InputError) as caught:
+        read_truth(path)
+    assert caught.value.problems == (
+        f"{path}:2: context: found 1e13; allowed: 1 to 1099511627776",
+        f"{path}:3: id: found nothing; allowed: a text",
+        f"{path}:4: metric: found nothing; allowed: a text",
+    )
+
+
+def test_units_have_several_names_and_gib_are_not_gb(tmp_path: Path) -> None:
+    same = {
+        "latency": {
+            "us": 200,
+            "usec": 200,
+            "\u00b5s": 200,
+            "\u03bcs": 200,
+            "msec": 0.2,
+            "s": 2e-4,
+            "ns": 2e5,
+        },
+        "bandwidth": {"GB/s": 2000, "GBps": 2000, "MB/s": 2e6, "TB/s": 2, "GiB/s": 2e12 / 2**30},
+        "tflops": {"TFLOP/s": 20, "TFLOPS": 20, "TFLOPs/s": 20, "GFLOPs": 2e4},
+        "utilization": {"%": 2, "percent": 2},
+    }
+    for metric, values in same.items():
+        rows = [{"metric": metric, "unit": unit, "value": value} for unit, value in values.items()]
+        cases, reasons = mapped(write(tmp_path / "t.csv", *rows))
+        assert reasons == {}
+        assert [case.time_us for case in cases] == pytest.approx([cases[0].time_us] * len(rows))
+
+
+def test_an_unknown_unit_is_listed_with_the_known_ones(tmp_path: Path) -> None:
+    _, reasons = mapped(write(tmp_path / "t.csv", {}, {"unit": "Gb/s", "metric": "bandwidth"}))
+    known = "known: MB/s, GB/s, TB/s, GiB/s, TiB/s"
+    assert reasons == {"r-1": f"unit: bandwidth in 'Gb/s' is not known; {known}"}
+
+
 def test_a_missing_column_and_an_empty_file_are_refused(tmp_path: Path) -> None:
     without = tuple(c for c in COLUMNS if c != "kv_dtype")
     with pytest.raises(InputError, match="kv_dtype missing"):
@@ -135,6 +174,52 @@ def test_rows_faster_than_memory_or_tensor_cores_are_rejected(tmp_path: Path) ->
     assert "989" in reasons["r-4"]
 
 
+H100 = {"batch": 1, "context": 8192, "q_heads": 64}
+"""Decode of 33.55 MB that a warm L2 of H100 holds."""
+LATENT = {"batch": 16, "q_heads": 128, "kv_heads": 1, "head_dim": 576}
+"""MLA: 2 x 16 x 128 heads x 8192 x (576 + 512) = 36.51 GFLOP take 36.9 us at 989 TFLOP/s; memory 29.4 us."""
+BEATEN = {
+    "decode FLOPs": (
+        LATENT | {"metric": "tflops", "unit": "TFLOP/s", "value": 991},
+        "36.51 GFLOP at 989.4 TFLOP/s: 36.84 us",
+    ),
+    "a share of the tensor peak": (
+        LATENT | {"metric": "utilization", "unit": "%", "value": 101},
+        "GFLOP at 989",
+    ),
+    # 33.55 MB at 2 x 7.75 TB/s: 2.165 us.
+    "the rate of L2": ({"value": 2.16}, "33.55 MB of KV through L2 at 1.55e+04 GB/s, 2 times its bandwidth"),
+    "one trip to L2": ({"context": 16, "value": 0.1}, "one trip to L2: 0.1 us measured, at least 0.144 us"),
+    "no time at all": ({"value": "1e-320"}, "33.55 MB of KV through L2"),
+    "no time at all, one token": ({"context": 1, "value": "1e-300"}, "one trip to L2: 1e-300 us"),
+    "a rate of nothing": (
+        {"metric": "bandwidth", "unit": "GB/s", "value": "1e-320"},
+        "inf us measured, at most",
+    ),
+    "a time without end": ({"value": "1e300"}, "1e+300 us measured, at most 3.6e+09 us are one launch"),
+}
+
+
+@pytest.mark.parametrize("limit", BEATEN)
+def test_what_no_chip_can_do_is_rejected_with_the_arithmetic(limit: str, tmp_path: Path) -> None:
+    changes, message = BEATEN[limit]
+    cases, reasons = mapped(write(tmp_path / "t.csv", H100 | changes))
+    assert cases == []
+    assert reasons["r-0"].startswith("impossible: ")
+    assert message in reasons["r-0"]
+
+
+def test_what_a_warm_l2_and_a_launch_just_allow_is_kept(tmp_path: Path) -> None:
+    possible = (
+        {"value": 2.17},
+        {"context": 16, "value": 0.145, "batch": 2},
+        {"value": 3.5e9, "batch": 3},
+        LATENT | {"value": 37},
+    )
+    cases, reasons = mapped(write(tmp_path / "t.csv", *(H100 | changes for changes in possible)))
+    assert [case.row.id for case in cases] == ["r-0", "r-1", "r-2", "r-3"], reasons
+
+
 def test_a_row_12_percent_slower_than_a_larger_one_is_rejected(tmp_path: Path) -> None:
     path = write(
         tmp_path / "t.csv",
@@ -163,6 +248,29 @@ def test_the_anchor_is_the_smallest_latency_and_fixes_the_overhead_of_its_group(
     blind, none = predict(list(zip(cases, outcomes, strict=True)), Names(), "none")
     assert none == []
     assert len(blind) == 4
+
+
+def test_a_repeat_of_the_anchor_is_left_out_with_it_whatever_its_notes_say(tmp_path: Path) -> None:
+    row = {"batch": 1, "context": 1024, "value": 9}
+    cases, _ = mapped(
+        write(tmp_path / "t.csv", row, row | {"notes": "again"}, row | {"batch": 4, "value": 15})
+    )
+    done = [(case, Simulated(8e3, 1e3)) for case in cases]
+    predictions, anchors = predict(done, Names(), "auto")
+    assert [a.case.row.id for a in anchors] == ["r-0", "r-1"]
+    assert [p.case.row.id for p in predictions] == ["r-2"]
+    # Repeats alone are one point: an anchor would leave nothing to judge.
+    assert declare_anchors(cases[:2]) == []
+
+
+def test_a_cold_row_of_the_anchors_shape_is_judged(tmp_path: Path) -> None:
+    own = {"source": "own harness", "kernel": "own Triton paged decode", "batch": 4, "context": 1024}
+    notes = ("replays are warm; shuffled pages", "cold: L2 flushed before every launch; shuffled pages")
+    rows = [own | {"page_size": 16, "value": v, "notes": n} for v, n in zip((20, 30), notes, strict=True)]
+    cases, _ = mapped(write(tmp_path / "t.csv", *rows))
+    predictions, anchors = predict([(case, Simulated(8e3, 1e3)) for case in cases], Names(), "auto")
+    assert [a.case.row.id for a in anchors] == ["r-0"]
+    assert [p.case.row.id for p in predictions] == ["r-1"]
 
 
 def test_an_unknown_overhead_is_that_of_the_nearest_family(tmp_path: Path) -> None:

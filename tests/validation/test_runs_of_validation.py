@@ -58,6 +58,22 @@ def test_equal_cases_are_simulated_once_and_finished_ones_never_again(
     assert again == data
 
 
+BROKEN = ["", "{", "{}", "[]", "null", '{"time_ns": 5.0}', '{"time_ns": null, "bound_ns": 2.0}', "\udcff"]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_case_whose_file_holds_no_result_runs_again(
+    text: str, tmp_path: Path, log: Path, capsys: Capture
+) -> None:
+    truth, out = write_truth(tmp_path / "t.csv", {}, {"context": 1024, "value": 20}), tmp_path / "out"
+    data, _ = validate(capsys, truth, "--out", str(out))
+    broken = next((out / "cases" / "points").glob("*.json"))
+    broken.write_text(text, encoding="utf-8", errors="surrogateescape")
+    assert validate(capsys, truth, "--out", str(out))[0] == data
+    assert sorted(lines(log).values()) == [1, 2]
+    assert json.loads(broken.read_text())["time_ns"] > 0
+
+
 def test_a_row_that_fails_is_listed_with_the_reason_and_the_others_stand(
     tmp_path: Path, log: Path, capsys: Capture
 ) -> None:
@@ -80,9 +96,27 @@ def test_bad_input_of_a_row_alone_does_not_fail_the_command(
 
 
 def test_a_file_without_a_usable_row_is_bad_input(tmp_path: Path, log: Path, capsys: Capture) -> None:
-    _, err = validate(capsys, write_truth(tmp_path / "t.csv", {"gpu": "T4"}), code=2)
-    assert "no row can be predicted; first reason: r001: gpu: 'T4': no hardware config" in err
-    assert not log.exists()
+    truth = write_truth(tmp_path / "t.csv", {"gpu": "T4"}, {"context": 13}, {"gpu": "T4"})
+    _, err = validate(capsys, truth, "--out", str(tmp_path / "out"), code=2)
+    assert f"{truth}: no row can be predicted (gpu 2, simulation 1); first reason: r001: gpu: 'T4'" in err
+    lines = (tmp_path / "out" / "skipped.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["id", "r001", "r002", "r003"]
+    assert list((tmp_path / "out").glob("*.*")) == [tmp_path / "out" / "skipped.csv"]
+
+
+def test_the_text_says_which_rows_were_skipped_or_where_they_are_listed(
+    tmp_path: Path, log: Path, capsys: Capture
+) -> None:
+    skipped = [{"gpu": "T4"}] * 6
+    arguments = ["validate", "attention", str(write_truth(tmp_path / "t.csv", {}, *skipped)), "--jobs", "1"]
+    assert exit_code_of(pagewalk, arguments) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "7 rows: 1 predicted, 6 skipped (gpu 6)"
+    assert [line.split(":")[0] for line in out[1:6]] == [f"  r00{n}" for n in range(2, 7)]
+    assert out[6].startswith("  ... (--out or --json")
+    assert exit_code_of(pagewalk, [*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out.splitlines()[1] == "skipped.csv lists the skipped rows with their reasons"
+    assert len((tmp_path / "out" / "skipped.csv").read_text().splitlines()) == 1 + len(skipped)
 
 
 def test_rows_that_ran_whole_are_listed(tmp_path: Path, log: Path, capsys: Capture) -> None:
