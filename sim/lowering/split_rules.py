@@ -187,9 +187,8 @@ def triton_paged(grid: Grid, split: Split) -> Int64:
 
 
 def fixed(grid: Grid, split: Split) -> Int64:
-    """Partitions of a fixed length (PagedAttention v2: 512 tokens), or none where the grid is large enough."""
-    whole = grid.tiles * grid.tile_tokens
-    return whole if grid.ctas > split.most_ctas else np.full_like(whole, grid.min_tokens)
+    """Partitions of a fixed length (PagedAttention v2: 512 tokens), however large the grid is."""
+    return np.full(len(grid.tokens), grid.min_tokens)
 
 
 def none(grid: Grid, split: Split) -> Int64:
