@@ -102,7 +102,7 @@ def _own_cut(step: Step, profile: KernelProfile, shape: Shape, ctas: int, hw: Ha
 def split_choices(
     step: Step, profile: KernelProfile, tile: int, ctas: int, heads: int, hw: Hardware
 ) -> list[int]:
-    """1, and what fills one or two waves of slots; never below the profile's smallest chunk."""
+    """1, and what fills one or two waves of slots and begins no other; never below the profile's smallest chunk."""
     g = step.geometry
     groups = g.kv_heads // heads if profile.pack_gqa else g.q_heads
     longest = int(attended_tokens(step).max())
@@ -110,7 +110,7 @@ def split_choices(
     most = max(1, min(profile.max_splits, longest // max(tile, profile.min_split_tokens)))
     slots = hw.sm.count * ctas
     mean = max(1.0, float(step.context.mean()))
-    wanted = [round(waves * slots / grids * longest / mean) for waves in WAVES]
+    wanted = [int(waves * slots / grids * longest / mean) for waves in WAVES]
     return sorted({1, *(min(most, max(1, w)) for w in wanted)})
 
 
