@@ -62,7 +62,7 @@ class Split(Section):
         description="xqa: at most the root of so many times the chunks, lest the reduction dominates",
     )
     most_ctas: Float = Field(
-        default=1e9, ge=0, le=1e9, description="fixed, triton_vllm: not split where the grid has more CTAs"
+        default=1e9, ge=0, le=1e9, description="triton_vllm: not split where the grid has more CTAs"
     )
     overhead_tiles: Int = Field(
         default=5, ge=0, le=1024, description="flashmla: fixed cost of a sequence, in KV tiles"

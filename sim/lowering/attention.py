@@ -100,7 +100,7 @@ def build_attention(
     mma = mma_format(step, cut, hw)
     tiles = lower_tiles(step, units, cut, mma, hw, addresses, look_up)
     parts = _fetch_parts(step, units, tiles, cut, addresses, look_up)
-    in_order = cut.profile.grid_order == "seq_head_split"
+    in_order = cut.profile.grid_order == "seq_head_split" and not cut.begun
     return Launch(
         name="attention",
         ctas=CtaTable(

@@ -17,7 +17,7 @@ from sim.config.workload import KernelProfile, Mapping
 from sim.errors import InputError
 from sim.lowering.cut import Cut, profile_at
 from sim.lowering.occupancy import KIB, Footprint, TileShape, footprint
-from sim.lowering.split_rules import Grid, chunk_tokens
+from sim.lowering.split_rules import Grid, begun_tokens, chunk_tokens
 from sim.lowering.units import unsplit_ctas
 
 Int64 = NDArray[np.int64]
@@ -25,6 +25,10 @@ Int64 = NDArray[np.int64]
 CTAS_PER_SM = (1, 2, 3, 4)
 WAVES = (1, 2)
 SRAM_CLASSES_KIB = (228, 512, 1024, 2048)
+
+
+Shape = tuple[int, int, int]
+"""KV tokens of a tile, stages, KV heads of a CTA."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,9 @@ def attended_tokens(step: Step) -> Int64:
     return np.minimum(context, window + step.q_len) if window else context
 
 
-def own_chunks(step: Step, profile: KernelProfile, tile: int, heads: int, hw: Hardware) -> Int64:
-    """[B] KV tokens of a CTA of each sequence by the implementation's own rule."""
-    grid = Grid(
+def unsplit_grid(step: Step, profile: KernelProfile, tile: int, heads: int, hw: Hardware) -> Grid:
+    """The grid as the implementation's own rule sees it."""
+    return Grid(
         blocks=unsplit_ctas(step, profile, heads),
         tokens=attended_tokens(step),
         head_dim=step.geometry.head_dim,
@@ -78,13 +82,27 @@ def own_chunks(step: Step, profile: KernelProfile, tile: int, heads: int, hw: Ha
         max_splits=profile.max_splits,
         min_tokens=profile.min_split_tokens,
     )
-    return chunk_tokens(grid, profile.split)
+
+
+def own_chunks(step: Step, profile: KernelProfile, tile: int, heads: int, hw: Hardware) -> Int64:
+    """[B] KV tokens of a CTA of each sequence by the implementation's own rule."""
+    return chunk_tokens(unsplit_grid(step, profile, tile, heads, hw), profile.split)
+
+
+def _own_cut(step: Step, profile: KernelProfile, shape: Shape, ctas: int, hw: Hardware) -> Cut:
+    """The cut by the implementation's own rule."""
+    tile, stages, heads = shape
+    grid = unsplit_grid(step, profile, tile, heads, hw)
+    chunks, begun = chunk_tokens(grid, profile.split), begun_tokens(grid, profile.split)
+    most = int((-(-(grid.tokens + begun) // chunks)).max())
+    first_pieces = tuple(begun.tolist()) if begun.any() else ()
+    return Cut(profile, tile, stages, most, ctas, heads, tuple(chunks.tolist()), first_pieces)
 
 
 def split_choices(
     step: Step, profile: KernelProfile, tile: int, ctas: int, heads: int, hw: Hardware
 ) -> list[int]:
-    """1, and what fills one or two waves of slots; never below the profile's smallest chunk."""
+    """1, and what fills one or two waves of slots and begins no other; never below the profile's smallest chunk."""
     g = step.geometry
     groups = g.kv_heads // heads if profile.pack_gqa else g.q_heads
     longest = int(attended_tokens(step).max())
@@ -92,12 +110,8 @@ def split_choices(
     most = max(1, min(profile.max_splits, longest // max(tile, profile.min_split_tokens)))
     slots = hw.sm.count * ctas
     mean = max(1.0, float(step.context.mean()))
-    wanted = [round(waves * slots / grids * longest / mean) for waves in WAVES]
+    wanted = [int(waves * slots / grids * longest / mean) for waves in WAVES]
     return sorted({1, *(min(most, max(1, w)) for w in wanted)})
-
-
-Shape = tuple[int, int, int]
-"""KV tokens of a tile, stages, KV heads of a CTA."""
 
 
 def _cuts(
@@ -111,9 +125,7 @@ def _cuts(
         counts = [min(fit, profile.ctas_per_sm or fit)]
     for ctas in (c for c in counts if 0 < c <= fit):
         if own and not fixed.splits:
-            chunks = own_chunks(step, profile, tile, heads, hw)
-            most = int((-(-attended_tokens(step) // chunks)).max())
-            yield Cut(profile, tile, stages, most, ctas, heads, tuple(chunks.tolist()))
+            yield _own_cut(step, profile, shape, ctas, hw)
             continue
         splits = [fixed.splits] if fixed.splits else split_choices(step, profile, tile, ctas, heads, hw)
         for count in splits:

@@ -35,9 +35,11 @@ class Cut:
     kv_heads_per_cta: int
     chunks: tuple[int, ...] = ()
     """KV tokens of one split of each sequence, where the kernel has its own rule."""
+    begun: tuple[int, ...] = ()
+    """KV tokens by which the first split of each sequence is shorter: its CTA works on other sequences before."""
 
     def summary(self) -> dict[str, Any]:
         data = asdict(self)
         data["kernel"] = self.profile.name
-        del data["profile"], data["chunks"]
+        del data["profile"], data["chunks"], data["begun"]
         return data

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.config.split import Split
+from sim.lowering.parts import begun_tiles, part_tiles
 
 Int64 = NDArray[np.int64]
 
@@ -186,9 +187,8 @@ def triton_paged(grid: Grid, split: Split) -> Int64:
 
 
 def fixed(grid: Grid, split: Split) -> Int64:
-    """Partitions of a fixed length (PagedAttention v2: 512 tokens), or none where the grid is large enough."""
-    whole = grid.tiles * grid.tile_tokens
-    return whole if grid.ctas > split.most_ctas else np.full_like(whole, grid.min_tokens)
+    """Partitions of a fixed length (PagedAttention v2: 512 tokens), however large the grid is."""
+    return np.full(len(grid.tokens), grid.min_tokens)
 
 
 def none(grid: Grid, split: Split) -> Int64:
@@ -214,25 +214,15 @@ def flash_decoding(grid: Grid, split: Split) -> Int64:
     return ceil_div(grid.tokens, splits)
 
 
-def flashmla(grid: Grid, split: Split) -> Int64:
-    """FlashMLA, get_mla_metadata: sequences are dealt to equal parts of the SMs and cut where a part is full.
+def flashmla_parts(grid: Grid) -> int:
+    """Persistent CTAs of one block of query rows (FlashMLA's num_sm_parts)."""
+    return max(1, grid.sms // int(grid.blocks.max(initial=1)))
 
-    A part takes tiles of one sequence after another, each with a fixed overhead. The number of pieces of a sequence
-    is the published one; here its pieces are made equal.
-    """
-    parts = max(1, grid.sms // int(grid.blocks.max(initial=1)))
-    tiles, overhead = grid.tiles, split.overhead_tiles
-    payload = -(-(int(tiles.sum()) + len(tiles) * overhead) // parts) + overhead
-    pieces = np.ones(len(tiles), np.int64)
-    left = payload
-    for sequence, remaining in enumerate(tiles.tolist()):
-        while remaining + overhead > left:
-            room = max(0, left - overhead)
-            pieces[sequence] += room > 0
-            remaining -= room
-            left = payload
-        left -= remaining + overhead
-    return ceil_div(tiles, np.minimum(pieces, grid.max_splits)) * grid.tile_tokens
+
+def flashmla(grid: Grid, split: Split) -> Int64:
+    """FlashMLA, get_mla_metadata: what one part takes of one sequence at most; the first piece is shorter (`begun`)."""
+    most = part_tiles(grid.tiles, flashmla_parts(grid), split.overhead_tiles)
+    return np.full(len(grid.tokens), most * grid.tile_tokens)
 
 
 RULES: dict[str, Callable[[Grid, Split], Int64]] = {
@@ -259,3 +249,12 @@ RULES: dict[str, Callable[[Grid, Split], Int64]] = {
 def chunk_tokens(grid: Grid, split: Split) -> Int64:
     """[B] KV tokens of one CTA of each sequence, by the implementation's own rule (not `search`)."""
     return RULES[split.rule](grid, split)
+
+
+def begun_tokens(grid: Grid, split: Split) -> Int64:
+    """[B] KV tokens by which the first piece of each sequence is shorter than its chunk: its CTA has worked for so long
+    before, on other sequences."""
+    if split.rule != "flashmla":
+        return np.zeros(len(grid.tokens), np.int64)
+    most = part_tiles(grid.tiles, flashmla_parts(grid), split.overhead_tiles)
+    return begun_tiles(grid.tiles, most, split.overhead_tiles) * grid.tile_tokens

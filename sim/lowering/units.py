@@ -39,6 +39,8 @@ class Units:
     split: Int64
     splits: Int64
     group: Int64
+    turn: Int64
+    """KV tokens for which the persistent CTA that has it by the kernel's plan works on others before."""
 
 
 def take_units(units: Units, keep: Int64 | slice) -> Units:
@@ -73,8 +75,11 @@ ORDER_KEYS = {
 
 
 def start_order(units: Units, grid_order: str) -> Int64:
-    """[C] CTAs in the order in which the block scheduler starts them; query blocks of a head stay as they are."""
-    order: Int64 = np.lexsort([getattr(units, name) for name in ORDER_KEYS[grid_order]])
+    """[C] CTAs in the order in which the block scheduler starts them; query blocks of a head stay as they are.
+
+    Where a plan lets persistent CTAs work on several, those come last that it starts last.
+    """
+    order: Int64 = np.lexsort([*(getattr(units, name) for name in ORDER_KEYS[grid_order]), units.turn])
     return order
 
 
@@ -99,7 +104,8 @@ def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
     lo = np.maximum(0, past + q_first + 1 - window) if window else np.zeros_like(hi)
     lo = np.maximum(lo, first)
     q_start = np.cumsum(q_len) - q_len
-    split_owner, split, splits, chunk_lo, chunk_hi = _split(lo, hi, sequence, cut)
+    begun = np.asarray(cut.begun, np.int64)[sequence] if cut.begun else np.zeros_like(lo)
+    split_owner, split, splits, chunk_lo, chunk_hi = _split(lo, hi, sequence, begun, cut)
     group_head = head_block // blocks
     head = group_head * cut.kv_heads_per_cta
     if not cut.profile.pack_gqa:
@@ -119,16 +125,19 @@ def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
         split=split,
         splits=splits[split_owner],
         group=split_owner,
+        turn=np.where(split == 0, begun[split_owner], 0),
     )
 
 
-def _split(lo: Int64, hi: Int64, sequence: Int64, cut: Cut) -> tuple[Int64, Int64, Int64, Int64, Int64]:
+def _split(
+    lo: Int64, hi: Int64, sequence: Int64, begun: Int64, cut: Cut
+) -> tuple[Int64, Int64, Int64, Int64, Int64]:
     if cut.chunks:
         chunk = np.asarray(cut.chunks, np.int64)[sequence]
     else:
         tiles = np.maximum(1, -(-(hi - lo) // cut.tile_tokens))
         chunk = np.full(len(lo), -(-int(tiles.max(initial=1)) // cut.splits) * cut.tile_tokens)
-    splits = np.maximum(1, -(-(hi - lo) // chunk))
+    splits = np.maximum(1, -(-(hi - lo + begun) // chunk))
     owner, split = repeat_index(splits)
-    start = lo[owner] + split * chunk[owner]
-    return owner, split, splits, start, np.minimum(start + chunk[owner], hi[owner])
+    start = (lo - begun)[owner] + split * chunk[owner]
+    return owner, split, splits, np.maximum(start, lo[owner]), np.minimum(start + chunk[owner], hi[owner])

@@ -47,7 +47,7 @@ NUDGES = MappingProxyType(
         "split.capped_by_grid": ProfileNudge("fa3", "short", True),
         "split.waves": ProfileNudge("xqa", "long", 1),
         "split.balance": ProfileNudge("xqa", "long", 1),
-        "split.most_ctas": ProfileNudge("paged_v2", "long", 1),
+        "split.most_ctas": ProfileNudge("triton_vllm", "long", 1),
         "split.overhead_tiles": ProfileNudge("flashmla", "latent_three", 0),
         "ctas_per_sm": ProfileNudge("flashinfer", "long", 1),
         "max_splits": ProfileNudge("fa3", "long", 1),

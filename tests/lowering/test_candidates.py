@@ -134,6 +134,14 @@ def test_own_splits_of_a_ragged_batch_cover_every_token_once() -> None:
             assert all(a[1] == b[0] for a, b in pairwise(spans)), name
 
 
+def test_free_splits_fill_one_or_two_waves_and_begin_no_other() -> None:
+    # 3 sequences x 8 heads on 304 SMs: 12.7 and 25.3 splits fill one wave and two; 13 of 63 tiles made 312 CTAs.
+    hw = load_hardware("mi300x").spec
+    found = candidates(step_of([2000] * 3), [load_profile("register_decode")], None, hw, 4)
+    alone = {c.cut.splits for c in found if c.cut.ctas_per_sm == 1 and c.cut.tile_tokens == 32}
+    assert alone == {1, 12, 15}  # 15 chunks of 128 tokens at most
+
+
 def test_splits_of_the_user_come_before_the_rule() -> None:
     found = candidates(
         step_of([8192]), [load_profile("fa3")], Mapping(splits=3), load_hardware("h100_sxm").spec, 4

@@ -190,9 +190,9 @@ def test_flash_decoding_halves_until_chunks_and_grid_are_right() -> None:
     assert splits_of("flash_decoding", [4096] * 16, ctas_each=2, most=512) == [16] * 16
 
 
-def test_fixed_partitions_end_where_the_grid_is_large() -> None:
-    assert splits_of("fixed", [8192, 600], least=512, most_ctas=512) == [16, 2]
-    assert splits_of("fixed", [8192] * 65, least=512, most_ctas=512) == [1] * 65
+def test_fixed_partitions_do_not_ask_how_large_the_grid_is() -> None:
+    assert splits_of("fixed", [8192, 600], least=512) == [16, 2]
+    assert splits_of("fixed", [8192] * 65, least=512) == [16] * 65
 
 
 def test_flashmla_deals_sequences_to_equal_parts() -> None:
