@@ -204,9 +204,17 @@ def _no_latency(task: Task) -> bool:
 
 def _samples(task: Task, candidate: Candidate) -> bool:
     """Whether the tile grain is good enough to extrapolate with: not for tiers, which move pages of the whole launch,
-    nor where the L2 keeps classes of data apart, as it is then up to 4% too fast, beyond the interval of a sample."""
-    alike = task.workload.tier is None and task.hw.l2.residency.is_plain
+    nor where the L2 keeps classes of data apart, as it is then up to 4% too fast, beyond the interval of a sample, nor
+    for replays out of a last-level cache, whose hits cost it no more than those of L2 (20% too fast on MI300X)."""
+    alike = task.workload.tier is None and task.hw.l2.residency.is_plain and not _replays_from_llc(task)
     return alike and candidate.cut.profile.algorithm == "flash"
+
+
+def _replays_from_llc(task: Task) -> bool:
+    """Whether the last-level cache serves a good part of a warm launch: twice its size leaves random replacement 20%."""
+    if task.hw.llc is None or not _warm(task):
+        return False
+    return step_work(task.step).kv_bytes < 2 * task.hw.llc.capacity_mib * 2**20
 
 
 def run_attention(task: Task, record_order: bool = False, sampled: bool = False) -> AttentionRun:

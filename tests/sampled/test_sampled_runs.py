@@ -13,8 +13,8 @@ SMALL = ("workload.kernel=fa3", "workload.batch=2", "workload.context=2048")
 LARGE = ("workload.kernel=fa3", "workload.batch=24", "workload.context=4096")
 
 
-def run(sets: tuple[str, ...], fidelity: str) -> Result:
-    return run_named("decode_16x8k", "h100_sxm", sets, fidelity=fidelity, seed=0, what_if=False, verify=False)
+def run(sets: tuple[str, ...], fidelity: str, hw: str = "h100_sxm") -> Result:
+    return run_named("decode_16x8k", hw, sets, fidelity=fidelity, seed=0, what_if=False, verify=False)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,14 @@ def test_a_search_finds_the_same_mapping_sampled_and_full() -> None:
     sampled, full = run(sets, "sampled"), run(sets, "full")
     assert sampled.mapping["runners_up"]
     assert sampled.mapping == full.mapping
+
+
+def test_a_replay_from_a_last_level_cache_runs_whole() -> None:
+    """162 MB in 256 MiB of MI300X: what it finds there is not found in L2. Twice as much as there is room for is."""
+    sets = ("workload.kernel=register_decode", "workload.context=4400", "workload.l2_state=warm")
+    fits, beyond = (run((*sets, f"workload.batch={batch}"), "sampled", "mi300x") for batch in (9, 31))
+    assert fits.sampling["relative_ci95"] == 0.0
+    assert beyond.sampling["share"] < 1.0
 
 
 def test_what_cannot_be_replayed_is_not_verified(capsys: pytest.CaptureFixture[str]) -> None:
