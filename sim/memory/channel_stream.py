@@ -39,6 +39,8 @@ from sim.memory.request import BANK_SHIFT, BYTE, ROW_SHIFT, is_write
 
 CHAN_COLS = int(Param.CHAN_COLS)
 HORIZON = 1 << 60
+NO_CAP = 1 << 40
+"""More accesses than any stream has."""
 NOTHING = FetchTable(*(np.zeros(n, t) for n, t in ((1, "i8"), (0, "i8"), (0, "i4"), (0, "u1"), (0, "u1"))))
 
 
@@ -108,7 +110,7 @@ def channel_params(config: ControllerConfig, channels: int, grain: str) -> Memor
     p[Param.RFC] = (config.rfcpb if config.refresh.startswith("per_bank") else config.rfc) * config.tick_ps
     p[Param.REFRESH] = REFRESH_CODE[config.refresh.removesuffix("_sets")]
     p[Param.TRAINS], p[Param.PAGE] = int(grain == "train"), PAGE_CODE[config.page]
-    p[Param.HIT_CAP] = config.hit_cap if config.policy == "bank_queues" else config.starvation_cap
+    p[Param.HIT_CAP] = config.hit_cap if config.policy == "bank_queues" else config.starvation_cap or NO_CAP
     p[Param.CHANNELS], p[Param.ROW_SHARERS] = channels, config.pcs
     p[Param.BANKS], p[Param.BANK_GROUPS] = config.banks_per_pc, config.sids * config.bank_groups
     held = config.banks * config.bank_queue if config.policy == "bank_queues" else 0
