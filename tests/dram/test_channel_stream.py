@@ -12,15 +12,18 @@ from sim.memory.dram.presets import controller_for
 from sim.memory.dram.standards import STANDARDS
 from sim.memory.dram.stream import Stream
 
-CONTROLLER = replace(controller_for(STANDARDS["HBM2"]), pcs=1, refresh="none")
-MAPPING = AddressMapping.parse("of5.co5.bg2.ba2.ro12")
+CONTROLLER = replace(
+    controller_for(STANDARDS["HBM2"]), pcs=1, access_bytes=64, act_ticks=1, refresh="none", read_queue=32
+)
+"""A request is one access. Ticks of 1 ns: tRCD 14 (12 to a write), tRRD 4."""
+MAPPING = AddressMapping.parse("of6.co4.bg2.ba2.ro12")
 
 
-def reads(**fields: Sequence[int]) -> Stream:
-    """Reads of 64 bytes that all arrive at time 0; `bg`, `ba`, `ro` of each."""
+def at_once(writes: Sequence[int] = (), **fields: Sequence[int]) -> Stream:
+    """Requests that all arrive at time 0, those numbered in `writes` writes; `bg`, `ba`, `ro` of each."""
     n = len(next(iter(fields.values())))
     addr = MAPPING.encode({name: np.array(values, np.int64) for name, values in fields.items()}, n)
-    return Stream(addr, np.zeros(n, np.bool_), np.zeros(n, np.int64))
+    return Stream(addr, np.isin(np.arange(n), writes), np.zeros(n, np.int64))
 
 
 @pytest.mark.parametrize(("cap", "activates"), [(0, 2), (1, 3)])
@@ -28,5 +31,24 @@ def test_without_a_starvation_cap_hits_keep_their_claim_before_an_older_conflict
     cap: int, activates: int
 ) -> None:
     """Rows 0, 1, 0 of a bank: row 0 opens once when its hit may pass the conflict, else twice."""
-    run = ChannelStream(replace(CONTROLLER, starvation_cap=cap), MAPPING, reads(ro=[0, 1, 0]))
+    run = ChannelStream(replace(CONTROLLER, starvation_cap=cap), MAPPING, at_once(ro=[0, 1, 0]))
     assert run.counts.activates == activates
+
+
+def test_requests_that_arrive_together_are_seen_together() -> None:
+    """A read from each of four groups: activates at 0, 4, 8, 12, reads tRCD, data CL and a burst later."""
+    run = ChannelStream(CONTROLLER, MAPPING, at_once(bg=[0, 1, 2, 3]))
+    assert (run.done - CONTROLLER.cl - CONTROLLER.burst).tolist() == [14, 18, 22, 26]
+    assert run.taken.tolist() == [0, 0, 0, 0]
+
+
+def test_a_full_queue_takes_the_next_read_when_one_has_been_served() -> None:
+    """Two places: the third read comes in with the first one's column command, the fourth with the second one's."""
+    run = ChannelStream(replace(CONTROLLER, read_queue=2), MAPPING, at_once(bg=[0, 1, 2, 3]))
+    assert run.taken.tolist() == [0, 0, 14, 18]
+
+
+def test_a_write_that_finds_its_queue_full_blocks_the_read_behind_it() -> None:
+    """One place for writes: the second write comes in when the first one is written, and the read after it."""
+    run = ChannelStream(replace(CONTROLLER, write_queue=1), MAPPING, at_once([0, 1], bg=[0, 1, 2]))
+    assert run.taken.tolist() == [0, 12, 12]
