@@ -333,6 +333,8 @@ def _dram(v: dict[Param, int], hw: Hardware) -> None:
     written = v[Param.CWL] + v[Param.BURST]  # from a write command to the end of its data
     v[Param.WTR_S], v[Param.WTR_L] = written + ps(std.twtr_s_ns), written + ps(std.twtr_l_ns)
     v[Param.WR_PRE] = written + ps(std.twr_ns)
+    # bursts of a bus that is slower than the standard's last longer
+    v[Param.RTW] = max(v[Param.RTW], v[Param.CL] + v[Param.BURST] - v[Param.CWL])
     v[Param.ROW_SHARERS] = 2 if std.name.startswith("HBM") and count % 2 == 0 else 1
     v[Param.PAGE], v[Param.HIT_CAP] = PAGE_CODE[hbm.page_policy], hbm.starvation_cap
     v[Param.IDLE_CLOSE] = ps(hbm.page_idle_ns)
