@@ -59,7 +59,7 @@ class ChannelStream:
         )
         p = channel_params(config, channels, grain)
         access = _accesses(config, mapping, stream)
-        first = _train_starts(access)
+        first = _train_starts(access, 1 if precharges_each(config) else layout.MAX_TRAIN)
         self.memory = build.grown(build.from_params(p, NOTHING), len(first))
         start = len(self.memory) - len(first) * CHUNK_COLS
         self._trains = self.memory[start:].reshape(len(first), CHUNK_COLS)
@@ -110,7 +110,8 @@ def channel_params(config: ControllerConfig, channels: int, grain: str) -> Memor
     p[Param.PRE_BUS] = config.tick_ps if p[Param.ACT_BUS] else 0
     p[Param.RFC] = (config.rfcpb if config.refresh.startswith("per_bank") else config.rfc) * config.tick_ps
     p[Param.REFRESH] = REFRESH_CODE[config.refresh.removesuffix("_sets")]
-    p[Param.TRAINS], p[Param.PAGE] = int(grain == "train"), PAGE_CODE[config.page]
+    p[Param.TRAINS] = int(grain == "train")
+    p[Param.PAGE] = hbm_train.AUTO_PRECHARGE if precharges_each(config) else PAGE_CODE[config.page]
     p[Param.HIT_CAP] = config.hit_cap if config.policy == "bank_queues" else config.starvation_cap or NO_CAP
     p[Param.CHANNELS], p[Param.ROW_SHARERS] = channels, config.pcs
     p[Param.BANKS], p[Param.BANK_GROUPS] = config.banks_per_pc, config.sids * config.bank_groups
@@ -121,6 +122,11 @@ def channel_params(config: ControllerConfig, channels: int, grain: str) -> Memor
     p[Param.SMS] = p[Param.SLICES] = 0
     set_channel_layout(p)
     return p
+
+
+def precharges_each(config: ControllerConfig) -> bool:
+    """Whether a row closes after every access, as the closed page policy of the bank-queue controller has it."""
+    return config.policy == "bank_queues" and config.page == "closed"
 
 
 def _accesses(config: ControllerConfig, mapping: AddressMapping, stream: Stream) -> dict[str, Memory]:
@@ -143,9 +149,9 @@ def _accesses(config: ControllerConfig, mapping: AddressMapping, stream: Stream)
     return {name: values[order] for name, values in out.items()}
 
 
-def _train_starts(access: dict[str, Memory]) -> Memory:
+def _train_starts(access: dict[str, Memory], longest: int) -> Memory:
     """Index of each train's first access: another channel, bank, row, direction or arrival than the one before, or
-    16 accesses, as many as a request of the device plane has at most.
+    as many accesses as a train has at most.
     """
     new = np.zeros(len(access["row"]), np.bool_)
     new[:1] = True
@@ -153,7 +159,7 @@ def _train_starts(access: dict[str, Memory]) -> Memory:
         new[1:] |= access[name][1:] != access[name][:-1]
     first = np.flatnonzero(new)
     within = np.arange(len(new)) - np.repeat(first, np.diff(np.append(first, len(new))))
-    return np.flatnonzero(within % layout.MAX_TRAIN == 0)
+    return np.flatnonzero(within % longest == 0)
 
 
 def _fill(trains: Memory, access: dict[str, Memory], first: Memory) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sim.memory.channel_stream import ChannelStream
+from sim.memory.dram.config import Policy
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.presets import controller_for
 from sim.memory.dram.standards import STANDARDS
@@ -52,3 +53,15 @@ def test_a_write_that_finds_its_queue_full_blocks_the_read_behind_it() -> None:
     """One place for writes: the second write comes in when the first one is written, and the read after it."""
     run = ChannelStream(replace(CONTROLLER, write_queue=1), MAPPING, at_once([0, 1], bg=[0, 1, 2]))
     assert run.taken.tolist() == [0, 12, 12]
+
+
+@pytest.mark.parametrize(
+    ("policy", "reads", "activates"), [("frfcfs", [14, 18, 22], 1), ("bank_queues", [14, 62, 110], 3)]
+)
+def test_a_closed_page_closes_after_the_last_visible_hit_or_with_bank_queues_after_every_access(
+    policy: Policy, reads: list[int], activates: int
+) -> None:
+    """Three reads of a row: tCCD_L of 4 apart, or tRC of 48."""
+    run = ChannelStream(replace(CONTROLLER, policy=policy, page="closed"), MAPPING, at_once(ro=[5, 5, 5]))
+    assert (run.done - CONTROLLER.cl - CONTROLLER.burst).tolist() == reads
+    assert run.counts.activates == activates
