@@ -63,7 +63,8 @@ from sim.memory.request import (
 )
 from sim.memory.tlb import find, put
 
-NEAR, CLK, SECTOR = int(Param.NEAR), int(Param.CLK), int(Param.SECTOR)
+NEAR, CLK = int(Param.NEAR), int(Param.CLK)
+SECTOR, SECTOR_SHIFT = int(Param.SECTOR), int(Param.SECTOR_SHIFT)
 ASSIST_SETS, ASSIST_WAYS = int(Param.ASSIST_SETS), int(Param.ASSIST_WAYS)
 SHARED_SETS, SHARED_WAYS = int(Param.SHARED_SETS), int(Param.SHARED_WAYS)
 ASSIST_HIT, SHARED_LATENCY = int(Param.ASSIST_HIT), int(Param.SHARED_LATENCY)
@@ -73,8 +74,6 @@ N_SHARED, N_WALKS = INDEX["assist_shared_hits"], INDEX["assist_walks"]
 N_REQUESTED, N_REQUESTED_WALKS = INDEX["requested"], INDEX["requested_walks"]
 METADATA = int(DataClass.METADATA)
 PENDING = 1 << 62
-UNIT_SHIFT = 5
-"""Caches keep what one walk brings: a sector of neighbouring entries, at least 32 bytes."""
 MARGIN = 16
 LOOKUP_TIE = 1 << 39
 """Look-ups come behind the same port's data requests of the same instant."""
@@ -124,7 +123,7 @@ def look_up(m: Memory, sm: int, f: int, addr: int, time: int) -> None:
     """Find the sector of one entry in the SM's cache, or send for it."""
     m[N_LOOKUPS] += 1
     ways = m[ASSIST_WAYS]
-    row = m[sm + P_ASSIST] + ((addr >> UNIT_SHIFT) % m[ASSIST_SETS]) * (2 * ways + 1)
+    row = m[sm + P_ASSIST] + ((addr >> m[SECTOR_SHIFT]) % m[ASSIST_SETS]) * (2 * ways + 1)
     cell = find(m, row, ways, addr)
     if cell >= 0 and m[cell + ways] <= time:
         m[N_SM] += 1
@@ -146,7 +145,7 @@ def look_up(m: Memory, sm: int, f: int, addr: int, time: int) -> None:
 
 @compiled
 def shared_row(m: Memory, addr: int) -> int:
-    return int(m[AT_ASSIST] + ((addr >> UNIT_SHIFT) % m[SHARED_SETS]) * (3 * m[SHARED_WAYS] + 1))
+    return int(m[AT_ASSIST] + ((addr >> m[SECTOR_SHIFT]) % m[SHARED_SETS]) * (3 * m[SHARED_WAYS] + 1))
 
 
 @compiled

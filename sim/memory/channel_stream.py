@@ -3,8 +3,8 @@
 This is how the device plane's scheduler is compared with the exact controller (`sim.memory.dram`) on the same
 streams: consecutive accesses of a channel to one row that arrive together are one train. Channels are the
 pseudo-channels of the configuration; those of one controller share the row-command bus, and each gets its part of
-the controller's queues. Accesses of a channel are handed over in order; one that finds its queue full blocks those
-behind it.
+the controller's queues. Accesses of a channel are handed over in order, any number at once; one that finds its queue
+full blocks those behind it.
 """
 
 import math
@@ -24,21 +24,23 @@ from sim.memory.jit import compiled, entry
 from sim.memory.layout import (
     AVAIL,
     C_EVENT,
-    C_READ_HEAD,
-    C_WAKE,
-    C_WRITE_HEAD,
+    C_READS,
+    C_WRITES,
     CHUNK_COLS,
     EV_TIME,
+    LINK,
     STAGE,
     WAKE,
     Memory,
 )
 from sim.memory.params import PAGE_CODE, REFRESH_CODE, Param, pitch, set_channel_layout
 from sim.memory.pointer import cells
-from sim.memory.request import BANK_SHIFT, BYTE, ROW_SHIFT, is_write
+from sim.memory.request import BANK_SHIFT, BYTE, ROW_SHIFT, accesses_of, is_write
 
-CHAN_COLS = int(Param.CHAN_COLS)
+CHAN_COLS, DEPTH = int(Param.CHAN_COLS), int(Param.DEPTH)
 HORIZON = 1 << 60
+NO_CAP = 1 << 40
+"""More accesses than any stream has."""
 NOTHING = FetchTable(*(np.zeros(n, t) for n, t in ((1, "i8"), (0, "i8"), (0, "i4"), (0, "u1"), (0, "u1"))))
 
 
@@ -57,13 +59,14 @@ class ChannelStream:
         )
         p = channel_params(config, channels, grain)
         access = _accesses(config, mapping, stream)
-        first = _train_starts(access)
+        first = _train_starts(access, 1 if precharges_each(config) else layout.MAX_TRAIN)
         self.memory = build.grown(build.from_params(p, NOTHING), len(first))
         start = len(self.memory) - len(first) * CHUNK_COLS
         self._trains = self.memory[start:].reshape(len(first), CHUNK_COLS)
         _fill(self._trains, access, first)
         bounds = np.searchsorted(access["channel"][first], np.arange(channels + 1))
-        run(self.memory, start, bounds[:-1].copy(), bounds[1:].copy())
+        writes = max(1, config.write_queue // config.pcs)
+        run(self.memory, start, bounds[:-1].copy(), bounds[1:].copy(), writes)
         self._finish(access, first, stream)
 
     def _finish(self, access: dict[str, Memory], first: Memory, stream: Stream) -> None:
@@ -107,8 +110,9 @@ def channel_params(config: ControllerConfig, channels: int, grain: str) -> Memor
     p[Param.PRE_BUS] = config.tick_ps if p[Param.ACT_BUS] else 0
     p[Param.RFC] = (config.rfcpb if config.refresh.startswith("per_bank") else config.rfc) * config.tick_ps
     p[Param.REFRESH] = REFRESH_CODE[config.refresh.removesuffix("_sets")]
-    p[Param.TRAINS], p[Param.PAGE] = int(grain == "train"), PAGE_CODE[config.page]
-    p[Param.HIT_CAP] = config.hit_cap if config.policy == "bank_queues" else config.starvation_cap
+    p[Param.TRAINS] = int(grain == "train")
+    p[Param.PAGE] = hbm_train.AUTO_PRECHARGE if precharges_each(config) else PAGE_CODE[config.page]
+    p[Param.HIT_CAP] = config.hit_cap if config.policy == "bank_queues" else config.starvation_cap or NO_CAP
     p[Param.CHANNELS], p[Param.ROW_SHARERS] = channels, config.pcs
     p[Param.BANKS], p[Param.BANK_GROUPS] = config.banks_per_pc, config.sids * config.bank_groups
     held = config.banks * config.bank_queue if config.policy == "bank_queues" else 0
@@ -118,6 +122,11 @@ def channel_params(config: ControllerConfig, channels: int, grain: str) -> Memor
     p[Param.SMS] = p[Param.SLICES] = 0
     set_channel_layout(p)
     return p
+
+
+def precharges_each(config: ControllerConfig) -> bool:
+    """Whether a row closes after every access, as the closed page policy of the bank-queue controller has it."""
+    return config.policy == "bank_queues" and config.page == "closed"
 
 
 def _accesses(config: ControllerConfig, mapping: AddressMapping, stream: Stream) -> dict[str, Memory]:
@@ -140,9 +149,9 @@ def _accesses(config: ControllerConfig, mapping: AddressMapping, stream: Stream)
     return {name: values[order] for name, values in out.items()}
 
 
-def _train_starts(access: dict[str, Memory]) -> Memory:
+def _train_starts(access: dict[str, Memory], longest: int) -> Memory:
     """Index of each train's first access: another channel, bank, row, direction or arrival than the one before, or
-    16 accesses, as many as a request of the device plane has at most.
+    as many accesses as a train has at most.
     """
     new = np.zeros(len(access["row"]), np.bool_)
     new[:1] = True
@@ -150,7 +159,7 @@ def _train_starts(access: dict[str, Memory]) -> Memory:
         new[1:] |= access[name][1:] != access[name][:-1]
     first = np.flatnonzero(new)
     within = np.arange(len(new)) - np.repeat(first, np.diff(np.append(first, len(new))))
-    return np.flatnonzero(within % layout.MAX_TRAIN == 0)
+    return np.flatnonzero(within % longest == 0)
 
 
 def _fill(trains: Memory, access: dict[str, Memory], first: Memory) -> None:
@@ -164,22 +173,24 @@ def _fill(trains: Memory, access: dict[str, Memory], first: Memory) -> None:
 
 
 @entry
-def run(memory: Memory, start: int, cursor: Memory, end: Memory) -> None:
-    """Hand each channel its trains, number `cursor` to `end` of those that lie from `start` on, and serve them."""
+def run(memory: Memory, start: int, cursor: Memory, end: Memory, writes: int) -> None:
+    """Hand each channel its trains, number `cursor` to `end` of those that lie from `start` on, and serve them.
+    `writes`: accesses that a channel's write queue takes.
+    """
     m = cells(memory)
     for i in range(len(cursor)):
-        cursor[i] = feed(m, m[layout.AT_CHANNELS] + i * m[CHAN_COLS], start, cursor[i], end[i], 0)
+        cursor[i] = feed(m, m[layout.AT_CHANNELS] + i * m[CHAN_COLS], start, cursor[i], end[i], writes, 0)
     while True:
         node = events.pop(m, HORIZON)
         if node < 0:
             return
         if m[node + STAGE] == WAKE:
-            serve(m, node, m[node + EV_TIME], start, cursor, end)
+            serve(m, node, m[node + EV_TIME], start, cursor, end, writes)
 
 
 @compiled
-def serve(m: Memory, pair: int, now: int, start: int, cursor: Memory, end: Memory) -> None:
-    """Look at the channels of a pair that are due; each then gets further trains, which arrive with its next look. So
+def serve(m: Memory, pair: int, now: int, start: int, cursor: Memory, end: Memory, writes: int) -> None:
+    """Look at the channels of a pair that are due; each then gets further trains, for which it is looked at again. So
     no channel is taken ahead here.
     """
     m[pair + C_EVENT] = NEVER
@@ -187,22 +198,38 @@ def serve(m: Memory, pair: int, now: int, start: int, cursor: Memory, end: Memor
     while c >= 0:
         hbm_train.look(m, c, now)
         i = (c - m[layout.AT_CHANNELS]) // m[CHAN_COLS]
-        following = m[c + C_WAKE]
-        cursor[i] = feed(m, c, start, cursor[i], end[i], following if following < NEVER else now)
+        cursor[i] = feed(m, c, start, cursor[i], end[i], writes, now)
         c = hbm_ahead.due(m, pair, now + 1)
     hbm_ahead.sleep(m, pair)
 
 
 @compiled
-def feed(m: Memory, c: int, start: int, at: int, end: int, now: int) -> int:
-    """Hand over trains of channel c while the place before the queue of their direction is free; returns the next
-    one's number.
+def feed(m: Memory, c: int, start: int, at: int, end: int, writes: int, now: int) -> int:
+    """Hand over trains of channel c, also such as arrive later, until the queue of the next one's direction is full;
+    returns that one's number.
     """
+    room_to_read = m[DEPTH] - accesses_held(m, c + C_READS)
+    room_to_write = writes - accesses_held(m, c + C_WRITES)
     while at < end:
         node = start + at * CHUNK_COLS
-        if m[c + (C_WRITE_HEAD if is_write(m, node) else C_READ_HEAD)] >= 0:
+        if (room_to_write if is_write(m, node) else room_to_read) <= 0:
             break
+        if is_write(m, node):
+            room_to_write -= accesses_of(m, node)
+        else:
+            room_to_read -= accesses_of(m, node)
         m[node + AVAIL] = max(m[node + AVAIL], now)
         hbm_ahead.enqueue(m, node, c, now)
         at += 1
     return at
+
+
+@compiled
+def accesses_held(m: Memory, counter: int) -> int:
+    """Accesses of one direction that a channel's scheduler sees or that wait to be seen (`hbm_train.admit`)."""
+    count = m[counter + 1]
+    node = m[counter + 2]
+    while node >= 0:
+        count += accesses_of(m, node)
+        node = m[node + LINK]
+    return int(count)

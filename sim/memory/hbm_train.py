@@ -71,6 +71,8 @@ BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(P
 RCD, RCD_WR = int(Param.RCD), int(Param.RCD_WR)
 CTRL_OUT, ECC_SHIFT = int(Param.CTRL_OUT), int(Param.ECC_SHIFT)
 CLOSED_PAGE, ADAPTIVE_PAGE = PAGE_CODE["closed"], PAGE_CODE["adaptive"]
+AUTO_PRECHARGE = len(PAGE_CODE)
+"""A page policy of `channel_stream` only: a row closes after every train, whether or not another hits it."""
 N_ROW_HITS, N_TRAINS = INDEX["row_hits"], INDEX["trains"]
 N_TURNS, N_BUSY = INDEX["turnarounds"], INDEX["hbm_busy"]
 MAX_SLEEP_PS = (1 << 20) - 32
@@ -261,11 +263,13 @@ def finish(m: Memory, entry: int, last: int, writing: int) -> None:
 
 @inlined
 def leave(m: Memory, c: int, counter: int, entry: int, end: int, writing: int) -> None:
-    """Take a served train out of the queue; under the closed page policy its row closes unless another hits it."""
+    """Take a served train out of the queue; under the closed page policy its row closes unless another hits it, with
+    auto-precharge always.
+    """
     bank = m[entry + E_BANK]
     hbm_claims.leaves(m, c, entry, writing)
     m[counter] -= 1
     for at in range(entry, end - ENTRY_COLS):
         m[at] = m[at + ENTRY_COLS]
-    if m[PAGE] == CLOSED_PAGE and not hbm_claims.awaited(m, c, bank):
+    if m[PAGE] == AUTO_PRECHARGE or (m[PAGE] == CLOSED_PAGE and not hbm_claims.awaited(m, c, bank)):
         hbm_bank.precharge(m, c, bank, m[c + m[OFF_BANK] + bank * BANK_COLS + B_PRE])

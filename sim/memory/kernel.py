@@ -5,11 +5,12 @@ completions.
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.memory import assist, events, fetch_rows, hbm_ahead, l2, port, returns, tlb
+from sim.memory import assist, events, fetch_rows, hbm_ahead, l2, noc, port, returns, tlb
 from sim.memory.jit import compiled, entry, inlined
 from sim.memory.layout import (
     ARRIVE,
     AT_PORTS,
+    CROSS,
     EV_TIME,
     F_CLASS,
     F_INDEX,
@@ -34,6 +35,7 @@ from sim.memory.layout import (
 from sim.memory.loads_ahead import ask_for_port
 from sim.memory.params import Param
 from sim.memory.pointer import cells
+from sim.memory.request import is_write, slice_at, sm_of
 
 NEAR = int(Param.NEAR)
 SMS = int(Param.SMS)
@@ -130,14 +132,18 @@ def dispatch(m: Memory, node: int, now: int) -> None:
     elif stage == OUT:
         returns.cross(m, node, now)
     else:
-        translation(m, node, now, stage)
+        before_l2(m, node, now, stage)
 
 
 @compiled
-def translation(m: Memory, node: int, now: int, stage: int) -> None:
+def before_l2(m: Memory, node: int, now: int, stage: int) -> None:
+    """Stages of few requests: translation, and the link that far writes pass."""
     if stage == TRANSLATE:
-        m[node + STAGE] = ARRIVE
+        over = is_write(m, node) and noc.apart(m, sm_of(m, node), slice_at(m, node))
+        m[node + STAGE] = CROSS if over else ARRIVE
         events.push(m, node, tlb.translate(m, node, now))
+    elif stage == CROSS:
+        noc.cross(m, node, now)
     elif stage == LOOKUP:
         assist.shared(m, node, now)
     elif stage == WALKED:

@@ -32,7 +32,7 @@ from sim.memory.request import (
 )
 
 ACCESS_SHIFT, SECTOR_SHIFT = int(Param.ACCESS_SHIFT), int(Param.SECTOR_SHIFT)
-LINE_SECTORS_SHIFT, GRANULE_SHIFT = int(Param.LINE_SECTORS_SHIFT), int(Param.GRANULE_SHIFT)
+LINE_LAST, GRANULE_SHIFT = int(Param.LINE_LAST), int(Param.GRANULE_SHIFT)
 CTRL_IN, LLC, COPIES = int(Param.CTRL_IN), int(Param.LLC), int(Param.COPIES)
 N_MISS, N_DIRTY = INDEX["l2_miss"], INDEX["evictions_dirty"]
 N_HBM_READ, N_HBM_WRITE = INDEX["hbm_read"], INDEX["hbm_write"]
@@ -41,9 +41,11 @@ SLICE_TIE = 1 << 60
 
 @inlined
 def lines(m: Memory, mask: int) -> int:
-    """MSHRs for the sectors of a mask."""
-    per_line = m[LINE_SECTORS_SHIFT]
-    return int((ones(mask) + (1 << per_line) - 1) >> per_line)
+    """MSHRs for the sectors of a mask: one for each line that has any of them."""
+    last = m[LINE_LAST]
+    others = tags.SECTORS ^ last
+    # a line's other sectors, if any is there, carry into its last one when all of them are added
+    return ones(((mask & others) + others | mask) & last)
 
 
 @inlined

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 Memory = NDArray[np.int64]
 
 # Event stages of a node: what happens at its EV_TIME.
-WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE, LOOKUP, WALKED, HOME = range(9)
+WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE, LOOKUP, WALKED, HOME, CROSS = range(10)
 
 COPY_TIE = 1 << 61
 """Marks a copy's TIE, which is that of the request it serves."""

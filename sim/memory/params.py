@@ -37,7 +37,7 @@ class Param(IntEnum):
     SECTOR = auto()
     BLOCK_SHIFT = auto()
     GRANULE_SHIFT = auto()
-    LINE_SECTORS_SHIFT = auto()
+    LINE_LAST = auto()
     ACCESS_SHIFT = auto()
     SECTOR_SHIFT = auto()
     ROW_SHIFT = auto()
@@ -271,7 +271,7 @@ def _l2(v: dict[Param, int], hw: Hardware, granule: int) -> None:
     block = max(hw.hbm.interleave_bytes, l2.line_bytes)
     v[Param.SECTOR], v[Param.SECTOR_SHIFT] = sector, shift(sector)
     v[Param.BLOCK_SHIFT], v[Param.GRANULE_SHIFT] = shift(block), shift(granule)
-    v[Param.LINE_SECTORS_SHIFT] = shift(l2.line_bytes // sector)
+    v[Param.LINE_LAST] = last_sectors(l2.line_bytes // sector)
     near = l2.slices // l2.partitions
     v[Param.SLICES_SEEN], v[Param.SLICES_NEAR] = near if l2.private else l2.slices, near
     v[Param.COPIES] = int(l2.far_copies and l2.partitions > 1)
@@ -290,6 +290,11 @@ def _l2(v: dict[Param, int], hw: Hardware, granule: int) -> None:
     v[Param.KEEP_OTHER] = KEEP_CODE["normal"]
     v[Param.KEEP_METADATA], v[Param.KEEP_SHARED] = KEEP_CODE[keep.metadata], KEEP_CODE[keep.shared_prefix]
     v[Param.KEEP_STREAMING] = KEEP_CODE[keep.streaming]
+
+
+def last_sectors(per_line: int) -> int:
+    """Mask of a granule's sectors that are the last of their line."""
+    return sum(1 << at for at in range(per_line - 1, MAX_GRANULE_SECTORS, per_line))
 
 
 def pin_ways(l2: L2) -> int:
@@ -333,6 +338,8 @@ def _dram(v: dict[Param, int], hw: Hardware) -> None:
     written = v[Param.CWL] + v[Param.BURST]  # from a write command to the end of its data
     v[Param.WTR_S], v[Param.WTR_L] = written + ps(std.twtr_s_ns), written + ps(std.twtr_l_ns)
     v[Param.WR_PRE] = written + ps(std.twr_ns)
+    # bursts of a bus that is slower than the standard's last longer
+    v[Param.RTW] = max(v[Param.RTW], v[Param.CL] + v[Param.BURST] - v[Param.CWL])
     v[Param.ROW_SHARERS] = 2 if std.name.startswith("HBM") and count % 2 == 0 else 1
     v[Param.PAGE], v[Param.HIT_CAP] = PAGE_CODE[hbm.page_policy], hbm.starvation_cap
     v[Param.IDLE_CLOSE] = ps(hbm.page_idle_ns)

@@ -16,6 +16,7 @@ from sim.memory.layout import (
     CREDIT_AT,
     CREDIT_BYTES,
     CREDIT_COLS,
+    CROSS,
     ELIGIBLE,
     ENTRY,
     F_BLOCKED,
@@ -85,7 +86,7 @@ from sim.memory.request import (
 CUT, SECTOR, CAP, RUN_PS = int(Param.CUT), int(Param.SECTOR), int(Param.CAP), int(Param.RUN_PS)
 PAGE_SHIFT, ASSIST, COPIES = int(Param.PAGE_SHIFT), int(Param.ASSIST), int(Param.COPIES)
 RESIDENCY = int(Param.RESIDENCY)
-GEN_Q16, EGRESS_Q16 = int(Param.GEN_Q16), int(Param.EGRESS_Q16)
+GEN_Q16, EGRESS_Q16, NEAR = int(Param.GEN_Q16), int(Param.EGRESS_Q16), int(Param.NEAR)
 MARGIN = 16
 """Free rows that must remain, so that one event never runs out of them (a request pushes out one granule)."""
 N_WANTED, N_REQUESTED, N_CHUNKS = INDEX["wanted"], INDEX["requested"], INDEX["chunks"]
@@ -235,15 +236,19 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     m[node + INFLIGHT] = m[sm + P_BLOCK_TOTAL] - m[f + F_BLOCKED]
     m[node + STAGE] = ARRIVE
     m[f + F_LEFT] += 1
+    way = noc.latency(m, sm, at)
     if m[f + F_KIND]:
         start = max(start, m[sm + P_EGRESS]) + ((moved * m[EGRESS_Q16]) >> 16)
         m[sm + P_EGRESS] = start
+        if noc.apart(m, sm, at):
+            m[node + STAGE] = CROSS
+            way = m[NEAR]
     if m[RESIDENCY]:
         m[node + CLASS] = residency.class_of_run(m, m[sm + P_RUN])
     page = low >> m[PAGE_SHIFT]
     if page != m[sm + P_PAGE] and tlb.misses(m, sm, page, m[node + ISSUE]):
         m[node + STAGE] = TRANSLATE
-    events.push(m, node, start + noc.latency(m, sm, at))
+    events.push(m, node, start + way)
 
 
 @compiled

@@ -83,10 +83,12 @@ def send_back(m: Memory, node: int, time: int, now: int) -> None:
 
 @inlined
 def over_link(m: Memory, node: int) -> bool:
-    """Whether a request takes its turn at the link that leaves the slice's partition."""
+    """Whether a request takes its turn at the link that leaves the slice's partition; a write's data have passed that
+    to the slice's (`noc.cross`).
+    """
     if m[node + WHAT] & (WALKER | COPY | WRITES) or not m[LINK_Q16]:
         return bool(m[node + WHAT] & COPY)
-    return bool(m[slice_at(m, node) + S_PART] != m[sm_of(m, node) + P_PART])
+    return noc.apart(m, sm_of(m, node), slice_at(m, node))
 
 
 @inlined
@@ -103,9 +105,7 @@ def send_now(m: Memory, node: int, now: int) -> None:
 @compiled
 def cross(m: Memory, node: int, now: int) -> None:
     """Pass the link that leaves the slice's partition, in order of time."""
-    home = m[slice_at(m, node) + S_LINK]
-    start = max(now, m[home])
-    m[home] = start + ((bytes_of(m, node) * m[LINK_Q16]) >> 16)
+    start = noc.turn(m, m[slice_at(m, node) + S_LINK], bytes_of(m, node), now)
     m[node + NOCQ] += start - now
     if m[node + WHAT] & COPY:
         copies.crossed(m, node, start)

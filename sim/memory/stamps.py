@@ -6,7 +6,7 @@ queueing from the uncontended part:
 
 - SUBMIT..ISSUE = INFLIGHT_WAIT (outstanding cap, of this fetch's earlier chunks too) + TRANSLATION
   (block-table entries) + address generation and run set-up of this and earlier requests of the port
-- ISSUE..L2_ARRIVE = request network (+ TLB_WAIT, + write-data serialisation)
+- ISSUE..L2_ARRIVE = request network (+ TLB_WAIT, + write-data serialisation and wait for the partition link)
 - L2_ARRIVE..L2_DONE = L2_QUEUE (slice busy, MSHRs full) + look-up
 - L2_DONE..HBM_ENQUEUE = the controller's way in
 - HBM_ENQUEUE..HBM_START = HBM_QUEUE; HBM_START..HBM_DONE = uncontended row, column and burst time, and the

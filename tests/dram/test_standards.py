@@ -41,6 +41,12 @@ def test_same_group_distances_are_never_shorter_than_cross_group_ones(std: DramS
     assert std.trfc_pb_ns < std.trfc_ns < std.trefi_ns
 
 
+@pytest.mark.parametrize("std", ALL, ids=lambda s: s.name)
+def test_a_write_burst_begins_when_the_read_burst_before_it_is_over(std: DramStandard) -> None:
+    """Data lie CL behind a read and CWL behind a write."""
+    assert std.trtw_ns + std.tcwl_ns >= std.tcl_ns + std.burst_ns
+
+
 def test_hbm3_stack_peak_is_pins_times_rate() -> None:
     # 32 pseudo-channels x 32 bit x 6.4 Gb/s / 8 = 819.2 GB/s
     hbm3 = STANDARDS["HBM3"]

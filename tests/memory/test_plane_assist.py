@@ -78,6 +78,21 @@ def test_prefetch_hides_translation_behind_earlier_fetches(small: Hardware) -> N
     assert ends[0] > 1.05 * ends[16]
 
 
+@pytest.mark.parametrize("sector", [32, 64, 128])
+@pytest.mark.parametrize("cache", ["sm", "shared"])
+def test_a_cache_holds_as_many_entries_as_it_has_places_for(small: Hardware, sector: int, cache: str) -> None:
+    """1,024 places, 1,024 neighbouring entries, a sector of them at a time and all of them twice: one walk a sector."""
+    hw = assisted(small, l2__sector_bytes=sector, translation__prefetch_depth=0)
+    hw = changed(hw, translation__sm_entries=8, translation__shared_entries=8)
+    hw = changed(hw, **{f"translation__{cache}_entries": 1024})
+    per_sector = sector // 4
+    first = list(range(0, 1024, per_sector)) * 2
+    fetches = with_entries(table([[(4096 * f, 32)] for f in range(len(first))]), [[n] for n in first])
+    outcome = drive(hw, fetches, lambda f: 0)
+    assert outcome.counter("assist_walks") == 1024 // per_sector
+    assert outcome.counter(f"assist_{cache}_hits") == 1024 // per_sector
+
+
 def test_few_walkers_make_walks_queue(small: Hardware) -> None:
     fetches = with_entries(
         table([[(4096 * f, 32)] for f in range(4)]), [[64 * (8 * f + n) for n in range(8)] for f in range(4)]

@@ -13,7 +13,7 @@ from tests.memory.command_checker import ACT, PRE, RD, WR, problems
 from tests.memory.conftest import Outcome, changed, drive, table
 from tests.memory.test_plane_invariants import assert_balanced, mixed
 
-QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ROOM = 200_000
 
 
@@ -31,17 +31,18 @@ def broken_rules(hw: Hardware, log: np.ndarray) -> list[str]:
     return problems(log, std, burst_ps, refresh)
 
 
+@pytest.mark.parametrize("standard", list(STANDARDS))
 @QUICK
 @given(
     st.integers(0, 1 << 30),
     st.sampled_from(["train", "exact"]),
     st.sampled_from(["open", "closed", "adaptive"]),
     st.sampled_from(["per_bank", "all_bank", "none"]),
-    st.sampled_from(["HBM2E", "HBM3", "HBM4", "GDDR6"]),
     st.sampled_from([1, 64]),
+    st.sampled_from([1.0, 0.2]),
 )
 def test_no_timing_constraint_is_broken_and_no_bank_or_bus_used_twice(
-    small: Hardware, seed: int, grain: str, page: str, refresh: str, standard: str, cap: int
+    small: Hardware, standard: str, seed: int, grain: str, page: str, refresh: str, cap: int, rate: float
 ) -> None:
     hw = changed(
         small,
@@ -51,7 +52,7 @@ def test_no_timing_constraint_is_broken_and_no_bank_or_bus_used_twice(
         hbm__refresh=refresh,
         hbm__standard=standard,
         hbm__starvation_cap=cap,
-        hbm__pin_gbit_s=STANDARDS[standard].pin_gb_s,
+        hbm__pin_gbit_s=rate * STANDARDS[standard].pin_gb_s,
         hbm__stacks=1 if standard.startswith("HBM") else 4,
         l2__capacity_mib=0.25,
     )
@@ -61,7 +62,7 @@ def test_no_timing_constraint_is_broken_and_no_bank_or_bus_used_twice(
     for command, counter in ((RD, "hbm_read"), (WR, "hbm_write")):
         assert log[log[:, 2] == command, 5].sum() * access == outcome.counter(counter)
     assert (log[:, 2] == ACT).sum() == outcome.counter("activates")
-    assert_balanced(outcome, outcome.table)
+    assert_balanced(outcome, outcome.table, max(32, access))
     s = outcome.plane.stamps
     assert (s[:, Stamp.HBM_START] >= s[:, Stamp.HBM_ENQUEUE]).all()
     assert (s[:, Stamp.HBM_DONE] >= s[:, Stamp.HBM_START]).all()

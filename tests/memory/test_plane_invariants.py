@@ -33,10 +33,10 @@ def sectors(fetches: FetchTable, size: int) -> int:
     return int((last - first + 1).sum()) * size
 
 
-def assert_balanced(outcome: Outcome, fetches: FetchTable) -> None:
+def assert_balanced(outcome: Outcome, fetches: FetchTable, sector: int = 32) -> None:
     count = outcome.plane.counters
     assert count["wanted"] == int(fetches.run_bytes.sum())
-    assert count["requested"] == sectors(fetches, 32)
+    assert count["requested"] == sectors(fetches, sector)
     assert count["requested"] == count["l2_read"] + count["l2_write"]
     assert count["l2_read"] == count["l2_hit"] + count["l2_miss"]
     assert count["l2_miss"] == count["hbm_read"] + count["llc_hit"]

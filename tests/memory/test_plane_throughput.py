@@ -58,6 +58,24 @@ def test_writes_that_wait_behind_a_finished_drain_come_in(small: Hardware) -> No
     assert len(outcome.seen) == fetches.fetches
 
 
+@pytest.mark.parametrize("grain", ["train", "exact"])
+@pytest.mark.parametrize("sector", [32, 64, 128])
+@pytest.mark.parametrize(("offset", "size", "touched"), [(0, 64, 1), (0, 256, 2), (96, 64, 2), (64, 128, 2)])
+def test_a_run_holds_an_mshr_for_each_line_that_it_touches(
+    small: Hardware, grain: str, sector: int, offset: int, size: int, touched: int
+) -> None:
+    """64 runs through one slice of four MSHRs, which a miss holds for 133 ns until its first data are there;
+    the rest of its data come 2.5 ns apart, up to 17.5 ns in all.
+    """
+    hw = changed(small, l2__slices=1, l2__mshrs_per_slice=4, l2__sector_bytes=sector, hbm__grain=grain)
+    hw = changed(hw, gather__issue_clk=0, gather__bytes_per_clk=1024)
+    runs = 64
+    fetches = table([[(8192 * i + offset, size)] for i in range(runs)])
+    away_ns = 100 + HBM3.trcd_ns + HBM3.tcl_ns + HBM3.burst_ns
+    end = drive(hw, fetches, lambda f: f % 4, depth=16).end
+    assert end / 1000 == pytest.approx(140 + away_ns * runs * touched / 4, rel=0.15)
+
+
 def test_few_bytes_in_flight_follow_littles_law(small: Hardware) -> None:
     """2 KiB in flight at a round trip of some 290 ns: about 7 GB/s, far below any bandwidth."""
     hw = changed(small, sm__max_inflight_kib=2, gather__issue_clk=0, gather__bytes_per_clk=1000000)

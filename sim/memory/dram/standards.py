@@ -278,7 +278,9 @@ _GDDR7 = replace(
     trrd_l_ns=2.3,
     tfaw_ns=9.2,
     trfc_ns=180.0,
-    trtw_ns=6.9,
+    # 24 clocks: RL + BL + 3 - WL (JESD239D as Ramulator 2 reads it) and its guess of one for the bus to turn. The 12
+    # that an early version of the preset had are fewer than RL + BL - WL: read and write bursts would overlap.
+    trtw_ns=13.7,
 )
 
 _LPDDR5X = DramStandard(
