@@ -211,7 +211,7 @@ def _samples(task: Task, candidate: Candidate) -> bool:
 
 
 def _replays_from_llc(task: Task) -> bool:
-    """Whether the last-level cache serves a good part of a warm launch: twice its size leaves random replacement 20%."""
+    """Whether the last-level cache serves much of a warm launch: of twice its size random replacement finds 20%."""
     if task.hw.llc is None or not _warm(task):
         return False
     return step_work(task.step).kv_bytes < 2 * task.hw.llc.capacity_mib * 2**20
