@@ -127,6 +127,9 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "flash_attn_with_kvcache", "gpu": "A100"}, "fa2"),
         ({"kernel": "vLLM paged_attention_v2", "gpu": "A100"}, "paged_v2"),
         ({"kernel": "FlashInfer BatchDecode FA3"}, "fa3"),
+        ({"kernel": "FlashInfer BatchPrefill", "phase": "prefill"}, "fa3_prefill"),
+        ({"kernel": "FlashInfer BatchPrefill FA2", "phase": "prefill"}, "flashinfer_prefill"),
+        ({"kernel": "FlashInfer BatchPrefill", "phase": "prefill", "gpu": "A100"}, "flashinfer_prefill"),
         ({"kernel": "standard attention", "phase": "prefill"}, "standard"),
     ],
 )
