@@ -56,10 +56,12 @@ def characterise(
       pagewalk characterise --hw my_chip.yaml --out out/my_chip --json
     """
     from sim.config.load import load_hardware
+    from sim.config.overrides import machine_overrides
 
+    overrides = machine_overrides(sets)
     if out is not None:
         _make_folder(out)
-    document = _document(load_hardware(hardware, sets).spec, sections or NAMES, seed)
+    document = _document(load_hardware(hardware, overrides).spec, sections or NAMES, seed)
     if out is not None:
         _write(out, document)
     if as_json:

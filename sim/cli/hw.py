@@ -48,8 +48,9 @@ def list_hardware(as_json: bool) -> None:
 def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
     """One machine with everything it inherits, and the source of every number."""
     from sim.config.load import load_hardware
+    from sim.config.overrides import machine_overrides
 
-    resolved = load_hardware(name, sets)
+    resolved = load_hardware(name, machine_overrides(sets))
     rows = provenance_rows(resolved)
     if as_json:
         spec = resolved.spec.model_dump(mode="json")

@@ -63,6 +63,19 @@ def parse_overrides(sets: Sequence[str | Override]) -> list[Override]:
     return done
 
 
+def machine_overrides(sets: Sequence[str]) -> list[Override]:
+    """Those of a command that has no workload. Raises InputError for others too."""
+    overrides = parse_overrides(sets)
+    others = [
+        f"--set {o.key}: this command has no workload; allowed: keys of hw"
+        for o in overrides
+        if o.target != "hw"
+    ]
+    if others:
+        raise InputError(*others)
+    return overrides
+
+
 def unknown_path(override: Override, schema: SchemaTree) -> Problem | None:
     """What is wrong with the path itself."""
     if override.path[0] in NOT_SETTABLE:

@@ -272,3 +272,10 @@ def test_a_limit_that_no_error_exceeds_is_refused(
     command: tuple[str, ...], number: str, refused: Refused
 ) -> None:
     assert f"Invalid value for '{command[-1]}'" in refused(*command, number)
+
+
+@pytest.mark.parametrize("command", [("hw", "show", "h100_sxm"), ("characterise", "--hw", "h100_sxm")])
+def test_a_command_without_workload_refuses_to_set_one(refused: Refused, command: tuple[str, ...]) -> None:
+    assert "--set workload.batch: this command has no workload" in refused(
+        *command, "--set", "workload.batch=3"
+    )
