@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 
+from sim.calibration.finished import Finished
 from sim.calibration.fit import Float64, Group, fit, group_overheads
 from sim.calibration.parameters import (
     Parameter,
@@ -67,15 +68,20 @@ def to_fit(rows: Sequence[Evaluated], recipe: Recipe) -> list[Evaluated]:
     return [by_id[case.row.id] for case in spread(short, recipe.rows, shape_too)]
 
 
-def fit_in_turn(rows: Sequence[Evaluated], recipe: Recipe, state: State, tell: Tell) -> State:
-    """All rounds of the recipe over `rows`."""
+def fit_in_turn(
+    rows: Sequence[Evaluated], recipe: Recipe, state: State, tell: Tell, finished: Finished
+) -> State:
+    """All rounds of the recipe over `rows`, less what is `finished`."""
     for number in range(1, recipe.rounds + 1):
-        for name in recipe.machines:
-            state = fit_machine(rows, recipe, state, name)
-            tell(f"round {number}, {name}: {state.fitted.get(name, {})}")
-        for name in recipe.profiles:
-            state = fit_profile(rows, recipe, state, name)
-            tell(f"round {number}, {name}: {state.fitted.get(name, {})}")
+        for name in [*recipe.machines, *recipe.profiles]:
+            step, is_machine = f"round {number}, {name}", name in recipe.machines
+            values = finished.get(step)
+            if values is None:
+                state = (fit_machine if is_machine else fit_profile)(rows, recipe, state, name)
+                finished.put(step, state.fitted.get(name, {}))
+            elif values:
+                state = state.with_machine(name, values) if is_machine else state.with_profile(name, values)
+            tell(f"{step}: {state.fitted.get(name, {})}")
     return state
 
 

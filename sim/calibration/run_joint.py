@@ -1,9 +1,11 @@
 """A joint calibration from file to fitted values and their errors."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from sim.calibration.blind import anchored, judged, left_out
+from sim.calibration.finished import Finished
 from sim.calibration.joint import Tell, first_state, fit_in_turn, overheads_of, to_fit
 from sim.calibration.joint_output import Joint
 from sim.calibration.recipe import Recipe
@@ -13,6 +15,7 @@ from sim.config.load import load_profile
 from sim.config.workload import KernelProfile
 from sim.error_summary import summary
 from sim.errors import InputError
+from sim.sweep.facts import engine
 from sim.validation.attention import map_rows
 from sim.validation.cases import Mapped, Skipped
 from sim.validation.names import Names
@@ -29,10 +32,12 @@ def calibrate_jointly(
     sampled_ns: Reference,
     blind: bool,
     tell: Tell,
+    folder: Path | None = None,
 ) -> Joint:
     """Fit what the recipe names to two thirds of its rows and judge the rest. `sampled_ns`: time of a sampled run, for
-    recipes that ask for it. `blind`: also leave out each pair of machine and profile. Raises InputError for unusable
-    files and where nothing can be fitted."""
+    recipes that ask for it. `blind`: also leave out each pair of machine and profile. `folder`: where finished steps
+    are kept, so that an interrupted run goes on where it was. Raises InputError for unusable files and where nothing
+    can be fitted."""
     rows = read_truth(truth)
     cases, skipped = map_rows(rows, names)
     skipped += [not_covered(c.row) for c in cases if not _covers(recipe, c)]
@@ -50,7 +55,10 @@ def calibrate_jointly(
     arch_of, known = names.arch_of, None
     if recipe.overheads == "shipped":
         known = {r.group: shipped_overhead_us(r.case, names.overheads, arch_of) for r in fitted + judge}
-    state = fit_in_turn(chosen, recipe, first_state(fitted + judge, known), tell)
+    finished = Finished(folder, _decides(truth, recipe, names))
+    if len(finished):
+        tell(f"{len(finished)} steps were finished before")
+    state = fit_in_turn(chosen, recipe, first_state(fitted + judge, known), tell, finished)
     overheads = overheads_of(fitted, state) if known is None else known
     parts = {
         "fitted": judged(fitted, state, overheads, arch_of),
@@ -58,10 +66,16 @@ def calibrate_jointly(
     }
     parts["anchored"] = anchored(parts["fitted"] + parts["held_back"])
     if blind:
-        parts["left_out"] = left_out(fitted + judge, chosen, recipe, state, arch_of, tell)
+        parts["left_out"] = left_out(fitted + judge, chosen, recipe, state, arch_of, tell, finished)
     held_back = summary(e.error for e in parts["held_back"])
     source = f"{provenance(truth)}, MAPE {held_back['mape']:.1%} held back"
     return Joint(source, state, {} if known else overheads, parts, in_file_order(skipped, rows))
+
+
+def _decides(truth: Path, recipe: Recipe, names: Names) -> str:
+    """Digest of all that the fitted values follow from."""
+    texts = (recipe.model_dump_json(), names.model_dump_json(), engine())
+    return hashlib.sha256(truth.read_bytes() + "\n".join(texts).encode()).hexdigest()
 
 
 def _covers(recipe: Recipe, case: Mapped) -> bool:

@@ -146,7 +146,7 @@ def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool, as_jso
 
     wanted = read_recipe(recipe)
     check_folder(out, wanted)
-    result = calibrate_jointly(truth, wanted, shipped_names(), step_of, sampled_ns, blind, _tell)
+    result = calibrate_jointly(truth, wanted, shipped_names(), step_of, sampled_ns, blind, _tell, out)
     write_joint(result, out)
     if as_json:
         import json
