@@ -16,7 +16,7 @@ from sim.coarse.ecc import ONE, further_check_bits
 from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
 from sim.lowering.attention import output_bytes
-from sim.lowering.attention_tiles import tile_counts
+from sim.lowering.attention_tiles import TABLE_LINE_BYTES, tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer, repeat_index
@@ -25,7 +25,7 @@ from sim.lowering.units import Units, start_order, take_units
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 PS_PER_NS = 1000
-ENTRIES_PER_LINE = 32
+ENTRIES_PER_LINE = TABLE_LINE_BYTES // 4
 """Block-table entries in a line, of 4 bytes; where they have 8, two lines count as one."""
 LENT = 3
 """Tiles that a CTA lends to its kind: the first one, whose fetch brings the query too, one of the middle, the last."""

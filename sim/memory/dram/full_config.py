@@ -4,12 +4,13 @@ import json
 from typing import Any
 
 from sim.errors import InputError
+from sim.memory.dram.truth_cells import MOST_TICKS
 from sim.table_cells import Range
 from sim.table_file import Row
 
 COLUMN = "full_config"
 TIMINGS = ("nRREFD", "nPPD")  # ticks between refreshes, and between precharges, of different banks
-_TICKS = Range(0, 10**6)
+_TICKS = Range(0, MOST_TICKS)
 
 
 def extra_timings(row: Row) -> dict[str, int]:
