@@ -6,7 +6,7 @@ dependency) or no_work. Each cause is accumulated on its own: nothing is found b
 `check_closed` compares the raw sum with SMs x time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,81 +85,113 @@ def _sweep(
     return -1
 
 
-def edges_of(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[2N, 3] time, code, delta: where rows (code, begin, end) begin and end."""
-    begins = np.stack([rows[:, 1], rows[:, 0], np.ones(len(rows), np.int64)], axis=1)
-    ends = np.stack([rows[:, 2], rows[:, 0], np.full(len(rows), -1)], axis=1)
-    edges: NDArray[np.int64] = np.concatenate([begins, ends])
-    return edges
+@njit(cache=True)
+def _sweep_all(
+    edges: NDArray[np.int64],
+    begins: NDArray[np.int64],
+    now: NDArray[np.int64],
+    end: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    account: NDArray[np.float64],
+) -> tuple[int, int]:
+    """`_sweep` of every SM; begins: [SMs + 1] where its edges (SM, time, code, delta) begin. Returns (SM, time) of an
+    instant without a cause, or (-1, -1).
+    """
+    for sm in range(len(now)):
+        own = edges[begins[sm] : begins[sm + 1], 1:]
+        fault = _sweep(own, now[sm], end[sm], counts[sm], account[sm])
+        if fault >= 0:
+            return sm, fault
+        now[sm] = max(now[sm], end[sm])
+    return -1, -1
+
+
+@njit(cache=True)
+def _last_edges(
+    edges: NDArray[np.int64], begins: NDArray[np.int64], until: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """[SMs] time of each SM's last edge up to `until`; 0: there is none."""
+    last = np.zeros(len(until), np.int64)
+    for sm in range(len(until)):
+        for i in range(begins[sm], begins[sm + 1]):
+            if edges[i, 1] > until[sm]:
+                break
+            last[sm] = edges[i, 1]
+    return last
+
+
+def edges_of(rows: NDArray[np.int64], sm: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[2N, 4] SM, time, code, delta: where rows (code, begin, end) of SMs `sm` begin and end."""
+    edges = np.empty((2, len(rows), 4), np.int64)
+    edges[:, :, 0] = sm
+    edges[:, :, 1] = rows[:, 1:].T
+    edges[:, :, 2] = rows[:, 0]
+    edges[:, :, 3] = np.array([[1], [-1]])
+    return edges.reshape(-1, 4)
 
 
 class Ledger:
-    """The account of one SM, which can be settled as time goes on: however often, to the same last bit."""
+    """The accounts of all SMs, which can be settled as time goes on: however often, to the same last bit."""
 
-    def __init__(self, sm: int) -> None:
-        self.sm = sm
-        self.account = np.zeros(len(CAUSES))
-        self._counts = np.zeros(N_CODES, np.int64)
-        self._now = 0
-        self._edges = np.zeros((0, 3), np.int64)
+    def __init__(self, sms: int) -> None:
+        self.account = np.zeros((sms, len(CAUSES)))
+        self._counts = np.zeros((sms, N_CODES), np.int64)
+        self._now = np.zeros(sms, np.int64)
+        self._edges = np.zeros((0, 4), np.int64)
 
-    def settle(self, edges: NDArray[np.int64], until: int) -> None:
-        """Take more edges, and account for all instants before the last edge up to `until`, before which no more come.
+    def settle(self, edges: NDArray[np.int64], until: NDArray[np.int64]) -> None:
+        """Take more edges, and account for all instants before each SM's last edge up to `until` ([SMs]), before which
+        no more come.
 
         So spans are never cut in two. Raises SelfCheckError when a resident CTA has no cause or several.
         """
-        self._take(edges)
-        times = self._edges[:, 0]
-        reached = int(np.searchsorted(times, until, side="right"))
-        if reached:
-            self._walk(int(times[reached - 1]))
+        begins = self._take(edges)
+        self._walk(begins, np.maximum(self._now, _last_edges(self._edges, begins, until)))
 
-    def close(self, edges: NDArray[np.int64], end: int) -> NDArray[np.float64]:
-        """[causes] SM-picoseconds over [0, end), with the last edges."""
-        self._take(edges)
-        self._walk(end)
-        return self.account
+    def close(self, edges: NDArray[np.int64], end: int) -> dict[str, float]:
+        """SM-picoseconds by cause over [0, end), with the last edges; every cause is present. Raises SelfCheckError as
+        `settle` does, and when the sum does not close to 1e-9."""
+        self._walk(self._take(edges), np.full(len(self._now), end))
+        total = np.zeros(len(CAUSES))
+        for of_sm in self.account:
+            total += of_sm
+        check_closed(total, len(self.account), end)
+        return {cause: float(total[i]) for i, cause in enumerate(CAUSES)}
 
-    def _take(self, edges: NDArray[np.int64]) -> None:
+    def _take(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Sort edges in by SM and time; returns [SMs + 1] where each SM's begin."""
         edges = np.concatenate([self._edges, edges])
-        self._edges = edges[np.argsort(edges[:, 0], kind="stable")]
+        self._edges = edges[np.lexsort((edges[:, 1], edges[:, 0]))]
+        begins: NDArray[np.int64] = np.searchsorted(self._edges[:, 0], np.arange(len(self._now) + 1))
+        return begins
 
-    def _walk(self, end: int) -> None:
-        past = int(np.searchsorted(self._edges[:, 0], end, side="left"))
-        fault = _sweep(self._edges[:past], self._now, end, self._counts, self.account)
-        if fault >= 0:
-            raise SelfCheckError(f"SM {self.sm} at {fault} ps: a resident CTA has no single cause of waiting")
-        self._edges = self._edges[past:].copy()
-        self._now = max(self._now, end)
+    def _walk(self, begins: NDArray[np.int64], end: NDArray[np.int64]) -> None:
+        sm, fault = _sweep_all(self._edges, begins, self._now, end, self._counts, self.account)
+        if sm >= 0:
+            raise SelfCheckError(f"SM {sm} at {fault} ps: a resident CTA has no single cause of waiting")
+        self._edges = self._edges[self._edges[:, 1] >= end[self._edges[:, 0]]]
 
 
-def account_sms(records: Iterable[NDArray[np.int64]], end: int, phases: list[Phase]) -> dict[str, float]:
+def account_sms(records: Sequence[NDArray[np.int64]], end: int, phases: Sequence[Phase]) -> dict[str, float]:
     """SM-picoseconds by cause over [0, end) from each SM's rows (code, begin, end); every cause is present.
 
     Raises SelfCheckError when a resident CTA has no cause or several, or the sum does not close to 1e-9.
     """
+    sms = len(records)
     idle = np.array([[INDEX[p.cause], p.begin, min(p.end, end)] for p in phases], np.int64).reshape(-1, 3)
-    edges = (edges_of(np.concatenate([idle, rows])) for rows in records)
-    return closed((Ledger(sm).close(of_sm, end) for sm, of_sm in enumerate(edges)), end)
-
-
-def closed(accounts: Iterable[NDArray[np.float64]], end: int) -> dict[str, float]:
-    """The sum of the SMs' accounts over [0, end). Raises SelfCheckError when it does not close to 1e-9."""
-    total = np.zeros(len(CAUSES))
-    sms = 0
-    for account in accounts:
-        total += account
-        sms += 1
-    check_closed(total, sms, end)
-    return {cause: float(total[i]) for i, cause in enumerate(CAUSES)}
+    rows = np.concatenate([np.tile(idle, (sms, 1)), *records])
+    sm = np.concatenate(
+        [np.repeat(np.arange(sms), len(idle)), np.repeat(np.arange(sms), [len(r) for r in records])]
+    )
+    return Ledger(sms).close(edges_of(rows, sm), end)
 
 
 def account_window(
-    records: Iterable[NDArray[np.int64]], begin: int, end: int, phases: Sequence[Phase]
+    records: Sequence[NDArray[np.int64]], begin: int, end: int, phases: Sequence[Phase]
 ) -> dict[str, float]:
     """`account_sms` of [begin, end) alone."""
     shifted = [Phase(p.cause, max(0, p.begin - begin), max(0, p.end - begin)) for p in phases]
-    return account_sms((_clipped(rows, begin, end) for rows in records), end - begin, shifted)
+    return account_sms([_clipped(rows, begin, end) for rows in records], end - begin, shifted)
 
 
 def _clipped(rows: NDArray[np.int64], begin: int, end: int) -> NDArray[np.int64]:

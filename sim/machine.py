@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 import simpy
 
-from sim.accounting import Ledger, Phase, account_sms, closed, edges_of
+from sim.accounting import Ledger, Phase, account_sms, edges_of
 from sim.causes import INDEX
 from sim.config.hardware import Hardware
 from sim.device.chain import Chain
 from sim.device.dispatch import Plan, run_grid
 from sim.device.job import Context
 from sim.device.order import Order
+from sim.device.recorder import rows_of, rows_of_work
 from sim.device.sm import Sm
 from sim.device.tile_sums import tile_sums
 from sim.errors import StuckError
@@ -73,10 +74,6 @@ class RunOptions:
     """Which class of data an address holds, for an L2 that keeps classes apart."""
 
 
-SMALL = 128
-"""Cells of a record that are not worth a settlement."""
-
-
 class Machine:
     """A fresh device with launches to run on it, one after the other; pages in tiers come in on the way."""
 
@@ -99,7 +96,7 @@ class Machine:
             reclaim=None if options.record_order else self._settle,
         )
         self._sms = [Sm(index) for index in range(hw.sm.count)]
-        self._ledgers = [Ledger(sm.index) for sm in self._sms]
+        self._ledger = Ledger(len(self._sms))
         self._chains: list[Chain] = []
         self._sums = not options.record_order
         """Whether all launches so far had one CTA an SM: whole picoseconds, whose sums no order changes."""
@@ -181,7 +178,7 @@ class Machine:
 
     def _records(self) -> list[np.ndarray]:
         """Each SM's record as rows."""
-        return [sm.recorder.rows(self._chains, self._plane.stamps_of) for sm in self._sms]
+        return rows_of([sm.recorder for sm in self._sms], self._chains, self._plane.stamps_of)
 
     def _record(self, phase: Phase) -> None:
         for sm in self._sms:
@@ -191,9 +188,7 @@ class Machine:
         """Account for what the SMs have recorded, and let it go: so records do not grow with the length of a run."""
         now = int(self._env.now)
         self._add_sums()
-        for sm, ledger in zip(self._sms, self._ledgers, strict=True):
-            if sm.recorder.size > SMALL:
-                ledger.settle(self._taken(sm), sm.recorded(now))
+        self._ledger.settle(self._taken(), np.array([sm.recorded(now) for sm in self._sms]))
 
     def _add_sums(self) -> None:
         """Account for the tiles of CTAs that had their SMs for themselves."""
@@ -201,23 +196,24 @@ class Machine:
             return
         tiles = [sm.recorder.take_tiles() for sm in self._sms]
         sums = tile_sums(tiles, self._chains, self._plane.stamps_of)
-        for ledger, times in zip(self._ledgers, sums, strict=True):
-            ledger.account += times
+        self._ledger.account += sums
         self._plane.release(np.concatenate(tiles)[:, 0])
 
     def _closed(self, end: int) -> dict[str, float]:
         """The whole account."""
         self._add_sums()
-        ledgers = zip(self._sms, self._ledgers, strict=True)
-        return closed((ledger.close(self._taken(sm), end) for sm, ledger in ledgers), end)
+        return self._ledger.close(self._taken(), end)
 
-    def _taken(self, sm: Sm) -> np.ndarray:
-        """An SM's record as edges of the account; it begins anew."""
-        record = sm.recorder
-        work = edges_of(record.rows_of_work(self._chains, self._plane.stamps_of))
-        edges = np.concatenate([record.edges(), work])
-        self._plane.release(record.fetches())
-        record.clear()
+    def _taken(self) -> np.ndarray:
+        """All records as edges of the account; they begin anew."""
+        recorders = [sm.recorder for sm in self._sms]
+        work = edges_of(*rows_of_work(recorders, self._chains, self._plane.stamps_of))
+        residence = [recorder.edges() for recorder in recorders]
+        sm = np.repeat(np.arange(len(recorders)), [len(edges) for edges in residence])
+        edges = np.concatenate([np.column_stack([sm, np.concatenate(residence)]), work])
+        self._plane.release(np.concatenate([recorder.fetches() for recorder in recorders]))
+        for recorder in recorders:
+            recorder.clear()
         return edges
 
     def _run_grid(self, program: Program, order: Order | None, index: int, gap: int, cta_ps: int) -> None:

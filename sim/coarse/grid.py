@@ -170,9 +170,11 @@ def tile_blocks(units: Units, cut: Cut, hw: Hardware, sample: Launch, counts: In
         return np.full(int(counts.sum()), -1, np.int64)
     cta, rank = repeat_index(counts)
     token = units.lo[cta] + rank * cut.tile_tokens
-    keys = np.stack([units.sequence[cta], units.head[cta] // heads, token])
-    numbers = np.unique(keys, axis=1, return_inverse=True)[1].reshape(-1)
-    return numbers.astype(np.int64)
+    keys = (units.sequence[cta], units.head[cta] // heads, token)
+    numbers: Int64 = np.unique(
+        np.ravel_multi_index(keys, [int(key.max()) + 1 for key in keys]), return_inverse=True
+    )[1]
+    return numbers
 
 
 def table_lines(step: Step, units: Units, sample: Launch) -> Int64:

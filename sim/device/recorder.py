@@ -69,11 +69,6 @@ class Recorder:
         self.tiles.clear()
         return tiles
 
-    @property
-    def size(self) -> int:
-        """Cells of all but `tiles`."""
-        return len(self._rows) + len(self._waits) + len(self._chains) + len(self._entered) + len(self.seen)
-
     def chain(self, number: int, begin: int) -> None:
         """A tile's chain began at `begin` and found every unit free."""
         self._chains.extend((number, begin))
@@ -82,32 +77,32 @@ class Recorder:
         """A CTA waited for a fetch (`starved`: with all its stage buffers out)."""
         self._waits.extend((fetch, since, until, starved))
 
-    def rows(self, chains: Sequence[Chain], stamps_of: StampsOf) -> Rows:
-        """[N, 3] code, begin_ps, end_ps, when all CTAs have left. chains: those of the run."""
-        entered, left = np.sort(self._entered), np.sort(self._left)
-        resident = np.stack([np.full(len(left), RESIDENT), entered, left], axis=1).astype(np.int64)
-        return np.concatenate([resident, self.rows_of_work(chains, stamps_of)])
-
     def edges(self) -> Rows:
         """[M, 3] time_ps, RESIDENT, by how much the CTAs become more; and the same of the time that is SUMMED."""
         edges = [(self._entered, 1), (self._left, -1)]
         residence = [(at, RESIDENT, more) for times, more in edges for at in times]
         return np.concatenate([np.array(residence, np.int64).reshape(-1, 3), _table(self._summed, 3)])
 
-    def rows_of_work(self, chains: Sequence[Chain], stamps_of: StampsOf) -> Rows:
-        """[N, 3] code, begin_ps, end_ps of all but residence."""
-        tiles = self._tiles()
-        waits = np.concatenate([_table(self._waits, 4), tiles[:, :4]])
-        waits = waits[waits[:, 2] > waits[:, 1]]
-        cut, _ = wait.cut(stamps_of(waits[:, 0]), waits[:, 1], waits[:, 2], waits[:, 3] > 0)
-        ran = np.concatenate([_table(self._chains, 2), tiles[:, [4, 2]]])
-        numbers, index = np.unique(ran[:, 0], return_inverse=True)
-        repeated = [_repeated(chains[number].rows, ran[index == i, 1]) for i, number in enumerate(numbers)]
-        return np.concatenate([_table(self._rows, 3), cut, *repeated])
+    def residence(self) -> Rows:
+        """[N, 3] RESIDENT, begin_ps, end_ps, when all CTAs have left."""
+        entered, left = np.sort(self._entered), np.sort(self._left)
+        return np.stack([np.full(len(left), RESIDENT), entered, left], axis=1).astype(np.int64)
 
     def fetches(self) -> Rows:
         """[T] of the tiles that were computed."""
         return np.concatenate([_table(self.seen, 1)[:, 0], self._tiles()[:, 0]])
+
+    def waits(self) -> Rows:
+        """[N, 4] fetch, since, until, starved of the waits for tiles."""
+        return np.concatenate([_table(self._waits, 4), self._tiles()[:, :4]])
+
+    def ran(self) -> Rows:
+        """[N, 2] number and begin of the chains that ran alone."""
+        return np.concatenate([_table(self._chains, 2), self._tiles()[:, [4, 2]]])
+
+    def others(self) -> Rows:
+        """[N, 3] code, begin_ps, end_ps of what was recorded as such."""
+        return _table(self._rows, 3)
 
     def _tiles(self) -> Rows:
         return np.array(self.tiles, np.int64).reshape(-1, 5)
@@ -115,6 +110,48 @@ class Recorder:
 
 def _table(cells: "array[int]", columns: int) -> Rows:
     return np.frombuffer(cells, np.int64).reshape(-1, columns)
+
+
+def rows_of_work(
+    recorders: Sequence[Recorder], chains: Sequence[Chain], stamps_of: StampsOf
+) -> tuple[Rows, Rows]:
+    """[N, 3] code, begin_ps, end_ps of all but residence, and [N] whose they are. chains: those of the run."""
+    others, of_others = _joined([recorder.others() for recorder in recorders])
+    waits, of_waits = _joined([recorder.waits() for recorder in recorders])
+    waited = waits[:, 2] > waits[:, 1]
+    waits, of_waits = waits[waited], of_waits[waited]
+    cut, wait_of_cut = wait.cut(stamps_of(waits[:, 0]), waits[:, 1], waits[:, 2], waits[:, 3] > 0)
+    ran, of_ran = _joined([recorder.ran() for recorder in recorders])
+    stages, of_stages = _stages(chains, ran, of_ran)
+    return np.concatenate([others, cut, stages]), np.concatenate(
+        [of_others, of_waits[wait_of_cut], of_stages]
+    )
+
+
+def rows_of(recorders: Sequence[Recorder], chains: Sequence[Chain], stamps_of: StampsOf) -> list[Rows]:
+    """[N, 3] code, begin_ps, end_ps of each SM, when all CTAs have left."""
+    rows, whose = rows_of_work(recorders, chains, stamps_of)
+    order = np.argsort(whose, kind="stable")
+    parts = np.split(rows[order], np.searchsorted(whose[order], np.arange(1, len(recorders))))
+    return [
+        np.concatenate([recorder.residence(), part]) for recorder, part in zip(recorders, parts, strict=True)
+    ]
+
+
+def _joined(tables: Sequence[Rows]) -> tuple[Rows, Rows]:
+    """The rows of all tables, and the number of each one's table."""
+    return np.concatenate(tables), np.repeat(np.arange(len(tables)), [len(table) for table in tables])
+
+
+def _stages(chains: Sequence[Chain], ran: Rows, of_ran: Rows) -> tuple[Rows, Rows]:
+    """Rows of the stages of chains that ran, and whose they are."""
+    numbers, index = np.unique(ran[:, 0], return_inverse=True)
+    rows, whose = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)]
+    for i, number in enumerate(numbers):
+        these = index == i
+        rows.append(_repeated(chains[number].rows, ran[these, 1]))
+        whose.append(np.repeat(of_ran[these], len(chains[number].rows)))
+    return np.concatenate(rows), np.concatenate(whose)
 
 
 def _repeated(rows: Rows, begins: Rows) -> Rows:

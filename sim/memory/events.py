@@ -3,13 +3,14 @@ ahead.
 
 An event is a row (a request, or a channel that wakes up): EV_TIME says when, TIE breaks equal times (by
 port and the port's own sequence), EV_NEXT chains the row into its bucket. Buckets are so short that they hold one
-event or two; one bit for each tells where the occupied ones are. A bucket's rows are compared when it is their
+event or two; one bit for each tells where the occupied ones are. A bucket's rows are brought in order when it is their
 turn, not when they are queued: then they have been asked for and are near. So push and pop cost some ten
 nanoseconds where a heap of ten thousand rows costs a hundred. Order is total, hence independent of how the run was
 cut into windows.
 """
 
 from sim.memory.bits import trailing_zeros
+from sim.memory.event_chain import arranged, before, put_in
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AT_CHUNKS,
@@ -19,12 +20,12 @@ from sim.memory.layout import (
     EV_NEXT,
     EV_TIME,
     HEAP_SLOT,
+    Q_ARRANGED,
     Q_COUNT,
     Q_CURSOR,
     Q_HEAP,
     Q_SEEN_FAR,
     Q_SEEN_NEAR,
-    TIE,
     Memory,
 )
 from sim.memory.loads_ahead import ask_for
@@ -42,14 +43,6 @@ NEAR_AHEAD, FAR_AHEAD = 320 >> SHIFT, 960 >> SHIFT
 
 
 @inlined
-def before(m: Memory, a: int, b: int) -> bool:
-    """Whether event a comes first."""
-    ta = m[a + EV_TIME]
-    tb = m[b + EV_TIME]
-    return bool(ta < tb or (ta == tb and m[a + TIE] < m[b + TIE]))
-
-
-@inlined
 def push(m: Memory, node: int, time: int) -> None:
     """Queue row `node` at `time`; it must not be queued already."""
     m[node + EV_TIME] = time
@@ -61,31 +54,30 @@ def push(m: Memory, node: int, time: int) -> None:
 
 @inlined
 def insert(m: Memory, node: int) -> None:
-    bucket = (m[node + EV_TIME] >> SHIFT) & (BUCKETS - 1)
+    number = m[node + EV_TIME] >> SHIFT
+    bucket = number & (BUCKETS - 1)
     head = m[AT_HEADS] + bucket
     word = m[AT_WORDS] + (bucket >> WORD_SHIFT)
     bit = 1 << (bucket & IN_WORD)
     m[Q_COUNT] += 1
     # asked of the bits, which stay in the nearest cache: heads of empty buckets are written, not read
-    m[node + EV_NEXT] = m[head] if m[word] & bit else -1
+    first = m[head] if m[word] & bit else -1
     m[word] |= bit
-    m[head] = node
+    if number == m[Q_ARRANGED]:
+        m[head] = put_in(m, first, node)
+    else:
+        m[node + EV_NEXT] = first
+        m[head] = node
 
 
 @inlined
-def first_of(m: Memory, head: int) -> tuple[int, int]:
-    """The first event of an occupied bucket, and the row before it in the bucket's chain, -1 when it heads that."""
-    best = m[head]
-    before_best = -1
-    last = best
-    at = m[best + EV_NEXT]
-    while at >= 0:
-        if not before(m, best, at):  # of equals the one queued first, which lies behind
-            best = at
-            before_best = last
-        last = at
-        at = m[at + EV_NEXT]
-    return best, before_best
+def arrange(m: Memory, at: int) -> int:
+    """Bring the occupied bucket `at` (absolute) in order; returns its first event."""
+    head = m[AT_HEADS] + (at & (BUCKETS - 1))
+    if m[Q_ARRANGED] != at:
+        m[head] = arranged(m, m[head])
+        m[Q_ARRANGED] = at
+    return int(m[head])
 
 
 @inlined
@@ -183,13 +175,13 @@ def first_bucket(m: Memory) -> int:
 
 @compiled
 def next_time(m: Memory) -> int:
-    """Time of the next event, -1 when there is none. Moves nothing."""
+    """Time of the next event, -1 when there is none."""
     far = -1
     if m[Q_HEAP] > 0:
         far = m[slot(m, 0) + EV_TIME]
     if m[Q_COUNT] == 0:
         return far
-    near = m[first_of(m, m[AT_HEADS] + (first_bucket(m) & (BUCKETS - 1)))[0] + EV_TIME]
+    near = m[arrange(m, first_bucket(m)) + EV_TIME]
     return int(far if 0 <= far < near else near)
 
 
@@ -225,20 +217,17 @@ def pop(m: Memory, horizon: int) -> int:
             m[Q_CURSOR] = m[slot(m, 0) + EV_TIME] >> SHIFT
             continue
         at = first_bucket(m)
-        bucket = at & (BUCKETS - 1)
-        head = m[AT_HEADS] + bucket
-        node, last = first_of(m, head)
+        node = arrange(m, at)
         if m[node + EV_TIME] >= horizon:
             m[Q_CURSOR] = max(m[Q_CURSOR], min(at, horizon >> SHIFT))
             return -1
         if at > m[Q_CURSOR]:
             look_ahead(m, at)
         m[Q_CURSOR] = at
+        bucket = at & (BUCKETS - 1)
         following = m[node + EV_NEXT]
-        if last >= 0:
-            m[last + EV_NEXT] = following
-        elif following >= 0:
-            m[head] = following
+        if following >= 0:
+            m[m[AT_HEADS] + bucket] = following
         else:
             emptied(m, bucket)
         m[Q_COUNT] -= 1

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sim.accounting import account_sms
 from sim.causes import INDEX
 from sim.config.hardware import Hardware
-from sim.device.recorder import RESIDENT, Recorder
+from sim.device.recorder import RESIDENT, Recorder, rows_of
 from sim.memory.fetches import FetchKind, FetchTable, TrafficClass
 from sim.memory.plane import MemoryPlane
 from sim.memory.stamps import Stamp
@@ -202,4 +202,4 @@ def _causes(table: FetchTable) -> list[int]:
 
 
 def _account(recorders: list[Recorder], stamps: Int64, end: int) -> dict[str, float]:
-    return account_sms((record.rows((), stamps.__getitem__) for record in recorders), end, [])
+    return account_sms(rows_of(recorders, (), stamps.__getitem__), end, [])

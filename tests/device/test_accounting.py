@@ -6,7 +6,7 @@ import pytest
 from sim.accounting import Phase, account_sms, check_closed
 from sim.causes import BUSY, CAUSES, IDLE, INDEX, WAIT
 from sim.device.chain import Chain, Step
-from sim.device.recorder import RESIDENT, Recorder
+from sim.device.recorder import RESIDENT, Recorder, rows_of
 from sim.errors import SelfCheckError
 from sim.memory.stamps import N_STAMPS, Stamp
 
@@ -15,7 +15,7 @@ def recorded(*rows: tuple[int, str, int, int], sms: int = 1) -> list[np.ndarray]
     recorders = [Recorder() for _ in range(sms)]
     for sm, name, begin, end in rows:
         recorders[sm].add(RESIDENT if name == "resident" else INDEX[name], begin, end)
-    return [recorder.rows([], np.zeros((0, N_STAMPS), np.int64).__getitem__) for recorder in recorders]
+    return rows_of(recorders, [], np.zeros((0, N_STAMPS), np.int64).__getitem__)
 
 
 def test_the_list_of_causes_is_closed_and_has_no_duplicates() -> None:
@@ -84,7 +84,7 @@ def test_a_chain_and_a_wait_become_the_rows_of_their_stages_and_stamps() -> None
     recorder.wait(0, 0, 9, False)
     recorder.chain(0, 9)
     recorder.chain(0, 30)
-    found = {tuple(row) for row in recorder.rows([chain], stamps.__getitem__).tolist()}
+    found = {tuple(row) for row in rows_of([recorder], [chain], stamps.__getitem__)[0].tolist()}
     noc = INDEX["noc"]
     assert found == {
         (INDEX["issue"], 0, 4), (noc, 4, 7), (noc, 7, 9),

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from sim import machine
 from sim.cli.job import simulate
 from sim.config.load import load_hardware, load_workload
 from sim.machine import Machine
@@ -18,7 +17,6 @@ KERNELS = {"one CTA an SM": ("fa3", 1), "two CTAs an SM": ("fa2", 2)}
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], tuple[int, int, int]]:
     """Tiles, rows of the plane's pool, cells of the SMs' records at their most, in a run of so many tokens."""
-    monkeypatch.setattr(machine, "SMALL", 0)
     monkeypatch.setattr(build, "FIRST_POOL", 256)
     monkeypatch.setattr(build, "KEPT_ROWS", 256)
     monkeypatch.setattr(build, "first_rows", lambda _parameters: 256)

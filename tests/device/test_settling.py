@@ -2,7 +2,6 @@
 
 import pytest
 
-from sim import machine
 from sim.cli.job import simulate
 from sim.config.load import load_hardware, load_workload
 from sim.memory.plane import MemoryPlane
@@ -31,7 +30,6 @@ def test_results_do_not_depend_on_how_often_the_account_is_settled(
             plane._reclaim()
         make_room(plane, rows)
 
-    monkeypatch.setattr(machine, "SMALL", 0)
     monkeypatch.setattr(MemoryPlane, "_make_room", eager)
     often = simulate(hw, spec)
     assert len(settled) > 20
