@@ -56,6 +56,9 @@ class Program:
     scheduling: str
     ctas_per_sm: int
     item_ps: int
+    search_ps: int
+    sequence: list[int]
+    """[C] of each CTA."""
     follows_at_once: bool
     launched_early: bool
     code_trips: float
@@ -72,6 +75,8 @@ def make_program(
         scheduling=launch.scheduling,
         ctas_per_sm=launch.ctas_per_sm,
         item_ps=round(launch.item_clk * ps_per_clk(hw)),
+        search_ps=round(launch.search_clk * ps_per_clk(hw)),
+        sequence=launch.ctas.sequence.tolist(),
         follows_at_once=launch.follows_at_once,
         launched_early=launch.launched_early,
         code_trips=launch.code_trips,

@@ -220,7 +220,9 @@ class Machine:
         env = self._env
         gate = self._gate if index == 0 else None
         context = Context(env, self._plane, gate, order, self._sums and program.job.alone)
-        plan = Plan(program.order, program.scheduling, cta_ps, program.item_ps)
+        plan = Plan(
+            program.order, program.scheduling, cta_ps, program.item_ps, program.search_ps, program.sequence
+        )
 
         def start() -> Generator[simpy.Event, Any, None]:
             yield env.timeout(gap)

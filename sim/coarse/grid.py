@@ -53,6 +53,8 @@ class Grid:
     """[T] number of the blocks of inline ECC that each tile shares with those of other heads; -1: it shares none."""
     tables: Int64
     """[C] number of the line of the block table that each CTA reads first; -1: it reads none."""
+    sequence: Int64
+    """[C] of each CTA."""
 
     @property
     def tiles(self) -> int:
@@ -128,6 +130,7 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
         order=launch.order,
         blocks=np.full(launch.tiles, -1, np.int64),
         tables=np.full(launch.ctas.count, -1, np.int64),
+        sequence=launch.ctas.sequence.astype(np.int64),
     )
 
 
@@ -158,7 +161,9 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     written = pointer(output_bytes(step, units, cut.kv_heads_per_cta))
     blocks = tile_blocks(units, cut, hw, sample, counts)
     tables = table_lines(step, units, sample)
-    return Grid(ptr, tile_class, classes, query, written, sample, copies, order, blocks, tables)
+    return Grid(
+        ptr, tile_class, classes, query, written, sample, copies, order, blocks, tables, units.sequence
+    )
 
 
 def tile_blocks(units: Units, cut: Cut, hw: Hardware, sample: Launch, counts: Int64) -> Int64:

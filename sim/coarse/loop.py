@@ -220,10 +220,19 @@ def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
         keep(cache, d.output_ptr[cta], d.output_ptr[cta + 1], sm * d.p[c.GROUPS] // d.p[c.SMS])
     at = store(d, s, sm, cta, now)
     s.g[G_END] = max(s.g[G_END], at)
+    last = d.sequence[cta]
     cta = take_next(d, s, slot)
     if cta >= 0:
         s.slots[slot * SLOT_COLS + S_CTA] = cta
-        schedule(s.heap, looked_up(d, s, cta, sm, now, at + d.p[c.NEXT_ENTRY]), slot * KINDS + START)
+        asks = at + d.p[c.NEXT_ENTRY] + searching(d, last, cta)
+        schedule(s.heap, looked_up(d, s, cta, sm, now, asks), slot * KINDS + START)
+
+
+@compiled
+def searching(d: Grid, last: int, cta: int) -> int:
+    """Time that the search for a CTA's sequence takes, from sequence `last` on (`sim.lowering.item_search`)."""
+    passed = max(0, d.sequence[cta] - last) // d.p[c.SEARCH_GROUP]
+    return int(d.p[c.SEARCH] * passed)
 
 
 @compiled
@@ -249,7 +258,8 @@ def fill_slots(d: Grid, s: State) -> None:
         s.slots[slot * SLOT_COLS + S_QUEUE] = slot
         cta = take_next(d, s, slot)
         s.slots[slot * SLOT_COLS + S_CTA] = cta
-        schedule(s.heap, looked_up(d, s, cta, slot % d.p[c.SMS], at, at), slot * KINDS + START)
+        asks = at + searching(d, 0, cta)
+        schedule(s.heap, looked_up(d, s, cta, slot % d.p[c.SMS], at, asks), slot * KINDS + START)
 
 
 @compiled
@@ -287,6 +297,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.order),
         cells(grid.blocks),
         cells(grid.tables),
+        cells(grid.sequence),
     )
     s = State(
         cells(state.slots),

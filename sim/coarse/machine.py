@@ -17,6 +17,7 @@ from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
 from sim.device.stage_times import ps_per_clk, stage_times
 from sim.launch_times import following_ps
+from sim.lowering import item_search
 from sim.lowering.launch import Launch
 from sim.memory import params
 from sim.memory.latency import beyond_l2_ps
@@ -87,6 +88,7 @@ def scalars(
     p[c.FIRST_ENTRY] = p[c.NEXT_ENTRY] = cta + times.prologue
     if launch.scheduling != "grid":
         p[c.NEXT_ENTRY] = round(launch.item_clk * ps_per_clk(hw))
+    p[c.SEARCH], p[c.SEARCH_GROUP] = round(launch.search_clk * ps_per_clk(hw)), item_search.GROUP
     p[c.STRIDE] = int(launch.scheduling == "stride")
     p[c.EPILOGUE], p[c.BARRIER] = times.epilogue, times.barrier
     p[c.CAP] = v[Param.CAP]
@@ -198,6 +200,7 @@ def run_grid(
         order=np.ascontiguousarray(grid.order, np.int64),
         blocks=grid.blocks,
         tables=grid.tables,
+        sequence=np.ascontiguousarray(grid.sequence, np.int64),
     )
     objects, blocks, lines = (
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, grid.tables)

@@ -75,6 +75,7 @@ def first_ctas(grid: Grid, reuse: Reuse, count: int) -> tuple[Grid, Reuse]:
         order=grid.order[:count],
         blocks=grid.blocks[:tiles],
         tables=grid.tables[:count],
+        sequence=grid.sequence[:count],
     )
     cache = None if reuse.cache is None else tags.new_cache(reuse.cache.p, reuse.cache.keep)
     return part, Reuse(reuse.objects[:tiles], reuse.hits[:tiles], cache)

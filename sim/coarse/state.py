@@ -28,7 +28,7 @@ class Grid(NamedTuple):
     """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; objects: [T] number
     of the KV that each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]; blocks: [T]
     number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C] number of the line of
-    the block table that each CTA reads first, -1: none."""
+    the block table that each CTA reads first, -1: none; sequence: [C] of each CTA."""
 
     p: Int64
     classes: Int64
@@ -41,6 +41,7 @@ class Grid(NamedTuple):
     order: Int64
     blocks: Int64
     tables: Int64
+    sequence: Int64
 
 
 class State(NamedTuple):

@@ -16,28 +16,35 @@ from sim.device.alone import AloneCta
 from sim.device.cta import Cta
 from sim.device.job import Context, Job
 from sim.device.sm import Sm
+from sim.lowering.item_search import groups_passed
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How the items of a grid are dealt out. `cta_ps`: from a free slot to the CTA's first instruction."""
+    """How the items of a grid are dealt out. `cta_ps`: from a free slot to the CTA's first instruction; `search_ps`: of a
+    persistent CTA, for each group of sequences passed on the way to an item; `sequence`: of each item."""
 
     order: Sequence[int]
     scheduling: str
     cta_ps: int
     item_ps: int
+    search_ps: int
+    sequence: Sequence[int]
 
 
 def _slot(
     context: Context, job: Job, sm: Sm, queue: deque[int], plan: Plan
 ) -> Generator[simpy.Event, Any, None]:
     kind = AloneCta if job.alone and context.page_gate is None else Cta
-    resident = False
+    resident, last = False, 0
     while queue:
         index = queue.popleft()
         if plan.cta_ps and not resident:
             yield context.env.timeout(plan.cta_ps)
         entry = plan.item_ps if resident else job.prologue_ps
+        if plan.search_ps:
+            entry += plan.search_ps * groups_passed(last, plan.sequence[index])
+            last = plan.sequence[index]
         yield from kind(context, job, sm, index).run(entry)
         resident = plan.scheduling != "grid"
 

@@ -113,6 +113,8 @@ class Launch:
     """A CTA per work item (`grid`), or resident CTAs that take items from a `counter` or by `stride`."""
     item_clk: float = 0
     """Entry of a resident CTA's further items, in place of the prologue."""
+    search_clk: float = 0
+    """A resident CTA's way past a group of sequences to its next item (`sim.lowering.item_search`)."""
     start_order: Int64 | None = None
     """[C] CTAs in the order in which they start; none: as they are numbered."""
     streams: int = 1

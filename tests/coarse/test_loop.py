@@ -75,10 +75,11 @@ def finished(
     cache: tags.Cache | None = None,
     blocks: list[int] | None = None,
     tables: list[int] | None = None,
+    sequence: list[int] | None = None,
 ) -> layout.State:
     """The state after a grid of equal tiles; hits, objects: [tiles] share found, and number of what each reads;
     blocks: [tiles] number of the blocks of inline ECC that each shares with others; tables: [CTAs] number of the line
-    of the block table that each reads first."""
+    of the block table that each reads first; sequence: [CTAs] of each, 0 without."""
     p = np.zeros(c.SCALARS, np.int64)
     base = {
         c.SMS: 1,
@@ -88,6 +89,7 @@ def finished(
         c.CAP: 1 << 24,
         c.SEGMENT: SEGMENT,
         c.GROUPS: 1,
+        c.SEARCH_GROUP: 31,
     }
     for key, value in (base | scalars).items():
         p[key] = value
@@ -109,6 +111,7 @@ def finished(
         order=np.arange(len(counts)),
         blocks=np.full(tiles, -1, np.int64) if blocks is None else np.array(blocks, np.int64),
         tables=np.full(len(counts), -1, np.int64) if tables is None else np.array(tables, np.int64),
+        sequence=np.zeros(len(counts), np.int64) if sequence is None else np.array(sequence, np.int64),
     )
     state = new_state(p, tiles, tiles, blocks=tiles, lines=len(counts))
     loop.run(grid, state, cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64)))
@@ -124,6 +127,17 @@ def test_one_tile_takes_the_sum_of_what_it_passes() -> None:
     expected += 11_000 + 70_000 + 300_000 + 13_000 + 5000
     expected += STAGES_PS + 900 + 6000 + 7000
     assert run(scalars, TILE, [1]) == expected
+
+
+def test_each_group_of_sequences_that_a_cta_passes_delays_it() -> None:
+    """Three CTAs in a row, of sequences 62, 63 and 188: two groups from the first one on, none, and four (125 // 31)."""
+
+    def end(search: int) -> int:
+        scalars = {c.NEXT_ENTRY: 7000, c.SEARCH: search}
+        state = finished(scalars, TILE, [1] * 3, [0.0] * 3, [0, 1, 2], sequence=[62, 63, 188])
+        return int(state.g[layout.G_END])
+
+    assert end(300_000) - end(0) == (2 + 0 + 4) * 300_000
 
 
 LOOK_UP = {c.TABLE_HIT: 200_000, c.TABLE_MISS: 600_000}
