@@ -256,8 +256,8 @@ class KernelProfile(Section):
         default=0,
         ge=0,
         le=1e6,
-        description="per 31 sequences that a resident CTA passes on the way to its next work item, whose sequence a warp "
-        "looks for by prefix sums over 31 at once",
+        description="per 31 sequences that a resident CTA passes on the way to its next work item: a warp looks "
+        "through 31 at once",
     )
     grid_order: Literal["seq_head_split", "head_seq_split", "split_seq_head", "split_head_seq"] = Field(
         default="seq_head_split", description="order in which work items start, slowest index first"

@@ -21,8 +21,8 @@ from sim.lowering.item_search import groups_passed
 
 @dataclass(frozen=True)
 class Plan:
-    """How the items of a grid are dealt out. `cta_ps`: from a free slot to the CTA's first instruction; `search_ps`: of a
-    persistent CTA, for each group of sequences passed on the way to an item; `sequence`: of each item."""
+    """How the items of a grid are dealt out. `cta_ps`: from a free slot to the CTA's first instruction; `search_ps`: of
+    a persistent CTA, for each group of sequences passed on the way to an item; `sequence`: of each item."""
 
     order: Sequence[int]
     scheduling: str

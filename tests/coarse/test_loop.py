@@ -130,7 +130,7 @@ def test_one_tile_takes_the_sum_of_what_it_passes() -> None:
 
 
 def test_each_group_of_sequences_that_a_cta_passes_delays_it() -> None:
-    """Three CTAs in a row, of sequences 62, 63 and 188: two groups from the first one on, none, and four (125 // 31)."""
+    """Three CTAs in a row, of sequences 62, 63 and 188: two groups from the first on, none, and four (125 // 31)."""
 
     def end(search: int) -> int:
         scalars = {c.NEXT_ENTRY: 7000, c.SEARCH: search}

@@ -78,6 +78,7 @@ WITNESSES = MappingProxyType(
         "as_it_is": AS_IT_IS,
         "queue": DECODE.but("workload.mapping.splits=4"),
         "ragged_queue": DECODE.but("workload.context={uniform: [128, 512]}", "workload.mapping.splits=4"),
+        "many_sequences": DECODE.but("hw.sm.count=48", "workload.batch=96", "workload.context=64"),
         "short": AS_IT_IS.but("workload.batch=1"),
         "long": AS_IT_IS.but("workload.batch=1", "workload.context=2048"),
         "any_kernel": Witness((*SMALL_CHIP, *SMALL_BATCH)),
