@@ -71,6 +71,13 @@ class Store:
     def result(self, digest: str) -> dict[str, Any] | None:
         return self._read(self.result_path(digest))
 
+    def results(self) -> Iterator[dict[str, Any]]:
+        """All results, in order of their digests."""
+        for path in sorted(self.points.glob("*.json")):
+            result = self._read(path)
+            if result is not None and not path.name.endswith(".failed.json"):
+                yield result
+
     def failure(self, digest: str) -> dict[str, Any] | None:
         return self._read(self.failure_path(digest))
 

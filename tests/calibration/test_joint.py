@@ -13,7 +13,7 @@ import yaml
 
 from sim.calibration import joint
 from sim.calibration.blind import RowError, anchored
-from sim.calibration.finished import NAME, Finished
+from sim.calibration.finished import Finished
 from sim.calibration.joint import State, fit_profile
 from sim.calibration.parameters import PROFILE, expected, named, profile_parameters, with_machine
 from sim.calibration.recipe import Recipe, read_recipe
@@ -129,30 +129,37 @@ def test_machines_and_a_shared_profile_come_back(
 def test_an_interrupted_fit_goes_on_where_it_was(
     tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed in its second step, with a line cut short: the first is not fitted again, and all comes out the same."""
+    """Killed in its second step, with a file cut short: the first is not fitted again, and all comes out the same."""
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(RECIPE)
     arguments = (str(truth), "--recipe", str(recipe), "--blind", "--out")
     run(capsys, *arguments, str(tmp_path / "whole"))
-    lines = (tmp_path / "whole" / NAME).read_text().splitlines(keepends=True)
-    steps = [json.loads(line)["step"] for line in lines[1:]]
-    assert len(steps) == len(set(steps)) == 3 + 2
-    (tmp_path / "cut").mkdir()
-    (tmp_path / "cut" / NAME).write_text("".join(lines[:2]) + lines[2][:20])
+    steps = {json.loads(path.read_text())["step"]: path for path in (tmp_path / "whole/points").iterdir()}
+    assert len(steps) == 3 + 2
+    points = tmp_path / "cut/points"
+    points.mkdir(parents=True)
+    for step, path in steps.items():
+        if "l40s" in step and "round" in step:
+            (points / path.name).write_text(path.read_text())
+        elif "rtx_pro" in step and "round" in step:
+            (points / path.name).write_text(path.read_text()[:20])
     fitted: list[str] = []
     fit_one = joint.fit_machine
     monkeypatch.setattr(joint, "fit_machine", lambda *given: fitted.append(given[-1]) or fit_one(*given))
     run(capsys, *arguments, str(tmp_path / "cut"))
     assert fitted == ["rtx_pro_6000_server"]
-    for path in (tmp_path / "whole").iterdir():
-        assert (tmp_path / "cut" / path.name).read_text() == path.read_text(), path.name
+    for path in (tmp_path / "whole").rglob("*.*"):
+        assert (tmp_path / "cut" / path.relative_to(tmp_path / "whole")).read_text() == path.read_text(), (
+            path.name
+        )
 
 
 def test_steps_of_another_recipe_do_not_count(tmp_path: Path) -> None:
     Finished(tmp_path, "a").put("round 1, fa2", {"prologue_clk": 0.1})
     assert Finished(tmp_path, "a").get("round 1, fa2") == {"prologue_clk": 0.1}
     assert len(Finished(tmp_path, "b")) == 0
-    assert len(Finished(tmp_path, "a")) == 0
+    Finished(tmp_path, "b").put("round 1, fa2", {"prologue_clk": 0.2})
+    assert Finished(tmp_path, "a").get("round 1, fa2") == {"prologue_clk": 0.1}
     assert Finished(None).get("round 1, fa2") is None
 
 
