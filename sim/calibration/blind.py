@@ -6,7 +6,6 @@ A kernel was never measured on the machine at hand, or one row of it fixes the o
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sim.calibration.finished import Finished
 from sim.calibration.fit import Group, cautious_overheads
 from sim.calibration.joint import (
     State,
@@ -19,6 +18,7 @@ from sim.calibration.parameters import expected
 from sim.calibration.recipe import Recipe
 from sim.calibration.rows import Evaluated
 from sim.error_summary import summary
+from sim.sweep.finished import Finished
 from sim.validation.names import Overhead
 from sim.validation.overheads import declare_anchors, group_of, same_measurement, shipped_overhead_us
 

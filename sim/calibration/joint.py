@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 
-from sim.calibration.finished import Finished
 from sim.calibration.fit import Float64, Group, fit, group_overheads
 from sim.calibration.parameters import (
     Parameter,
@@ -19,6 +18,7 @@ from sim.calibration.recipe import Recipe
 from sim.calibration.rows import Evaluated, spread
 from sim.config.hardware import Hardware
 from sim.config.workload import KernelProfile
+from sim.sweep.finished import Finished
 from sim.validation.cases import Mapped
 from sim.validation.overheads import group_of
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sim.calibration.blind import anchored, judged, left_out
-from sim.calibration.finished import Finished
 from sim.calibration.joint import Tell, first_state, fit_in_turn, overheads_of, to_fit
 from sim.calibration.joint_output import Joint
 from sim.calibration.recipe import Recipe
@@ -16,6 +15,7 @@ from sim.config.workload import KernelProfile
 from sim.error_summary import summary
 from sim.errors import InputError
 from sim.sweep.facts import engine
+from sim.sweep.finished import Finished
 from sim.validation.attention import map_rows
 from sim.validation.cases import Mapped, Skipped
 from sim.validation.names import Names

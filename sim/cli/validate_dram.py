@@ -8,7 +8,9 @@ import click
 from sim.cli.params import FiniteRange
 
 if TYPE_CHECKING:
-    from sim.memory.dram.validate import Grain, Validation
+    from collections.abc import Callable
+
+    from sim.memory.dram.validate import Figures, Grain, Keep, Validation
 
 PANELS = ("bw_GBps", "lat_avg_ns", "lat_p99_ns", "act_per_request")
 
@@ -16,7 +18,10 @@ PANELS = ("bw_GBps", "lat_avg_ns", "lat_p99_ns", "act_per_request")
 @click.command(epilog="Example: pagewalk validate dram truth/runs.csv --out parity --max-error 0.01")
 @click.argument("truth", metavar="TRUTH.csv", type=click.Path(path_type=Path))
 @click.option(
-    "--out", metavar="DIR", type=click.Path(path_type=Path), help="Write predictions and plots here."
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write predictions and plots here; rows that an interrupted run had finished are not run again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option(
@@ -39,9 +44,9 @@ def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None, 
     are regenerated from their rows, the model is configured from the row's configuration, nothing is fitted.
     """
     from sim.memory.dram.validate import as_json as to_json
-    from sim.memory.dram.validate import counted_summary, validate_dram
+    from sim.memory.dram.validate import computed, counted_summary, validate_dram
 
-    result = validate_dram(truth, _progress, grain)
+    result = validate_dram(truth, _progress, grain, computed if out is None else _keeper(out / "cases"))
     if out is not None:
         _write(result, out)
     if as_json:
@@ -54,6 +59,22 @@ def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None, 
     if max_error is not None and (overall["n"] == 0 or overall["mape"] > max_error):
         click.echo(f"mean absolute error {overall['mape']:.4%} exceeds {max_error:.4%}", err=True)
         raise SystemExit(1)
+
+
+def _keeper(folder: Path) -> "Keep":
+    """Keep the figures of finished rows in `folder`. Raises InputError for an unusable one."""
+    from sim.sweep.facts import engine
+    from sim.sweep.finished import Finished
+
+    finished = Finished(folder, engine())
+
+    def keep(row: str, compute: "Callable[[], Figures]") -> "Figures":
+        if finished.get(row) is None:
+            finished.put(row, compute())
+        figures: Figures = finished.get(row)
+        return figures
+
+    return keep
 
 
 def _progress(done: int, rows: int) -> None:

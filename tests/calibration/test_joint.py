@@ -13,7 +13,6 @@ import yaml
 
 from sim.calibration import joint
 from sim.calibration.blind import RowError, anchored
-from sim.calibration.finished import Finished
 from sim.calibration.joint import State, fit_profile
 from sim.calibration.parameters import PROFILE, expected, named, profile_parameters, with_machine
 from sim.calibration.recipe import Recipe, read_recipe
@@ -152,15 +151,6 @@ def test_an_interrupted_fit_goes_on_where_it_was(
         assert (tmp_path / "cut" / path.relative_to(tmp_path / "whole")).read_text() == path.read_text(), (
             path.name
         )
-
-
-def test_steps_of_another_recipe_do_not_count(tmp_path: Path) -> None:
-    Finished(tmp_path, "a").put("round 1, fa2", {"prologue_clk": 0.1})
-    assert Finished(tmp_path, "a").get("round 1, fa2") == {"prologue_clk": 0.1}
-    assert len(Finished(tmp_path, "b")) == 0
-    Finished(tmp_path, "b").put("round 1, fa2", {"prologue_clk": 0.2})
-    assert Finished(tmp_path, "a").get("round 1, fa2") == {"prologue_clk": 0.1}
-    assert Finished(None).get("round 1, fa2") is None
 
 
 @dataclass(frozen=True)

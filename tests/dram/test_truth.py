@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from sim.cli.validate_dram import dram
 from sim.errors import InputError
+from sim.memory.dram import validate
 from sim.memory.dram.truth import read_truth
 from sim.memory.dram.validate import as_json, groups, validate_dram
+from sim.table_file import Row
 
 HEADER_KEPT = 1
 
@@ -88,12 +91,40 @@ def test_the_command_writes_predictions_and_parity_plots(truth: Path, tmp_path: 
     run = CliRunner().invoke(dram, [str(path), "--out", str(tmp_path / "out"), "--max-error", "0.01"])
     assert run.exit_code == 0, run.output
     assert "overall (bw_GBps)" in run.output
-    assert {p.name for p in (tmp_path / "out").iterdir()} == {"parity.png", "parity.svg", "predictions.csv"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {
+        *("cases", "parity.png", "parity.svg", "predictions.csv")
+    }
 
 
 def test_an_error_above_the_limit_ends_with_one(truth: Path, tmp_path: Path) -> None:
     path = subset(truth, tmp_path, "probes.csv", 24)
     assert CliRunner().invoke(dram, [str(path), "--max-error", "0"]).exit_code == 1
+
+
+def test_an_interrupted_validation_goes_on_where_it_was(
+    truth: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = subset(truth, tmp_path, "probes.csv", 12)
+    arguments = [str(path), "--json", "--out", str(tmp_path / "out")]
+    ran: list[str] = []
+    run_row = validate.figures_of
+
+    def interrupted(row: Row, *given: Any) -> dict[str, float]:
+        if len(ran) == 5:
+            raise KeyboardInterrupt
+        return noted(row, *given)
+
+    def noted(row: Row, *given: Any) -> dict[str, float]:
+        ran.append(row.text("run_id"))
+        return run_row(row, *given)
+
+    monkeypatch.setattr(validate, "figures_of", interrupted)
+    assert CliRunner().invoke(dram, arguments).exit_code != 0
+    monkeypatch.setattr(validate, "figures_of", noted)
+    resumed = CliRunner().invoke(dram, arguments)
+    whole = as_json(validate_dram(path))
+    assert json.loads(resumed.stdout) == whole
+    assert len(ran) == 2 * whole["rows"], "each row once, and once for the comparison"
 
 
 def test_a_row_whose_stream_cannot_be_regenerated_is_skipped_with_the_reason(

@@ -1,4 +1,4 @@
-"""What an interrupted joint calibration had finished: fitted values and blind errors, a file for each step."""
+"""What an interrupted job of many steps had finished: the value of each, in a file of its own."""
 
 import hashlib
 from pathlib import Path
@@ -8,8 +8,8 @@ from sim.sweep.store import Store
 
 
 class Finished:
-    """Values by step, kept in the store of `folder` (none: kept nowhere). `key` says what decides them: steps of
-    another recipe, truth file or simulator do not count. Raises InputError for an unusable folder."""
+    """Values by step, kept in the store of `folder` (none: kept nowhere). `key` says what decides them beside the
+    step: steps of another recipe, truth file or simulator do not count. Raises InputError for an unusable folder."""
 
     def __init__(self, folder: Path | None, key: str = "") -> None:
         self._key = key
