@@ -10,7 +10,15 @@ from sim.validation.truth import TruthRow
 
 
 def run(
-    gpu: str, kernel: str, *, batch: int, q_heads: int, context: int, q_len: int = 1, latent: bool = False
+    gpu: str,
+    kernel: str,
+    *,
+    batch: int,
+    q_heads: int,
+    context: int,
+    q_len: int = 1,
+    head_dim: int = 128,
+    latent: bool = False,
 ) -> Result:
     """A launch of `kernel` as a row of a truth file names it; prefill where all tokens are new."""
     row = TruthRow(
@@ -26,7 +34,7 @@ def run(
         batch=batch,
         q_heads=q_heads,
         kv_heads=1 if latent else 8,
-        head_dim=576 if latent else 128,
+        head_dim=576 if latent else head_dim,
         q_len=q_len,
         context=context,
         page_size=64,
@@ -75,3 +83,9 @@ def test_cudnn_reads_kv_once_per_query_head_for_a_few_new_tokens() -> None:
     one, eight = run(**shape), run(**shape, q_len=8)
     assert eight.time_ns > 4 * one.time_ns
     assert eight.bytes["sram_fill"] > 7 * one.bytes["sram_fill"]
+
+
+def test_prefill_of_wide_heads_fits_the_lds_of_an_mi300x() -> None:
+    shape = {"gpu": "MI300X", "kernel": "AITER CK flash attention", "batch": 4, "q_heads": 8}
+    narrow, wide = (run(**shape, q_len=512, context=512, head_dim=size) for size in (128, 256))
+    assert wide.time_ns > 1.5 * narrow.time_ns
