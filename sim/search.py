@@ -20,6 +20,7 @@ from sim.launch_times import following_ps
 from sim.lowering.attention_tiles import tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut
+from sim.lowering.table_wait import barrier_clk
 from sim.lowering.units import attention_units
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
@@ -64,7 +65,8 @@ def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
     if KV_STORAGE[step.formats[0]].bits < 16 and not native:
         vector += cut.tile_tokens * heads * (g.head_dim + g.value_dim) / rate
     issue = cut.profile.tile_issue_clk * cut.tile_tokens / cut.profile.tile_tokens[0]
-    compute = (tensor + vector + issue + cut.profile.barrier_clk) * ps_per_clk(hw) / PS_PER_NS
+    barrier = barrier_clk(cut.profile, step.page_tokens, cut.tile_tokens)
+    compute = (tensor + vector + issue + barrier) * ps_per_clk(hw) / PS_PER_NS
     latency = (l2_trip_ns(hw) + hw.hbm.controller_ns) / cut.stages
     return max(memory, compute * cut.ctas_per_sm, latency + compute)
 

@@ -317,6 +317,13 @@ class KernelProfile(Section):
         description="per tile: synchronisation, and the latency of dependent instructions (fragment loads, MMA, "
         "shuffles of the row maximum) that no unit is busy with; other CTAs of the SM work meanwhile",
     )
+    table_wait_clk: Float = Field(
+        default=0,
+        ge=0,
+        le=1e6,
+        description="flash: a tile's wait for page indices that it needs at once, where they fill a line of the block "
+        "table or more; in proportion where they are part of one; 0: indices are loaded ahead",
+    )
     softmax_ops_per_score: Float = Field(
         default=6,
         ge=0,

@@ -20,6 +20,7 @@ from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch
 from sim.lowering.operands import mma_format
 from sim.lowering.runs import Runs, join_runs, pointer, single_runs
+from sim.lowering.table_wait import barrier_clk
 from sim.lowering.units import Units, start_order
 from sim.memory.addresses import AddressMap
 from sim.memory.fetches import FetchTable, TrafficClass
@@ -121,7 +122,7 @@ def build_attention(
         prologue_clk=cut.profile.prologue_clk,
         epilogue_clk=cut.profile.epilogue_clk,
         token_issue_clk=_token_issue_clk(cut.profile, step.geometry.head_dim),
-        barrier_clk=cut.profile.barrier_clk,
+        barrier_clk=_barrier_clk(step, cut, look_up),
         unpack_per_clk=cut.profile.unpack_values_per_clk,
         loads_operands=cut.profile.mma_operands == "register",
         code_trips=cut.profile.code_trips,
@@ -153,6 +154,13 @@ def fetch_table(
         return table
     pad = np.full(fetches + 1 - len(entries.ptr), len(entries.address))
     return replace(table, entry_ptr=np.concatenate([entries.ptr, pad]), entry_addr=entries.address)
+
+
+def _barrier_clk(step: Step, cut: Cut, look_up: LookUp) -> float:
+    """With the waits for a block table that software reads; the assist has it ahead."""
+    if not look_up.software:
+        return cut.profile.barrier_clk
+    return barrier_clk(cut.profile, step.page_tokens, cut.tile_tokens, look_up.entry_bytes)
 
 
 def _token_issue_clk(profile: KernelProfile, head_dim: int) -> float:

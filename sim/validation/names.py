@@ -80,6 +80,9 @@ class KernelName(Section):
     head_dim: list[Int] = Field(default_factory=list, description="head dimensions; none: any")
     least_grid: Int = Field(default=0, ge=0, description="least sequences x KV heads")
     same_heads: bool | None = Field(default=None, description="true: only where q_heads equals kv_heads")
+    several_tokens: bool | None = Field(
+        default=None, description="true: only where a sequence has more than one new token"
+    )
     profile: str = Field(default="", description="shipped kernel profile")
     kv_format: KvFormat | None = Field(default=None, description="what is read and multiplied in fact")
     layout: Literal["HND", "NHD"] | None = Field(
@@ -95,6 +98,7 @@ class Timing(Section):
     l2_state: Literal["cold", "warm"] | None = Field(default=None, description="warm: buffers are replayed")
     launch: Literal["graph", "stream", "none"] | None = Field(default=None, description="how it is launched")
     framework: str | None = Field(default=None, description="owner of the fixed overhead")
+    page_order: Literal["sequential", "shuffled"] | None = Field(default=None, description="of a sequence")
 
     def applied(self, runtime: Runtime) -> Runtime:
         given = self.model_dump(exclude={"notes"}, exclude_none=True)
@@ -252,4 +256,6 @@ def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> boo
         return False
     if rule.least_grid and (row.batch or 0) * (row.kv_heads or 0) < rule.least_grid:
         return False
-    return rule.same_heads is None or rule.same_heads == (row.q_heads == row.kv_heads)
+    several = (row.q_len or 1) > 1
+    flags = ((rule.same_heads, row.q_heads == row.kv_heads), (rule.several_tokens, several))
+    return all(wanted in (None, is_so) for wanted, is_so in flags)

@@ -71,6 +71,7 @@ NUDGES = MappingProxyType(
         "epilogue_clk": ProfileNudge("fa3", "decode", 5000),
         "tile_issue_clk": ProfileNudge("fa3", "decode", 2000),
         "barrier_clk": ProfileNudge("fa3", "decode", 900),
+        "table_wait_clk": ProfileNudge("flashinfer", "long", 90000),
         "softmax_ops_per_score": ProfileNudge("fa3", "decode", 200),
         "combine_clk": ProfileNudge("fa3", "decode", 9000),
         "combine_split_clk": ProfileNudge("fa3", "decode", 3000),

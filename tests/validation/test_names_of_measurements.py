@@ -7,6 +7,7 @@ import pytest
 
 from sim.config.catalog import shipped
 from sim.config.load import load_hardware, load_profile
+from sim.memory.params import peak_gb_s
 from sim.validation.cases import Machines, Mapped, map_row
 from sim.validation.names import KernelName, Recognised, recognise, shipped_names
 from sim.validation.truth import TruthRow
@@ -63,12 +64,27 @@ def found(**cells: object) -> Recognised:
         ("H800 PCIe", "h100_pcie", "hopper"),
         ("RTX A6000", "l40s", "ampere"),
         ("RTX 3090 Ti", "rtx4090", "ampere"),
+        ("RTX 3080", "rtx4090", "ampere"),
+        ("NVIDIA A30", "a100_sxm_40gb", "ampere"),
+        ("GB300", "b200", "blackwell"),
+        ("RTX 4080 SUPER", "rtx4090", "ada"),
+        ("RTX 5000 Ada Generation", "l40s", "ada"),
+        ("RTX 5080", "rtx_pro_6000_workstation", "blackwell_rtx"),
     ],
 )
 def test_a_gpu_name_means_its_config(gpu: str, hw: str, arch: str) -> None:
     kernel = "Triton attention" if arch == "cdna3" else "FlashInfer"
     meaning = found(gpu=gpu, kernel=kernel)
     assert (meaning.gpu.hw, meaning.gpu.arch) == (hw, arch)
+
+
+def test_an_a30_has_the_rated_rates_of_its_datasheet() -> None:
+    """933 GB/s of three HBM2 stacks; 165 TFLOP/s FP16."""
+    case = map_row(replace(ROW, gpu="NVIDIA A30", kernel="FlashInfer"), shipped_names(), Machines())
+    assert isinstance(case, Mapped)
+    sm = case.hw.sm
+    assert peak_gb_s(case.hw.hbm) == pytest.approx(933, rel=0.002)
+    assert sm.count * sm.clock_ghz * sm.tensor_flop_per_clk["fp16"] / 1e3 == pytest.approx(165, rel=0.002)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +138,8 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "FlashAttention-2", "phase": "prefill", "gpu": "A100"}, "fa2_prefill"),
         ({"kernel": "Triton fused attention", "phase": "prefill"}, "flex_prefill"),
         ({"kernel": "Triton fused attention", "phase": "prefill", "gpu": "A100"}, "triton_prefill"),
-        ({"kernel": "FA3"}, "fa3"),
+        ({"kernel": "FA3"}, "fa3_two_warpgroups"),
+        ({"kernel": "vLLM FA3"}, "fa3"),
         ({"kernel": "flash-attn 2.7.4", "gpu": "A100"}, "fa2"),
         ({"kernel": "flash_attn_with_kvcache", "gpu": "A100"}, "fa2"),
         ({"kernel": "vLLM paged_attention_v2", "gpu": "A100"}, "paged_v2"),
@@ -131,6 +148,13 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "FlashInfer BatchPrefill FA2", "phase": "prefill"}, "flashinfer_prefill"),
         ({"kernel": "FlashInfer BatchPrefill", "phase": "prefill", "gpu": "A100"}, "flashinfer_prefill"),
         ({"kernel": "standard attention", "phase": "prefill"}, "standard"),
+        ({"kernel": "cuDNN SDPA", "q_len": 8}, "cudnn_verify"),
+        ({"kernel": "FlashAttention-4 (CuTe)", "phase": "prefill", "gpu": "B200"}, "fa4_prefill"),
+        ({"kernel": "TLX flash attention", "phase": "prefill"}, "fa3_prefill"),
+        ({"kernel": "ThunderKittens attention", "phase": "prefill", "gpu": "B200"}, "fa4_prefill"),
+        ({"kernel": "Helion flash attention", "phase": "prefill", "gpu": "A100"}, "triton_prefill"),
+        ({"kernel": "PyTorch SDPA flash", "phase": "prefill", "gpu": "A100"}, "fa2_prefill"),
+        ({"kernel": "PyTorch SDPA flash", "phase": "prefill"}, "sdpa_flash_prefill"),
     ],
 )
 def test_a_kernel_name_means_its_profile(cells: dict[str, object], profile: str) -> None:
@@ -186,6 +210,40 @@ def test_what_the_notes_say_of_the_timing_counts() -> None:
     ).runtime
     assert (alone.l2_state, alone.framework, alone.launch) == ("cold", "kernel_alone", "none")
     assert found(notes="context = step+1; KV fits in L2 and replays are warm").runtime == found().runtime
+
+
+def test_do_bench_cudagraph_replays_a_graph_and_flushes_nothing() -> None:
+    runtime = found(kernel="FlexAttention", source="a blog", notes="do_bench_cudagraph").runtime
+    assert (runtime.l2_state, runtime.launch) == ("warm", "graph")
+
+
+def test_notes_may_say_how_a_kernel_was_launched_and_how_its_pages_lay() -> None:
+    cells = {"kernel": "FlashInfer BatchDecode", "source": "a blog"}
+    usual, noted = (found(**cells, notes=notes).runtime for notes in ("", "no graph; page table shuffled"))
+    assert (usual.launch, usual.page_order) == ("graph", "sequential")
+    assert (noted.launch, noted.page_order) == ("stream", "shuffled")
+
+
+@pytest.mark.parametrize(
+    ("kernel", "framework"),
+    [
+        ("TLX flash attention", "triton"),
+        ("Triton flash attention", "triton"),
+        ("PyTorch SDPA (AOTriton)", "pytorch"),
+        ("AITER Triton flash attention", "flash_attention"),
+        ("FlashInfer trtllm-gen decode", "flashinfer"),
+        ("SGLang TRT-LLM gen MHA", "sglang"),
+    ],
+)
+def test_who_calls_a_kernel_owns_its_overhead(kernel: str, framework: str) -> None:
+    """Whatever kernel that is: a compiler's may be called flash attention, and FlashInfer hands out TensorRT-LLM's."""
+    assert found(kernel=kernel, source="a blog").runtime.framework == framework
+
+
+def test_a_library_measured_in_sglangs_repository_is_not_sglangs_call() -> None:
+    cells = {"source": "SGLang PR 30090", "phase": "prefill"}
+    assert found(**cells, kernel="cuDNN SDPA").runtime.framework == "pytorch"
+    assert found(**cells, kernel="FlashAttention-3").runtime.framework == "sglang"
 
 
 @pytest.mark.parametrize("kernel", ["vLLM FlashInfer", "vLLM 0.19 attention", "SGLang TRT-LLM gen MHA", TRT])
@@ -312,8 +370,19 @@ def test_a_pair_of_chip_and_framework_that_no_table_lists_row_by_row(
     assert found(gpu=gpu, kernel=kernel, kv_dtype=kv).kernel.profile == profile
 
 
-@pytest.mark.parametrize("gpu", ["H200", "B200"])
-def test_a_latent_cache_is_flashmla_on_every_chip_that_has_it(gpu: str) -> None:
-    meaning = found(gpu=gpu, kernel="FlashMLA", kv_heads=1, q_heads=128, head_dim=576)
-    assert meaning.kernel.profile == "flashmla"
+@pytest.mark.parametrize(
+    ("gpu", "kernel", "q_heads", "profile"),
+    [
+        ("H200", "FlashMLA", 128, "flashmla"),
+        ("B200", "FlashMLA", 128, "mla_blackwell"),
+        ("B200", "SGLang CUTLASS MLA", 128, "mla_blackwell"),
+        ("B200", "SGLang CUTLASS MLA", 16, "mla_blackwell_padded"),
+        ("B200", "TRT-LLM gen MLA", 16, "mla_blackwell"),
+    ],
+)
+def test_a_latent_cache_has_the_kernels_of_its_chip(
+    gpu: str, kernel: str, q_heads: int, profile: str
+) -> None:
+    meaning = found(gpu=gpu, kernel=kernel, kv_heads=1, q_heads=q_heads, head_dim=576)
+    assert meaning.kernel.profile == profile
     assert meaning.runtime.framework == "flashmla"
