@@ -32,4 +32,4 @@ def test_the_account_has_the_search_of_every_item() -> None:
         return result.stalls["issue"] * result.time_ns * 62
 
     group_ns = 1700 / hw.sm.clock_ghz
-    assert issue_ns(1700) - issue_ns(0) == pytest.approx(155 * group_ns, rel=1e-3)
+    assert issue_ns(1700) - issue_ns(0) == pytest.approx(155 * group_ns, rel=5e-3)
