@@ -124,6 +124,14 @@ WITNESSES = MappingProxyType(
         "step": STEP,
         "one_device": STEP.but("workload.tensor_parallel=1"),
         "latent": LATENT,
+        "latent_step": LATENT.but(
+            "workload.kind=step",
+            "workload.tensor_parallel=1",
+            "workload.model.latent={q_rank: 128, key_dim: 32, value_dim: 32}",
+        ),
+        "experts": STEP.but(
+            "workload.model.experts={count: 8, active: 2, ffn: 256, shared_ffn: 256, layers: 1}"
+        ),
         "latent_three": LATENT.but("workload.batch=3"),
         "window": DECODE.but("workload.model.attention=window", "workload.model.window=128"),
         "states": Witness(
