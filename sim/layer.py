@@ -66,6 +66,7 @@ def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch
             "l2": t.bytes / hw.l2.bandwidth_gb_s,
         },
         counters={"gemms": 1},
+        tensor_clk=t.flops / tensor,
     )
 
 
