@@ -13,11 +13,10 @@ from sim.lowering.combine import build_combine
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.sampled.chance import chance_ps, found_share
+from sim.sampled.counted import Pair, whole_counters
 from sim.sampled.draws import drawn_time
 from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
 from sim.sampled.residency import resident_ranges
-
-ONE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -80,24 +79,9 @@ def _account(outcome: RunOutcome, course: Course, whole: Whole, combine: float) 
     return total
 
 
-def _counters(
-    outcome: RunOutcome, whole: Grid, part: Grid, hits: NDArray[np.int64], hits_part: NDArray[np.int64]
-) -> dict[str, int]:
-    """Counters of the whole: the sample's by KV bytes, with the hits of the whole in place of the sample's."""
-    size, size_part = whole.tile_bytes(), part.tile_bytes()
-    scale = int(size.sum()) / int(size_part.sum())
-    counters = {name: round(value * scale) for name, value in outcome.counters.items()}
-    expected = scale * float((size_part * (hits_part / ONE)).sum())
-    found = float((size * (hits / ONE)).sum())
-    shift = min(max(round(found - expected), -counters["l2_hit"]), counters["l2_miss"])
-    shift = min(shift, counters["hbm_read"])
-    counters["l2_hit"] += shift
-    counters["l2_miss"] = counters["l2_read"] - counters["l2_hit"]
-    moved = counters["hbm_read"] + counters["hbm_write"]
-    counters["hbm_read"] -= shift
-    if "hbm_ecc" in counters:  # of the bytes that are moved, as many are check bits as in the sample
-        counters["hbm_ecc"] = round(counters["hbm_ecc"] * (moved - shift) / max(1, moved))
-    return counters
+def _first_share(units: Units, grid: Grid) -> float:
+    """Share of the query bytes that the first split of each output reads."""
+    return int(grid.query_bytes[units.split == 0].sum()) / int(grid.query_bytes.sum())
 
 
 def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
@@ -126,10 +110,12 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     if not problem.memory.warm:
         beyond = found_share(whole.grid, timing.hits) - found_share(part.grid, some.attention.hits)
         unseen = max(0.0, beyond)
+    pair = Pair(whole, part, _first_share(units, part.grid), problem.memory.warm)
+    counters = whole_counters(outcome.counters, pair, timing.hits, some.attention.hits)
     return Sampled(
         time_ps=time,
         account=_account(outcome, course, predicted, merge),
-        counters=_counters(outcome, whole.grid, part.grid, timing.hits, some.attention.hits),
+        counters=counters,
         relative_ci95=relative_ci95(predicted, time, chance_ps(problem, whole, drawn, unseen)),
         pace=predicted.pace,
         share=part.grid.tiles / whole.grid.tiles,
