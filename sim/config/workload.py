@@ -278,6 +278,11 @@ class KernelProfile(Section):
     head_tiles: list[HeadTile] = Field(
         default_factory=list, description="tiles at head sizes for which it is compiled in another way"
     )
+    row_tiles: list[Annotated[Int, Field(ge=1, le=1024)]] = Field(
+        default_factory=list,
+        description="query rows per CTA that it is compiled for, ascending, from m_tile on: the first that holds the "
+        "rows of a KV head (mean of the sequences), else the last, stands for m_tile and m_align; none: m_tile alone",
+    )
     k_tile: Int = Field(
         default=64, ge=8, le=1024, description="standard: KV tokens per step of the product with V"
     )
@@ -396,6 +401,17 @@ class KernelProfile(Section):
             if size in sizes[:i]:
                 text = f"found {size} twice; allowed: each head size once"
                 raise broken_rule(text, ("head_tiles", i, "head_dim"))
+        return self
+
+    @model_validator(mode="after")
+    def row_tiles_ascend(self) -> Self:
+        rows = self.row_tiles
+        if sorted(set(rows)) != rows:
+            raise broken_rule(f"found {rows}; allowed: each larger than the one before", ("row_tiles",))
+        if rows and {self.m_tile, self.m_align} != {rows[0]}:
+            text = f"found {rows} with m_tile {self.m_tile} and m_align {self.m_align}"
+            paths = ("m_tile",), ("m_align",), ("row_tiles",)
+            raise broken_rule(f"{text}; allowed: both the first of row_tiles", *paths)
         return self
 
     @model_validator(mode="after")

@@ -159,7 +159,7 @@ def candidates(
     fixed = fixed or Mapping()
     found: list[Candidate] = []
     rejected: list[str] = []
-    for profile in (profile_at(p, step.geometry.head_dim) for p in profiles):
+    for profile in (profile_at(p, step) for p in profiles):
         fits: list[tuple[Shape, Footprint]] = []
         for shape in _shapes(profile, fixed):
             tile, stages, heads = shape

@@ -43,3 +43,17 @@ def test_a_prefill_reads_every_query_from_memory_once(kernel: str) -> None:
     least = 2 * 1024 * 8 * 128 * 2 + 1024 * 64 * 128 * 2
     assert least <= result.bytes["hbm_read"] < 1.001 * least
     assert result.bytes["l2_write"] == 1024 * 64 * 128 * 2
+
+
+@pytest.mark.parametrize("q_len", [1, 2, 8, 16])
+def test_a_verify_step_of_flashinfer_takes_its_keys_and_values_once(q_len: int) -> None:
+    # Up to 16 tokens of 8 heads are 128 rows, one CTA's: K and V of 4 x 2048 tokens, and each split's queries.
+    sets = (
+        "workload.batch=4",
+        "workload.context=2048",
+        f"workload.q_len={q_len}",
+        "workload.kernel=flashinfer",
+    )
+    result = simulate(load_hardware("h100_sxm").spec, load_workload("verify_32x8k", sets).spec)
+    queries = result.counters["ctas"] * q_len * 8 * 128 * 2
+    assert result.counters["requested_kv"] == 4 * 2048 * 8 * 128 * 2 * 2 + queries
