@@ -5,9 +5,9 @@ A GEMM [M, K] x [K, N] is cut into tiles of the runtime's shapes and, where that
 shared memory; a wave is as long as a tile (wave quantisation), so SMs without a tile in the last wave idle. Memory is
 read once (weights and activations), at the rate that the SMs at work can keep in flight (Little's law) and at most a
 stated share of the peak. Equal products of one launch, each with weights of its own (experts, heads of MLA), share the
-waves. A cluster of CTAs takes one operand from L2 once (TMA multicast); where accumulators are in
-tensor memory its SMs also keep one copy of it between them (a pair of SMs for one MMA). The library takes the fastest
-shape, and so does the model.
+waves. A cluster of CTAs takes one operand from L2 once (TMA multicast): the weights, where it has tiles of other rows,
+else the activations; where accumulators are in tensor memory its SMs also keep one copy of it between them (a pair of
+SMs for one MMA). The library takes the fastest shape, and so does the model.
 """
 
 from collections.abc import Iterator
@@ -105,6 +105,8 @@ class _Shape:
     tile: tuple[int, int]
     split: int
     ctas: int
+    streams: int
+    """CTAs that read weights, or activations, that no other one reads at the same time."""
     tensor_ns: float
     loop_ns: float
     tile_ns: float
@@ -114,14 +116,15 @@ class _Shape:
 def _shapes(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> Iterator[_Shape]:
     rate = hw.sm.tensor_flop_per_clk[gemm_format(model, hw)]  # type: ignore[index]
     steps_all = -(-gemm.k // runtime.k_step)
-    sharing = runtime.cluster if hw.sm.async_copy == "tma" and gemm.m > MMA_ROWS else 1
+    cluster = runtime.cluster if hw.sm.async_copy == "tma" else 1
     for tile_m, tile_n in runtime.gemm_tiles:
         rows, columns = min(tile_m, -(-gemm.m // MMA_ROWS) * MMA_ROWS), tile_n
         own, common = (
             operand_bytes(model, hw) * rows * runtime.k_step,
             model.weight_bytes * columns * runtime.k_step,
         )
-        read = own + common / sharing
+        below, beside = -(-gemm.m // tile_m), -(-gemm.n // tile_n)
+        read = own + common / min(cluster, below) if below > 1 else own / min(cluster, beside) + common
         into_sm = read if hw.sm.tmem_kib else own + common
         tensor = 2 * rows * columns * runtime.k_step / rate / hw.sm.clock_ghz
         way = into_sm / min(hw.noc.port_bytes_per_clk, hw.sm.sram_bytes_per_clk) / hw.sm.clock_ghz
@@ -130,11 +133,12 @@ def _shapes(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> Iterato
             if split > steps_all:
                 continue
             steps = -(-steps_all // split)
-            ctas = gemm.groups * -(-gemm.m // tile_m) * -(-gemm.n // tile_n) * split
+            ctas = gemm.groups * below * beside * split
             yield _Shape(
                 tile=(tile_m, tile_n),
                 split=split,
                 ctas=ctas,
+                streams=gemm.groups * max(below, beside) * split,
                 tensor_ns=steps * tensor,
                 loop_ns=steps * loop,
                 tile_ns=steps * max(loop, way),
@@ -142,14 +146,14 @@ def _shapes(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> Iterato
             )
 
 
-def _stream_gb_s(ctas: int, hw: Hardware, runtime: Runtime) -> float:
-    """Memory rate that `ctas` SMs can draw: bytes in flight over the latency, at most the reached peak."""
+def _stream_gb_s(streams: int, hw: Hardware, runtime: Runtime) -> float:
+    """Memory rate that so many SMs can draw: bytes in flight over the latency, at most the reached peak."""
     latency = first_byte_ns(hw) - hw.launch.cta_ns
     per_sm = min(
         hw.sm.max_inflight_kib * 1024 / latency if latency else float("inf"),
         hw.noc.port_bytes_per_clk * hw.sm.clock_ghz,
     )
-    return min(runtime.stream_fraction * data_peak_gb_s(hw.hbm), min(ctas, hw.sm.count) * per_sm)
+    return min(runtime.stream_fraction * data_peak_gb_s(hw.hbm), min(streams, hw.sm.count) * per_sm)
 
 
 def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runtime) -> GemmTime:
@@ -158,7 +162,7 @@ def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runti
     size = read + written_bytes(gemm)
     waves = -(-shape.ctas // sms)
     compute = waves * shape.tile_ns
-    memory = size / _stream_gb_s(shape.ctas, hw, runtime)
+    memory = size / _stream_gb_s(shape.streams, hw, runtime)
     l2 = max(shape.fill_bytes, size) / hw.l2.bandwidth_gb_s
     wait = max(0.0, memory - compute, l2 - compute)
     parts = 0.0

@@ -1,5 +1,7 @@
 """GEMMs in waves of tiles or as streams of weights; every SM-instant has a cause."""
 
+from itertools import pairwise
+
 import pytest
 
 from sim.config.load import load_hardware, load_model, load_runtime
@@ -109,3 +111,26 @@ def test_fp8_products_read_activations_of_one_byte_and_write_16_bit() -> None:
     model = MODEL.model_copy(update={"weight_bytes": 1})
     time = gemm_time(Gemm("a", 4096, 4096, 8192), model, HW, RUNTIME)
     assert time.bytes == 4096 * 8192 + 4096 * 8192 + 2 * 4096 * 4096
+
+
+@pytest.mark.parametrize("hardware", ["h100_sxm", "b200", "mi300x"])
+@pytest.mark.parametrize("parallel", [1, 8])
+def test_a_token_more_makes_the_gemms_of_a_layer_no_faster(hardware: str, parallel: int) -> None:
+    # A second row tile reads the weights that the first one reads: it puts no further bytes under way.
+    hw = load_hardware(hardware).spec
+
+    def layer_ns(tokens: int) -> float:
+        return sum(gemm_time(g, MODEL, hw, RUNTIME).time_ns for g, _ in layer_gemms(MODEL, tokens, parallel))
+
+    times = [layer_ns(tokens) for tokens in (1, 16, 17, 32, 33, 64, 65, 128, 129, 512, 513, 4096)]
+    for before, after in pairwise(times):
+        assert after > 0.98 * before
+
+
+def test_a_cluster_shares_weights_between_row_tiles_and_activations_within_one() -> None:
+    # Two CTAs: 16 rows are one row tile, 32 rows of 16 are two.
+    shapes = RUNTIME.model_copy(update={"gemm_tiles": [(16, 128)], "split_k": [1]})
+    single = gemm_time(Gemm("a", 16, 4096, 4096), MODEL, HW, shapes)
+    assert single.fill_bytes == pytest.approx(32 * 64 * (16 * 64 * 2 / 2 + 128 * 64 * 2), rel=0.01)
+    double = gemm_time(Gemm("a", 32, 4096, 4096), MODEL, HW, shapes)
+    assert double.fill_bytes == pytest.approx(2 * 32 * 64 * (16 * 64 * 2 + 128 * 64 * 2 / 2), rel=0.01)
