@@ -56,11 +56,15 @@ def _free_queue(pages: Int64, rng: np.random.Generator) -> Int32:
     return queue
 
 
-def generated_tokens(contexts: Int64, q_len: Int64) -> Int64:
-    """[S] tokens that each sequence appended in turns: the new ones at least, and one token stays a prompt."""
+def generated_tokens(contexts: Int64, q_len: Int64, shared_tokens: int = 0) -> Int64:
+    """[S] tokens that each sequence appended in turns: the new ones at least, and one token stays a prompt.
+
+    A shared prefix is part of the prompts as far as it is not new, with a token behind it that a prompt computes.
+    """
     if contexts.min() <= 1:
         return np.zeros_like(contexts)
-    turns: Int64 = np.maximum(q_len, (contexts * GENERATED_SHARE).astype(np.int64))
+    turns = np.maximum(1, (contexts * GENERATED_SHARE).astype(np.int64))
+    turns = np.maximum(q_len, np.minimum(turns, contexts - shared_tokens - 1))
     return np.minimum(turns, contexts - 1)
 
 
@@ -82,7 +86,7 @@ def as_allocated(
     """Table after a history of earlier requests: prompts in one piece, then a block each in turns."""
     pages = -(-contexts // page_tokens)
     queue = _free_queue(pages, rng)
-    prompt = contexts - generated_tokens(contexts, q_len)
+    prompt = contexts - generated_tokens(contexts, q_len, shared * page_tokens)
     prompt_pages = -(-prompt // page_tokens)
     hits, first_owner = _shared_hits(prompt, shared, page_tokens)
     taken = prompt_pages - hits

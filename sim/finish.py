@@ -115,15 +115,12 @@ def bandwidths_gb_s(report: KernelReport) -> dict[str, float]:
 def utilisation(report: KernelReport, hw: Hardware) -> dict[str, float]:
     clocks = report.time_ns * hw.sm.clock_ghz * hw.sm.count
     rates = bandwidths_gb_s(report)
-    tensor = hw.sm.tensor_flop_per_clk.get(report.mapping.get("mma", "fp16")) or max(
-        hw.sm.tensor_flop_per_clk.values()
-    )
     ops = report.operations
     return {
         "hbm": rates["hbm"] / peak_gb_s(hw.hbm),
         "l2": rates["l2"] / hw.l2.bandwidth_gb_s,
         "noc": report.bytes.get("sram_fill", 0) / (clocks * hw.noc.port_bytes_per_clk),
-        "tensor": ops.tensor_flops / (clocks * tensor),
+        "tensor": report.tensor_clk / clocks,
         "exp": ops.exps / (clocks * hw.sm.exp_per_clk),
         "unpack": report.account["unpack"] / (report.time_ns * hw.sm.count),
         "sram": ops.sram_bytes / (clocks * hw.sm.sram_bytes_per_clk),

@@ -27,6 +27,8 @@ class KernelReport:
     bounds_ns: Mapping[str, float]
     counters: Mapping[str, float]
     mapping: Mapping[str, Any] = field(default_factory=dict)
+    tensor_clk: float = 0.0
+    """SM-clocks that the products take at the peak rates of their formats."""
     tier_bytes: Mapping[str, int] = field(default_factory=dict)
     """Bytes moved by kind of tier."""
 
@@ -81,6 +83,11 @@ def _by_kind(hw: Hardware, by_name: Mapping[str, int]) -> dict[str, int]:
     return total
 
 
+def _tensor_rate(hw: Hardware, mma: str) -> float:
+    """FLOP per clock and SM in a format; a launch without products names one that the chip may lack."""
+    return {str(name): rate for name, rate in hw.sm.tensor_flop_per_clk.items()}.get(mma, 1.0)
+
+
 def report_attention(task: Task, run: AttentionRun) -> KernelReport:
     work = step_work(task.step)
     outcome = run.outcome
@@ -95,6 +102,7 @@ def report_attention(task: Task, run: AttentionRun) -> KernelReport:
         bounds_ns=bounds,
         counters=counters,
         mapping=attention_mapping(run),
+        tensor_clk=run.totals.operations.tensor_flops / _tensor_rate(task.hw, run.totals.mma),
         tier_bytes=_by_kind(task.hw, outcome.tier_bytes),
     )
 
@@ -109,6 +117,7 @@ def scaled(report: KernelReport, count: int) -> KernelReport:
         operations=report.operations.times(count),
         bounds_ns={name: value * count for name, value in report.bounds_ns.items()},
         counters={name: value * count for name, value in report.counters.items()},
+        tensor_clk=report.tensor_clk * count,
         tier_bytes={name: value * count for name, value in report.tier_bytes.items()},
     )
 
@@ -132,5 +141,6 @@ def joined(reports: Sequence[KernelReport], mapping: Mapping[str, Any]) -> Kerne
         bounds_ns=_sum([r.bounds_ns for r in reports]),
         counters=_sum([r.counters for r in reports]),
         mapping=mapping,
+        tensor_clk=sum(r.tensor_clk for r in reports),
         tier_bytes=_sum([r.tier_bytes for r in reports]),
     )

@@ -9,6 +9,7 @@ from sim.config.hardware import Hardware
 from sim.config.workload import Model, Workload
 from sim.errors import InputError
 from sim.formats import KV_STORAGE, token_bytes
+from sim.lowering.layer_gemms import weight_count
 from sim.work import by_format, bytes_of, format_bytes, tokens_in_frames
 
 GIB = 2**30
@@ -51,10 +52,7 @@ def weight_bytes(model: Model) -> float:
     """Bytes of all weights of the model, before division by the parallel degree."""
     if model.weights_g is not None:
         return model.weights_g * 1e9 * model.weight_bytes
-    attention = (model.q_heads + 2 * model.kv_heads) * model.head_dim * model.hidden
-    output = model.q_heads * (model.value_dim or model.head_dim) * model.hidden
-    layer = attention + output + 3 * model.ffn * model.hidden
-    return (model.layers * layer + 2 * model.vocab * model.hidden) * model.weight_bytes
+    return weight_count(model) * model.weight_bytes
 
 
 def layers_counted(model: Model, workload: Workload) -> int:

@@ -9,7 +9,8 @@ from sim.config.workload import MixedFormat, Model, Workload
 from sim.kernel_report import KernelReport, scaled
 from sim.launch_times import launch_gap_ps
 from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
-from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, head, projections, weight_bytes
+from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, weight_bytes, written_bytes
+from sim.lowering.layer_gemms import head, layer_gemms
 from sim.lowering.pointwise import pointwise_time
 from sim.memory.params import data_peak_gb_s, ecc_share
 from sim.operations import Operations
@@ -41,7 +42,7 @@ def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch
         "hbm_service": t.latency_ns,
         "l2": t.l2_ns,
     }
-    written = VALUE_BYTES * gemm.m * gemm.n
+    written = written_bytes(gemm)
     read = t.bytes - written
     tensor = hw.sm.tensor_flop_per_clk[gemm_format(model, hw)]  # type: ignore[index]
     return KernelReport(
@@ -65,6 +66,7 @@ def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch
             "l2": t.bytes / hw.l2.bandwidth_gb_s,
         },
         counters={"gemms": 1},
+        tensor_clk=t.flops / tensor,
     )
 
 
@@ -126,8 +128,8 @@ def report_around(
     gap = launch_gap_ps(hw, workload.launch) / PS_PER_NS
     parallel = workload.tensor_parallel
     parts = [
-        scaled(report_gemm(gemm, model, hw, runtime, gap), model.layers)
-        for gemm in projections(model, tokens, parallel)
+        scaled(report_gemm(gemm, model, hw, runtime, gap), layers)
+        for gemm, layers in layer_gemms(model, tokens, parallel)
     ]
     for kernel in runtime.pointwise:
         count = kernel.count * (model.layers if kernel.per == "layer" else 1)

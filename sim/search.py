@@ -17,13 +17,16 @@ from sim.config.hardware import Hardware
 from sim.device.stage_times import PS_PER_NS, ps_per_clk, unpack_rate
 from sim.formats import KV_STORAGE, token_bytes
 from sim.launch_times import following_ps
-from sim.lowering.attention_tiles import tile_counts
+from sim.lowering.attention import ISSUE_HEAD_DIM, output_bytes
+from sim.lowering.attention_tiles import QUERY_BYTES, tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut
+from sim.lowering.operands import mma_format, operand_reads
 from sim.lowering.table_wait import barrier_clk
-from sim.lowering.units import attention_units
+from sim.lowering.units import Units, attention_units
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
+from sim.work import step_work
 
 PROBES_PER_CLASS = (6, 1, 1, 1, 1)
 """At most 10 probes: six among mappings for today's SRAM, one for each larger class."""
@@ -50,31 +53,89 @@ class Choice:
     considered: int
 
 
-def tile_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
-    """Estimated time of a tile in each slot when all slots are busy: memory share, compute share, latency."""
-    g, sm = step.geometry, hw.sm
-    heads = cut.kv_heads_per_cta
-    size = cut.tile_tokens * token_bytes(step.formats[0], heads, g.head_dim, g.value_dim, latent=g.latent)
-    memory = size * hw.sm.count * cut.ctas_per_sm / (data_peak_gb_s(hw.hbm) * STREAMING_SHARE)
-    per_head = int(step.q_len.max()) * (g.q_heads // g.kv_heads if cut.profile.pack_gqa else 1)
-    rows = min(cut.profile.m_tile, -(-per_head // cut.profile.m_align) * cut.profile.m_align)
-    scores = rows * cut.tile_tokens * heads
-    tensor = 2 * scores * (g.head_dim + g.value_dim) / sm.tensor_flop_per_clk.get("fp16", 1e9)
-    vector = scores / sm.exp_per_clk
+@dataclass(frozen=True)
+class TileClocks:
+    """Clocks of an SM that one tile takes: of the unit that most of it goes to, and from its arrival to its end."""
+
+    busy: float
+    chain: float
+
+
+def tile_clocks(step: Step, cut: Cut, hw: Hardware) -> TileClocks:
+    """Estimated clocks of a tile of the longest query block: products, softmax, expansion, issue, barrier.
+
+    Where the warps load operands and issue every MMA themselves (mma.sync), products and softmax take turns.
+    """
+    g, sm, profile = step.geometry, hw.sm, cut.profile
+    per_head = int(step.q_len.max()) * (g.q_heads // g.kv_heads if profile.pack_gqa else 1)
+    rows = min(profile.m_tile, -(-per_head // profile.m_align) * profile.m_align)
+    values = cut.tile_tokens * cut.kv_heads_per_cta * (g.head_dim + g.value_dim)
+    mma = mma_format(step, cut, hw)
+    products = 2 * rows * values / sm.tensor_flop_per_clk[mma]  # type: ignore[index]
+    reads = int(operand_reads(np.array([rows]), profile, hw)[0])
+    loads = reads * values * (2 if mma in ("fp16", "bf16") else 1) / sm.sram_bytes_per_clk
+    scores = rows * cut.tile_tokens * cut.kv_heads_per_cta
+    softmax = scores * max(1 / sm.exp_per_clk, profile.softmax_ops_per_score / sm.fp32_per_clk)
+    softmax += _unpack_clocks(step, cut, hw, values)
+    per_token = profile.tile_issue_clk / profile.tile_tokens[0] * g.head_dim / ISSUE_HEAD_DIM
+    issue = cut.tile_tokens * per_token
+    barrier = barrier_clk(profile, step.page_tokens, cut.tile_tokens)
+    if profile.mma_operands == "register":
+        products /= sm.mma_sync_fraction
+        return TileClocks(max(products + softmax, loads, issue), products + loads + softmax + issue + barrier)
+    chain = max(products, loads) + softmax + issue + barrier
+    if profile.overlap == "pingpong":
+        chain = max(products, loads, softmax) + issue + barrier
+    return TileClocks(max(products, loads, softmax, issue), chain)
+
+
+def _unpack_clocks(step: Step, cut: Cut, hw: Hardware, values: int) -> float:
+    """Clocks of the vector pipes for the expansion of `values` packed values; none where an engine does it."""
     rate, native = unpack_rate(step.formats, hw, cut.profile.unpack_values_per_clk)
-    if KV_STORAGE[step.formats[0]].bits < 16 and not native:
-        vector += cut.tile_tokens * heads * (g.head_dim + g.value_dim) / rate
-    issue = cut.profile.tile_issue_clk * cut.tile_tokens / cut.profile.tile_tokens[0]
-    barrier = barrier_clk(cut.profile, step.page_tokens, cut.tile_tokens)
-    compute = (tensor + vector + issue + barrier) * ps_per_clk(hw) / PS_PER_NS
+    packed = any(
+        KV_STORAGE[f].bits < 16 and KV_STORAGE[f].mma != mma_format(step, cut, hw) for f in step.formats
+    )
+    return values / rate if packed and not native else 0.0
+
+
+def fetch_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
+    """Estimated time in which memory, L2 and the ports give every slot a tile. What several CTAs read of the same KV
+    comes from memory once."""
+    g = step.geometry
+    token = token_bytes(step.formats[0], cut.kv_heads_per_cta, g.head_dim, g.value_dim, latent=g.latent)
+    size = cut.tile_tokens * token * cut.ctas_per_sm
+    share = min(1.0, step_work(step).kv_bytes / max(1, int((units.hi - units.lo).sum()) * token))
+    from_memory = share * size * hw.sm.count / (data_peak_gb_s(hw.hbm) * STREAMING_SHARE)
+    from_l2 = size * hw.sm.count / hw.l2.bandwidth_gb_s
+    return max(from_memory, from_l2, size / hw.noc.port_bytes_per_clk / hw.sm.clock_ghz)
+
+
+def tile_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
+    """Estimated time of a tile in each slot when all slots are busy: memory share, compute share, latency."""
+    clk = ps_per_clk(hw) / PS_PER_NS
+    clocks = tile_clocks(step, cut, hw)
     latency = (l2_trip_ns(hw) + hw.hbm.controller_ns) / cut.stages
-    return max(memory, compute * cut.ctas_per_sm, latency + compute)
+    return max(
+        fetch_time_ns(step, cut, units, hw),
+        clocks.busy * clk * cut.ctas_per_sm,
+        latency + clocks.chain * clk,
+    )
 
 
 def cta_overhead_ns(cut: Cut, hw: Hardware) -> float:
     clocks = cut.profile.prologue_clk + cut.profile.epilogue_clk
     latency = 2 * l2_trip_ns(hw) + hw.hbm.controller_ns
     return clocks * ps_per_clk(hw) / PS_PER_NS + latency + hw.launch.cta_ns
+
+
+def ends_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
+    """Estimated time of the largest CTA's query rows on their way in, and of its output on its way out: all CTAs of an
+    SM share its port."""
+    heads = cut.kv_heads_per_cta
+    query = int(units.rows.max()) * heads * step.geometry.head_dim * QUERY_BYTES
+    output = int(output_bytes(step, units, heads).max())
+    clocks = query / hw.noc.port_bytes_per_clk + output / hw.noc.write_bytes_per_clk
+    return cut.ctas_per_sm * clocks / hw.sm.clock_ghz
 
 
 def makespan(counts: NDArray[np.int64], slots: int, fixed: float, per_tile: float) -> float:
@@ -91,15 +152,20 @@ def makespan(counts: NDArray[np.int64], slots: int, fixed: float, per_tile: floa
     return max(longest, float(costs.sum()) / slots + longest / 2)
 
 
-def grid_time_ns(step: Step, cut: Cut, hw: Hardware, per_tile: float) -> float:
-    counts = tile_counts(attention_units(step, cut), cut)
-    time = makespan(counts, hw.sm.count * cut.ctas_per_sm, cta_overhead_ns(cut, hw), per_tile)
-    return time + (combine_time_ns(cut, hw) if cut.splits > 1 else 0)
+def grid_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
+    units = attention_units(step, cut)
+    slots, per_tile = hw.sm.count * cut.ctas_per_sm, tile_time_ns(step, cut, units, hw)
+    fixed = cta_overhead_ns(cut, hw) + ends_ns(step, cut, units, hw)
+    time = makespan(tile_counts(units, cut), slots, fixed, per_tile)
+    return time + (combine_time_ns(step, cut, units, hw) if cut.splits > 1 else 0)
 
 
-def combine_time_ns(cut: Cut, hw: Hardware) -> float:
-    """Estimated time of the split reduction: entry of a second kernel, or the last CTA's own work."""
-    merge = cut.splits * cut.profile.combine_split_clk * ps_per_clk(hw) / PS_PER_NS
+def combine_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
+    """Estimated time of the split reduction: entry of a second kernel, or the last CTA's own work, and the partial
+    results out of L2."""
+    partial = int(output_bytes(step, units, cut.kv_heads_per_cta)[units.splits > 1].sum())
+    rate = min(hw.l2.bandwidth_gb_s, hw.sm.count * hw.noc.port_bytes_per_clk * hw.sm.clock_ghz)
+    merge = cut.splits * cut.profile.combine_split_clk * ps_per_clk(hw) / PS_PER_NS + partial / rate
     if not cut.profile.merges_in_a_kernel:
         return merge
     gap, _ = following_ps(hw, "graph", at_once=False, early=cut.profile.combine == "early_kernel")
@@ -111,7 +177,7 @@ def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Cand
 
     Ties go to the first, and a profile names its preferred tiles and stages first.
     """
-    rated = [(grid_time_ns(step, c.cut, hw, tile_time_ns(step, c.cut, hw)), i) for i, c in enumerate(found)]
+    rated = [(grid_time_ns(step, c.cut, hw), i) for i, c in enumerate(found)]
     kept: list[int] = []
     for sram_class, quota in enumerate(PROBES_PER_CLASS):
         ranked = [i for _, i in sorted(r for r in rated if found[r[1]].sram_class == sram_class)]

@@ -16,13 +16,12 @@ from sim.clock import under_load
 from sim.config.hardware import Hardware
 from sim.config.runtime import Runtime
 from sim.config.workload import KernelProfile, Model, Workload
-from sim.errors import InputError
 from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport, joined, report_attention, scaled
 from sim.kv_report import kv_report
 from sim.layer import report_around
 from sim.result import Result
-from sim.state_run import report_state
+from sim.state_run import report_state, state_bounds_ns
 from sim.whatif import IDEALS, ideal_profiles
 from sim.work import step_work
 
@@ -62,6 +61,11 @@ def attention_layers(model: Model) -> int:
     return 0 if model.attention == "ssm" else model.layers // model.attention_every
 
 
+def updates_states(case: Case) -> bool:
+    """Whether state-space layers are part of the run."""
+    return case.step is None or (case.workload.kind == "step" and case.model.attention == "hybrid")
+
+
 def run_case(case: Case, record_order: bool = False, sampled: bool = False) -> Simulated:
     """Simulate, attention in full or sampled."""
     attention, parts = None, []
@@ -73,7 +77,7 @@ def run_case(case: Case, record_order: bool = False, sampled: bool = False) -> S
         report = report_attention(task, attention)
         check_not_beaten(report.time_ns, dict(report.bounds_ns))
         parts.append(scaled(report, attention_layers(case.model) if whole_step else 1))
-    if case.step is None or (whole_step and case.model.attention == "hybrid"):
+    if updates_states(case):
         state = report_state(case.model, case.workload, case.profiles, case.loaded)
         check_not_beaten(state.time_ns, dict(state.bounds_ns))
         parts.append(scaled(state, case.model.layers - attention_layers(case.model) if whole_step else 1))
@@ -167,22 +171,33 @@ def _tokens(case: Case) -> int | None:
 
 def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result:
     """`--fidelity bound`: the analytic floor as the answer, without a simulation."""
-    if case.step is None:
-        raise InputError("--fidelity bound: models without attention are simulated only; allowed: full")
-    warm = case.workload.l2_state == "warm"
-    bounds = attention_bounds_ns(step_work(case.step), case.step.formats, case.loaded, warm=warm)
-    if case.workload.kind == "step":
-        bounds = {name: value * attention_layers(case.model) for name, value in bounds.items()}
-        for part in around(case):
-            for name, value in part.bounds_ns.items():
-                bounds[name] = bounds.get(name, 0.0) + value
-    work = step_work(case.step)
+    bounds: dict[str, float] = {}
+    for part, count in _bounds(case):
+        for name, value in part.items():
+            bounds[name] = bounds.get(name, 0.0) + count * value
+    work = step_work(case.step) if case.step is not None else None
     return finish_bound(
         bounds,
-        {"hbm_read": work.kv_bytes + work.query_bytes},
+        {"hbm_read": work.kv_bytes + work.query_bytes} if work is not None else {},
         case.hw,
         _echo(case, "bound"),
         tokens=_tokens(case),
         kv=kv,
         started=started,
     )
+
+
+def _bounds(case: Case) -> list[tuple[Mapping[str, float], int]]:
+    """Bounds of each kind of kernel in a run, and how often it runs."""
+    whole_step, workload = case.workload.kind == "step", case.workload
+    parts: list[tuple[Mapping[str, float], int]] = []
+    if case.step is not None:
+        warm = workload.l2_state == "warm"
+        bounds = attention_bounds_ns(step_work(case.step), case.step.formats, case.loaded, warm=warm)
+        parts.append((bounds, attention_layers(case.model) if whole_step else 1))
+    if updates_states(case):
+        bounds = state_bounds_ns(case.model, workload, case.loaded)
+        parts.append((bounds, case.model.layers - attention_layers(case.model) if whole_step else 1))
+    if whole_step:
+        parts += [(part.bounds_ns, 1) for part in around(case)]
+    return parts

@@ -11,6 +11,19 @@ from sim.memory.params import data_peak_gb_s
 from sim.operations import launch_operations
 
 
+def state_bounds_ns(model: Model, workload: Workload, hw: Hardware) -> dict[str, float]:
+    """Bounds of one layer's update by resource: every state is read and written. What caches hold before (a replay) is
+    not read from memory, and as much as they can hold need not be written to it yet."""
+    size = state_bytes(model, workload.batch, workload.tensor_parallel)
+    room = hw.l2.capacity_mib * 2**20 + (hw.llc.capacity_mib * 2**20 if hw.llc else 0)
+    read = max(0.0, size - room) if workload.l2_state == "warm" else size
+    return {
+        "hbm": (read + max(0.0, size - room)) / data_peak_gb_s(hw.hbm),
+        "l2": size / hw.l2.bandwidth_gb_s,
+        "noc": size / (hw.sm.count * hw.sm.clock_ghz * hw.noc.port_bytes_per_clk),
+    }
+
+
 def report_state(
     model: Model, workload: Workload, profiles: list[KernelProfile], hw: Hardware
 ) -> KernelReport:
@@ -21,19 +34,13 @@ def report_state(
     launch = build_state_update(model, workload.batch, workload.tensor_parallel, profile, hw)
     options = RunOptions(workload.launch, workload.l2_state == "warm")
     outcome = Machine(hw, [launch], options).run(("fp16",))
-    size = state_bytes(model, workload.batch, workload.tensor_parallel)
-    cached = hw.l2.capacity_mib * 2**20 if workload.l2_state == "warm" else 0
     c = outcome.counters
     return KernelReport(
         time_ns=outcome.time_ps / PS_PER_NS,
         account={cause: value / PS_PER_NS for cause, value in outcome.account.items()},
         bytes=moved_bytes(c) | {"sram_fill": c["l2_read"], "block_table": 0, "scales": 0},
         operations=launch_operations(launch),
-        bounds_ns={
-            "hbm": max(0.0, size - cached) / data_peak_gb_s(hw.hbm),
-            "l2": size / hw.l2.bandwidth_gb_s,
-            "noc": size / (hw.sm.count * hw.sm.clock_ghz * hw.noc.port_bytes_per_clk),
-        },
+        bounds_ns=state_bounds_ns(model, workload, hw),
         counters=dict(c) | {"ctas": launch.ctas.count, "tiles": launch.tiles},
         mapping={"kernel": profile.name, "ctas_per_sm": launch.ctas_per_sm, "ctas": launch.ctas.count},
     )

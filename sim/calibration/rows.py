@@ -61,7 +61,7 @@ class Evaluated:
     def attention_us(self, hw: Hardware, profile: KernelProfile) -> float:
         """The part of it that the attention kernel takes."""
         task = replace(self.task, hw=hw, profiles=[profile])
-        cut = replace(self.cut, profile=profile_at(profile, self.task.step.geometry.head_dim))
+        cut = replace(self.cut, profile=profile_at(profile, self.task.step))
         return estimate_ns(task, self.addresses, cut) / US * self.scale
 
 

@@ -19,6 +19,7 @@ from sim.config.problems import Problem, path_text, raise_problems, shown
 from sim.config.provenance import Ledger, outside_range, take_sources, vouch
 from sim.config.references import (
     anchor_paths,
+    latent_problems,
     mask_problems,
     open_model,
     parallel_problems,
@@ -115,7 +116,9 @@ def load_any_workload(
     spec = _validated(Workload, tree, unknown_names(tree))
     model = model_of(spec)
     raise_problems(
-        parallel_problems(tree, spec.tensor_parallel, model) + mask_problems(tree, spec.causal, model)
+        parallel_problems(tree, spec.tensor_parallel, model)
+        + mask_problems(tree, spec.causal, model)
+        + latent_problems(tree, spec.kind, model)
     )
     return _resolved(spec, tree, found)
 

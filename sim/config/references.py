@@ -92,6 +92,17 @@ def unknown_name(tree: Tree, path: KeyPath, kind: Kind, name: str) -> list[Probl
     return []
 
 
+def latent_problems(tree: Tree, kind: str, model: Model) -> list[Problem]:
+    """The GEMMs of a step with latent attention do not follow from its heads: they have widths of their own."""
+    if kind != "step" or model.attention != "mla" or model.latent is not None:
+        return []
+    path: KeyPath = ("model", "latent")
+    text = (
+        "not found; a step of an mla model needs the widths of its projections: {q_rank, key_dim, value_dim}"
+    )
+    return [Problem(tree.place_of(("model",)), path_text(path), text)]
+
+
 def mask_problems(tree: Tree, causal: bool, model: Model) -> list[Problem]:
     """A sliding window is a causal mask with a beginning: without causality it has no meaning here."""
     if causal or model.attention != "window":

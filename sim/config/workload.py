@@ -14,10 +14,39 @@ from sim.config.fields import (
     branch,
     broken_rule,
 )
-from sim.config.hardware import KvFormat
+from sim.config.hardware import KvFormat, MmaFormat
 from sim.config.split import Split
 
 AttentionKind = Literal["gqa", "mla", "window", "ssm", "hybrid"]
+
+
+class LatentProjections(Section):
+    """Projections around latent attention (DeepSeek-V2, arXiv:2405.04434). The rotary part of a head has as many values
+    as the model's head_dim has beyond the latent.
+    """
+
+    q_rank: Int | None = Field(
+        default=None, ge=8, le=65536, description="width of the compressed query; none: it is not compressed"
+    )
+    key_dim: Int = Field(ge=8, le=1024, description="values of a key head beside its rotary part")
+    value_dim: Int = Field(ge=8, le=1024, description="values of a head before the output projection")
+
+
+class Experts(Section):
+    """Mixture of experts: feed-forward blocks of which each token passes a few."""
+
+    count: Int = Field(ge=2, le=65536, description="routed experts of a layer")
+    active: Int = Field(ge=1, le=65536, description="routed experts that a token passes")
+    ffn: Int = Field(ge=8, le=1048576, description="inner width of one routed expert")
+    shared_ffn: Int = Field(
+        default=0,
+        ge=0,
+        le=1048576,
+        description="inner width of the block that every token passes beside them",
+    )
+    layers: Int = Field(
+        ge=1, le=1024, description="layers that have them; the others have a block of model.ffn"
+    )
 
 
 class Model(Section):
@@ -32,16 +61,27 @@ class Model(Section):
     )
     hidden: Int = Field(ge=8, le=262144, description="width of the residual stream")
     ffn: Int = Field(
-        ge=8, le=1048576, description="inner width of the feed-forward block (of the active experts together)"
+        ge=8, le=1048576, description="inner width of the feed-forward block, in layers without experts"
+    )
+    experts: Experts | None = Field(
+        default=None, description="mixture of experts; none: all layers are dense"
     )
     vocab: Int = Field(ge=1, le=10_000_000, description="vocabulary, for the output head")
     attention: AttentionKind = Field(default="gqa", description="kind of attention")
     window: Tokens | None = Field(default=None, description="sliding window in tokens; none: full attention")
+    latent: LatentProjections | None = Field(
+        default=None, description="MLA: widths of its projections; a step needs them"
+    )
     state_dim: Int | None = Field(default=None, ge=1, le=4096, description="SSM state per head and channel")
     attention_every: Int = Field(
         default=1, ge=1, le=1024, description="hybrid: one attention layer in this many, the rest SSM"
     )
     weight_bytes: Float = Field(default=2, gt=0, le=8, description="bytes per weight")
+    gemm_format: MmaFormat | None = Field(
+        default=None,
+        description="format in which GEMMs multiply weights and activations, where the chip can (else 16 bit); none: "
+        "fp8 for weights of one byte, 16 bit for all others, which are expanded on the way (GPTQ, AWQ)",
+    )
     weights_g: Float | None = Field(
         default=None, gt=0, le=1e5, description="10^9 weights held (all experts); none: from the shape"
     )
@@ -64,6 +104,17 @@ class Model(Section):
             raise broken_rule(
                 f"found {kind}; allowed: only together with {needed}", ("attention",), (needed,)
             )
+        return self
+
+    @model_validator(mode="after")
+    def experts_are_there(self) -> Self:
+        parts = self.experts
+        if parts is not None and parts.active > parts.count:
+            text = f"found {parts.active} of {parts.count}; allowed: at most all"
+            raise broken_rule(text, ("experts", "count"), ("experts", "active"))
+        if parts is not None and parts.layers > self.layers:
+            text = f"found {parts.layers} of {self.layers} layers; allowed: at most all"
+            raise broken_rule(text, ("layers",), ("experts", "layers"))
         return self
 
     @model_validator(mode="after")
@@ -227,6 +278,11 @@ class KernelProfile(Section):
     head_tiles: list[HeadTile] = Field(
         default_factory=list, description="tiles at head sizes for which it is compiled in another way"
     )
+    row_tiles: list[Annotated[Int, Field(ge=1, le=1024)]] = Field(
+        default_factory=list,
+        description="query rows per CTA that it is compiled for, ascending, from m_tile on: the first that holds the "
+        "rows of a KV head (mean of the sequences), else the last, stands for m_tile and m_align; none: m_tile alone",
+    )
     k_tile: Int = Field(
         default=64, ge=8, le=1024, description="standard: KV tokens per step of the product with V"
     )
@@ -359,6 +415,17 @@ class KernelProfile(Section):
             if size in sizes[:i]:
                 text = f"found {size} twice; allowed: each head size once"
                 raise broken_rule(text, ("head_tiles", i, "head_dim"))
+        return self
+
+    @model_validator(mode="after")
+    def row_tiles_ascend(self) -> Self:
+        rows = self.row_tiles
+        if sorted(set(rows)) != rows:
+            raise broken_rule(f"found {rows}; allowed: each larger than the one before", ("row_tiles",))
+        if rows and {self.m_tile, self.m_align} != {rows[0]}:
+            text = f"found {rows} with m_tile {self.m_tile} and m_align {self.m_align}"
+            paths = ("m_tile",), ("m_align",), ("row_tiles",)
+            raise broken_rule(f"{text}; allowed: both the first of row_tiles", *paths)
         return self
 
     @model_validator(mode="after")

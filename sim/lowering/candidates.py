@@ -103,10 +103,8 @@ def split_choices(
     step: Step, profile: KernelProfile, tile: int, ctas: int, heads: int, hw: Hardware
 ) -> list[int]:
     """1, and what fills one or two waves of slots and begins no other; never below the profile's smallest chunk."""
-    g = step.geometry
-    groups = g.kv_heads // heads if profile.pack_gqa else g.q_heads
     longest = int(attended_tokens(step).max())
-    grids = step.sequences * groups * max(1, int(step.q_len.max()) // profile.m_tile)
+    grids = int(unsplit_ctas(step, profile, heads).sum())
     most = max(1, min(profile.max_splits, longest // max(tile, profile.min_split_tokens)))
     slots = hw.sm.count * ctas
     mean = max(1.0, float(step.context.mean()))
@@ -161,7 +159,7 @@ def candidates(
     fixed = fixed or Mapping()
     found: list[Candidate] = []
     rejected: list[str] = []
-    for profile in (profile_at(p, step.geometry.head_dim) for p in profiles):
+    for profile in (profile_at(p, step) for p in profiles):
         fits: list[tuple[Shape, Footprint]] = []
         for shape in _shapes(profile, fixed):
             tile, stages, heads = shape

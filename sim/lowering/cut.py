@@ -3,23 +3,44 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kernels_ref.trace import Step
 from sim.config.workload import KernelProfile
 
 
-def profile_at(profile: KernelProfile, head_dim: int) -> KernelProfile:
-    """The profile with the tiles that it has at this head size; costs stated per tile stay the same per token."""
+def profile_at(profile: KernelProfile, step: Step) -> KernelProfile:
+    """The profile with the tiles that it has for this step; costs stated per tile stay the same per token."""
+    return _at_rows(_at_head_dim(profile, step.geometry.head_dim), packed_rows(profile, step))
+
+
+def packed_rows(profile: KernelProfile, step: Step) -> int:
+    """Query rows of a KV head that share CTAs, mean over sequences, rounded down."""
+    group = step.geometry.q_heads // step.geometry.kv_heads if profile.pack_gqa else 1
+    return int(step.q_len.sum()) * group // step.sequences
+
+
+def _at_head_dim(profile: KernelProfile, head_dim: int) -> KernelProfile:
     found = next((tile for tile in profile.head_tiles if tile.head_dim == head_dim), None)
     if found is None:
         return profile
     tiles = found.tile_tokens or profile.tile_tokens
+    most = found.m_tile or max([profile.m_tile, *profile.row_tiles])
     return profile.model_copy(
         update={
             "m_tile": found.m_tile or profile.m_tile,
+            "row_tiles": [rows for rows in profile.row_tiles if rows <= most],
             "tile_tokens": tiles,
             "tile_issue_clk": profile.tile_issue_clk * tiles[0] / profile.tile_tokens[0],
             "head_tiles": [],
         }
     )
+
+
+def _at_rows(profile: KernelProfile, rows: int) -> KernelProfile:
+    """With the first of its row tiles that holds `rows`, else the last; all of a row tile is computed."""
+    if not profile.row_tiles:
+        return profile
+    taken = next((tile for tile in profile.row_tiles if tile >= rows), profile.row_tiles[-1])
+    return profile.model_copy(update={"m_tile": taken, "m_align": taken, "row_tiles": []})
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ A GEMM [M, K] x [K, N] is cut into tiles of the runtime's shapes and, where that
 (split-K, FP32 parts through L2). A tile step is limited by the tensor rate, by its operands' way into the SM or by
 shared memory; a wave is as long as a tile (wave quantisation), so SMs without a tile in the last wave idle. Memory is
 read once (weights and activations), at the rate that the SMs at work can keep in flight (Little's law) and at most a
-stated share of the peak. A cluster of CTAs takes one operand from L2 once (TMA multicast); where accumulators are in
-tensor memory its SMs also keep one copy of it between them (a pair of SMs for one MMA). The library takes the fastest
-shape, and so does the model.
+stated share of the peak. Equal products of one launch, each with weights of its own (experts, heads of MLA), share the
+waves. A cluster of CTAs takes one operand from L2 once (TMA multicast): the weights, where it has tiles of other rows,
+else the activations; where accumulators are in tensor memory its SMs also keep one copy of it between them (a pair of
+SMs for one MMA). The library takes the fastest shape, and so does the model.
 """
 
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
 
 VALUE_BYTES = 2
+"""Values between kernels are 16 bit."""
+OPERAND_BYTES = {"fp8": 1.0, "int8": 1.0, "fp4": 0.5}
+"""Bytes of an activation in the product's format; 16 bit in all others."""
 PART_BYTES = 4
 """Split-K parts are FP32."""
 MMA_ROWS = 16
@@ -33,6 +37,14 @@ class Gemm:
     m: int
     n: int
     k: int
+    groups: int = 1
+    """Equal products of one launch, each with weights of its own."""
+    rows_in_all: int | None = None
+    """Rows of all groups together, where m is rounded up."""
+
+    @property
+    def rows(self) -> int:
+        return self.m * self.groups if self.rows_in_all is None else self.rows_in_all
 
 
 @dataclass(frozen=True)
@@ -61,26 +73,16 @@ class GemmTime:
     split: int
 
 
-def projections(model: Model, tokens: int, parallel: int) -> list[Gemm]:
-    """The GEMMs of one transformer layer on one device."""
-    attention = (model.q_heads + 2 * model.kv_heads) * model.head_dim
-    out = -(-model.q_heads * (model.value_dim or model.head_dim) // parallel)
-    return [
-        Gemm("qkv", tokens, -(-attention // parallel), model.hidden),
-        Gemm("out", tokens, model.hidden, out),
-        Gemm("gate_up", tokens, -(-2 * model.ffn // parallel), model.hidden),
-        Gemm("down", tokens, model.hidden, -(-model.ffn // parallel)),
-    ]
-
-
-def head(model: Model, sequences: int, parallel: int) -> Gemm:
-    """The vocabulary projection, once a step, for the last token of each sequence."""
-    return Gemm("head", sequences, -(-model.vocab // parallel), model.hidden)
-
-
 def gemm_format(model: Model, hw: Hardware) -> str:
-    """FP8 weights meet FP8 activations where the chip can; all else is computed in 16 bit."""
-    return "fp8" if model.weight_bytes <= 1 and "fp8" in hw.sm.tensor_flop_per_clk else "fp16"
+    """The model's format where the chip has it, else 16 bit. Unless it names one: weights of one byte are FP8 and meet
+    FP8 activations; narrower ones are expanded on the way, beside 16-bit activations (GPTQ, AWQ)."""
+    wanted = model.gemm_format or ("fp8" if model.weight_bytes == 1 else "fp16")
+    return wanted if wanted in hw.sm.tensor_flop_per_clk else "fp16"
+
+
+def operand_bytes(model: Model, hw: Hardware) -> float:
+    """Bytes of an activation as the tensor cores take it."""
+    return OPERAND_BYTES.get(gemm_format(model, hw), VALUE_BYTES)
 
 
 def first_byte_ns(hw: Hardware) -> float:
@@ -89,7 +91,11 @@ def first_byte_ns(hw: Hardware) -> float:
 
 
 def weight_bytes(gemm: Gemm, model: Model) -> int:
-    return round(gemm.n * gemm.k * model.weight_bytes)
+    return round(gemm.groups * gemm.n * gemm.k * model.weight_bytes)
+
+
+def written_bytes(gemm: Gemm) -> int:
+    return VALUE_BYTES * gemm.rows * gemm.n
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,8 @@ class _Shape:
     tile: tuple[int, int]
     split: int
     ctas: int
+    streams: int
+    """CTAs that read weights, or activations, that no other one reads at the same time."""
     tensor_ns: float
     loop_ns: float
     tile_ns: float
@@ -108,11 +116,15 @@ class _Shape:
 def _shapes(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> Iterator[_Shape]:
     rate = hw.sm.tensor_flop_per_clk[gemm_format(model, hw)]  # type: ignore[index]
     steps_all = -(-gemm.k // runtime.k_step)
-    sharing = runtime.cluster if hw.sm.async_copy == "tma" and gemm.m > MMA_ROWS else 1
+    cluster = runtime.cluster if hw.sm.async_copy == "tma" else 1
     for tile_m, tile_n in runtime.gemm_tiles:
         rows, columns = min(tile_m, -(-gemm.m // MMA_ROWS) * MMA_ROWS), tile_n
-        own, common = VALUE_BYTES * rows * runtime.k_step, model.weight_bytes * columns * runtime.k_step
-        read = own + common / sharing
+        own, common = (
+            operand_bytes(model, hw) * rows * runtime.k_step,
+            model.weight_bytes * columns * runtime.k_step,
+        )
+        below, beside = -(-gemm.m // tile_m), -(-gemm.n // tile_n)
+        read = own + common / min(cluster, below) if below > 1 else own / min(cluster, beside) + common
         into_sm = read if hw.sm.tmem_kib else own + common
         tensor = 2 * rows * columns * runtime.k_step / rate / hw.sm.clock_ghz
         way = into_sm / min(hw.noc.port_bytes_per_clk, hw.sm.sram_bytes_per_clk) / hw.sm.clock_ghz
@@ -121,11 +133,12 @@ def _shapes(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> Iterato
             if split > steps_all:
                 continue
             steps = -(-steps_all // split)
-            ctas = -(-gemm.m // tile_m) * -(-gemm.n // tile_n) * split
+            ctas = gemm.groups * below * beside * split
             yield _Shape(
                 tile=(tile_m, tile_n),
                 split=split,
                 ctas=ctas,
+                streams=gemm.groups * max(below, beside) * split,
                 tensor_ns=steps * tensor,
                 loop_ns=steps * loop,
                 tile_ns=steps * max(loop, way),
@@ -133,27 +146,28 @@ def _shapes(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> Iterato
             )
 
 
-def _stream_gb_s(ctas: int, hw: Hardware, runtime: Runtime) -> float:
-    """Memory rate that `ctas` SMs can draw: bytes in flight over the latency, at most the reached peak."""
+def _stream_gb_s(streams: int, hw: Hardware, runtime: Runtime) -> float:
+    """Memory rate that so many SMs can draw: bytes in flight over the latency, at most the reached peak."""
     latency = first_byte_ns(hw) - hw.launch.cta_ns
     per_sm = min(
         hw.sm.max_inflight_kib * 1024 / latency if latency else float("inf"),
         hw.noc.port_bytes_per_clk * hw.sm.clock_ghz,
     )
-    return min(runtime.stream_fraction * data_peak_gb_s(hw.hbm), min(ctas, hw.sm.count) * per_sm)
+    return min(runtime.stream_fraction * data_peak_gb_s(hw.hbm), min(streams, hw.sm.count) * per_sm)
 
 
 def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runtime) -> GemmTime:
     sms = hw.sm.count
-    size = weight_bytes(gemm, model) + VALUE_BYTES * gemm.m * (gemm.k + gemm.n)
+    read = weight_bytes(gemm, model) + round(operand_bytes(model, hw) * gemm.rows * gemm.k)
+    size = read + written_bytes(gemm)
     waves = -(-shape.ctas // sms)
     compute = waves * shape.tile_ns
-    memory = size / _stream_gb_s(shape.ctas, hw, runtime)
+    memory = size / _stream_gb_s(shape.streams, hw, runtime)
     l2 = max(shape.fill_bytes, size) / hw.l2.bandwidth_gb_s
     wait = max(0.0, memory - compute, l2 - compute)
     parts = 0.0
     if shape.split > 1:
-        parts = 2 * shape.split * gemm.m * gemm.n * PART_BYTES / hw.l2.bandwidth_gb_s + 2 * l2_trip_ns(hw)
+        parts = 2 * shape.split * gemm.rows * gemm.n * PART_BYTES / hw.l2.bandwidth_gb_s + 2 * l2_trip_ns(hw)
     latency = first_byte_ns(hw) + l2_trip_ns(hw)
     return GemmTime(
         time_ns=latency + compute + wait + parts,
@@ -166,7 +180,7 @@ def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runti
         latency_ns=latency * sms,
         bytes=size,
         fill_bytes=max(shape.fill_bytes, size),
-        flops=2 * gemm.m * gemm.n * gemm.k,
+        flops=2 * gemm.rows * gemm.n * gemm.k,
         tile=shape.tile,
         split=shape.split,
     )

@@ -5,6 +5,7 @@ that of a few dependent trips to L2. Values that the kernel before has just writ
 memory beyond that.
 """
 
+import math
 from dataclasses import dataclass
 
 from sim.config.hardware import Hardware, KvFormat
@@ -12,6 +13,7 @@ from sim.config.runtime import Pointwise
 from sim.config.workload import Model
 from sim.formats import token_bytes
 from sim.lowering.gemm import VALUE_BYTES
+from sim.lowering.layer_gemms import ffn_width
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
 
@@ -43,7 +45,7 @@ def widths(model: Model, parallel: int, kv_format: KvFormat) -> dict[str, int]:
         "q": VALUE_BYTES * -(-model.q_heads * model.head_dim // parallel),
         "kv": VALUE_BYTES * heads * (model.head_dim if latent else model.head_dim + value_dim),
         "cache": token_bytes(kv_format, heads, model.head_dim, value_dim, latent=latent),
-        "ffn": VALUE_BYTES * -(-model.ffn // parallel),
+        "ffn": VALUE_BYTES * math.ceil(ffn_width(model) / parallel),
     }
 
 

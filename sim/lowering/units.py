@@ -33,7 +33,8 @@ class Units:
     """First new token of the query block, and how many."""
     q_count: Int64
     output_row: Int64
-    """Index of the first output row in [sum(q_len) x q_heads]."""
+    """First output row. The rows of a sequence lie head group after head group, so that those of a CTA are one piece,
+    which no other CTA has; as [token, head] they would be a piece per token."""
     lo: Int64
     hi: Int64
     split: Int64
@@ -110,7 +111,9 @@ def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
     head = group_head * cut.kv_heads_per_cta
     if not cut.profile.pack_gqa:
         head = group_head // (step.geometry.q_heads // step.geometry.kv_heads)
-    output_row = (q_start[sequence] + q_first) * step.geometry.q_heads + head_block * rows_per_token
+    in_token = rows_per_token * cut.kv_heads_per_cta
+    before = q_start[sequence] * step.geometry.q_heads + head_block * in_token * q_len[sequence]
+    output_row = before + q_first * in_token
     rows = (q_last - q_first) * rows_per_token
     return Units(
         sequence=sequence[split_owner],

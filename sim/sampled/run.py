@@ -1,6 +1,7 @@
 """One attention kernel, sampled: a part in detail, and the whole from it and from runs at tile grain."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,11 @@ from sim.lowering.combine import build_combine
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.sampled.chance import chance_ps, found_share
+from sim.sampled.counted import Pair, whole_counters
 from sim.sampled.draws import drawn_time
 from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
+from sim.sampled.idle import idle_share
 from sim.sampled.residency import resident_ranges
-
-ONE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -60,44 +61,52 @@ def sample_hits(whole: Grid, hits: NDArray[np.int64], part: Grid) -> NDArray[np.
     return shares
 
 
-def _account(outcome: RunOutcome, course: Course, whole: Whole, combine: float) -> dict[str, float]:
-    """SM-ps by cause: head and tail of the sample as they are, its steady part and its reduction stretched."""
+LEAST_FULL = 0.2
+"""Share of the sample's steady part that counts as such however early places run out of work."""
+
+
+def _all_work_until(outcome: RunOutcome, part: Grid, slots: int) -> int:
+    """Instant at which the sample has no CTA left for a place that becomes free, in ps."""
+    ends = np.sort(outcome.orders[0].consumed_ps[part.tile_ptr[1:] - 1])
+    return int(ends[max(0, part.ctas - slots)])
+
+
+def _windows(outcome: RunOutcome, course: Course, all_work_until: int) -> list[tuple[dict[str, float], int]]:
+    """The sample's account and length in ps, in four parts: head, all places at work, tail, reduction."""
     assert outcome.detail is not None
-    first, last, end = course.first, course.last, course.end
-    steady = max(1, last - first)
-    parts = [
-        (0, first, 1.0),
-        (first, first + steady, 1 + whole.added_ps / steady),
-        (first + steady, end, 1.0),
+    first, end = course.first, course.end
+    until = max(first + 1, min(end, max(all_work_until, first + round(LEAST_FULL * (course.last - first)))))
+    edges = [0, first, until, max(until, end), max(until, end, outcome.time_ps)]
+    return [
+        (account_window(outcome.detail.records, begin, stop, outcome.detail.phases), stop - begin)
+        for begin, stop in pairwise(edges)
     ]
-    if outcome.time_ps > end:
-        parts.append((end, outcome.time_ps, combine / (outcome.time_ps - end)))
+
+
+def _account(
+    outcome: RunOutcome, course: Course, whole: Whole, combine: float, ends: tuple[int, float]
+) -> dict[str, float]:
+    """SM-ps by cause: of the sample its head as it is, and the rest stretched.
+
+    What is left out of the whole runs with all places at work, until that is over in the sample too (`ends[0]`); its
+    tail is as much longer as SMs in the whole's are longer without work (`ends[1]`, SM-ps).
+    """
+    parts = _windows(outcome, course, ends[0])
+    idle = parts[2][0].get("no_work", 0.0)
+    length = parts[1][1] + parts[2][1] + whole.added_ps
+    tail = (ends[1] - parts[0][0].get("no_work", 0.0)) / idle if idle else 1.0
+    tail = min(max(0.0, tail), length / parts[2][1]) if parts[2][1] else 1.0
+    weights = [1.0, (length - tail * parts[2][1]) / parts[1][1], tail, combine / max(1, parts[3][1])]
     total: dict[str, float] = {}
-    for begin, stop, weight in parts:
-        window = account_window(outcome.detail.records, begin, stop, outcome.detail.phases)
+    for (window, _), weight in zip(parts, weights, strict=True):
         for cause, value in window.items():
             total[cause] = total.get(cause, 0.0) + weight * value
     return total
 
 
-def _counters(
-    outcome: RunOutcome, whole: Grid, part: Grid, hits: NDArray[np.int64], hits_part: NDArray[np.int64]
-) -> dict[str, int]:
-    """Counters of the whole: the sample's by KV bytes, with the hits of the whole in place of the sample's."""
-    size, size_part = whole.tile_bytes(), part.tile_bytes()
-    scale = int(size.sum()) / int(size_part.sum())
-    counters = {name: round(value * scale) for name, value in outcome.counters.items()}
-    expected = scale * float((size_part * (hits_part / ONE)).sum())
-    found = float((size * (hits / ONE)).sum())
-    shift = min(max(round(found - expected), -counters["l2_hit"]), counters["l2_miss"])
-    shift = min(shift, counters["hbm_read"])
-    counters["l2_hit"] += shift
-    counters["l2_miss"] = counters["l2_read"] - counters["l2_hit"]
-    moved = counters["hbm_read"] + counters["hbm_write"]
-    counters["hbm_read"] -= shift
-    if "hbm_ecc" in counters:  # of the bytes that are moved, as many are check bits as in the sample
-        counters["hbm_ecc"] = round(counters["hbm_ecc"] * (moved - shift) / max(1, moved))
-    return counters
+def _first_share(units: Units, grid: Grid) -> float:
+    """Share of the query bytes that the first split of each output reads."""
+    return int(grid.query_bytes[units.split == 0].sum()) / int(grid.query_bytes.sum())
 
 
 def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
@@ -111,7 +120,8 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     some = drawn_time(problem, part).time
     outcome = run_detail(problem, units, some.attention.hits)
     course = detail_course(outcome)
-    slots = problem.hw.sm.count * problem.cut.ctas_per_sm
+    sms = problem.hw.sm.count
+    slots = sms * problem.cut.ctas_per_sm
     coarse = Course(some.attention.consumed, some.attention.end)
     size, size_part = (Size(grid.ctas, grid.tiles, slots) for grid in (whole.grid, part.grid))
     unequal = size.refills == 0 and whole.grid.ctas % problem.hw.sm.count != 0 and problem.cut.ctas_per_sm > 1
@@ -126,10 +136,17 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     if not problem.memory.warm:
         beyond = found_share(whole.grid, timing.hits) - found_share(part.grid, some.attention.hits)
         unseen = max(0.0, beyond)
+    tiles, per_sm = np.diff(whole.grid.tile_ptr), problem.cut.ctas_per_sm
+    idle = idle_share(tiles, whole.grid.order, sms, per_sm, timing.memory_share)
+    idle *= sms * (predicted.end_ps - timing.start)
+    pair = Pair(whole, part, _first_share(units, part.grid), problem.memory.warm)
+    counters = whole_counters(outcome.counters, pair, timing.hits, some.attention.hits)
     return Sampled(
         time_ps=time,
-        account=_account(outcome, course, predicted, merge),
-        counters=_counters(outcome, whole.grid, part.grid, timing.hits, some.attention.hits),
+        account=_account(
+            outcome, course, predicted, merge, (_all_work_until(outcome, part.grid, slots), idle)
+        ),
+        counters=counters,
         relative_ci95=relative_ci95(predicted, time, chance_ps(problem, whole, drawn, unseen)),
         pace=predicted.pace,
         share=part.grid.tiles / whole.grid.tiles,

@@ -38,3 +38,10 @@ def test_a_head_size_has_one_entry_of_tiles(tmp_path: Path) -> None:
         "  - {head_dim: 64, m_tile: 64}\n  - {head_dim: 256, m_tile: 64}\n  - {head_dim: 64, tile_tokens: [32]}\n",
     )
     assert "mine.yaml:6:6: head_tiles[2].head_dim: found 64 twice; allowed: each head size once" in found
+
+
+def test_row_tiles_ascend_from_m_tile(tmp_path: Path) -> None:
+    found = problem(tmp_path, "base: flashinfer\nname: mine\nm_tile: 32\n")
+    assert "mine.yaml:3:1: m_tile: found [16, 64, 128] with m_tile 32 and m_align 16" in found
+    found = problem(tmp_path, "base: flashinfer\nname: mine\nrow_tiles: [16, 16]\n")
+    assert "mine.yaml:3:1: row_tiles: found [16, 16]; allowed: each larger than the one before" in found

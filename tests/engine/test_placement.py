@@ -33,8 +33,8 @@ def driven_rows(batch: Batch, seed: int) -> list[list[int]]:
         manager.allocate(-1 - int(index), int(contexts[index]))
     for index in rng.permutation(earlier):
         manager.free(-1 - int(index))
-    left: NDArray[np.int64] = generated_tokens(contexts, batch.q_len.astype(np.int64))
     shared = min(batch.shared_prefix, int(contexts.min()) - 1) // page
+    left: NDArray[np.int64] = generated_tokens(contexts, batch.q_len.astype(np.int64), shared * page)
     for sequence, tokens in enumerate((contexts - left).tolist()):
         manager.allocate(sequence, tokens, token_hash_ids=prompt_ids(sequence, shared, tokens, page))
     while left.any():
@@ -54,6 +54,14 @@ def test_the_table_is_the_one_that_the_block_manager_leaves_behind(seed: int) ->
     batch = batch_of(contexts.tolist(), page, q_len, shared=int(rng.integers(0, 2)) * shortest)
     step = make_step(batch, seed)
     assert [step.row(i).tolist() for i in range(step.sequences)] == driven_rows(batch, seed)
+
+
+@pytest.mark.parametrize(("shared", "blocks"), [(512, 32), (1000, 62), (1023, 63)])
+def test_what_is_shared_was_not_generated(shared: int, blocks: int) -> None:
+    # A tenth of 1024 tokens counts as generated, unless more than nine tenths are said to be common to all.
+    step = make_step(batch_of([1024] * 8, page=16, q_len=1, shared=shared), 0)
+    same = (np.array([step.row(i) for i in range(8)]) == step.row(0)).all(axis=0)
+    assert same.tolist() == [True] * blocks + [False] * (64 - blocks)
 
 
 def test_a_prompt_that_is_all_shared_still_computes_its_last_block() -> None:

@@ -37,6 +37,7 @@ NUDGES = MappingProxyType(
         "m_tile": ProfileNudge("fa3", "decode", 2),
         "m_align": ProfileNudge("fa3", "decode", 16),
         "head_tiles": ProfileNudge("fa3", "as_it_is", [{"head_dim": 64, "tile_tokens": [32]}]),
+        "row_tiles": ProfileNudge("flashinfer", "verify", [16]),
         "tile_tokens": ProfileNudge("fa3", "as_it_is", [32]),
         "stages": ProfileNudge("fa3", "as_it_is", [1]),
         "split.rule": ProfileNudge("fa3", "long", "none"),

@@ -122,9 +122,18 @@ WITNESSES = MappingProxyType(
             "hw.unpack.native_values_per_clk=32",
         ),
         "prefill": AS_IT_IS.but("workload.phase=prefill", "workload.kernel=fa3_prefill", "workload.batch=2"),
+        "verify": AS_IT_IS.but("workload.phase=verify", "workload.q_len=8"),
         "step": STEP,
         "one_device": STEP.but("workload.tensor_parallel=1"),
         "latent": LATENT,
+        "latent_step": LATENT.but(
+            "workload.kind=step",
+            "workload.tensor_parallel=1",
+            "workload.model.latent={q_rank: 128, key_dim: 32, value_dim: 32}",
+        ),
+        "experts": STEP.but(
+            "workload.model.experts={count: 8, active: 2, ffn: 256, shared_ffn: 256, layers: 1}"
+        ),
         "latent_three": LATENT.but("workload.batch=3"),
         "window": DECODE.but("workload.model.attention=window", "workload.model.window=128"),
         "states": Witness(

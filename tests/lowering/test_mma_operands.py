@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernels_ref.engine import Batch, make_step
-from kernels_ref.trace import Geometry
+from kernels_ref.trace import Geometry, Step
 from sim.attention_run import Task, estimate_ns, find_mapping
 from sim.config.load import load_hardware, load_profile, load_workload
 from sim.config.workload import HeadTile, KernelProfile
@@ -125,11 +125,35 @@ def test_the_loads_of_two_ctas_share_the_banks_of_their_sm() -> None:
     assert loads_ns <= estimate_ns(task, addresses, cut) < 1.35 * loads_ns
 
 
+def step_at(head_dim: int = 128, q_len: tuple[int, ...] = (1,), group: int = 8) -> Step:
+    lengths = np.array(q_len, np.int32)
+    return make_step(Batch("verify", Geometry(group, 1, head_dim, head_dim), lengths + 100, lengths, 16), 0)
+
+
+@pytest.mark.parametrize(
+    ("q_len", "group", "head_dim", "rows"),
+    [
+        ((1,), 8, 128, 16),
+        ((4,), 8, 128, 64),
+        ((9,), 8, 128, 128),
+        ((9,), 8, 256, 64),
+        ((1, 1, 1, 5), 8, 128, 16),
+        ((1,), 32, 128, 64),
+    ],
+)
+def test_flashinfer_takes_the_row_tile_that_holds_the_mean_of_its_rows(
+    q_len: tuple[int, ...], group: int, head_dim: int, rows: int
+) -> None:
+    # FA2DetermineCtaTileQ: above 64 packed rows 128 (head_dim below 256), above 16 rows 64, else 16; all warps compute.
+    taken = profile_at(load_profile("flashinfer"), step_at(head_dim, q_len, group))
+    assert (taken.m_tile, taken.m_align) == (rows, rows)
+
+
 def test_a_head_size_has_its_own_tiles_at_the_same_issue_slots_per_token() -> None:
     tiles = [HeadTile(head_dim=256, m_tile=64, tile_tokens=[32])]
     profile = profile_with("fa3", tile_tokens=[128, 64], tile_issue_clk=800.0, head_tiles=tiles)
-    assert profile_at(profile, 128) == profile
-    wide = profile_at(profile, 256)
+    assert profile_at(profile, step_at(head_dim=128)) == profile
+    wide = profile_at(profile, step_at(head_dim=256))
     assert (wide.m_tile, wide.tile_tokens, wide.tile_issue_clk) == (64, [32], 200.0)
 
 
@@ -150,7 +174,7 @@ def test_the_power_limit_caps_the_clock_where_the_tensor_cores_are_busy(
 
 def test_a_kernel_may_expand_at_a_rate_of_its_own() -> None:
     # 64 tokens of 128 + 128 INT4 values, once (16 rows): 16,384 values at 8 a clock.
-    plain = profile_with("int4_decode", phase=["prefill"], m_tile=16, tile_tokens=[64], stages=[1])
+    plain = profile_with("int4_decode", phase=["prefill"], row_tiles=[], tile_tokens=[64], stages=[1])
     own = KernelProfile.model_validate(plain.model_dump() | {"unpack_values_per_clk": 8})
     assert clocks(prefill(own, "int4")[1].unpack[0]) == pytest.approx(2048, abs=0.01)
     chips = A100.unpack.alu_values_per_clk["int4"]

@@ -1,9 +1,12 @@
 """GEMMs in waves of tiles or as streams of weights; every SM-instant has a cause."""
 
+from itertools import pairwise
+
 import pytest
 
 from sim.config.load import load_hardware, load_model, load_runtime
-from sim.lowering.gemm import Gemm, gemm_time, head, projections
+from sim.lowering.gemm import Gemm, gemm_format, gemm_time
+from sim.lowering.layer_gemms import head, layer_gemms
 
 HW = load_hardware("h100_sxm").spec
 MODEL = load_model("llama3_8b")
@@ -58,7 +61,7 @@ def test_splitting_the_depth_lets_more_sms_stream_a_narrow_gemm() -> None:
 @pytest.mark.parametrize("tokens", [1, 64, 500, 8192])
 @pytest.mark.parametrize("parallel", [1, 8])
 def test_the_sm_time_of_a_gemm_is_covered_by_its_causes(tokens: int, parallel: int) -> None:
-    for gemm in [*projections(MODEL, tokens, parallel), head(MODEL, tokens, parallel)]:
+    for gemm in [*(g for g, _ in layer_gemms(MODEL, tokens, parallel)), head(MODEL, tokens, parallel)]:
         t = gemm_time(gemm, MODEL, HW, RUNTIME)
         causes = t.tensor_ns + t.issue_ns + t.noc_ns + t.idle_ns + t.hbm_ns + t.l2_ns + t.latency_ns
         assert causes == pytest.approx(t.time_ns * HW.sm.count, rel=1e-12)
@@ -76,6 +79,58 @@ def test_a_large_gemm_reaches_what_libraries_reach(hardware: str, low: float, hi
     assert low < time.flops / time.time_ns / peak < high
 
 
-def test_tensor_parallelism_divides_the_weights() -> None:
-    whole = sum(g.n * g.k for g in projections(MODEL, 1, 1))
-    assert sum(g.n * g.k for g in projections(MODEL, 1, 8)) == whole / 8
+def test_products_of_one_launch_share_the_waves() -> None:
+    # Twelve products of 11 tiles each are the one wave that a product of 132 tiles is; each reads rows of its own.
+    one = gemm_time(Gemm("a", 128 * 11, 256 * 12, 16384), MODEL, HW, ONE_SHAPE)
+    many = gemm_time(Gemm("b", 128 * 11, 256, 16384, groups=12), MODEL, HW, ONE_SHAPE)
+    assert many.tensor_ns == pytest.approx(one.tensor_ns)
+    assert many.flops == one.flops
+    assert many.bytes - one.bytes == 11 * 2 * 128 * 11 * 16384
+
+
+@pytest.mark.parametrize(
+    ("weight_bytes", "named", "chip", "expected"),
+    [
+        (2, None, "h100_sxm", "fp16"),
+        (1, None, "h100_sxm", "fp8"),
+        (1, None, "a100_sxm_80gb", "fp16"),
+        (0.5, None, "h100_sxm", "fp16"),
+        (0.5625, "fp4", "b200", "fp4"),
+        (0.5625, "fp4", "h100_sxm", "fp16"),
+        (1, "int8", "a100_sxm_80gb", "int8"),
+    ],
+)
+def test_weights_narrower_than_a_byte_are_expanded_unless_the_model_says_otherwise(
+    weight_bytes: float, named: str | None, chip: str, expected: str
+) -> None:
+    model = MODEL.model_copy(update={"weight_bytes": weight_bytes, "gemm_format": named})
+    assert gemm_format(model, load_hardware(chip).spec) == expected
+
+
+def test_fp8_products_read_activations_of_one_byte_and_write_16_bit() -> None:
+    model = MODEL.model_copy(update={"weight_bytes": 1})
+    time = gemm_time(Gemm("a", 4096, 4096, 8192), model, HW, RUNTIME)
+    assert time.bytes == 4096 * 8192 + 4096 * 8192 + 2 * 4096 * 4096
+
+
+@pytest.mark.parametrize("hardware", ["h100_sxm", "b200", "mi300x"])
+@pytest.mark.parametrize("parallel", [1, 8])
+def test_a_token_more_makes_the_gemms_of_a_layer_no_faster(hardware: str, parallel: int) -> None:
+    # A second row tile reads the weights that the first one reads: it puts no further bytes under way.
+    hw = load_hardware(hardware).spec
+
+    def layer_ns(tokens: int) -> float:
+        return sum(gemm_time(g, MODEL, hw, RUNTIME).time_ns for g, _ in layer_gemms(MODEL, tokens, parallel))
+
+    times = [layer_ns(tokens) for tokens in (1, 16, 17, 32, 33, 64, 65, 128, 129, 512, 513, 4096)]
+    for before, after in pairwise(times):
+        assert after > 0.98 * before
+
+
+def test_a_cluster_shares_weights_between_row_tiles_and_activations_within_one() -> None:
+    # Two CTAs: 16 rows are one row tile, 32 rows of 16 are two.
+    shapes = RUNTIME.model_copy(update={"gemm_tiles": [(16, 128)], "split_k": [1]})
+    single = gemm_time(Gemm("a", 16, 4096, 4096), MODEL, HW, shapes)
+    assert single.fill_bytes == pytest.approx(32 * 64 * (16 * 64 * 2 / 2 + 128 * 64 * 2), rel=0.01)
+    double = gemm_time(Gemm("a", 32, 4096, 4096), MODEL, HW, shapes)
+    assert double.fill_bytes == pytest.approx(2 * 32 * 64 * (16 * 64 * 2 + 128 * 64 * 2 / 2), rel=0.01)

@@ -10,6 +10,7 @@ from sim.causes import CAUSES
 from sim.config.catalog import shipped
 from sim.config.load import load_hardware, load_model, load_runtime, load_workload, model_of
 from sim.config.runtime import AllReduce, Pointwise, Runtime
+from sim.finish import utilisation
 from sim.kernel_report import KernelReport, joined
 from sim.layer import report_around
 from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
@@ -108,6 +109,18 @@ def test_every_sm_instant_of_the_rest_of_a_step_has_a_cause_and_no_bound_is_beat
     assert all(value >= 0 for value in report.account.values())
     assert max(report.bounds_ns.values()) <= report.time_ns
     assert report.bytes["l2_hit"] + report.bytes["l2_miss"] == report.bytes["l2_read"]
+
+
+@pytest.mark.parametrize("weight_bytes", [1, 2])
+def test_the_tensor_cores_are_used_at_the_rate_of_each_product(weight_bytes: int) -> None:
+    # Attention in 16 bit beside GEMMs in FP8: the share is each one's FLOPs over its own rate.
+    sets = (f"workload.model={{base: llama3_8b, weight_bytes: {weight_bytes}}}", "workload.q_len=64")
+    report = around("step_llama3_8b", "h100_sxm", None, *sets)
+    used = utilisation(report, HW)["tensor"]
+    rate = HW.sm.tensor_flop_per_clk["fp8" if weight_bytes == 1 else "fp16"]
+    clocks = report.time_ns * HW.sm.clock_ghz * HW.sm.count
+    assert used == pytest.approx(report.operations.tensor_flops / rate / clocks)
+    assert report.bounds_ns["tensor"] / report.time_ns == pytest.approx(used)
 
 
 def test_a_runtime_that_fuses_nothing_takes_longer() -> None:

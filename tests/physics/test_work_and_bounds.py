@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.bounds import attention_bounds_ns, check_not_beaten
+from sim.cli.job import simulate
 from sim.config.load import load_hardware, load_model, load_workload
 from sim.errors import InputError, SelfCheckError
 from sim.formats import KV_STORAGE, token_bytes
 from sim.kv_report import kv_report
+from sim.memory.params import data_peak_gb_s
 from sim.work import _most_tokens, step_work, visible_scores
 
 
@@ -121,3 +123,19 @@ def test_without_causality_every_new_token_sees_the_whole_context() -> None:
     assert visible_scores(step) == 5 * 40 + 7 * 50
     assert step_work(step).flops == 2 * 8 * (5 * 40 + 7 * 50) * (16 + 16)
     assert step_work(step).kv_bytes == step_work(causal).kv_bytes
+
+
+@pytest.mark.parametrize("workload", ["step_jamba", "step_mamba2", "decode_ssm"])
+def test_states_count_in_the_bound_that_is_printed_and_in_the_one_that_is_checked(workload: str) -> None:
+    sets = ("workload.batch=4", "workload.context=1024")
+    hw, spec = load_hardware("h200_sxm").spec, load_workload(workload, sets).spec
+    printed, checked = (simulate(hw, spec, fidelity=fidelity).bounds_ns for fidelity in ("bound", "full"))
+    assert printed == pytest.approx(checked)
+
+
+def test_states_are_read_and_written_as_far_as_caches_do_not_keep_them() -> None:
+    # 64 sequences x 80 heads x 64 x 128 x 4 B = 167.8 MB; 60 MiB of them may still be in L2 at the end.
+    hw = load_hardware("h200_sxm").spec
+    size, room = 64 * 80 * 64 * 128 * 4, 60 * 2**20
+    bound = simulate(hw, load_workload("decode_ssm").spec, fidelity="bound").bounds_ns["hbm"]
+    assert bound * data_peak_gb_s(hw.hbm) == pytest.approx(2 * size - room)

@@ -81,6 +81,27 @@ def test_bytes_balance_and_a_cold_stream_reads_all_from_memory(large: tuple[Resu
     assert sampled["hbm_read"] == pytest.approx(full["hbm_read"], rel=0.01)
 
 
+@pytest.mark.parametrize(
+    ("workload", "sets"),
+    [
+        # 64 rows a CTA: queries of 74 KB beside tiles of 74 KB, and partial results of 131 KB.
+        ("decode_mla", ("workload.kernel=flashmla", "workload.batch=16", "workload.context=8192")),
+        ("verify_32x8k", ("workload.kernel=fa3", "workload.batch=16", "workload.q_len=8")),
+    ],
+)
+def test_bytes_that_do_not_grow_with_the_context_are_not_scaled(workload: str, sets: tuple[str, ...]) -> None:
+    """A sample has fewer tiles a CTA, but all of its query rows, outputs and partial results."""
+    options = {"seed": 0, "what_if": False, "verify": False}
+    sampled, full = (
+        run_named(workload, "h100_sxm", sets, fidelity=fidelity, **options)  # type: ignore[arg-type]
+        for fidelity in ("sampled", "full")
+    )
+    assert sampled.sampling["share"] < 0.5
+    for name in ("l2_read", "l2_write", "requested_kv", "requested_output", "requested_partial", "wanted"):
+        assert sampled.counters[name] == pytest.approx(full.counters[name], rel=1e-3), name
+    assert sampled.bytes["hbm_read"] == pytest.approx(full.bytes["hbm_read"], rel=0.03)
+
+
 def test_a_warm_replay_far_beyond_l2_finds_nothing_in_a_sample_either() -> None:
     """Eight times the capacity: full finds next to nothing."""
     sets = (*LARGE[:1], "workload.batch=48", "workload.context=2048", "workload.l2_state=warm")

@@ -1,0 +1,111 @@
+"""Which GEMMs a transformer layer is on one device of a tensor-parallel group, and what its weights are.
+
+Query heads and inner widths are shared out. KV heads are too, as far as they go round; where there are fewer of them
+than devices each device has one and its weights (Megatron-LM, vLLM). Latent attention (MLA) multiplies the queries by
+the key's up-projection and the output by the value's instead of expanding the cache (DeepSeek-V2, arXiv:2405.04434,
+section 2.1); its down-projections are on every device. Of experts each device has its share of every one.
+
+The experts that some token passes are read from memory, the others are not: tokens choose independently and evenly
+here, which touches count (1 - (1 - active / count)^tokens) of them on average.
+"""
+
+from sim.config.workload import Experts, LatentProjections, Model
+from sim.lowering.gemm import Gemm
+
+Counted = tuple[Gemm, int]
+"""A GEMM, and the layers that have it."""
+
+
+def layer_gemms(model: Model, tokens: int, parallel: int) -> list[Counted]:
+    """All GEMMs of all layers for `tokens` new tokens, in the order of a layer."""
+    dense = model.layers - (model.experts.layers if model.experts else 0)
+    parts = [(gemm, model.layers) for gemm in attention_gemms(model, tokens, parallel)]
+    if dense:
+        parts += [(gemm, dense) for gemm in block_gemms(model, model.ffn, tokens, parallel)]
+    if model.experts is not None:
+        found = expert_gemms(model, model.experts, tokens, parallel)
+        parts += [(gemm, model.experts.layers) for gemm in found]
+    return parts
+
+
+def attention_gemms(model: Model, tokens: int, parallel: int) -> list[Gemm]:
+    """The projections into and out of attention."""
+    if model.attention == "mla" and model.latent is not None:
+        return latent_gemms(model, model.latent, tokens, parallel)
+    kv_heads = max(model.kv_heads / parallel, 1)
+    columns = round((model.q_heads / parallel + 2 * kv_heads) * model.head_dim)
+    out = -(-model.q_heads * (model.value_dim or model.head_dim) // parallel)
+    return [Gemm("qkv", tokens, columns, model.hidden), Gemm("out", tokens, model.hidden, out)]
+
+
+def latent_gemms(model: Model, latent: LatentProjections, tokens: int, parallel: int) -> list[Gemm]:
+    """Those of MLA, with the up-projections of keys and values taken into queries and outputs, a product per head."""
+    width = model.value_dim or model.head_dim
+    heads = -(-model.q_heads // parallel)
+    query = heads * (latent.key_dim + model.head_dim - width)
+    if latent.q_rank is None:
+        into = [
+            Gemm("kv_down", tokens, model.head_dim, model.hidden),
+            Gemm("q", tokens, query, model.hidden),
+        ]
+    else:
+        into = [
+            Gemm("q_kv_down", tokens, latent.q_rank + model.head_dim, model.hidden),
+            Gemm("q_up", tokens, query, latent.q_rank),
+        ]
+    return [
+        *into,
+        Gemm("key_up", tokens, width, latent.key_dim, groups=heads),
+        Gemm("value_up", tokens, latent.value_dim, width, groups=heads),
+        Gemm("out", tokens, model.hidden, heads * latent.value_dim),
+    ]
+
+
+def block_gemms(model: Model, ffn: int, tokens: int, parallel: int) -> list[Gemm]:
+    """A gated feed-forward block of inner width `ffn`."""
+    return [
+        Gemm("gate_up", tokens, -(-2 * ffn // parallel), model.hidden),
+        Gemm("down", tokens, model.hidden, -(-ffn // parallel)),
+    ]
+
+
+def touched_experts(experts: Experts, tokens: int) -> int:
+    """Experts of a layer that at least one of `tokens` passes, on average."""
+    missed = (1 - experts.active / experts.count) ** tokens
+    return max(experts.active, round(experts.count * (1 - missed)))
+
+
+def expert_gemms(model: Model, experts: Experts, tokens: int, parallel: int) -> list[Gemm]:
+    """The router, the grouped GEMMs of the experts that are touched, and the shared block."""
+    groups, rows = touched_experts(experts, tokens), tokens * experts.active
+    each, inner = -(-rows // groups), -(-experts.ffn // parallel)
+    parts = [
+        Gemm("router", tokens, experts.count, model.hidden),
+        Gemm("experts_gate_up", each, 2 * inner, model.hidden, groups=groups, rows_in_all=rows),
+        Gemm("experts_down", each, model.hidden, inner, groups=groups, rows_in_all=rows),
+    ]
+    return parts + (block_gemms(model, experts.shared_ffn, tokens, parallel) if experts.shared_ffn else [])
+
+
+def head(model: Model, sequences: int, parallel: int) -> Gemm:
+    """The vocabulary projection, once a step, for the last token of each sequence."""
+    return Gemm("head", sequences, -(-model.vocab // parallel), model.hidden)
+
+
+def ffn_width(model: Model) -> float:
+    """Inner values of a token in a feed-forward block, of all the experts that it passes together: mean over layers."""
+    if model.experts is None:
+        return model.ffn
+    e = model.experts
+    mixed = e.active * e.ffn + e.shared_ffn
+    return ((model.layers - e.layers) * model.ffn + e.layers * mixed) / model.layers
+
+
+def weight_count(model: Model) -> int:
+    """Weights of all layers with all of their experts, and of both ends of the vocabulary."""
+    total = 2 * model.vocab * model.hidden
+    for gemm, layers in layer_gemms(model, 1, 1):
+        routed = model.experts is not None and gemm.name.startswith("experts_")
+        groups = model.experts.count if routed and model.experts else gemm.groups
+        total += layers * groups * gemm.n * gemm.k
+    return total

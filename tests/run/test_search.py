@@ -1,0 +1,51 @@
+"""The mapping search: what it does not probe is not much better than what it does."""
+
+import pytest
+
+from sim.attention_run import Task, estimate_ns, usable_profiles
+from sim.cli.job import all_profiles, engine_step
+from sim.config.load import load_hardware, load_workload, model_of
+from sim.lowering.candidates import candidates, split_choices
+from sim.lowering.units import unsplit_ctas
+from sim.memory.addresses import build_address_map
+from sim.search import shortlist
+
+
+def task_of(workload: str, hardware: str, *sets: str) -> Task:
+    hw, spec = load_hardware(hardware, sets).spec, load_workload(workload, sets).spec
+    model = model_of(spec)
+    return Task(hw, spec, model.attention, engine_step(spec, model, 0, hw), all_profiles(spec))
+
+
+@pytest.mark.parametrize(
+    ("workload", "hardware", "sets"),
+    [
+        # 128 rows are two row blocks, whose partial results are as large as the latent cache of 2K tokens.
+        ("decode_mla", "a100_sxm_80gb", ("workload.batch=8", "workload.context=2048")),
+        ("decode_mla", "a100_sxm_80gb", ("workload.batch=8", "workload.context=2048", "hw.sm.sram_kib=227")),
+        # 16 tokens of 8 heads are two row blocks.
+        ("verify_32x8k", "b200", ("workload.batch=8", "workload.context=2048", "workload.q_len=16")),
+        # K and V of a head come from memory once for all of its query blocks.
+        ("prefill_4k", "a100_sxm_80gb", ("workload.batch=1", "workload.context=1024", "workload.q_len=1024")),
+        ("decode_16x8k", "b200", ("workload.batch=20", "workload.context=2048")),
+    ],
+)
+def test_no_mapping_that_is_not_probed_is_much_better(
+    workload: str, hardware: str, sets: tuple[str, ...]
+) -> None:
+    task = task_of(workload, hardware, *sets)
+    addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
+    found = candidates(task.step, usable_profiles(task), None, task.hw, task.workload.table_entry_bytes)
+    found = [candidate for candidate in found if candidate.sram_class == 0]
+    times = [estimate_ns(task, addresses, candidate.cut) for candidate in found]
+    probed = shortlist(task.step, found, task.hw)
+    best = min(time for time, candidate in zip(times, found, strict=True) if candidate in probed)
+    assert best <= 1.05 * min(times)
+
+
+def test_splits_fill_the_slots_with_all_row_blocks() -> None:
+    # 8 sequences x 2 blocks of 64 of the 128 rows: 6 splits are 96 CTAs on 108 SMs, 13 are 208 in two waves.
+    task = task_of("decode_mla", "a100_sxm_80gb", "workload.batch=8", "workload.context=2048")
+    profile = next(p for p in usable_profiles(task) if p.name == "flashmla")
+    assert unsplit_ctas(task.step, profile, 1).sum() == 16
+    assert split_choices(task.step, profile, 32, 1, 1, task.hw) == [1, 6, 13]
