@@ -19,7 +19,8 @@
 CLASS_COLS = 12
 
 # Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
-# slot's further items; STRIDE: items are dealt out beforehand; ROOM,
+# slot's further items; STRIDE: items are dealt out beforehand; AHEAD: a slot asks for its next item before it finishes
+# one; ROOM,
 # CREDITS: places for waiting tiles and for outstanding segments of a port. GROUPS: of SMs with an L2 of their own, each
 # with L2_Q16; COPIES: what one of them misses and another is home to passes that one too, and the link from it.
 # LOOKS_UP: tiles are looked up in the cache. STORE: from a CTA's last byte out to its acknowledgement; STORE_Q16: of
@@ -39,6 +40,7 @@ CLASS_COLS = 12
     FIRST_ENTRY,
     NEXT_ENTRY,
     STRIDE,
+    AHEAD,
     ROOT,
     TABLE_HIT,
     TABLE_MISS,
@@ -69,5 +71,5 @@ CLASS_COLS = 12
     NO_CHECK_BITS,
     REFRESH,
     REFRESH_BYTES,
-) = range(41)
-SCALARS = 41
+) = range(42)
+SCALARS = 42

@@ -88,6 +88,7 @@ def scalars(
     if launch.scheduling != "grid":
         p[c.NEXT_ENTRY] = round(launch.item_clk * ps_per_clk(hw))
     p[c.STRIDE] = int(launch.scheduling == "stride")
+    p[c.AHEAD] = int(launch.runs_ahead)
     p[c.EPILOGUE], p[c.BARRIER] = times.epilogue, times.barrier
     p[c.CAP] = v[Param.CAP]
     total = int(grid.tile_bytes().sum())

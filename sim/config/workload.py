@@ -252,8 +252,18 @@ class KernelProfile(Section):
         le=1e6,
         description="per further work item of a resident CTA, in place of prologue_clk",
     )
+    runs_ahead: bool = Field(
+        default=False,
+        description="resident CTAs whose loads and stores are apart from their products (a producer warp, TMA stores): "
+        "they fill their buffers for the next item while they finish one, and do not wait for results to be written",
+    )
     grid_order: Literal["seq_head_split", "head_seq_split", "split_seq_head", "split_head_seq"] = Field(
         default="seq_head_split", description="order in which work items start, slowest index first"
+    )
+    block_order: Literal["head_longest", "head_shortest", "section_longest"] = Field(
+        default="head_longest",
+        description="order in which a sequence's query blocks start: head after head, the longest or the shortest of "
+        "each first; or the longest first of all heads whose K and V fit 32 MiB together",
     )
     run_clk: Float | None = Field(
         default=None,
@@ -345,6 +355,13 @@ class KernelProfile(Section):
             if size in sizes[:i]:
                 text = f"found {size} twice; allowed: each head size once"
                 raise broken_rule(text, ("head_tiles", i, "head_dim"))
+        return self
+
+    @model_validator(mode="after")
+    def resident_ctas_run_ahead(self) -> Self:
+        if self.runs_ahead and self.scheduling == "grid":
+            text = "found true for grid; allowed: with resident CTAs (counter, stride)"
+            raise broken_rule(text, ("runs_ahead",), ("scheduling",))
         return self
 
     @model_validator(mode="after")

@@ -12,6 +12,7 @@ from typing import Any
 
 import simpy
 
+from sim.device.ahead import AheadCta
 from sim.device.alone import AloneCta
 from sim.device.cta import Cta
 from sim.device.job import Context, Job
@@ -42,6 +43,25 @@ def _slot(
         resident = plan.scheduling != "grid"
 
 
+def _slot_ahead(
+    context: Context, job: Job, sm: Sm, queue: deque[int], plan: Plan
+) -> Generator[simpy.Event, Any, None]:
+    """A resident CTA that takes its next item before it is done with the last."""
+
+    def take() -> int | None:
+        return queue.popleft() if queue else None
+
+    index = take()
+    if index is None:
+        return
+    yield context.env.timeout(plan.cta_ps)
+    cta: AheadCta | None = AheadCta(context, job, sm, index, take)
+    entry = job.prologue_ps
+    while cta is not None:
+        yield from cta.run(entry)
+        cta, entry = cta.successor, plan.item_ps
+
+
 def run_grid(context: Context, job: Job, sms: list[Sm], ctas_per_sm: int, plan: Plan) -> simpy.Event:
     """Start the grid now; the event fires when its last item is done."""
     places = [sm for _ in range(ctas_per_sm) for sm in sms][: len(plan.order)]
@@ -49,8 +69,9 @@ def run_grid(context: Context, job: Job, sms: list[Sm], ctas_per_sm: int, plan: 
         queues = [deque(plan.order[first :: len(places)]) for first in range(len(places))]
     else:
         queues = [deque(plan.order)] * len(places)
+    slot = _slot_ahead if job.runs_ahead else _slot
     slots = [
-        context.env.process(_slot(context, job, sm, queue, plan))
+        context.env.process(slot(context, job, sm, queue, plan))
         for sm, queue in zip(places, queues, strict=True)
     ]
     return context.env.all_of(slots)

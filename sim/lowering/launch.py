@@ -113,6 +113,8 @@ class Launch:
     """A CTA per work item (`grid`), or resident CTAs that take items from a `counter` or by `stride`."""
     item_clk: float = 0
     """Entry of a resident CTA's further items, in place of the prologue."""
+    runs_ahead: bool = False
+    """A resident CTA asks for its next item's first tiles before it finishes one, and waits for no result."""
     start_order: Int64 | None = None
     """[C] CTAs in the order in which they start; none: as they are numbered."""
     streams: int = 1

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.workload import KernelProfile
+from sim.lowering.block_order import heads_and_blocks, section_heads
 from sim.lowering.cut import Cut
 from sim.lowering.runs import repeat_index
 
@@ -84,7 +85,7 @@ def start_order(units: Units, grid_order: str) -> Int64:
 
 
 def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
-    """Enumerate the CTAs, longest query block first (causal blocks shrink), splits innermost.
+    """Enumerate the CTAs, query blocks in the kernel's order (`sim.lowering.block_order`), splits innermost.
 
     Tokens before `first` are left out: another kernel has them.
     """
@@ -95,7 +96,8 @@ def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
     owner, rank = repeat_index(groups * blocks * q_blocks)
     sequence = owner
     per_head = q_blocks[sequence]
-    head_block, q_block = rank // per_head, per_head - 1 - rank % per_head
+    section = section_heads(step)[sequence] * max(1, groups * blocks // step.geometry.kv_heads)
+    head_block, q_block = heads_and_blocks(cut.profile.block_order, rank, per_head, groups * blocks, section)
     q_first = q_block * block_tokens
     q_last = np.minimum(q_first + block_tokens, q_len[sequence])
     past = step.context.astype(np.int64)[sequence] - q_len[sequence]

@@ -38,3 +38,9 @@ def test_a_head_size_has_one_entry_of_tiles(tmp_path: Path) -> None:
         "  - {head_dim: 64, m_tile: 64}\n  - {head_dim: 256, m_tile: 64}\n  - {head_dim: 64, tile_tokens: [32]}\n",
     )
     assert "mine.yaml:6:6: head_tiles[2].head_dim: found 64 twice; allowed: each head size once" in found
+
+
+def test_only_resident_ctas_run_ahead(tmp_path: Path) -> None:
+    found = problem(tmp_path, "base: fa2_prefill\nname: mine\nruns_ahead: true\n")
+    text = "runs_ahead: found true for grid; allowed: with resident CTAs (counter, stride)"
+    assert found.endswith(f"mine.yaml:3:1: {text}")

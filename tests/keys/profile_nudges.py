@@ -54,6 +54,8 @@ NUDGES = MappingProxyType(
         "min_split_tokens": ProfileNudge("flashinfer", "long", 1024),
         "scheduling": ProfileNudge("register_decode", "ragged_queue", "counter"),
         "item_clk": ProfileNudge("fa3", "queue", 9000),
+        "runs_ahead": ProfileNudge("fa3", "queue", True),
+        "block_order": ProfileNudge("fa3_prefill", "prefill", "head_shortest"),
         "grid_order": ProfileNudge("register_decode", "ragged_queue", "split_head_seq"),
         "run_clk": ProfileNudge("fa3", "decode", 400),
         "warps": ProfileNudge("register_decode", "four_ctas", 32, "error"),
