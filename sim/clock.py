@@ -7,12 +7,13 @@ TENSOR_PHASES = ("prefill", "mixed")
 
 
 def under_load(hw: Hardware, phase: str) -> Hardware:
-    """The chip at the clock that its power limit leaves in a phase.
+    """The chip at the clock that its governor holds in a phase.
 
-    Continuous MMA may draw more than the limit. The governor follows the power of milliseconds, so that all kernels
-    of such a step share the clock, the few between that only move values too.
+    Continuous MMA may draw more than the power limit; a board with power to spare boosts beyond its rating. The
+    governor follows the power of milliseconds, so that all kernels of such a step share the clock, the few between that
+    only move values too.
     """
-    limit, sm = hw.sm.busy_clock_ghz, hw.sm
-    if limit is None or phase not in TENSOR_PHASES:
+    busy = hw.sm.busy_clock_ghz
+    if busy is None or phase not in TENSOR_PHASES:
         return hw
-    return hw.model_copy(update={"sm": sm.model_copy(update={"clock_ghz": min(limit, sm.clock_ghz)})})
+    return hw.model_copy(update={"sm": hw.sm.model_copy(update={"clock_ghz": busy})})

@@ -33,8 +33,9 @@ class Sm(Section):
         default=None,
         gt=0,
         le=10,
-        description="highest SM clock that the power limit leaves in prefill and mixed, whose attention and GEMMs keep "
-        "the tensor cores busy; bounds and utilisation follow it; none: clock_ghz",
+        description="SM clock in prefill and mixed, whose attention and GEMMs keep the tensor cores busy: less than "
+        "clock_ghz where the power limit binds, more on boards that boost beyond their rating; bounds and utilisation "
+        "follow it; none: clock_ghz",
     )
     sram_kib: Int = Field(ge=1, le=65536, description="shared memory that CTAs can use, per SM")
     sram_reserved_kib_per_cta: Float = Field(
