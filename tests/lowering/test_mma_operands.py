@@ -8,6 +8,7 @@ import pytest
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry
 from sim.attention_run import Task, estimate_ns, find_mapping
+from sim.clock import under_load
 from sim.config.load import load_hardware, load_profile, load_workload
 from sim.config.workload import HeadTile, KernelProfile
 from sim.device.stage_times import StageTimes, stage_times
@@ -135,15 +136,26 @@ def test_a_head_size_has_its_own_tiles_at_the_same_issue_slots_per_token() -> No
 
 @pytest.mark.parametrize(
     ("phase", "limit", "clock"),
-    [("decode", 1.0, 1.41), ("prefill", 1.0, 1.0), ("mixed", 1.0, 1.0), ("prefill", 2.0, 2.0)],
+    [("decode", 1.0, 1.41), ("prefill", 1.0, 1.0), ("mixed", 1.0, 1.0), ("prefill", 2.0, 1.41)],
 )
-def test_the_clock_is_its_own_where_the_tensor_cores_are_busy(phase: str, limit: float, clock: float) -> None:
+def test_the_power_limit_caps_the_clock_where_the_tensor_cores_are_busy(
+    phase: str, limit: float, clock: float
+) -> None:
     hw = A100.model_copy(update={"sm": A100.sm.model_copy(update={"busy_clock_ghz": limit})})
     lengths = np.array([256], np.int32)
     queries = np.ones(1, np.int32) if phase == "decode" else lengths
     step = make_step(Batch(phase, Geometry(HEADS, KV_HEADS, DIM, DIM), lengths, queries, 16), 0)
     task = Task(hw, None, "gqa", step, [])  # type: ignore[arg-type]
     assert task.loaded.sm.clock_ghz == clock
+
+
+@pytest.mark.parametrize(("limit", "clock"), [(None, 1.41 * 1.1), (1.5, 1.5), (1.6, 1.41 * 1.1)])
+def test_a_board_boosts_beyond_its_rating_as_far_as_the_power_limit_leaves(
+    limit: float | None, clock: float
+) -> None:
+    hw = A100.model_copy(update={"sm": A100.sm.model_copy(update={"boost": 1.1, "busy_clock_ghz": limit})})
+    assert under_load(hw, "prefill").sm.clock_ghz == pytest.approx(clock)
+    assert under_load(hw, "decode").sm.clock_ghz == 1.41
 
 
 def test_a_kernel_may_expand_at_a_rate_of_its_own() -> None:
