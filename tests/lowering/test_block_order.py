@@ -5,7 +5,12 @@ import heapq
 import numpy as np
 import pytest
 
+from kernels_ref.engine import Batch, make_step
+from kernels_ref.trace import Geometry
+from sim.config.load import load_profile
 from sim.lowering.block_order import heads_and_blocks
+from sim.lowering.cut import Cut
+from sim.lowering.units import attention_units, start_order
 
 ORDERS = ("head_longest", "head_shortest", "section_longest")
 
@@ -47,3 +52,14 @@ def test_the_longest_of_all_heads_first_saves_two_tiles_of_seven_where_each_sm_h
     published times were 13 to 33% below those that heads one after the other gave."""
     assert last_end("section_longest") == 5
     assert last_end("head_longest") == 7
+
+
+def test_ctas_are_numbered_as_they_start_with_the_heads_of_a_section_in_turns() -> None:
+    """Two sequences of 4 heads, blocks of 32 tokens (4 query heads are rows); both planes take them in this order."""
+    lengths = np.array([96, 64], np.int32)
+    step = make_step(Batch("prefill", Geometry(16, 4, 128, 128), lengths, lengths, 16), 0)
+    units = attention_units(step, Cut(load_profile("fa3_prefill"), 128, 2, 1, 1, 1))
+    assert units.sequence.tolist() == [0] * 12 + [1] * 8
+    assert units.head.tolist() == [0, 1, 2, 3] * 5
+    assert units.q_first.tolist() == [64] * 4 + [32] * 4 + [0] * 4 + [32] * 4 + [0] * 4
+    assert (start_order(units, "seq_head_split") == np.arange(20)).all()
