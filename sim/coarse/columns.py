@@ -19,15 +19,15 @@
 CLASS_COLS = 12
 
 # Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
-# slot's further items; SEARCH: more, for each SEARCH_GROUP of sequences passed; STRIDE: items are dealt out
-# beforehand; ROOM, CREDITS: places for waiting tiles and for outstanding segments of a port. GROUPS: of SMs with an
-# L2 of their own, each with L2_Q16; COPIES: what one of them misses and another is home to passes that one too, and
-# the link from it. LOOKS_UP: tiles are looked up in the cache. STORE: from a CTA's last byte out to its
-# acknowledgement; STORE_Q16: of each byte at the port; TAKES_IN: bytes that L2 takes in over the launch; HOLDS: that
-# it can hold; CHANNEL: a block at its channel; CHECKS_HELD: how long check bits of inline ECC are of use to other
-# tiles; NO_CHECK_BITS: CHECK_BITS of a segment that needs none; REFRESH: how long one keeps a bank; REFRESH_BYTES: of
-# which one block meets a refresh. ROOT: a CTA's read of where its block table lies; TABLE_HIT, TABLE_MISS: then that
-# of its first line, in L2 or not.
+# slot's further items; SEARCH: more, for each SEARCH_GROUP of sequences passed; AHEAD: a slot asks for its next item
+# before it finishes one; STRIDE: items are dealt out beforehand; ROOM, CREDITS: places for waiting tiles and for
+# outstanding segments of a port. GROUPS: of SMs with an L2 of their own, each with L2_Q16; COPIES: what one of them
+# misses and another is home to passes that one too, and the link from it. LOOKS_UP: tiles are looked up in the cache.
+# STORE: from a CTA's last byte out to its acknowledgement; STORE_Q16: of each byte at the port; TAKES_IN: bytes that
+# L2 takes in over the launch; HOLDS: that it can hold; CHANNEL: a block at its channel; CHECKS_HELD: how long check
+# bits of inline ECC are of use to other tiles; NO_CHECK_BITS: CHECK_BITS of a segment that needs none; REFRESH: how
+# long one keeps a bank; REFRESH_BYTES: of which one block meets a refresh. ROOT: a CTA's read of where its block
+# table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not.
 (
     SMS,
     CTAS,
@@ -42,6 +42,7 @@ CLASS_COLS = 12
     SEARCH,
     SEARCH_GROUP,
     STRIDE,
+    AHEAD,
     ROOT,
     TABLE_HIT,
     TABLE_MISS,
@@ -72,5 +73,5 @@ CLASS_COLS = 12
     NO_CHECK_BITS,
     REFRESH,
     REFRESH_BYTES,
-) = range(43)
-SCALARS = 43
+) = range(44)
+SCALARS = 44

@@ -34,6 +34,7 @@ from sim.coarse.state import (
     S_AT0,
     S_AT1,
     S_CTA,
+    S_DONE,
     S_END,
     S_ISSUED,
     S_QUEUE,
@@ -132,8 +133,9 @@ def start(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     s.slots[slot * SLOT_COLS + S_ISSUED] = first
     s.slots[slot * SLOT_COLS + S_TAKEN] = first
     s.slots[slot * SLOT_COLS + S_END] = d.tile_ptr[cta + 1]
-    s.slots[slot * SLOT_COLS + S_AT0] = now
-    s.slots[slot * SLOT_COLS + S_AT1] = now
+    # One that runs ahead has the units when it is done with the item before.
+    s.slots[slot * SLOT_COLS + S_AT0] = max(now, s.slots[slot * SLOT_COLS + S_AT0])
+    s.slots[slot * SLOT_COLS + S_AT1] = max(now, s.slots[slot * SLOT_COLS + S_AT1])
     s.slots[slot * SLOT_COLS + S_WAITS] = 1
     ask(d, s, cache, slot, d.p[c.STAGES], now)
 
@@ -208,18 +210,30 @@ def free(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
 
 @compiled
 def finish(d: Grid, s: State, slot: int, now: int) -> None:
-    """A CTA has its result."""
-    schedule(s.heap, now + d.p[c.EPILOGUE], slot * KINDS + STORE)
+    """A CTA has computed its tiles: its result follows, and one that runs ahead asks for its next item meanwhile."""
+    result = now + d.p[c.EPILOGUE]
+    s.slots[slot * SLOT_COLS + S_DONE] = s.slots[slot * SLOT_COLS + S_CTA]
+    schedule(s.heap, result, slot * KINDS + STORE)
+    if not d.p[c.AHEAD]:
+        return
+    cta = take_next(d, s, slot)
+    if cta >= 0:
+        s.slots[slot * SLOT_COLS + S_CTA] = cta
+        s.slots[slot * SLOT_COLS + S_AT0] = result + d.p[c.NEXT_ENTRY]
+        s.slots[slot * SLOT_COLS + S_AT1] = result + d.p[c.NEXT_ENTRY]
+        schedule(s.heap, looked_up(d, s, cta, slot % d.p[c.SMS], now, now), slot * KINDS + START)
 
 
 @compiled
 def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
-    """A CTA writes its result; the slot goes on to the next one."""
-    sm, cta = slot % d.p[c.SMS], s.slots[slot * SLOT_COLS + S_CTA]
+    """A CTA writes its result; the slot goes on to the next one, if it has not yet."""
+    sm, cta = slot % d.p[c.SMS], s.slots[slot * SLOT_COLS + S_DONE]
     if d.p[c.LOOKS_UP]:
         keep(cache, d.output_ptr[cta], d.output_ptr[cta + 1], sm * d.p[c.GROUPS] // d.p[c.SMS])
     at = store(d, s, sm, cta, now)
     s.g[G_END] = max(s.g[G_END], at)
+    if d.p[c.AHEAD]:
+        return
     last = d.sequence[cta]
     cta = take_next(d, s, slot)
     if cta >= 0:

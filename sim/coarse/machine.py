@@ -90,6 +90,7 @@ def scalars(
         p[c.NEXT_ENTRY] = round(launch.item_clk * ps_per_clk(hw))
     p[c.SEARCH], p[c.SEARCH_GROUP] = round(launch.search_clk * ps_per_clk(hw)), item_search.GROUP
     p[c.STRIDE] = int(launch.scheduling == "stride")
+    p[c.AHEAD] = int(launch.runs_ahead)
     p[c.EPILOGUE], p[c.BARRIER] = times.epilogue, times.barrier
     p[c.CAP] = v[Param.CAP]
     total = int(grid.tile_bytes().sum())

@@ -36,6 +36,12 @@ class Sm(Section):
         description="highest SM clock that the power limit leaves in prefill and mixed, whose attention and GEMMs keep "
         "the tensor cores busy; bounds and utilisation follow it; none: clock_ghz",
     )
+    boost: Float | None = Field(
+        default=None,
+        ge=1,
+        le=2,
+        description="SM clock in prefill and mixed over clock_ghz, on boards that boost beyond their rating; none: 1",
+    )
     sram_kib: Int = Field(ge=1, le=65536, description="shared memory that CTAs can use, per SM")
     sram_reserved_kib_per_cta: Float = Field(
         default=1, ge=0, le=64, description="shared memory the system keeps per CTA"

@@ -315,8 +315,18 @@ class KernelProfile(Section):
         description="per 31 sequences that a resident CTA passes on the way to its next work item: a warp looks "
         "through 31 at once",
     )
+    runs_ahead: bool = Field(
+        default=False,
+        description="resident CTAs whose loads and stores are apart from their products (a producer warp, TMA stores): "
+        "they fill their buffers for the next item while they finish one, and do not wait for results to be written",
+    )
     grid_order: Literal["seq_head_split", "head_seq_split", "split_seq_head", "split_head_seq"] = Field(
         default="seq_head_split", description="order in which work items start, slowest index first"
+    )
+    block_order: Literal["head_longest", "head_shortest", "section_longest"] = Field(
+        default="head_longest",
+        description="order in which a sequence's query blocks start: head after head, the longest or the shortest of "
+        "each first; or the longest first of all heads whose K and V fit 32 MiB together",
     )
     run_clk: Float | None = Field(
         default=None,
@@ -426,6 +436,13 @@ class KernelProfile(Section):
             text = f"found {rows} with m_tile {self.m_tile} and m_align {self.m_align}"
             paths = ("m_tile",), ("m_align",), ("row_tiles",)
             raise broken_rule(f"{text}; allowed: both the first of row_tiles", *paths)
+        return self
+
+    @model_validator(mode="after")
+    def resident_ctas_run_ahead(self) -> Self:
+        if self.runs_ahead and self.scheduling == "grid":
+            text = "found true for grid; allowed: with resident CTAs (counter, stride)"
+            raise broken_rule(text, ("runs_ahead",), ("scheduling",))
         return self
 
     @model_validator(mode="after")

@@ -46,8 +46,10 @@ class Job:
     fetch_offset: int
     buffer_bytes: int
     alone: bool
-    """A CTA has its SM for itself, and one instruction stream."""
+    """A CTA has its SM for itself, one instruction stream, and one item at a time."""
     streams: int
+    runs_ahead: bool
+    """Resident CTAs ask for their next item's first tiles before they finish one, and wait for no result."""
     prologue_ps: int
     epilogue_ps: int
     chains: list[Chain]

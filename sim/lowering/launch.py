@@ -115,6 +115,8 @@ class Launch:
     """Entry of a resident CTA's further items, in place of the prologue."""
     search_clk: float = 0
     """A resident CTA's way past a group of sequences to its next item (`sim.lowering.item_search`)."""
+    runs_ahead: bool = False
+    """A resident CTA asks for its next item's first tiles before it finishes one, and waits for no result."""
     start_order: Int64 | None = None
     """[C] CTAs in the order in which they start; none: as they are numbered."""
     streams: int = 1

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.workload import KernelProfile
+from sim.lowering.block_order import heads_and_blocks, section_heads
 from sim.lowering.cut import Cut
 from sim.lowering.runs import repeat_index
 
@@ -67,12 +68,12 @@ def unsplit_ctas(step: Step, profile: KernelProfile, kv_heads_per_cta: int) -> I
 
 
 ORDER_KEYS = {
-    "seq_head_split": ("split", "head_group", "sequence"),
+    "seq_head_split": (),
     "head_seq_split": ("split", "sequence", "head_group"),
     "split_seq_head": ("head_group", "sequence", "split"),
     "split_head_seq": ("sequence", "head_group", "split"),
 }
-"""Sort keys of a grid order, fastest index first."""
+"""Sort keys of a grid order, fastest index first; none: as they are numbered (with heads in turns, `block_order`)."""
 
 
 def start_order(units: Units, grid_order: str) -> Int64:
@@ -80,12 +81,15 @@ def start_order(units: Units, grid_order: str) -> Int64:
 
     Where a plan lets persistent CTAs work on several, those come last that it starts last.
     """
-    order: Int64 = np.lexsort([*(getattr(units, name) for name in ORDER_KEYS[grid_order]), units.turn])
+    keys = [getattr(units, name) for name in ORDER_KEYS[grid_order]]
+    order: Int64 = np.lexsort([*keys, units.turn])
     return order
 
 
 def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
-    """Enumerate the CTAs, longest query block first (causal blocks shrink), splits innermost.
+    """Enumerate the CTAs, query blocks in the kernel's order (`sim.lowering.block_order`), splits innermost.
+
+    A KV block that the causal mask cuts is read and computed whole, as far as there are tokens.
 
     Tokens before `first` are left out: another kernel has them.
     """
@@ -96,7 +100,8 @@ def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
     owner, rank = repeat_index(groups * blocks * q_blocks)
     sequence = owner
     per_head = q_blocks[sequence]
-    head_block, q_block = rank // per_head, per_head - 1 - rank % per_head
+    section = section_heads(step)[sequence] * max(1, groups * blocks // step.geometry.kv_heads)
+    head_block, q_block = heads_and_blocks(cut.profile.block_order, rank, per_head, groups * blocks, section)
     q_first = q_block * block_tokens
     q_last = np.minimum(q_first + block_tokens, q_len[sequence])
     past = step.context.astype(np.int64)[sequence] - q_len[sequence]

@@ -308,3 +308,28 @@ def test_outputs_go_on_to_memory_when_l2_cannot_hold_what_follows() -> None:
     assert state.g[layout.G_WRITTEN] == 2 * BYTES
     assert state.g[layout.G_TAKEN] == 8 * BYTES
     assert state.g[layout.G_END] == (4 + 2) * BYTES // 2
+
+
+AHEAD = OVERHEAD | LATENCY | {c.START: 0, c.ROOT: 0, c.NEXT_ENTRY: 0}
+
+
+@pytest.mark.parametrize(("hbm_ps", "exposed_ps"), [(300_000, 403_000 - 6000), (0, 103_000 - 6000)])
+def test_one_that_runs_ahead_waits_for_an_item_as_long_as_its_trip_outlasts_the_end_of_the_last(
+    hbm_ps: int, exposed_ps: int
+) -> None:
+    """A further item of one tile: its trip less the epilogue that it is under, then its stages and its own epilogue; no
+    entry and no store between."""
+    scalars = AHEAD | {c.HBM_LATENCY: hbm_ps, c.AHEAD: 1}
+    two, three = (run(scalars, TILE, [1] * n) for n in (2, 3))
+    assert 4000 + 11_000 + 70_000 + 13_000 + 5000 == 103_000  # of the trip, beside memory
+    assert three - two == exposed_ps + STAGES_PS + 6000
+
+
+def test_the_end_of_an_item_that_outlasts_the_next_trip_hides_it() -> None:
+    scalars = AHEAD | {c.EPILOGUE: 500_000, c.AHEAD: 1}
+    assert run(scalars, TILE, [1] * 3) - run(scalars, TILE, [1] * 2) == STAGES_PS + 500_000
+
+
+def test_running_ahead_does_nothing_for_one_item() -> None:
+    scalars = AHEAD | {c.SMS: 2}
+    assert run(scalars | {c.AHEAD: 1}, TILE, [3, 2]) == run(scalars, TILE, [3, 2])

@@ -27,6 +27,7 @@ def kernel(*sets: str) -> tuple[Problem, Coarse]:
     hw, workload = load_hardware("h100_sxm", every).spec, load_workload("prefill_4k", every).spec
     step = engine_step(workload, model_of(workload), 0, hw)
     profiles = [p for p in all_profiles(workload) if p.name == "fa3_prefill"]
+    profiles = [p.model_copy(update={"block_order": "head_longest"}) for p in profiles]
     cut = candidates(step, profiles, None, hw, workload.table_entry_bytes)[0].cut
     addresses = build_address_map(step, workload.layout, workload.table_entry_bytes)
     return coarse_kernel(Task(hw, workload, "gqa", step, profiles), addresses, cut)

@@ -45,3 +45,9 @@ def test_row_tiles_ascend_from_m_tile(tmp_path: Path) -> None:
     assert "mine.yaml:3:1: m_tile: found [16, 64, 128] with m_tile 32 and m_align 16" in found
     found = problem(tmp_path, "base: flashinfer\nname: mine\nrow_tiles: [16, 16]\n")
     assert "mine.yaml:3:1: row_tiles: found [16, 16]; allowed: each larger than the one before" in found
+
+
+def test_only_resident_ctas_run_ahead(tmp_path: Path) -> None:
+    found = problem(tmp_path, "base: fa2_prefill\nname: mine\nruns_ahead: true\n")
+    text = "runs_ahead: found true for grid; allowed: with resident CTAs (counter, stride)"
+    assert found.endswith(f"mine.yaml:3:1: {text}")

@@ -10,6 +10,7 @@ from sim.config.provenance import numbers
 MACHINES = {
     "a100_sxm_40gb",
     "a100_sxm_80gb",
+    "a100_pcie_80gb",
     "h100_sxm",
     "h100_pcie",
     "h200_sxm",

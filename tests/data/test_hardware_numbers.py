@@ -11,6 +11,7 @@ RATED = {
     # name: (FP16 dense TFLOP/s, memory GB/s) of the datasheets
     "a100_sxm_40gb": (312, 1555),
     "a100_sxm_80gb": (312, 2039),
+    "a100_pcie_80gb": (312, 1935),
     "h100_sxm": (989, 3352),
     "h100_pcie": (756, 2039),
     "h200_sxm": (989, 4800),

@@ -56,6 +56,8 @@ NUDGES = MappingProxyType(
         "scheduling": ProfileNudge("register_decode", "ragged_queue", "counter"),
         "item_clk": ProfileNudge("fa3", "queue", 9000),
         "search_clk": ProfileNudge("fa3", "many_sequences", 9000),
+        "runs_ahead": ProfileNudge("fa3", "queue", True),
+        "block_order": ProfileNudge("fa3_prefill", "prefill", "head_shortest"),
         "grid_order": ProfileNudge("register_decode", "ragged_queue", "split_head_seq"),
         "run_clk": ProfileNudge("fa3", "decode", 400),
         "warps": ProfileNudge("register_decode", "four_ctas", 32, "error"),

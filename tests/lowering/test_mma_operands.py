@@ -8,6 +8,7 @@ import pytest
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.attention_run import Task, estimate_ns, find_mapping
+from sim.clock import under_load
 from sim.config.load import load_hardware, load_profile, load_workload
 from sim.config.workload import HeadTile, KernelProfile
 from sim.device.stage_times import StageTimes, stage_times
@@ -170,6 +171,15 @@ def test_the_power_limit_caps_the_clock_where_the_tensor_cores_are_busy(
     step = make_step(Batch(phase, Geometry(HEADS, KV_HEADS, DIM, DIM), lengths, queries, 16), 0)
     task = Task(hw, None, "gqa", step, [])  # type: ignore[arg-type]
     assert task.loaded.sm.clock_ghz == clock
+
+
+@pytest.mark.parametrize(("limit", "clock"), [(None, 1.41 * 1.1), (1.5, 1.5), (1.6, 1.41 * 1.1)])
+def test_a_board_boosts_beyond_its_rating_as_far_as_the_power_limit_leaves(
+    limit: float | None, clock: float
+) -> None:
+    hw = A100.model_copy(update={"sm": A100.sm.model_copy(update={"boost": 1.1, "busy_clock_ghz": limit})})
+    assert under_load(hw, "prefill").sm.clock_ghz == pytest.approx(clock)
+    assert under_load(hw, "decode").sm.clock_ghz == 1.41
 
 
 def test_a_kernel_may_expand_at_a_rate_of_its_own() -> None:
