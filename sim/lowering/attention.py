@@ -129,7 +129,7 @@ def build_attention(
         scale_bytes=tiles.scale_bytes,
         scheduling=cut.profile.scheduling,
         item_clk=cut.profile.item_clk,
-        search_clk=cut.profile.search_clk,
+        search_clk=0 if cut.profile.scheduling == "grid" else cut.profile.search_clk,
         runs_ahead=cut.profile.runs_ahead,
         start_order=None if in_order else start_order(units, cut.profile.grid_order),
         streams=2 if cut.profile.overlap == "pingpong" else 1,

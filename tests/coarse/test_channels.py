@@ -36,7 +36,7 @@ def test_no_segment_comes_before_memory_can_have_served_it() -> None:
 def test_a_port_notes_its_segments_in_the_order_in_which_they_come_back() -> None:
     p = np.zeros(c.SCALARS, np.int64)
     p[c.CREDITS] = 4
-    grid = layout.Grid(p, *[np.zeros(1, np.int64)] * 10)
+    grid = layout.Grid(p, *[np.zeros(1, np.int64)] * (len(layout.Grid._fields) - 1))
     rows = {name: np.zeros(8, np.int64) for name in layout.State._fields} | {
         "sms": np.zeros(SM_COLS, np.int64)
     }
