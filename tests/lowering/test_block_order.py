@@ -12,7 +12,7 @@ from sim.lowering.block_order import heads_and_blocks
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units, start_order
 
-ORDERS = ("head_longest", "head_shortest", "section_longest")
+ORDERS = ("head_longest", "section_longest")
 
 
 def started(order: str, heads: int, blocks: int, section: int) -> list[tuple[int, int]]:
@@ -25,7 +25,6 @@ def started(order: str, heads: int, blocks: int, section: int) -> list[tuple[int
 
 def test_orders_of_three_heads_of_two_blocks_by_hand() -> None:
     assert started("head_longest", 3, 2, 2) == [(0, 1), (0, 0), (1, 1), (1, 0), (2, 1), (2, 0)]
-    assert started("head_shortest", 3, 2, 2) == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
     # Two heads take turns; the third is a section of its own.
     assert started("section_longest", 3, 2, 2) == [(0, 1), (1, 1), (0, 0), (1, 0), (2, 1), (2, 0)]
 
