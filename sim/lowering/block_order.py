@@ -1,6 +1,7 @@
 """In which order the query blocks of a sequence's heads start.
 
-Under a causal mask a block's length grows with its number, so the order decides how well the last CTAs fill the SMs.
+Blocks without a mask are equal, and heads follow each other (FlashAttention-3: StaticPersistentTileScheduler). Under a
+causal mask a block's length grows with its number, so the order decides how well the last CTAs fill the SMs.
 FlashAttention-3 starts the longest blocks of several heads first, then the next longest of the same heads:
 of as many as have their K and V in 32 MiB of L2 together (hopper/tile_scheduler.hpp, size_l2).
 """

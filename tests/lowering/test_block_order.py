@@ -62,3 +62,11 @@ def test_ctas_are_numbered_as_they_start_with_the_heads_of_a_section_in_turns() 
     assert units.head.tolist() == [0, 1, 2, 3] * 5
     assert units.q_first.tolist() == [64] * 4 + [32] * 4 + [0] * 4 + [32] * 4 + [0] * 4
     assert (start_order(units, "seq_head_split") == np.arange(20)).all()
+
+
+def test_heads_follow_each_other_where_no_mask_makes_blocks_differ() -> None:
+    lengths = np.array([64], np.int32)
+    geometry = Geometry(16, 4, 128, 128, causal=False)
+    step = make_step(Batch("prefill", geometry, lengths, lengths, 16), 0)
+    units = attention_units(step, Cut(load_profile("fa3_prefill"), 128, 2, 1, 1, 1))
+    assert units.head.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
