@@ -272,6 +272,13 @@ class KernelProfile(Section):
     tile_tokens: list[Annotated[Int, Field(ge=8, le=65536)]] = Field(
         min_length=1, description="KV tokens per tile, in order of preference"
     )
+    block_tiles: Int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="tiles that are one KV block of the kernel's loop (of one in a K and a V buffer: two halves); a "
+        "causal mask cuts off whole blocks only",
+    )
     stages: list[Annotated[Int, Field(ge=1, le=64)]] = Field(
         min_length=1, description="stage buffers, in order of preference"
     )
@@ -323,10 +330,10 @@ class KernelProfile(Section):
     grid_order: Literal["seq_head_split", "head_seq_split", "split_seq_head", "split_head_seq"] = Field(
         default="seq_head_split", description="order in which work items start, slowest index first"
     )
-    block_order: Literal["head_longest", "head_shortest", "section_longest"] = Field(
+    block_order: Literal["head_longest", "section_longest"] = Field(
         default="head_longest",
-        description="order in which a sequence's query blocks start: head after head, the longest or the shortest of "
-        "each first; or the longest first of all heads whose K and V fit 32 MiB together",
+        description="order in which a sequence's query blocks start: head after head, the longest of each first; "
+        "or the longest first of all heads whose K and V fit 32 MiB together",
     )
     run_clk: Float | None = Field(
         default=None,

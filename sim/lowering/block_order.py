@@ -1,8 +1,8 @@
 """In which order the query blocks of a sequence's heads start.
 
-Under a causal mask a block's length grows with its number, so the order decides how well the last CTAs fill the SMs.
-FlashAttention-2 starts block after block as they are numbered, the longest last (flash_fwd_kernel.h, m_block =
-blockIdx.x). FlashAttention-3 starts the longest blocks of several heads first, then the next longest of the same heads:
+Blocks without a mask are equal, and heads follow each other (FlashAttention-3: StaticPersistentTileScheduler). Under a
+causal mask a block's length grows with its number, so the order decides how well the last CTAs fill the SMs.
+FlashAttention-3 starts the longest blocks of several heads first, then the next longest of the same heads:
 of as many as have their K and V in 32 MiB of L2 together (hopper/tile_scheduler.hpp, size_l2).
 """
 
@@ -35,8 +35,7 @@ def heads_and_blocks(
     blocks: [C] query blocks of a head; heads: of the grid; section: [C] of those that take turns.
     """
     if order != "section_longest":
-        head, block = rank // blocks, rank % blocks
-        return head, block if order == "head_shortest" else blocks - 1 - block
+        return rank // blocks, blocks - 1 - rank % blocks
     first = rank // (section * blocks) * section
     among = np.minimum(section, heads - first)
     turn, member = np.divmod(rank - first * blocks, among)

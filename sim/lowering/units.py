@@ -101,11 +101,15 @@ def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
     sequence = owner
     per_head = q_blocks[sequence]
     section = section_heads(step)[sequence] * max(1, groups * blocks // step.geometry.kv_heads)
-    head_block, q_block = heads_and_blocks(cut.profile.block_order, rank, per_head, groups * blocks, section)
+    order = cut.profile.block_order if step.geometry.causal else "head_longest"
+    head_block, q_block = heads_and_blocks(order, rank, per_head, groups * blocks, section)
     q_first = q_block * block_tokens
     q_last = np.minimum(q_first + block_tokens, q_len[sequence])
     past = step.context.astype(np.int64)[sequence] - q_len[sequence]
     hi = past + (q_last if step.geometry.causal else q_len[sequence])
+    if step.geometry.causal and cut.profile.block_tiles > 1:
+        block = cut.profile.block_tiles * cut.tile_tokens
+        hi = np.minimum(-(-hi // block) * block, step.context.astype(np.int64)[sequence])
     window = step.geometry.window
     lo = np.maximum(0, past + q_first + 1 - window) if window else np.zeros_like(hi)
     lo = np.maximum(lo, first)

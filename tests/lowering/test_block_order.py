@@ -12,7 +12,7 @@ from sim.lowering.block_order import heads_and_blocks
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units, start_order
 
-ORDERS = ("head_longest", "head_shortest", "section_longest")
+ORDERS = ("head_longest", "section_longest")
 
 
 def started(order: str, heads: int, blocks: int, section: int) -> list[tuple[int, int]]:
@@ -25,7 +25,6 @@ def started(order: str, heads: int, blocks: int, section: int) -> list[tuple[int
 
 def test_orders_of_three_heads_of_two_blocks_by_hand() -> None:
     assert started("head_longest", 3, 2, 2) == [(0, 1), (0, 0), (1, 1), (1, 0), (2, 1), (2, 0)]
-    assert started("head_shortest", 3, 2, 2) == [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
     # Two heads take turns; the third is a section of its own.
     assert started("section_longest", 3, 2, 2) == [(0, 1), (1, 1), (0, 0), (1, 0), (2, 1), (2, 0)]
 
@@ -63,3 +62,11 @@ def test_ctas_are_numbered_as_they_start_with_the_heads_of_a_section_in_turns() 
     assert units.head.tolist() == [0, 1, 2, 3] * 5
     assert units.q_first.tolist() == [64] * 4 + [32] * 4 + [0] * 4 + [32] * 4 + [0] * 4
     assert (start_order(units, "seq_head_split") == np.arange(20)).all()
+
+
+def test_heads_follow_each_other_where_no_mask_makes_blocks_differ() -> None:
+    lengths = np.array([64], np.int32)
+    geometry = Geometry(16, 4, 128, 128, causal=False)
+    step = make_step(Batch("prefill", geometry, lengths, lengths, 16), 0)
+    units = attention_units(step, Cut(load_profile("fa3_prefill"), 128, 2, 1, 1, 1))
+    assert units.head.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
