@@ -98,26 +98,33 @@ def _unpack_clocks(step: Step, cut: Cut, hw: Hardware, values: int) -> float:
     return values / rate if packed and not native else 0.0
 
 
+def resident_ctas(cut: Cut, units: Units, hw: Hardware) -> tuple[int, int]:
+    """CTAs that run at once, on the machine and on the fullest SM: a grid may have fewer than there are slots."""
+    running = min(len(units.rows), hw.sm.count * cut.ctas_per_sm)
+    return running, -(-running // hw.sm.count)
+
+
 def fetch_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
-    """Estimated time in which memory, L2 and the ports give every slot a tile. What several CTAs read of the same KV
+    """Estimated time in which memory, L2 and the ports give every running CTA a tile. What several CTAs read of the same KV
     comes from memory once."""
     g = step.geometry
     token = token_bytes(step.formats[0], cut.kv_heads_per_cta, g.head_dim, g.value_dim, latent=g.latent)
-    size = cut.tile_tokens * token * cut.ctas_per_sm
+    size = cut.tile_tokens * token
+    running, on_one_sm = resident_ctas(cut, units, hw)
     share = min(1.0, step_work(step).kv_bytes / max(1, int((units.hi - units.lo).sum()) * token))
-    from_memory = share * size * hw.sm.count / (data_peak_gb_s(hw.hbm) * STREAMING_SHARE)
-    from_l2 = size * hw.sm.count / hw.l2.bandwidth_gb_s
-    return max(from_memory, from_l2, size / hw.noc.port_bytes_per_clk / hw.sm.clock_ghz)
+    from_memory = share * size * running / (data_peak_gb_s(hw.hbm) * STREAMING_SHARE)
+    from_l2 = size * running / hw.l2.bandwidth_gb_s
+    return max(from_memory, from_l2, size * on_one_sm / hw.noc.port_bytes_per_clk / hw.sm.clock_ghz)
 
 
 def tile_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
-    """Estimated time of a tile in each slot when all slots are busy: memory share, compute share, latency."""
+    """Estimated time of a tile of each running CTA: memory share, compute share, latency."""
     clk = ps_per_clk(hw) / PS_PER_NS
     clocks = tile_clocks(step, cut, hw)
     latency = (l2_trip_ns(hw) + hw.hbm.controller_ns) / cut.stages
     return max(
         fetch_time_ns(step, cut, units, hw),
-        clocks.busy * clk * cut.ctas_per_sm,
+        clocks.busy * clk * resident_ctas(cut, units, hw)[1],
         latency + clocks.chain * clk,
     )
 
@@ -135,7 +142,7 @@ def ends_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
     query = int(units.rows.max()) * heads * step.geometry.head_dim * QUERY_BYTES
     output = int(output_bytes(step, units, heads).max())
     clocks = query / hw.noc.port_bytes_per_clk + output / hw.noc.write_bytes_per_clk
-    return cut.ctas_per_sm * clocks / hw.sm.clock_ghz
+    return resident_ctas(cut, units, hw)[1] * clocks / hw.sm.clock_ghz
 
 
 def makespan(counts: NDArray[np.int64], slots: int, fixed: float, per_tile: float) -> float:

@@ -19,6 +19,8 @@ _FOLDERS: dict[Kind, tuple[str, str]] = {
     "measured values": ("hwconfigs", "measured"),
 }
 MAX_NAME = 1000
+MAX_LIST = 700
+"""Characters of a list of names in a message."""
 YAML_SUFFIXES = (".yaml", ".yml")
 
 
@@ -59,10 +61,19 @@ def find(kind: Kind, name: str, relative_to: Path | None = None) -> Found:
             known = shipped(kind)
             raise refuse(
                 name_shown or "(empty name)",
-                f"no such {kind}; shipped: {', '.join(known) or 'none'}; or give the path of a YAML file"
+                f"no such {kind}; shipped: {_listed(kind, known)}; or give the path of a YAML file"
                 f"{did_you_mean(name[:80], known)}",
             )
     return Found(local, shown_path(local) if len(name) <= MAX_NAME else name_shown)
+
+
+def _listed(kind: Kind, names: list[str]) -> str:
+    """Names in a message, as far as one line holds them."""
+    whole = ", ".join(names) or "none"
+    if len(whole) <= MAX_LIST:
+        return whole
+    some = whole[:MAX_LIST].rsplit(", ", 1)[0]
+    return f"{some} and {len(names) - some.count(', ') - 1} more in {'/'.join(_FOLDERS[kind])}"
 
 
 def shown_path(path: Path) -> str:

@@ -130,7 +130,7 @@ WORKLOADS = {
         "c.yaml:2:27: model.kv_heads: found 64 query heads for 7 KV heads; allowed: q_heads a multiple",
     ),
     "unknown model": ("model: llama3_70c", "did you mean llama3_70b?"),
-    "unknown kernel": ("kernel: fa4", "c.yaml:2:1: kernel: fa4: no such kernel profile; shipped: "),
+    "unknown kernel": ("kernel: fa5", "c.yaml:2:1: kernel: fa5: no such kernel profile; shipped: "),
     "later kind": ("kind: serving", 'c.yaml:2:1: kind: found "serving"; allowed: one of kernel, step'),
 }
 

@@ -59,15 +59,16 @@ def test_a_sweep_writes_its_table_and_a_report_draws_it(tmp_path, sweep_file, ca
 
 
 def test_failed_points_end_with_1_and_keep_the_others(tmp_path, sweep_file, capfd):
-    """Models without attention have no analytic bound: known only when the point runs."""
-    sweep_file.write_text(SWEEP.replace("workload: decode_16x8k", "workload: [decode_16x8k, decode_ssm]"))
+    """A kernel for another kind of attention: known only when the point runs."""
+    axes = "axes:\n  workload.kernel: [fa3, flashmla]\n  workload.context: [256, 512]\nfidelity: sampled\n"
+    sweep_file.write_text(SWEEP.split("axes:")[0] + axes)
     out = tmp_path / "out"
     code = pagewalk("sweep", str(sweep_file), "--jobs", "1", "--out", str(out))
     captured = capfd.readouterr()
     assert code == 1, captured.err
-    assert "failed: point 4 (h200_sxm, decode_ssm, " in captured.err
+    assert "failed: point 2 (h200_sxm, decode_16x8k, workload.kernel=flashmla, " in captured.err
     statuses = [row["status"] for row in table(out)]
-    assert statuses == ["ok"] * 4 + ["failed"] * 4
+    assert statuses == ["ok"] * 2 + ["failed"] * 2
 
 
 @pytest.mark.parametrize(

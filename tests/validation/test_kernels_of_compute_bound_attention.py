@@ -73,7 +73,7 @@ def test_flash_attention_4_spends_less_on_the_softmax_than_the_generated_kernels
     shape = {"gpu": "B200", "batch": 4, "q_heads": 8, "q_len": 4096, "context": 4096}
     fa4, generated = (run(kernel=name, **shape) for name in ("FlashAttention-4", "cuDNN SDPA"))
     rate = 4 * 4 * 8 * 4096 * 4096 * 128 / fa4.time_ns / 1e3
-    assert 1200 < rate < 1605
+    assert 1100 < rate < 1605
     assert 1.02 < generated.time_ns / fa4.time_ns < 1.3
 
 
