@@ -105,8 +105,8 @@ def resident_ctas(cut: Cut, units: Units, hw: Hardware) -> tuple[int, int]:
 
 
 def fetch_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
-    """Estimated time in which memory, L2 and the ports give every running CTA a tile. What several CTAs read of the same KV
-    comes from memory once."""
+    """Estimated time in which memory, L2 and the ports give every running CTA a tile. What several CTAs read of the
+    same KV comes from memory once."""
     g = step.geometry
     token = token_bytes(step.formats[0], cut.kv_heads_per_cta, g.head_dim, g.value_dim, latent=g.latent)
     size = cut.tile_tokens * token
