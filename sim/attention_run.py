@@ -12,9 +12,10 @@ from sim.clock import under_load
 from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
 from sim.coarse.machine import Memory
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import USUAL_CODE_TRIPS, KernelProfile
 from sim.config.split import Split
-from sim.config.workload import USUAL_CODE_TRIPS, KernelProfile, Workload
 from sim.config.workload import Mapping as FixedMapping
+from sim.config.workload import Workload
 from sim.errors import InputError
 from sim.lowering.attention import build_attention
 from sim.lowering.attention_tiles import LookUp

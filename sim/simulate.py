@@ -14,8 +14,9 @@ from sim.attention_run import AttentionRun, Task, run_attention
 from sim.bounds import attention_bounds_ns, check_not_beaten
 from sim.clock import under_load
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.runtime import Runtime
-from sim.config.workload import KernelProfile, Model, Workload
+from sim.config.workload import Model, Workload
 from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport, joined, report_attention, scaled
 from sim.kv_report import kv_report

@@ -1,7 +1,8 @@
 """The state update of one SSM layer on one machine, as a kernel report."""
 
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile, Model, Workload
+from sim.config.kernel_profile import KernelProfile
+from sim.config.workload import Model, Workload
 from sim.errors import InputError
 from sim.kernel_report import PS_PER_NS, KernelReport
 from sim.lowering.ssm import build_state_update, state_bytes

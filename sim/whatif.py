@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from sim.config.hardware import Hardware, PackedFormat
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.memory.params import peak_gb_s
 
 HUGE_RATE = 1e6

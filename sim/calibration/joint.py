@@ -17,7 +17,7 @@ from sim.calibration.parameters import (
 from sim.calibration.recipe import Recipe
 from sim.calibration.rows import Evaluated, spread
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.sweep.finished import Finished
 from sim.validation.cases import Mapped
 from sim.validation.overheads import group_of

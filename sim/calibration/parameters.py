@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 
 PRIOR = 0.5
 """Standard deviation of a parameter about its usual value, as a share of its range: decides what rows cannot."""

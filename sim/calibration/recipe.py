@@ -8,9 +8,9 @@ from pydantic import Field
 from sim.calibration.parameters import MACHINE, PROFILE, Parameter, profile_parameters
 from sim.config.catalog import Found, shipped, shown_path
 from sim.config.fields import Int, Section
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import resolved_plain
 from sim.config.merge import Tree, overlay
-from sim.config.workload import KernelProfile
 from sim.config.yaml_source import read_document
 from sim.errors import InputError
 

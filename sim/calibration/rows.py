@@ -10,8 +10,9 @@ from kernels_ref.trace import Step
 from sim.attention_run import Task, estimate_ns, find_mapping
 from sim.calibration.fit import Group
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import model_of
-from sim.config.workload import KernelProfile, Workload
+from sim.config.workload import Workload
 from sim.errors import InputError
 from sim.lowering.cut import Cut, profile_at
 from sim.memory.addresses import AddressMap, build_address_map

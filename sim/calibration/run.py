@@ -28,8 +28,8 @@ from sim.calibration.rows import (
 from sim.calibration.targets import Target
 from sim.calibration.written import provenance
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_profile
-from sim.config.workload import KernelProfile
 from sim.error_summary import Summary, summary
 from sim.errors import InputError
 from sim.validation.attention import map_rows

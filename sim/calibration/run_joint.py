@@ -10,8 +10,8 @@ from sim.calibration.joint_output import Joint
 from sim.calibration.recipe import Recipe
 from sim.calibration.rows import Evaluated, MakeStep, Reference, aligned, evaluated, hold_back
 from sim.calibration.written import provenance
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_profile
-from sim.config.workload import KernelProfile
 from sim.error_summary import summary
 from sim.errors import InputError
 from sim.sweep.facts import engine

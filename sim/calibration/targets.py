@@ -8,9 +8,9 @@ from pathlib import Path
 from sim.calibration.parameters import MACHINE, Parameter, profile_parameters
 from sim.config.catalog import Kind, find, shipped
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_profile
 from sim.config.merge import read_layers
-from sim.config.workload import KernelProfile
 from sim.errors import InputError
 from sim.validation.cases import Mapped
 from sim.validation.names import Names

@@ -5,7 +5,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile, Workload
+from sim.config.kernel_profile import KernelProfile
+from sim.config.workload import Workload
 from sim.errors import InputError
 from sim.sweep.execute import describe
 

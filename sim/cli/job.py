@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from sim.config.context import TraceContext, UniformContext
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.micro import Micro
-from sim.config.workload import KernelProfile, MixedFormat, Model, Workload
+from sim.config.workload import MixedFormat, Model, Workload
 from sim.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from sim.config.catalog import Found, Kind, find, shipped
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.measured import Measured
 from sim.config.merge import Tree, leaves, overlay, read_layers
 from sim.config.micro import Micro
@@ -29,7 +30,7 @@ from sim.config.references import (
 from sim.config.runtime import Runtime
 from sim.config.schema_tree import schema_tree
 from sim.config.translate import translated
-from sim.config.workload import KernelProfile, Model, Workload
+from sim.config.workload import Model, Workload
 from sim.config.yaml_source import Document
 from sim.errors import InputError
 

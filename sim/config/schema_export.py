@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.micro import Micro
 from sim.config.problems import path_text
 from sim.config.runtime import Runtime
 from sim.config.schema_tree import SchemaTree, model_schema, schema_tree
 from sim.config.sweep import Sweep
-from sim.config.workload import KernelProfile, Model, Workload
+from sim.config.workload import Model, Workload
 
 MODELS: dict[str, type[BaseModel]] = {
     "hardware": Hardware,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.lowering.attention_tiles import LookUp, Tiles, lower_tiles, tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch

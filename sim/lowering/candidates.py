@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile, Mapping
+from sim.config.kernel_profile import KernelProfile
+from sim.config.workload import Mapping
 from sim.errors import InputError
 from sim.lowering.cut import Cut, profile_at
 from sim.lowering.occupancy import KIB, Footprint, TileShape, footprint

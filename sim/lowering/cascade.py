@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.lowering.attention import PARTIAL_BYTES, build_attention
 from sim.lowering.attention_tiles import LookUp
 from sim.lowering.combine import LSE_BYTES, Merge, blocks_of, merge_launch

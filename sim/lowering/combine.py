@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
-from sim.config.workload import USUAL_CODE_TRIPS
+from sim.config.kernel_profile import USUAL_CODE_TRIPS
 from sim.lowering.attention import OUTPUT_BYTES, PARTIAL_BYTES, fetch_table
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch, TileWork

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kernels_ref.trace import Step
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 
 
 def profile_at(profile: KernelProfile, step: Step) -> KernelProfile:

@@ -8,7 +8,7 @@ registers, or in tensor memory where the chip has it (FlashAttention-3 and -4 pa
 from dataclasses import dataclass
 
 from sim.config.hardware import Sm
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.formats import token_bytes
 
 KIB = 1024

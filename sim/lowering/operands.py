@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.formats import KV_STORAGE
 from sim.lowering.cut import Cut
 

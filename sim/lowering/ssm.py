@@ -7,7 +7,8 @@ h <- a h + (dt x) B^T, y = C h: head_dim x state_dim FP32 values per head and se
 import numpy as np
 
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile, Model
+from sim.config.kernel_profile import KernelProfile
+from sim.config.workload import Model
 from sim.errors import InputError
 from sim.lowering.attention import fetch_table
 from sim.lowering.launch import CtaTable, Launch, TileWork

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.errors import InputError
 from sim.lowering.attention import fetch_table
 from sim.lowering.candidates import Candidate

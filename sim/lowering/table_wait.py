@@ -4,7 +4,7 @@ FlashInfer's threads load the page of each row they copy, then copy it. A 128-by
 of 64 tokens at every tile with pages of one token, and at one tile in eight with pages of 16; between, L1 has it.
 """
 
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.lowering.attention_tiles import TABLE_LINE_BYTES
 
 INDEX_BYTES = 4

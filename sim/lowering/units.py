@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
-from sim.config.workload import KernelProfile
+from sim.config.kernel_profile import KernelProfile
 from sim.lowering.block_order import heads_and_blocks, section_heads
 from sim.lowering.cut import Cut
 from sim.lowering.runs import repeat_index

@@ -22,8 +22,8 @@ from sim.cli.attention_case import step_of
 from sim.cli.endings import exit_code_of
 from sim.cli.main import pagewalk
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_profile
-from sim.config.workload import KernelProfile
 from sim.validation.attention import map_rows
 from sim.validation.cases import Machines, Mapped, Skipped, map_row
 from sim.validation.names import shipped_names

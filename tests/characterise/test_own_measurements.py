@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from own_runs import RUNS, checked_rows
 
+from sim.config.kernel_profile import USUAL_CODE_TRIPS
 from sim.config.load import load_hardware, load_measured
 from sim.config.measured import Curve
-from sim.config.workload import USUAL_CODE_TRIPS
 from sim.memory import params
 from sim.memory.latency import beyond_l2_ps
 

@@ -8,10 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_workload
 from sim.config.micro import Micro
 from sim.config.schema_tree import schema_tree
-from sim.config.workload import KernelProfile, Model, Workload
+from sim.config.workload import Model, Workload
 from sim.errors import InputError
 
 Check = Callable[[str], list[str]]

@@ -11,6 +11,7 @@ import yaml
 from kernels_ref.request_trace import read_requests
 from sim.config.catalog import folder, shipped
 from sim.config.context import TraceContext
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import (
     load_any_workload,
     load_hardware,
@@ -20,7 +21,7 @@ from sim.config.load import (
     model_of,
 )
 from sim.config.micro import BenchmarkName, Micro
-from sim.config.workload import KernelProfile, MixedFormat, Model, Workload
+from sim.config.workload import MixedFormat, Model, Workload
 from workloads.make_sample_trace import SAMPLE, SYSTEM_TOKENS, text
 
 KIB, GIB = 1024, 1024**3

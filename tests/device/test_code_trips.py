@@ -6,8 +6,8 @@ from sim.attention_run import Task, coarse_kernel, estimate_ns, find_mapping, ru
 from sim.cli.job import engine_step
 from sim.coarse.hits import first_found
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import USUAL_CODE_TRIPS
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
-from sim.config.workload import USUAL_CODE_TRIPS
 from sim.launch_times import code_ps
 from sim.lowering.combine import build_combine
 from sim.lowering.units import attention_units

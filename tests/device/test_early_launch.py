@@ -5,8 +5,8 @@ import pytest
 from sim.attention_run import Task, estimate_ns, find_mapping
 from sim.cli.job import all_profiles, engine_step, simulate
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import USUAL_CODE_TRIPS
 from sim.config.load import load_hardware, load_workload, model_of
-from sim.config.workload import USUAL_CODE_TRIPS
 from sim.launch_times import code_ps, following_ps
 from sim.memory.addresses import build_address_map
 

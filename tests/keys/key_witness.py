@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from sim.cli.job import engine_step, simulate
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_any_workload, load_hardware, load_profile, load_workload, model_of
 from sim.config.schema_tree import SchemaTree
-from sim.config.workload import KernelProfile
 from sim.errors import InputError
 from sim.simulate import Case, simulate_case
 

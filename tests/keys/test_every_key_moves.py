@@ -17,8 +17,9 @@ from profile_nudges import ProfileNudge
 from witness_table import WITNESSES
 
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.micro import Micro
-from sim.config.workload import KernelProfile, Workload
+from sim.config.workload import Workload
 
 
 def cases(nudges: Mapping[str, Any]) -> list[Any]:

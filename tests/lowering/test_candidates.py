@@ -10,8 +10,9 @@ import pytest
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.attention_run import searched
+from sim.config.kernel_profile import USUAL_CODE_TRIPS
 from sim.config.load import load_hardware, load_profile
-from sim.config.workload import USUAL_CODE_TRIPS, Mapping
+from sim.config.workload import Mapping
 from sim.lowering.candidates import candidates
 from sim.lowering.cut import Cut
 from sim.lowering.units import attention_units, start_order

@@ -7,8 +7,8 @@ import pytest
 
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_profile
-from sim.config.workload import KernelProfile
 from sim.lowering.attention_tiles import tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.units import Units, attention_units

@@ -5,8 +5,8 @@ import pytest
 
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_profile
-from sim.config.workload import KernelProfile
 from sim.lowering.attention import build_attention
 from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import candidates

@@ -4,7 +4,7 @@ import pytest
 
 from sim.cli.job import engine_step
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
-from sim.config.workload import Split
+from sim.config.split import Split
 from sim.lowering.item_search import groups_passed
 from sim.simulate import Case, simulate_case
 

@@ -9,8 +9,8 @@ from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.attention_run import Task, estimate_ns, find_mapping
 from sim.clock import under_load
+from sim.config.kernel_profile import HeadTile, KernelProfile
 from sim.config.load import load_hardware, load_profile, load_workload
-from sim.config.workload import HeadTile, KernelProfile
 from sim.device.stage_times import StageTimes, stage_times
 from sim.lowering.attention import build_attention
 from sim.lowering.attention_tiles import LookUp

@@ -9,8 +9,8 @@ from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.attention_run import Task, estimate_ns
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_profile, load_workload
-from sim.config.workload import KernelProfile
 from sim.lowering.attention import build_attention
 from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import candidates
