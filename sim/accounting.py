@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sim.causes import BUSY, CAUSES, IDLE, INDEX
-from sim.device.recorder import RESIDENT, SUMMED
+from sim.device.recorder import RESIDENT, SUMMED, joined
 from sim.errors import SelfCheckError
 
 N_BUSY = len(BUSY)
@@ -179,13 +179,9 @@ def account_sms(records: Sequence[NDArray[np.int64]], end: int, phases: Sequence
 
     Raises SelfCheckError when a resident CTA has no cause or several, or the sum does not close to 1e-9.
     """
-    sms = len(records)
     idle = np.array([[INDEX[p.cause], p.begin, min(p.end, end)] for p in phases], np.int64).reshape(-1, 3)
-    rows = np.concatenate([np.tile(idle, (sms, 1)), *records])
-    sm = np.concatenate(
-        [np.repeat(np.arange(sms), len(idle)), np.repeat(np.arange(sms), [len(r) for r in records])]
-    )
-    return Ledger(sms).close(edges_of(rows, sm), end)
+    rows, sm = joined([np.concatenate([idle, record]) for record in records])
+    return Ledger(len(records)).close(edges_of(rows, sm), end)
 
 
 def account_window(

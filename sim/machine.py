@@ -14,7 +14,7 @@ from sim.device.chain import Chain
 from sim.device.dispatch import Plan, run_grid
 from sim.device.job import Context
 from sim.device.order import Order
-from sim.device.recorder import rows_of, rows_of_work
+from sim.device.recorder import joined, rows_of, rows_of_work
 from sim.device.sm import Sm
 from sim.device.tile_sums import tile_sums
 from sim.errors import StuckError
@@ -208,9 +208,8 @@ class Machine:
         """All records as edges of the account; they begin anew."""
         recorders = [sm.recorder for sm in self._sms]
         work = edges_of(*rows_of_work(recorders, self._chains, self._plane.stamps_of))
-        residence = [recorder.edges() for recorder in recorders]
-        sm = np.repeat(np.arange(len(recorders)), [len(edges) for edges in residence])
-        edges = np.concatenate([np.column_stack([sm, np.concatenate(residence)]), work])
+        residence, sm = joined([recorder.edges() for recorder in recorders])
+        edges = np.concatenate([np.column_stack([sm, residence]), work])
         self._plane.release(np.concatenate([recorder.fetches() for recorder in recorders]))
         for recorder in recorders:
             recorder.clear()

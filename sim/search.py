@@ -17,10 +17,10 @@ from sim.config.hardware import Hardware
 from sim.device.stage_times import PS_PER_NS, ps_per_clk, unpack_rate
 from sim.formats import KV_STORAGE, token_bytes
 from sim.launch_times import following_ps
-from sim.lowering.attention import ISSUE_HEAD_DIM, output_bytes
+from sim.lowering.attention import output_bytes, token_issue_clk
 from sim.lowering.attention_tiles import QUERY_BYTES, tile_counts
 from sim.lowering.candidates import Candidate
-from sim.lowering.cut import Cut
+from sim.lowering.cut import Cut, block_rows
 from sim.lowering.operands import mma_format, operand_reads
 from sim.lowering.table_wait import barrier_clk
 from sim.lowering.units import Units, attention_units
@@ -67,8 +67,7 @@ def tile_clocks(step: Step, cut: Cut, hw: Hardware) -> TileClocks:
     Where the warps load operands and issue every MMA themselves (mma.sync), products and softmax take turns.
     """
     g, sm, profile = step.geometry, hw.sm, cut.profile
-    per_head = int(step.q_len.max()) * (g.q_heads // g.kv_heads if profile.pack_gqa else 1)
-    rows = min(profile.m_tile, -(-per_head // profile.m_align) * profile.m_align)
+    rows = block_rows(profile, step)
     values = cut.tile_tokens * cut.kv_heads_per_cta * (g.head_dim + g.value_dim)
     mma = mma_format(step, cut, hw)
     products = 2 * rows * values / sm.tensor_flop_per_clk[mma]  # type: ignore[index]
@@ -77,8 +76,7 @@ def tile_clocks(step: Step, cut: Cut, hw: Hardware) -> TileClocks:
     scores = rows * cut.tile_tokens * cut.kv_heads_per_cta
     softmax = scores * max(1 / sm.exp_per_clk, profile.softmax_ops_per_score / sm.fp32_per_clk)
     softmax += _unpack_clocks(step, cut, hw, values)
-    per_token = profile.tile_issue_clk / profile.tile_tokens[0] * g.head_dim / ISSUE_HEAD_DIM
-    issue = cut.tile_tokens * per_token
+    issue = cut.tile_tokens * token_issue_clk(profile, g.head_dim)
     barrier = barrier_clk(profile, step.page_tokens, cut.tile_tokens)
     if profile.mma_operands == "register":
         products /= sm.mma_sync_fraction

@@ -62,27 +62,31 @@ def attention_layers(model: Model) -> int:
     return 0 if model.attention == "ssm" else model.layers // model.attention_every
 
 
-def updates_states(case: Case) -> bool:
-    """Whether state-space layers are part of the run."""
-    return case.step is None or (case.workload.kind == "step" and case.model.attention == "hybrid")
+def counted_layers(case: Case) -> tuple[int, int]:
+    """How often a layer of attention and one of state space count; 0: it is no part of the run."""
+    model, whole_step = case.model, case.workload.kind == "step"
+    attention = 0 if case.step is None else attention_layers(model) if whole_step else 1
+    states = case.step is None or (whole_step and model.attention == "hybrid")
+    others = model.layers - attention_layers(model) if whole_step else 1
+    return attention, others if states else 0
 
 
 def run_case(case: Case, record_order: bool = False, sampled: bool = False) -> Simulated:
     """Simulate, attention in full or sampled."""
     attention, parts = None, []
-    whole_step = case.workload.kind == "step"
+    attention_count, state_count = counted_layers(case)
     if case.step is not None:
         kind = "gqa" if case.model.attention == "hybrid" else case.model.attention
         task = Task(case.hw, case.workload, kind, case.step, case.profiles, case.ideal)
         attention = run_attention(task, record_order=record_order, sampled=sampled)
         report = report_attention(task, attention)
         check_not_beaten(report.time_ns, dict(report.bounds_ns))
-        parts.append(scaled(report, attention_layers(case.model) if whole_step else 1))
-    if updates_states(case):
+        parts.append(scaled(report, attention_count))
+    if state_count:
         state = report_state(case.model, case.workload, case.profiles, case.loaded)
         check_not_beaten(state.time_ns, dict(state.bounds_ns))
-        parts.append(scaled(state, case.model.layers - attention_layers(case.model) if whole_step else 1))
-    if whole_step:
+        parts.append(scaled(state, state_count))
+    if case.workload.kind == "step":
         parts += around(case)
     return Simulated(joined(parts, parts[0].mapping), attention)
 
@@ -190,15 +194,16 @@ def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result
 
 def _bounds(case: Case) -> list[tuple[Mapping[str, float], int]]:
     """Bounds of each kind of kernel in a run, and how often it runs."""
-    whole_step, workload = case.workload.kind == "step", case.workload
+    attention_count, state_count = counted_layers(case)
+    workload = case.workload
     parts: list[tuple[Mapping[str, float], int]] = []
     if case.step is not None:
         warm = workload.l2_state == "warm"
         bounds = attention_bounds_ns(step_work(case.step), case.step.formats, case.loaded, warm=warm)
-        parts.append((bounds, attention_layers(case.model) if whole_step else 1))
-    if updates_states(case):
+        parts.append((bounds, attention_count))
+    if state_count:
         bounds = state_bounds_ns(case.model, workload, case.loaded)
-        parts.append((bounds, case.model.layers - attention_layers(case.model) if whole_step else 1))
-    if whole_step:
+        parts.append((bounds, state_count))
+    if workload.kind == "step":
         parts += [(part.bounds_ns, 1) for part in around(case)]
     return parts

@@ -3,8 +3,9 @@
 A kernel was never measured on the machine at hand, or one row of it fixes the overhead.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sim.calibration.fit import Group, cautious_overheads
 from sim.calibration.joint import (
@@ -87,11 +88,9 @@ def left_out(
             if len(ours) < LEAST_ROWS or not _is_known(profile, rest, recipe):
                 continue
             step = f"without {profile} on {machine}"
-            if finished.get(step) is None:
-                blind = _refitted(rest, recipe, state, machine, profile)
-                found = judged(ours, blind, overheads_of(rest, blind, cautious_overheads), arch_of)
-                finished.put(step, {e.row.case.row.id: [e.simulated_us, e.overhead_us] for e in found})
-            found = [RowError(row, *finished.get(step)[row.case.row.id]) for row in ours]
+            refit = partial(_refitted, rest, recipe, state, machine, profile)
+            times = finished.once(step, partial(_times, ours, rest, refit, arch_of))
+            found = [RowError(row, *times[row.case.row.id]) for row in ours]
             tell(f"{step}: {summary(e.error for e in found)['mape']:.1%}")
             out += found
     return out
@@ -99,6 +98,18 @@ def left_out(
 
 def _is_known(profile: str, rest: Sequence[Evaluated], recipe: Recipe) -> bool:
     return profile in recipe.relatives or any(row.profile == profile for row in rest)
+
+
+def _times(
+    ours: Sequence[Evaluated],
+    rest: Sequence[Evaluated],
+    refit: Callable[[], State],
+    arch_of: Mapping[str, str],
+) -> dict[str, list[float]]:
+    """Simulated time and overhead in us of each of `ours`, by its id, after a fit that has not seen them."""
+    blind = refit()
+    found = judged(ours, blind, overheads_of(rest, blind, cautious_overheads), arch_of)
+    return {e.row.case.row.id: [e.simulated_us, e.overhead_us] for e in found}
 
 
 def _refitted(rest: Sequence[Evaluated], recipe: Recipe, state: State, machine: str, profile: str) -> State:

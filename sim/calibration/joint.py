@@ -75,14 +75,17 @@ def fit_in_turn(
     for number in range(1, recipe.rounds + 1):
         for name in [*recipe.machines, *recipe.profiles]:
             step, is_machine = f"round {number}, {name}", name in recipe.machines
-            values = finished.get(step)
-            if values is None:
-                state = (fit_machine if is_machine else fit_profile)(rows, recipe, state, name)
-                finished.put(step, state.fitted.get(name, {}))
-            elif values:
+            values = finished.once(step, partial(_values, rows, recipe, state, name))
+            if values:
                 state = state.with_machine(name, values) if is_machine else state.with_profile(name, values)
-            tell(f"{step}: {state.fitted.get(name, {})}")
+            tell(f"{step}: {values}")
     return state
+
+
+def _values(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: str) -> dict[str, float]:
+    """Those of a machine or a profile once it is fitted; none where its rows are too few."""
+    fit_one = fit_machine if name in recipe.machines else fit_profile
+    return fit_one(rows, recipe, state, name).fitted.get(name, {})
 
 
 def fit_machine(rows: Sequence[Evaluated], recipe: Recipe, state: State, name: str) -> State:

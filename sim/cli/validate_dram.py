@@ -8,9 +8,7 @@ import click
 from sim.cli.params import FiniteRange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from sim.memory.dram.validate import Figures, Grain, Keep, Validation
+    from sim.memory.dram.validate import Grain, Validation
 
 PANELS = ("bw_GBps", "lat_avg_ns", "lat_p99_ns", "act_per_request")
 
@@ -45,8 +43,11 @@ def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None, 
     """
     from sim.memory.dram.validate import as_json as to_json
     from sim.memory.dram.validate import computed, counted_summary, validate_dram
+    from sim.sweep.facts import engine
+    from sim.sweep.finished import Finished
 
-    result = validate_dram(truth, _progress, grain, computed if out is None else _keeper(out / "cases"))
+    keep = computed if out is None else Finished(out / "cases", engine()).once
+    result = validate_dram(truth, _progress, grain, keep)
     if out is not None:
         _write(result, out)
     if as_json:
@@ -59,22 +60,6 @@ def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None, 
     if max_error is not None and (overall["n"] == 0 or overall["mape"] > max_error):
         click.echo(f"mean absolute error {overall['mape']:.4%} exceeds {max_error:.4%}", err=True)
         raise SystemExit(1)
-
-
-def _keeper(folder: Path) -> "Keep":
-    """Keep the figures of finished rows in `folder`. Raises InputError for an unusable one."""
-    from sim.sweep.facts import engine
-    from sim.sweep.finished import Finished
-
-    finished = Finished(folder, engine())
-
-    def keep(row: str, compute: "Callable[[], Figures]") -> "Figures":
-        if finished.get(row) is None:
-            finished.put(row, compute())
-        figures: Figures = finished.get(row)
-        return figures
-
-    return keep
 
 
 def _progress(done: int, rows: int) -> None:

@@ -116,12 +116,12 @@ def rows_of_work(
     recorders: Sequence[Recorder], chains: Sequence[Chain], stamps_of: StampsOf
 ) -> tuple[Rows, Rows]:
     """[N, 3] code, begin_ps, end_ps of all but residence, and [N] whose they are. chains: those of the run."""
-    others, of_others = _joined([recorder.others() for recorder in recorders])
-    waits, of_waits = _joined([recorder.waits() for recorder in recorders])
+    others, of_others = joined([recorder.others() for recorder in recorders])
+    waits, of_waits = joined([recorder.waits() for recorder in recorders])
     waited = waits[:, 2] > waits[:, 1]
     waits, of_waits = waits[waited], of_waits[waited]
     cut, wait_of_cut = wait.cut(stamps_of(waits[:, 0]), waits[:, 1], waits[:, 2], waits[:, 3] > 0)
-    ran, of_ran = _joined([recorder.ran() for recorder in recorders])
+    ran, of_ran = joined([recorder.ran() for recorder in recorders])
     stages, of_stages = _stages(chains, ran, of_ran)
     return np.concatenate([others, cut, stages]), np.concatenate(
         [of_others, of_waits[wait_of_cut], of_stages]
@@ -138,7 +138,7 @@ def rows_of(recorders: Sequence[Recorder], chains: Sequence[Chain], stamps_of: S
     ]
 
 
-def _joined(tables: Sequence[Rows]) -> tuple[Rows, Rows]:
+def joined(tables: Sequence[Rows]) -> tuple[Rows, Rows]:
     """The rows of all tables, and the number of each one's table."""
     return np.concatenate(tables), np.repeat(np.arange(len(tables)), [len(table) for table in tables])
 

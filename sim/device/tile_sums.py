@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sim.causes import CAUSES
 from sim.device import wait
 from sim.device.chain import Chain
-from sim.device.recorder import Rows, StampsOf
+from sim.device.recorder import Rows, StampsOf, joined
 
 Sums = NDArray[np.int64]
 
@@ -19,15 +19,14 @@ PART_WAITS = 1 << 12
 
 def tile_sums(tiles: Sequence[Rows], chains: Sequence[Chain], stamps_of: StampsOf) -> Sums:
     """[SMs, causes] ps of the waits and chains in each SM's `Recorder.tiles` ([T, 5])."""
-    joined = np.concatenate(tiles)
-    sm = np.repeat(np.arange(len(tiles)), [len(rows) for rows in tiles])
+    every, sm = joined(tiles)
     runs = np.zeros((len(tiles), len(chains)), np.int64)
-    np.add.at(runs, (sm, joined[:, 4]), 1)
+    np.add.at(runs, (sm, every[:, 4]), 1)
     sums = runs @ np.array([_durations(chain) for chain in chains], np.int64).reshape(-1, len(CAUSES))
-    waited = np.flatnonzero(joined[:, 2] > joined[:, 1])
+    waited = np.flatnonzero(every[:, 2] > every[:, 1])
     for at in range(0, len(waited), PART_WAITS):
         part = waited[at : at + PART_WAITS]
-        _add_waits(sums, sm[part], joined[part], stamps_of)
+        _add_waits(sums, sm[part], every[part], stamps_of)
     return sums
 
 

@@ -121,7 +121,7 @@ def build_attention(
         mma=mma,
         prologue_clk=cut.profile.prologue_clk,
         epilogue_clk=cut.profile.epilogue_clk,
-        token_issue_clk=_token_issue_clk(cut.profile, step.geometry.head_dim),
+        token_issue_clk=token_issue_clk(cut.profile, step.geometry.head_dim),
         barrier_clk=_barrier_clk(step, cut, look_up),
         unpack_per_clk=cut.profile.unpack_values_per_clk,
         loads_operands=cut.profile.mma_operands == "register",
@@ -164,6 +164,6 @@ def _barrier_clk(step: Step, cut: Cut, look_up: LookUp) -> float:
     return barrier_clk(cut.profile, step.page_tokens, cut.tile_tokens, look_up.entry_bytes)
 
 
-def _token_issue_clk(profile: KernelProfile, head_dim: int) -> float:
+def token_issue_clk(profile: KernelProfile, head_dim: int) -> float:
     """Issue slots of a token: copies, fragment loads and MMA instructions grow with the values of its row."""
     return profile.tile_issue_clk / profile.tile_tokens[0] * head_dim / ISSUE_HEAD_DIM

@@ -16,7 +16,7 @@ from sim.config.hardware import Hardware
 from sim.config.kernel_profile import KernelProfile
 from sim.config.workload import Mapping
 from sim.errors import InputError
-from sim.lowering.cut import Cut, profile_at
+from sim.lowering.cut import Cut, block_rows, profile_at
 from sim.lowering.occupancy import KIB, Footprint, TileShape, footprint
 from sim.lowering.split_rules import Grid, begun_tokens, chunk_tokens
 from sim.lowering.units import unsplit_ctas
@@ -48,11 +48,8 @@ class Candidate:
 
 def tile_shape(step: Step, profile: KernelProfile, tile: int, heads: int, entry_bytes: int) -> TileShape:
     g = step.geometry
-    rows = int(step.q_len.max()) * (g.q_heads // g.kv_heads if profile.pack_gqa else 1)
-    if profile.algorithm == "cascade":
-        rows = profile.m_tile
     return TileShape(
-        rows=min(profile.m_tile, -(-rows // profile.m_align) * profile.m_align),
+        rows=profile.m_tile if profile.algorithm == "cascade" else block_rows(profile, step),
         tile_tokens=tile,
         kv_heads=heads,
         head_dim=g.head_dim,

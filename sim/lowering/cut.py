@@ -14,8 +14,18 @@ def profile_at(profile: KernelProfile, step: Step) -> KernelProfile:
 
 def packed_rows(profile: KernelProfile, step: Step) -> int:
     """Query rows of a KV head that share CTAs, mean over sequences, rounded down."""
-    group = step.geometry.q_heads // step.geometry.kv_heads if profile.pack_gqa else 1
-    return int(step.q_len.sum()) * group // step.sequences
+    return int(step.q_len.sum()) * _group(profile, step) // step.sequences
+
+
+def block_rows(profile: KernelProfile, step: Step) -> int:
+    """Query rows of the largest block, with padding."""
+    rows = int(step.q_len.max()) * _group(profile, step)
+    return min(profile.m_tile, -(-rows // profile.m_align) * profile.m_align)
+
+
+def _group(profile: KernelProfile, step: Step) -> int:
+    """Query heads that share CTAs."""
+    return step.geometry.q_heads // step.geometry.kv_heads if profile.pack_gqa else 1
 
 
 def _at_head_dim(profile: KernelProfile, head_dim: int) -> KernelProfile:

@@ -14,6 +14,8 @@ from sim.lowering.gemm import Gemm
 
 Counted = tuple[Gemm, int]
 """A GEMM, and the layers that have it."""
+MANY_TOKENS = 1 << 30
+"""Tokens that touch every expert, however many there are."""
 
 
 def layer_gemms(model: Model, tokens: int, parallel: int) -> list[Counted]:
@@ -104,8 +106,6 @@ def ffn_width(model: Model) -> float:
 def weight_count(model: Model) -> int:
     """Weights of all layers with all of their experts, and of both ends of the vocabulary."""
     total = 2 * model.vocab * model.hidden
-    for gemm, layers in layer_gemms(model, 1, 1):
-        routed = model.experts is not None and gemm.name.startswith("experts_")
-        groups = model.experts.count if routed and model.experts else gemm.groups
-        total += layers * groups * gemm.n * gemm.k
+    for gemm, layers in layer_gemms(model, MANY_TOKENS, 1):
+        total += layers * gemm.groups * gemm.n * gemm.k
     return total

@@ -1,6 +1,7 @@
 """What an interrupted job of many steps had finished: the value of each, in a file of its own."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,11 @@ class Finished:
     def __len__(self) -> int:
         return len(self._values)
 
-    def get(self, step: str) -> Any:
-        """The value of a step, None when it is still to be done."""
-        return self._values.get(step)
-
-    def put(self, step: str, value: Any) -> None:
-        self._values[step] = value
-        if self._store is not None:
-            digest = hashlib.sha256(f"{self._key}\n{step}".encode()).hexdigest()[:16]
-            self._store.put(digest, {"key": self._key, "step": step, "value": value})
+    def once(self, step: str, compute: Callable[[], Any]) -> Any:
+        """The value of a step, computed and kept unless that was done before."""
+        if step not in self._values:
+            self._values[step] = compute()
+            if self._store is not None:
+                digest = hashlib.sha256(f"{self._key}\n{step}".encode()).hexdigest()[:16]
+                self._store.put(digest, {"key": self._key, "step": step, "value": self._values[step]})
+        return self._values[step]
