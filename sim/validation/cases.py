@@ -11,6 +11,7 @@ from sim.config.load import load_hardware
 from sim.config.workload import Workload
 from sim.formats import token_bytes
 from sim.memory.params import peak_gb_s
+from sim.validation.lengths import Lengths, drawn_lengths
 from sim.validation.measure import METRICS, Amounts, Measure, measure_of
 from sim.validation.names import GpuName, Names, Recognised, recognise
 from sim.validation.truth import TruthRow
@@ -23,6 +24,8 @@ PHASES = {
     "tier": "a transfer between tiers is not an attention kernel",
     "memory": "a memory micro-benchmark is not an attention kernel (pagewalk characterise runs those)",
 }
+MOST_SEQUENCES = 65536
+"""Of a workload; no lengths are drawn for more."""
 SHAPE = ("batch", "q_heads", "kv_heads", "head_dim", "context")
 
 
@@ -38,6 +41,13 @@ class Shape:
     q_len: int
     context: int
     causal: bool
+    lengths: tuple[int, ...]
+    """[batch] tokens of each sequence; [0]: all have the context."""
+
+    @property
+    def tokens(self) -> int:
+        """Of all sequences."""
+        return sum(self.lengths) or self.batch * self.context
 
     @property
     def latent(self) -> bool:
@@ -45,18 +55,18 @@ class Shape:
 
     @property
     def scores(self) -> float:
-        """Query-key pairs of one head and sequence, as benchmarks count them: half the square when causal."""
+        """Query-key pairs of one head, as benchmarks count them: half the square when causal."""
         hidden = self.q_len**2 / 2 if self.causal and self.q_len > 1 else 0.0
-        return self.q_len * self.context - hidden
+        return self.q_len * self.tokens - self.batch * hidden
 
     @property
     def flops(self) -> float:
         """Multiplications and additions of QK^T and PV over the launch."""
-        return 2 * self.batch * self.q_heads * self.scores * (self.head_dim + self.value_dim)
+        return 2 * self.q_heads * self.scores * (self.head_dim + self.value_dim)
 
     def kv_bytes(self, kv_format: str) -> int:
         token = token_bytes(kv_format, self.kv_heads, self.head_dim, self.value_dim, latent=self.latent)
-        return self.batch * self.context * token
+        return self.tokens * token
 
     def moved_bytes(self, kv_format: str) -> int:
         """KV, queries and outputs once, the 16-bit ones at two bytes: what published bandwidths count."""
@@ -120,7 +130,7 @@ def map_row(row: TruthRow, names: Names, machines: Machines) -> Mapped | Skipped
     found = recognise(row, names)
     if isinstance(found, str):
         return Skipped(row, found)
-    shape = _shape(row)
+    shape = _shape(row, found.runtime.lengths)
     if isinstance(shape, str):
         return Skipped(row, shape)
     hw = machines.of(found.gpu)
@@ -151,7 +161,7 @@ def _unfit(row: TruthRow) -> str:
     return f"shape: the source does not state {', '.join(missing)}" if missing else ""
 
 
-def _shape(row: TruthRow) -> Shape | str:
+def _shape(row: TruthRow, kind: Lengths) -> Shape | str:
     q_len = row.q_len or 1
     batch, q_heads, kv_heads, head_dim, context = (int(getattr(row, key)) for key in SHAPE)
     if q_heads % kv_heads:
@@ -162,7 +172,11 @@ def _shape(row: TruthRow) -> Shape | str:
         return "causal: the source does not state it, and it doubles the work"
     latent = row.phase == "decode" and kv_heads == 1
     value_dim = LATENT_DIMS.get(head_dim, head_dim) if latent else head_dim
-    return Shape(batch, q_heads, kv_heads, head_dim, value_dim, q_len, context, row.causal is not False)
+    varied = row.phase == "decode" and batch <= MOST_SEQUENCES
+    lengths = drawn_lengths(kind, batch, context, q_len) if varied else ()
+    return Shape(
+        batch, q_heads, kv_heads, head_dim, value_dim, q_len, context, row.causal is not False, lengths
+    )
 
 
 def _amounts(shape: Shape, found: Recognised, hw: Hardware) -> Amounts:
@@ -198,7 +212,7 @@ def _workload(row: TruthRow, found: Recognised, shape: Shape, profile: str) -> W
             "model": model,
             "phase": phase,
             "batch": shape.batch,
-            "context": shape.context,
+            "context": list(shape.lengths) or shape.context,
             "q_len": shape.q_len,
             "kv_format": found.kernel.kv_format or found.kv.kv_format,
             "page_tokens": row.page_size or runtime.page_tokens,

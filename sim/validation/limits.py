@@ -104,6 +104,7 @@ def _layout(case: Mapped) -> tuple[object, ...]:
         row.unit,
         case.names.kernel.profile,
         case.warm,
+        case.names.runtime.lengths,
     )
     return (row.source, row.gpu, row.kernel, row.phase, queries, *heads, *how, str(case.workload.kv_format))
 

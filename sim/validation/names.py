@@ -23,6 +23,7 @@ from sim.config.merge import Tree, overlay
 from sim.config.runtime import Pointwise
 from sim.config.yaml_source import read_document
 from sim.errors import InputError
+from sim.validation.lengths import DRAWN, Lengths
 from sim.validation.truth import TruthRow
 
 Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", "cdna3", ""]
@@ -61,6 +62,7 @@ class Runtime(Section):
     page_tokens: Int = Field(default=64, ge=1, description="where the row does not state it")
     l2_state: Literal["cold", "warm"] = Field(default="warm", description="warm: buffers are replayed")
     launch: Literal["graph", "stream", "none"] = Field(default="graph", description="how it is launched")
+    lengths: Lengths = Field(default="equal", description=DRAWN)
     around: list[Pointwise] = Field(
         default_factory=list, description="kernels that the measured call runs beside attention in prefill"
     )
@@ -92,13 +94,14 @@ class KernelName(Section):
 
 
 class Timing(Section):
-    """What the notes say of how a row was timed, in place of what is known of its framework."""
+    """What the notes say of how a row was measured, in place of what is known of its framework."""
 
     notes: str = Field(description="pattern of the notes column")
     l2_state: Literal["cold", "warm"] | None = Field(default=None, description="warm: buffers are replayed")
     launch: Literal["graph", "stream", "none"] | None = Field(default=None, description="how it is launched")
     framework: str | None = Field(default=None, description="owner of the fixed overhead")
     page_order: Literal["sequential", "shuffled"] | None = Field(default=None, description="of a sequence")
+    lengths: Lengths | None = Field(default=None, description=DRAWN)
 
     def applied(self, runtime: Runtime) -> Runtime:
         given = self.model_dump(exclude={"notes"}, exclude_none=True)

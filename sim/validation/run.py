@@ -77,7 +77,10 @@ def _long_first(points: list[Point]) -> list[Point]:
 
     def size(point: Point) -> int:
         workload = point.job.workload
-        return int(workload.batch * workload.context * workload.model.kv_heads * workload.model.head_dim)
+        tokens = (
+            sum(workload.context) if isinstance(workload.context, list) else workload.batch * workload.context
+        )
+        return int(tokens * workload.model.kv_heads * workload.model.head_dim)
 
     return sorted(points, key=size, reverse=True)
 
