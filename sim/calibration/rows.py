@@ -16,6 +16,7 @@ from sim.config.workload import Workload
 from sim.errors import InputError
 from sim.lowering.cut import Cut, profile_at
 from sim.memory.addresses import AddressMap, build_address_map
+from sim.sweep.progress import progress_for
 from sim.validation.around import around_us
 from sim.validation.cases import Mapped, Skipped
 from sim.validation.overheads import group_of
@@ -88,6 +89,31 @@ def evaluated(case: Mapped, hw: Hardware, profile: KernelProfile, make_step: Mak
     except InputError as error:
         return Skipped(case.row, f"simulation: {error.problems[0]}")
     return Evaluated(case, task, addresses, cut)
+
+
+def usable(
+    cases: Sequence[Mapped],
+    machine_of: Callable[[Mapped], Hardware],
+    profile_of: Callable[[Mapped], KernelProfile],
+    make_step: MakeStep,
+    reference: Reference | None,
+) -> tuple[list[Evaluated], list[Skipped]]:
+    """Those that can be evaluated, aligned, and the others; progress goes to standard error."""
+    rows: list[Evaluated] = []
+    dropped: list[Skipped] = []
+    progress = progress_for(len(cases), "calibrate")
+    try:
+        for case in cases:
+            row = evaluated(case, machine_of(case), profile_of(case), make_step)
+            if isinstance(row, Skipped):
+                dropped.append(row)
+            else:
+                rows.append(aligned(row, reference))
+            progress.advance(ok=isinstance(row, Evaluated))
+            progress.tick()
+    finally:
+        progress.close()
+    return rows, dropped
 
 
 def hold_back(cases: Sequence[Mapped]) -> tuple[list[Mapped], list[Mapped]]:

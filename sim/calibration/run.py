@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import fmean
 
@@ -20,10 +21,9 @@ from sim.calibration.rows import (
     Evaluated,
     MakeStep,
     Reference,
-    aligned,
-    evaluated,
     hold_back,
     spread,
+    usable,
 )
 from sim.calibration.targets import Target
 from sim.calibration.written import provenance
@@ -170,20 +170,14 @@ def _overheads(rows: Sequence[Evaluated], times: Float64) -> dict[Group, float]:
 
 
 def _evaluated(
-    cases: Iterable[Mapped], target: Target, make_step: MakeStep, options: Options
+    cases: Sequence[Mapped], target: Target, make_step: MakeStep, options: Options
 ) -> tuple[list[Evaluated], list[Skipped]]:
-    profiles: dict[str, KernelProfile] = {}
-    rows, dropped = [], []
-    for case in cases:
-        name = case.names.kernel.profile
-        if name not in profiles:
-            profiles[name] = target.profile or load_profile(name)
-        row = evaluated(case, target.machine_of(case), profiles[name], make_step)
-        if isinstance(row, Skipped):
-            dropped.append(row)
-        else:
-            rows.append(aligned(row, options.reference))
-    return rows, dropped
+    loaded = cache(load_profile)
+
+    def profile_of(case: Mapped) -> KernelProfile:
+        return target.profile or loaded(case.names.kernel.profile)
+
+    return usable(cases, target.machine_of, profile_of, make_step, options.reference)
 
 
 def _require(cases: Sequence[Mapped], parameters: Sequence[Parameter], truth: Path, target: str) -> None:

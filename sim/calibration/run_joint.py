@@ -1,23 +1,21 @@
 """A joint calibration from file to fitted values and their errors."""
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 
 from sim.calibration.blind import anchored, judged, left_out
 from sim.calibration.joint import Tell, first_state, fit_in_turn, overheads_of, to_fit
 from sim.calibration.joint_output import Joint
 from sim.calibration.recipe import Recipe
-from sim.calibration.rows import Evaluated, MakeStep, Reference, aligned, evaluated, hold_back
+from sim.calibration.rows import MakeStep, Reference, hold_back, usable
 from sim.calibration.written import provenance
-from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_profile
 from sim.error_summary import summary
 from sim.errors import InputError
 from sim.sweep.facts import engine
 from sim.sweep.finished import Finished
 from sim.validation.attention import map_rows
-from sim.validation.cases import Mapped, Skipped
+from sim.validation.cases import Mapped
 from sim.validation.names import Names
 from sim.validation.overheads import shipped_overhead_us
 from sim.validation.skipped import in_file_order, not_covered
@@ -45,7 +43,11 @@ def calibrate_jointly(
     kept, held = hold_back(ours)
     profiles = {name: load_profile(name) for name in recipe.profiles}
     reference = sampled_ns if recipe.fidelity == "sampled" else None
-    fitted, judge = (_usable(part, profiles, make_step, reference, skipped) for part in (kept, held))
+    (fitted, dropped), (judge, dropped_held) = (
+        usable(part, lambda c: c.hw, lambda c: profiles[c.names.kernel.profile], make_step, reference)
+        for part in (kept, held)
+    )
+    skipped += dropped + dropped_held
     chosen = to_fit(fitted, recipe)
     if not chosen:
         raise InputError(f"{truth}: found no usable row of the recipe's machines and profiles")
@@ -83,21 +85,3 @@ def _covers(recipe: Recipe, case: Mapped) -> bool:
     gpu, kernel = case.names.gpu, case.names.kernel
     known = gpu.hw in recipe.machines and kernel.profile in recipe.profiles
     return known and not gpu.set and case.row.phase == recipe.phase
-
-
-def _usable(
-    cases: Sequence[Mapped],
-    profiles: dict[str, KernelProfile],
-    make_step: MakeStep,
-    reference: Reference | None,
-    skipped: list[Skipped],
-) -> list[Evaluated]:
-    """Those that can be evaluated; the others are added to `skipped`."""
-    out = []
-    for case in cases:
-        row = evaluated(case, case.hw, profiles[case.names.kernel.profile], make_step)
-        if isinstance(row, Skipped):
-            skipped.append(row)
-        else:
-            out.append(aligned(row, reference))
-    return out

@@ -16,15 +16,14 @@ from sim.calibration.blind import RowError, anchored
 from sim.calibration.joint import State, fit_profile
 from sim.calibration.parameters import PROFILE, expected, named, profile_parameters, with_machine
 from sim.calibration.recipe import Recipe, read_recipe
-from sim.calibration.rows import Evaluated, aligned, evaluated
-from sim.calibration.run_joint import _usable
+from sim.calibration.rows import Evaluated, aligned, evaluated, usable
 from sim.cli.attention_case import step_of
 from sim.cli.endings import exit_code_of
 from sim.cli.main import pagewalk
 from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_profile
 from sim.validation.attention import map_rows
-from sim.validation.cases import Machines, Mapped, Skipped, map_row
+from sim.validation.cases import Machines, Mapped, map_row
 from sim.validation.names import shipped_names, with_calibration
 from sim.validation.truth import read_truth
 from tests.validation.truth_files import write_truth
@@ -217,10 +216,13 @@ def test_every_row_takes_part_or_is_listed_with_the_reason(
     assert len({row["id"] for row in parts}) == len(read_truth(path)) - len(skipped)
 
 
-def test_a_row_that_cannot_be_simulated_is_listed(tmp_path: Path) -> None:
+def test_a_row_that_cannot_be_simulated_is_listed_and_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     cases = mapped(write_truth(tmp_path / "t.csv", {}))
-    skipped: list[Skipped] = []
-    assert _usable(cases, {"fa3": load_profile("standard")}, step_of, None, skipped) == []
+    rows, skipped = usable(cases, lambda c: c.hw, lambda _: load_profile("standard"), step_of, None)
+    assert rows == []
+    assert "calibrate: 1/1 points, 1 failed" in capsys.readouterr().err
     assert [s.reason for s in skipped] == ["kernel: no tile-grain model of standard (standard)"]
 
 
