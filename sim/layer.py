@@ -32,8 +32,9 @@ def _check_bits(size: int, hw: Hardware) -> dict[str, int]:
 
 def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch_ns: float) -> KernelReport:
     """One GEMM behind its launch gap."""
-    t = gemm_time(gemm, model, hw, runtime)
+    t = gemm_time(gemm, model, hw, runtime, launch_ns)
     causes = {
+        "launch": launch_ns * hw.sm.count + t.launch_ns,
         "tensor": t.tensor_ns,
         "issue": t.issue_ns,
         "noc": t.noc_ns,

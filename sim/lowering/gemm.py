@@ -1,13 +1,15 @@
 """Time of one GEMM: output tiles in waves over the SMs, or weights streamed from memory, whichever takes longer.
 
 A GEMM [M, K] x [K, N] is cut into tiles of the runtime's shapes and, where that fills the machine better, along K
-(split-K, FP32 parts through L2). A tile step is limited by the tensor rate, by its operands' way into the SM or by
-shared memory; a wave is as long as a tile (wave quantisation), so SMs without a tile in the last wave idle. Memory is
-read once (weights and activations), at the rate that the SMs at work can keep in flight (Little's law) and at most a
-stated share of the peak. Equal products of one launch, each with weights of its own (experts, heads of MLA), share the
-waves. A cluster of CTAs takes one operand from L2 once (TMA multicast): the weights, where it has tiles of other rows,
-else the activations; where accumulators are in tensor memory its SMs also keep one copy of it between them (a pair of
-SMs for one MMA). The library takes the fastest shape, and so does the model.
+(split-K, FP32 parts through L2, summed by a kernel of its own as cuBLAS does). A tile step is limited by the tensor
+rate, by its operands' way into the SM or by shared memory; a wave is as long as a tile (wave quantisation), so SMs
+without a tile in the last wave idle. Memory is read once (weights and activations), at the rate that the SMs at work
+can keep in flight (Little's law) and at most a stated share of the peak. Equal products of one launch, each with
+weights of its own (experts, heads of MLA), share the waves. A cluster of CTAs takes one operand from L2 once (TMA
+multicast): the weights, where it has tiles of other rows, else the activations. Where accumulators are in tensor memory
+its SMs also keep one copy of it between them (a pair of SMs for one MMA); in tiles of few rows the weights are the
+long side of the MMA, which a pair divides, and only the activations are kept once. The library takes the fastest
+shape, and so does the model.
 """
 
 from collections.abc import Iterator
@@ -25,6 +27,8 @@ OPERAND_BYTES = {"fp8": 1.0, "int8": 1.0, "fp4": 0.5}
 """Bytes of an activation in the product's format; 16 bit in all others."""
 PART_BYTES = 4
 """Split-K parts are FP32."""
+PAIRED_ROWS = 64
+"""Least rows of each SM's half of an MMA of a pair (PTX ISA, tcgen05.mma with cta_group::2: M of 128 or 256)."""
 MMA_ROWS = 16
 """Least rows of an MMA: a thinner side is padded (mma.sync m16n8k16; wgmma with the operands swapped)."""
 
@@ -49,7 +53,7 @@ class Gemm:
 
 @dataclass(frozen=True)
 class GemmTime:
-    """Time of one GEMM without its launch, and the SM-time of each cause; the causes add up to SMs x time."""
+    """Time of one GEMM without its first launch, and the SM-time of each cause; the causes add up to SMs x time."""
 
     time_ns: float
     tensor_ns: float
@@ -63,6 +67,8 @@ class GemmTime:
     """Waiting for streamed weights."""
     l2_ns: float
     """Waiting for L2's bandwidth, and for the parts of a split."""
+    launch_ns: float
+    """Of the kernel that sums the parts of a split."""
     latency_ns: float
     """First bytes of the first tile, last bytes of the last."""
     bytes: int
@@ -125,7 +131,9 @@ def _shapes(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> Iterato
         )
         below, beside = -(-gemm.m // tile_m), -(-gemm.n // tile_n)
         read = own + common / min(cluster, below) if below > 1 else own / min(cluster, beside) + common
-        into_sm = read if hw.sm.tmem_kib else own + common
+        into_sm = own + common
+        if hw.sm.tmem_kib:
+            into_sm = read if tile_m >= PAIRED_ROWS else own / min(cluster, beside) + common
         tensor = 2 * rows * columns * runtime.k_step / rate / hw.sm.clock_ghz
         way = into_sm / min(hw.noc.port_bytes_per_clk, hw.sm.sram_bytes_per_clk) / hw.sm.clock_ghz
         loop = tensor / runtime.tensor_fraction
@@ -156,7 +164,9 @@ def _stream_gb_s(streams: int, hw: Hardware, runtime: Runtime) -> float:
     return min(runtime.stream_fraction * data_peak_gb_s(hw.hbm), min(streams, hw.sm.count) * per_sm)
 
 
-def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runtime) -> GemmTime:
+def _timed(
+    gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runtime, gap_ns: float
+) -> GemmTime:
     sms = hw.sm.count
     read = weight_bytes(gemm, model) + round(operand_bytes(model, hw) * gemm.rows * gemm.k)
     size = read + written_bytes(gemm)
@@ -165,18 +175,21 @@ def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runti
     memory = size / _stream_gb_s(shape.streams, hw, runtime)
     l2 = max(shape.fill_bytes, size) / hw.l2.bandwidth_gb_s
     wait = max(0.0, memory - compute, l2 - compute)
-    parts = 0.0
+    parts = launch = 0.0
     if shape.split > 1:
-        parts = 2 * shape.split * gemm.rows * gemm.n * PART_BYTES / hw.l2.bandwidth_gb_s + 2 * l2_trip_ns(hw)
+        moved = 2 * shape.split * gemm.rows * gemm.n * PART_BYTES
+        parts = moved / hw.l2.bandwidth_gb_s + 2 * l2_trip_ns(hw) + hw.launch.cta_ns
+        launch = gap_ns
     latency = first_byte_ns(hw) + l2_trip_ns(hw)
     return GemmTime(
-        time_ns=latency + compute + wait + parts,
+        time_ns=latency + compute + wait + parts + launch,
         tensor_ns=shape.ctas * shape.tensor_ns,
         issue_ns=shape.ctas * (shape.loop_ns - shape.tensor_ns),
         noc_ns=shape.ctas * (shape.tile_ns - shape.loop_ns),
         idle_ns=(waves * sms - shape.ctas) * shape.tile_ns,
         hbm_ns=wait * sms if memory >= l2 else 0.0,
         l2_ns=(parts + (wait if l2 > memory else 0.0)) * sms,
+        launch_ns=launch * sms,
         latency_ns=latency * sms,
         bytes=size,
         fill_bytes=max(shape.fill_bytes, size),
@@ -186,7 +199,7 @@ def _timed(gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runti
     )
 
 
-def gemm_time(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime) -> GemmTime:
-    """The fastest of the runtime's shapes; of equals the first."""
-    timed = (_timed(gemm, shape, model, hw, runtime) for shape in _shapes(gemm, model, hw, runtime))
+def gemm_time(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, gap_ns: float) -> GemmTime:
+    """The fastest of the runtime's shapes; of equals the first. gap_ns: before a kernel that follows another."""
+    timed = (_timed(gemm, shape, model, hw, runtime, gap_ns) for shape in _shapes(gemm, model, hw, runtime))
     return min(timed, key=lambda t: t.time_ns)

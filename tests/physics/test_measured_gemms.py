@@ -22,7 +22,10 @@ def differences(hardware: str) -> Iterator[tuple[str, str, float]]:
     for row in rows:
         if row["section"] == "gemm" and row["unit"] == "us":
             gemm = Gemm("measured", *(int(row[side]) for side in "mnk"))
-            simulated = gemm_time(gemm, model, hw, runtime).time_ns / 1e3 + launch[LAUNCH[row["l2_state"]]]
+            simulated = (
+                gemm_time(gemm, model, hw, runtime, hw.launch.graph_ns).time_ns / 1e3
+                + launch[LAUNCH[row["l2_state"]]]
+            )
             yield row["m"], row["l2_state"], simulated / float(row["value"]) - 1
 
 
