@@ -56,6 +56,7 @@ class Runtime(Section):
     source: str = Field(default="", description="pattern of the source column")
     notes: str = Field(default="", description="pattern of the notes column")
     kv: list[str] = Field(default_factory=list, description="KV classes; none: all")
+    batch: list[Int] = Field(default_factory=list, description="sequences; none: any number")
     framework: str = Field(description="owner of the fixed overhead")
     layout: Literal["HND", "NHD"] = Field(default="NHD", description="order in a page")
     page_order: Literal["sequential", "shuffled"] = Field(default="sequential", description="of a sequence")
@@ -241,7 +242,8 @@ def _texts_match(rule: Runtime | KernelName, row: TruthRow) -> bool:
 
 
 def _is_runtime(rule: Runtime, row: TruthRow, kv: KvName) -> bool:
-    return _texts_match(rule, row) and (not rule.kv or kv.kv_class in rule.kv)
+    members = ((rule.kv, kv.kv_class), (rule.batch, row.batch))
+    return _texts_match(rule, row) and all(not allowed or value in allowed for allowed, value in members)
 
 
 def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> bool:

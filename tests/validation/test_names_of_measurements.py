@@ -199,7 +199,8 @@ def test_cold_or_warm_follows_how_the_source_times() -> None:
 
 def test_a_layer_profile_reads_cold_since_the_layers_weights_pass_the_cache() -> None:
     cells = {"gpu": "RTX-4090", "kernel": "vLLM 0.19 attention", "source": "LLMServingSim attention profile"}
-    assert found(**cells).runtime.l2_state == "cold"
+    assert found(**cells, batch=2).runtime.l2_state == "cold"
+    assert found(**cells, batch=1).runtime.l2_state == "warm"  # the output matrix is a GEMV then, and streams
 
 
 def test_what_the_notes_say_of_the_timing_counts() -> None:
