@@ -478,3 +478,30 @@ def test_compiled_prefill_has_the_structure_of_its_compiler_and_chip(
 def test_flash_attention_2_packs_no_heads_where_a_query_has_several_tokens() -> None:
     assert found(kernel="FlashAttention-2", gpu="A100", q_len=4).kernel.profile == "fa2_verify"
     assert found(kernel="FlashAttention-2", gpu="A100").kernel.profile == "fa2"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "gpu", "decode", "prefill"),
+    [
+        ("F.scaled_dot_product_attention", "A100", "fa2", "fa2_prefill"),
+        ("F.scaled_dot_product_attention", "H100", "fa2", "sdpa_flash_prefill"),
+        ("Flash-Attention v3", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
+        ("FlashAttention v2.7", "H100", "fa2", "sdpa_flash_prefill"),
+        ("FlashAttention-4 (CuTe DSL)", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
+        ("ONNX Runtime GroupQueryAttention", "H100", "fa2", "sdpa_flash_prefill"),
+        ("ONNX Runtime GroupQueryAttention", "RTX-4090", "fa2", "fa2_prefill"),
+        ("FlashInfer single_decode_with_kv_cache", "H100", "flashinfer_cuda_cores", "fa3_prefill"),
+        ("FlashInfer BatchPrefillWithPagedKVCache", "B200", "flashinfer", "flashinfer_prefill"),
+        ("FlashInfer BatchPrefill (trtllm-gen)", "B200", "trtllm_gen", "trtllm_gen_prefill"),
+    ],
+)
+def test_one_name_in_both_phases(kernel: str, gpu: str, decode: str, prefill: str) -> None:
+    phases = [found(kernel=kernel, gpu=gpu, phase=p).kernel.profile for p in ("decode", "prefill")]
+    assert phases == [decode, prefill]
+
+
+@pytest.mark.parametrize(
+    "kernel", ["PyTorch SDPA (mem-efficient)", "SDPA memory efficient", "torch SDPA math"]
+)
+def test_backends_of_pytorch_without_a_profile_are_left_out(kernel: str) -> None:
+    assert "no kernel profile imitates" in str(recognise(replace(ROW, kernel=kernel), shipped_names()))
