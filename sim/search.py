@@ -18,7 +18,7 @@ from sim.device.stage_times import PS_PER_NS, ps_per_clk, unpack_rate
 from sim.formats import KV_STORAGE, token_bytes
 from sim.launch_times import following_ps
 from sim.lowering.attention import output_bytes, token_issue_clk
-from sim.lowering.attention_tiles import QUERY_BYTES, tile_counts
+from sim.lowering.attention_tiles import QUERY_BYTES, score_ops, tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut, block_rows
 from sim.lowering.operands import mma_format, operand_reads
@@ -74,7 +74,7 @@ def tile_clocks(step: Step, cut: Cut, hw: Hardware) -> TileClocks:
     reads = int(operand_reads(np.array([rows]), profile, hw)[0])
     loads = reads * values * (2 if mma in ("fp16", "bf16") else 1) / sm.sram_bytes_per_clk
     scores = rows * cut.tile_tokens * cut.kv_heads_per_cta
-    softmax = scores * max(1 / sm.exp_per_clk, profile.softmax_ops_per_score / sm.fp32_per_clk)
+    softmax = scores * max(1 / sm.exp_per_clk, score_ops(profile, hw) / sm.fp32_per_clk)
     softmax += _unpack_clocks(step, cut, hw, values)
     issue = cut.tile_tokens * token_issue_clk(profile, g.head_dim)
     barrier = barrier_clk(profile, step.page_tokens, cut.tile_tokens)

@@ -181,7 +181,15 @@ class KernelProfile(Section):
         ge=0,
         le=1000,
         description="issue slots of the FP32 pipes per score beside the exponential: FP32 operations and all else that "
-        "is issued for each score (conversions, masks, checks of bounds)",
+        "is issued for each score (conversions, masks, checks of bounds; the products too where they are not on tensor "
+        "cores)",
+    )
+    score_clk: Float = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="flash: clocks of an SM per score in pipes that are as wide on every chip (conversions, shuffles), "
+        "in the kernels that multiply without tensor cores",
     )
     combine_clk: Float = Field(
         default=0, ge=0, le=1e6, description="per CTA of a reduction kernel before its first fetch"

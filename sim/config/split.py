@@ -13,6 +13,7 @@ SplitRule = Literal[
     "fa2",
     "fa3",
     "xqa",
+    "xqa_library",
     "flashinfer",
     "trtllm_gen",
     "mmha",
@@ -36,7 +37,7 @@ class Split(Section):
         default=1,
         gt=0,
         le=64,
-        description="fa2, flashinfer, trtllm_gen, mmha, triton_paged, flex: CTAs per SM that it fills",
+        description="fa2, xqa_library, flashinfer, trtllm_gen, mmha, triton_paged, flex: CTAs per SM that it fills",
     )
     enough: Float = Field(
         default=0.8, gt=0, le=1, description="fa2, fa3: not split from this share of the CTAs it fills"
@@ -60,6 +61,9 @@ class Split(Section):
         gt=0,
         le=1024,
         description="xqa: at most the root of so many times the chunks, lest the reduction dominates",
+    )
+    share: Float = Field(
+        default=1, gt=0, le=1, description="xqa_library: part of the CTAs that fit which it asks for, rounded"
     )
     most_ctas: Float = Field(
         default=1e9, ge=0, le=1e9, description="triton_vllm: not split where the grid has more CTAs"

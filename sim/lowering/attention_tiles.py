@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.formats import KV_STORAGE
 from sim.lowering.cut import Cut
 from sim.lowering.launch import TileWork, compact, join_work
@@ -64,6 +65,11 @@ def cut_tiles(step: Step, units: Units, cut: Cut) -> CutTiles:
     return CutTiles(pointer(counts), cta, span, split_into_pages(step, span))
 
 
+def score_ops(profile: KernelProfile, hw: Hardware) -> float:
+    """Issue slots of a score on the FP32 pipes, with those that pass while other pipes work for it."""
+    return profile.softmax_ops_per_score + profile.score_clk * hw.sm.fp32_per_clk
+
+
 def tile_work(
     step: Step, units: Units, tiles: CutTiles, cut: Cut, mma: str, packed_bytes: Int64, hw: Hardware
 ) -> TileWork:
@@ -98,7 +104,7 @@ def tile_work(
         pv_flops=2 * scores * geometry.value_dim,
         sram_bytes=sram,
         exps=exps,
-        alu_ops=np.rint(scores * profile.softmax_ops_per_score).astype(np.int64),
+        alu_ops=np.rint(scores * score_ops(profile, hw)).astype(np.int64),
     )
 
 

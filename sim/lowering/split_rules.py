@@ -129,6 +129,15 @@ def xqa(grid: Grid, split: Split) -> Int64:
     return ceil_div(grid.tiles, splits) * grid.tile_tokens
 
 
+def xqa_library(grid: Grid, split: Split) -> Int64:
+    """XQA launched by its own library, as FlashInfer does: computeNbSubSeqPerSeqMHA (mha.cu) and ...HopperF8MHA
+    (mha_sm90.cu). TensorRT-LLM's runtime overrules it with the rule `xqa`."""
+    fill = int(grid.sms * split.ctas_per_sm) // grid.ctas
+    splits = max(1, math.floor(fill * split.share + 0.5))
+    splits = min(splits, -(-grid.longest // grid.min_tokens), grid.max_splits)
+    return ceil_div(grid.tiles, splits) * grid.tile_tokens
+
+
 def flashinfer(grid: Grid, split: Split) -> Int64:
     """FlashInfer's plan (attention/scheduler.cuh): the shortest chunk, in pages, whose CTAs fit the slots."""
     slots = grid.sms * split.ctas_per_sm
@@ -233,6 +242,7 @@ RULES: dict[str, Callable[[Grid, Split], Int64]] = {
         fa2,
         fa3,
         xqa,
+        xqa_library,
         flashinfer,
         trtllm_gen,
         mmha,

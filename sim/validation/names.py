@@ -81,6 +81,7 @@ class KernelName(Section):
     q_heads: list[Int] = Field(default_factory=list, description="query heads; none: any")
     kv_heads: list[Int] = Field(default_factory=list, description="KV heads; none: any")
     head_dim: list[Int] = Field(default_factory=list, description="head dimensions; none: any")
+    group: list[Int] = Field(default_factory=list, description="query heads per KV head; none: any")
     least_grid: Int = Field(default=0, ge=0, description="least sequences x KV heads")
     same_heads: bool | None = Field(default=None, description="true: only where q_heads equals kv_heads")
     several_tokens: bool | None = Field(
@@ -256,6 +257,7 @@ def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> boo
         (rule.q_heads, row.q_heads),
         (rule.kv_heads, row.kv_heads),
         (rule.head_dim, row.head_dim),
+        (rule.group, (row.q_heads or 0) / (row.kv_heads or 1)),
     )
     if any(allowed and value not in allowed for allowed, value in members):
         return False

@@ -57,6 +57,24 @@ def test_fa2_cuts_all_sequences_into_chunks_of_the_longest() -> None:
     assert splits_of("fa2", [8192] + [1000] * 15, sms=108, ctas_per_sm=2) == [3] + [1] * 15
 
 
+# XQA by its own library, H100: 132 SMs.
+def test_xqa_of_a_library_has_as_many_splits_as_whole_grids_fit_the_sms() -> None:
+    assert splits_of("xqa_library", [32768], least=256) == [16]  # 132 / 8 = 16.5, cut
+    assert splits_of("xqa_library", [32768] * 9, least=256) == [1] * 9  # 132 / 72 = 1.8, cut
+    assert splits_of("xqa_library", [32768] * 17, least=256) == [1] * 17  # more CTAs than SMs: whole
+
+
+def test_xqa_of_a_library_asks_for_a_share_of_what_fits_rounded() -> None:
+    # 396 slots: 49 of 8 CTAs fit, a quarter is 12.25; 24 of 16 CTAs, 6; 6 of 64 CTAs, 1.5, rounded up; 3 of 128, 0.75.
+    for batch, splits in ((1, 12), (2, 6), (8, 2), (16, 1)):
+        assert splits_of("xqa_library", [32768] * batch, ctas_per_sm=3, share=0.25) == [splits] * batch
+
+
+def test_xqa_of_a_library_never_cuts_below_its_least_chunk() -> None:
+    assert splits_of("xqa_library", [1000], tile=64, least=256) == [4]
+    assert splits_of("xqa_library", [32768], least=256, most=4) == [4]
+
+
 # FlashAttention-3, H100: 132 SMs.
 def test_fa3_gives_an_sm_an_even_share_of_the_tiles_and_a_tenth() -> None:
     # One sequence of 64 tiles and 8 heads: 512 x 1.1 / 132 = 4.27, 5 tiles a CTA, 13 splits.
@@ -213,6 +231,7 @@ def test_none_walks_whole_contexts() -> None:
         "fa2",
         "fa3",
         "xqa",
+        "xqa_library",
         "flashinfer",
         "trtllm_gen",
         "mmha",

@@ -94,6 +94,8 @@ def test_an_a30_has_the_rated_rates_of_its_datasheet() -> None:
         "not stated (Hopper)",
         "",
         "MI355X",
+        "AMD Instinct MI350X",
+        "gfx950",
         "RTX 4090 Laptop GPU",
         "H100 MIG 1g.10gb",
         "T4",
@@ -388,3 +390,119 @@ def test_a_latent_cache_has_the_kernels_of_its_chip(
     meaning = found(gpu=gpu, kernel=kernel, kv_heads=1, q_heads=q_heads, head_dim=576)
     assert meaning.kernel.profile == profile
     assert meaning.runtime.framework == "flashmla"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "fp16", "gb_s"),
+    [
+        ("RTX 3080 Ti", 136, 912),
+        ("RTX 3070", 81, 448),
+        ("GeForce RTX 3060 Ti", 65, 448),
+        ("RTX 3060", 51, 360),
+        ("RTX 4070 Ti SUPER", 176, 672),
+        ("RTX 4070 Ti", 160, 504),
+        ("RTX 4070 Super", 142, 504),
+        ("RTX 4070", 117, 504),
+        ("RTX 4060 Ti", 88, 288),
+        ("RTX 4060", 60, 272),
+        ("RTX 5070 Ti", 176, 896),
+        ("RTX 5070", 123, 672),
+        ("RTX 5060 Ti", 95, 448),
+        ("RTX 5060", 77, 448),
+    ],
+)
+def test_parts_for_games_have_the_rated_rates_of_their_architecture(
+    gpu: str, fp16: float, gb_s: float
+) -> None:
+    """TFLOP/s of FP16 with FP16 accumulation, and GB/s, of NVIDIA's architecture white papers."""
+    case = map_row(replace(ROW, gpu=gpu, kernel="FlashInfer"), shipped_names(), Machines())
+    assert isinstance(case, Mapped)
+    sm = case.hw.sm
+    assert peak_gb_s(case.hw.hbm) == pytest.approx(gb_s, rel=0.01)
+    assert sm.count * sm.clock_ghz * 1024 / 1e3 == pytest.approx(fp16, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "gpu", "kv", "profile"),
+    [
+        ("vLLM FlashInfer XQA decode", "H200", "bf16", "xqa_flashinfer"),
+        ("vLLM XQA", "H200", "fp8", "xqa_flashinfer_fp8"),
+        ("FlashInfer trtllm-native (XQA)", "GH200", "fp8", "xqa_flashinfer_fp8"),
+        ("FlashInfer XQA", "RTX-PRO-6000-Server", "fp8", "xqa_flashinfer"),
+        ("TensorRT-LLM XQA", "H200", "fp8", "xqa_fp8"),
+        ("TensorRT-LLM XQA", "H200", "bf16", "xqa"),
+    ],
+)
+def test_xqa_splits_as_who_launches_it_does(kernel: str, gpu: str, kv: str, profile: str) -> None:
+    assert found(kernel=kernel, gpu=gpu, kv_dtype=kv).kernel.profile == profile
+
+
+@pytest.mark.parametrize(
+    ("kernel", "cells", "profile"),
+    [
+        ("FlashInfer BatchDecodeWithPagedKVCache", {}, "flashinfer_cuda_cores"),
+        ("FlashInfer BatchDecode", {"gpu": "RTX-4090", "kv_heads": 32}, "flashinfer_cuda_cores"),
+        ("FlashInfer BatchDecode (tensor cores)", {}, "flashinfer"),
+        ("FlashInfer decode without tensor cores", {}, "flashinfer_cuda_cores"),
+        ("FlashInfer BatchDecode use_tensor_cores=False", {"gpu": "A100"}, "flashinfer_cuda_cores"),
+        ("FlashInfer BatchDecode", {"q_heads": 40, "kv_heads": 8}, "flashinfer"),  # no kernel for groups of 5
+        ("FlashInfer BatchDecode", {"gpu": "B200"}, "flashinfer"),
+        ("SGLang FlashInfer BatchDecode", {}, "flashinfer"),
+        ("FlashInfer", {}, "flashinfer"),
+    ],
+)
+def test_flashinfer_decodes_on_cuda_cores_unless_told_otherwise(
+    kernel: str, cells: dict[str, object], profile: str
+) -> None:
+    assert found(**{"kernel": kernel, **cells}).kernel.profile == profile
+
+
+@pytest.mark.parametrize(
+    ("kernel", "gpu", "profile"),
+    [
+        ("Triton flash attention", "B200", "flex_prefill_blackwell"),
+        ("Helion attention", "GB200", "flex_prefill_blackwell"),
+        ("FlexAttention (Triton template)", "B200", "flex_prefill_blackwell"),
+        ("FlexAttention (TLX template)", "B200", "flex_prefill_blackwell"),
+        ("TLX flash attention", "B200", "fa4_prefill"),
+        ("Helion CuTe attention", "B200", "fa4_prefill"),
+        ("Triton flash attention", "H100", "flex_prefill"),
+        ("TLX flash attention", "H100", "fa3_prefill"),
+    ],
+)
+def test_compiled_prefill_has_the_structure_of_its_compiler_and_chip(
+    kernel: str, gpu: str, profile: str
+) -> None:
+    assert found(kernel=kernel, gpu=gpu, phase="prefill").kernel.profile == profile
+
+
+def test_flash_attention_2_packs_no_heads_where_a_query_has_several_tokens() -> None:
+    assert found(kernel="FlashAttention-2", gpu="A100", q_len=4).kernel.profile == "fa2_verify"
+    assert found(kernel="FlashAttention-2", gpu="A100").kernel.profile == "fa2"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "gpu", "decode", "prefill"),
+    [
+        ("F.scaled_dot_product_attention", "A100", "fa2", "fa2_prefill"),
+        ("F.scaled_dot_product_attention", "H100", "fa2", "sdpa_flash_prefill"),
+        ("Flash-Attention v3", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
+        ("FlashAttention v2.7", "H100", "fa2", "sdpa_flash_prefill"),
+        ("FlashAttention-4 (CuTe DSL)", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
+        ("ONNX Runtime GroupQueryAttention", "H100", "fa2", "sdpa_flash_prefill"),
+        ("ONNX Runtime GroupQueryAttention", "RTX-4090", "fa2", "fa2_prefill"),
+        ("FlashInfer single_decode_with_kv_cache", "H100", "flashinfer_cuda_cores", "fa3_prefill"),
+        ("FlashInfer BatchPrefillWithPagedKVCache", "B200", "flashinfer", "flashinfer_prefill"),
+        ("FlashInfer BatchPrefill (trtllm-gen)", "B200", "trtllm_gen", "trtllm_gen_prefill"),
+    ],
+)
+def test_one_name_in_both_phases(kernel: str, gpu: str, decode: str, prefill: str) -> None:
+    phases = [found(kernel=kernel, gpu=gpu, phase=p).kernel.profile for p in ("decode", "prefill")]
+    assert phases == [decode, prefill]
+
+
+@pytest.mark.parametrize(
+    "kernel", ["PyTorch SDPA (mem-efficient)", "SDPA memory efficient", "torch SDPA math"]
+)
+def test_backends_of_pytorch_without_a_profile_are_left_out(kernel: str) -> None:
+    assert "no kernel profile imitates" in str(recognise(replace(ROW, kernel=kernel), shipped_names()))
