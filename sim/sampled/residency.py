@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.coarse.grid import Grid
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
 from sim.lowering.runs import repeat_index
@@ -19,16 +20,31 @@ def readers(launch: Launch, hw: Hardware) -> Int64:
     return -(-group * count // partitions)
 
 
-def resident_ranges(launch: Launch, hit_q16: NDArray[np.int64], hw: Hardware) -> Int64:
+def found_at_first(objects: Int64, hits: Int64, grid: Grid) -> Int64:
+    """[O] share of each object that its first reader, as CTAs start, finds: what others find of it may be what that one
+    has brought. objects, hits: [T]; grid: of the whole launch."""
+    turn = np.empty(grid.ctas, np.int64)
+    turn[grid.order] = np.arange(grid.ctas)
+    tiles = np.argsort(np.repeat(turn, np.diff(grid.tile_ptr)), kind="stable")
+    number, first = np.unique(objects[tiles], return_index=True)
+    found = np.zeros(int(number[-1]) + 1, np.int64)
+    found[number] = hits[tiles][first]
+    return found
+
+
+def resident_ranges(launch: Launch, hit_q16: Int64, query_q16: Int64, hw: Hardware) -> Int64:
     """[N, 3] (address, bytes, reader): of each tile's granules the share that it would hit, drawn at random
-    (the same ones in every run). Tables start in memory, as in a whole warm run."""
+    (the same ones in every run). hit_q16: [T] of its KV, alike for all that read the same; query_q16: [C] of the rows
+    that a CTA reads before its first tile. Tables start in memory, as in a whole warm run."""
     fetches, granule = launch.fetches, hw.hbm.interleave_bytes
     tile, _ = repeat_index(np.diff(fetches.run_ptr[: launch.tiles + 1]))
     start, size = fetches.run_addr[: len(tile)], fetches.run_bytes[: len(tile)].astype(np.int64)
+    share = hit_q16[tile]
+    share[fetches.run_ptr[launch.ctas.tile_ptr[:-1]]] = query_q16
     first = start // granule
     run, rank = repeat_index((start + size - 1) // granule - first + 1)
     low = np.maximum(start[run], (first[run] + rank) * granule)
     high = np.minimum(start[run] + size[run], (first[run] + rank + 1) * granule)
-    drawn = np.random.default_rng(0).random(len(run)) < (hit_q16 / ONE)[tile[run]]
+    drawn = np.random.default_rng(0).random(len(run)) < (share / ONE)[run]
     reader = readers(launch, hw)[tile[run]]
     return np.stack([low[drawn], (high - low)[drawn], reader[drawn]], axis=1)
