@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.coarse.grid import Grid
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
 from sim.lowering.runs import repeat_index
@@ -20,16 +19,11 @@ def readers(launch: Launch, hw: Hardware) -> Int64:
     return -(-group * count // partitions)
 
 
-def found_at_first(objects: Int64, hits: Int64, grid: Grid) -> Int64:
-    """[O] share of each object that its first reader, as CTAs start, finds: what others find of it may be what that one
-    has brought. objects, hits: [T]; grid: of the whole launch."""
-    turn = np.empty(grid.ctas, np.int64)
-    turn[grid.order] = np.arange(grid.ctas)
-    tiles = np.argsort(np.repeat(turn, np.diff(grid.tile_ptr)), kind="stable")
-    number, first = np.unique(objects[tiles], return_index=True)
-    found = np.zeros(int(number[-1]) + 1, np.int64)
-    found[number] = hits[tiles][first]
-    return found
+def found_before(objects: Int64, hits: Int64) -> Int64:
+    """[O] share of each object that L2 holds before a launch: what all of its readers together miss was not there, as
+    who comes first brings it for those after. objects, hits: [T] of the whole launch."""
+    missing = np.bincount(objects, ONE - hits).astype(np.int64)
+    return np.maximum(0, ONE - missing)
 
 
 def resident_ranges(launch: Launch, hit_q16: Int64, query_q16: Int64, hw: Hardware) -> Int64:

@@ -18,7 +18,7 @@ from sim.sampled.counted import Pair, table_bytes, whole_counters
 from sim.sampled.draws import drawn_time
 from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
 from sim.sampled.idle import idle_share
-from sim.sampled.residency import found_at_first, resident_ranges
+from sim.sampled.residency import found_before, resident_ranges
 
 Int64 = NDArray[np.int64]
 
@@ -119,7 +119,7 @@ def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> 
     some = drawn_time(problem, part).time
     held = some.attention.hits
     if problem.memory.warm:
-        held = found_at_first(whole.reuse.objects, timing.hits, whole.grid)[part.reuse.objects]
+        held = found_before(whole.reuse.objects, timing.hits)[part.reuse.objects]
     outcome = run_detail(problem, units, held, some.attention.query_hits[part.grid.query])
     course = detail_course(outcome)
     sms = problem.hw.sm.count

@@ -1,7 +1,5 @@
 """What a sample finds in L2 when a launch is replayed warm, beside what the launch itself would have left there."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -12,7 +10,7 @@ from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.units import attention_units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import build_address_map
-from sim.sampled.residency import ONE, found_at_first, resident_ranges
+from sim.sampled.residency import ONE, found_before, resident_ranges
 from sim.sampled.run import run_detail
 
 FITS = ("workload.batch=4", "workload.context=1024", "workload.l2_state=warm")
@@ -90,7 +88,6 @@ def test_query_rows_are_resident_apart_from_the_tile_behind_them() -> None:
 
 
 def test_what_the_first_reader_brings_was_not_there_before() -> None:
-    """Three CTAs of two tiles that start in the order 2, 0, 1: all read object 0, which the first to start misses."""
-    grid = SimpleNamespace(ctas=3, order=np.array([2, 0, 1]), tile_ptr=np.array([0, 2, 4, 6]))
-    objects, hits = np.array([0, 1, 0, 2, 0, 4]), np.array([ONE, 7, ONE, 8, 0, 9])
-    assert found_at_first(objects, hits, grid).tolist() == [0, 7, 8, 0, 9]  # type: ignore[arg-type]
+    """Of object 0 one reader in each of two draws missed all, and of object 1, read once, a quarter was there."""
+    objects, hits = np.array([0, 1, 0, 0, 2, 2]), np.array([ONE // 2, ONE // 4, ONE // 2, ONE, ONE, ONE])
+    assert found_before(objects, hits).tolist() == [0, ONE // 4, ONE]

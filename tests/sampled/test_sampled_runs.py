@@ -133,7 +133,7 @@ def test_a_warm_prefill_whose_queries_left_l2_waits_for_them() -> None:
         for fidelity in ("sampled", "full")
     )
     assert full.counters["l2_miss"] == pytest.approx(4 * 1024 * (64 * 256 + 2 * 8 * 256), rel=1e-4)
-    assert sampled.counters["l2_miss"] == pytest.approx(full.counters["l2_miss"], rel=0.05)
+    assert sampled.counters["l2_miss"] == pytest.approx(full.counters["l2_miss"], rel=0.1)
     assert sampled.time_ns == pytest.approx(full.time_ns, rel=0.03)
 
 
