@@ -174,6 +174,7 @@ def problem_of(task: Task, addresses: AddressMap, cut: Cut) -> Problem:
         lower=partial(lower_attention, task, cut, addresses),
         how=task.workload.launch,
         memory=Memory(warm=_warm(task), zero_latency=_no_latency(task)),
+        look_up=_look_up(task),
     )
 
 
@@ -287,7 +288,7 @@ def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: Addre
     if plan is None:
         return _run_whole_instead(task, candidate, choice, addresses)
     kernel = build_coarse(problem, units, grid)
-    part = run_sampled(problem, kernel, plan)
+    part = run_sampled(problem, kernel, units, plan)
     if part.time_ps < _bound_ps(task):
         return _run_whole_instead(task, candidate, choice, addresses)
     outcome = RunOutcome(round(part.time_ps), part.account, part.counters, np.empty(0, np.int64))

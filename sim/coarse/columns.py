@@ -1,7 +1,8 @@
 """Columns of the arrays that the tile-grain loop works on; all times are integer picoseconds."""
 
 # A class of equal tiles: bytes into the SM, cost at the port, the stages of one instruction stream, and what check bits
-# add to the cost of its bytes in memory, in 1/65536.
+# add to the cost of its bytes in memory, in 1/65536. FULLEST: bytes on the fullest slice of L2 over the mean of all, in
+# 1/65536; 0: no other CTA reads the tile.
 (
     BYTES,
     PORT,
@@ -15,8 +16,9 @@
     PV,
     PV_STALL,
     CHECK_BITS,
-) = range(12)
-CLASS_COLS = 12
+    FULLEST,
+) = range(13)
+CLASS_COLS = 13
 
 # Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
 # slot's further items; SEARCH: more, for each SEARCH_GROUP of sequences passed; AHEAD: a slot asks for its next item
@@ -27,7 +29,8 @@ CLASS_COLS = 12
 # L2 takes in over the launch; HOLDS: that it can hold; CHANNEL: a block at its channel; CHECKS_HELD: how long check
 # bits of inline ECC are of use to other tiles; NO_CHECK_BITS: CHECK_BITS of a segment that needs none; REFRESH: how
 # long one keeps a bank; REFRESH_BYTES: of which one block meets a refresh. ROOT: a CTA's read of where its block
-# table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not.
+# table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not. WARM: whether L2 may have query rows
+# before anybody has asked for them.
 (
     SMS,
     CTAS,
@@ -73,5 +76,6 @@ CLASS_COLS = 12
     NO_CHECK_BITS,
     REFRESH,
     REFRESH_BYTES,
-) = range(44)
-SCALARS = 44
+    WARM,
+) = range(45)
+SCALARS = 45

@@ -8,12 +8,23 @@ import numpy as np
 
 from kernels_ref.trace import Step
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
-from sim.coarse.hits import Reuse, first_found, held, object_policies, taken_in, tile_objects, tile_reuse
+from sim.coarse.hits import (
+    Reuse,
+    first_found,
+    held,
+    is_read_once,
+    object_policies,
+    taken_in,
+    tile_objects,
+    tile_reuse,
+)
 from sim.coarse.machine import Memory, Timing, run_grid
 from sim.coarse.repeated import groups_of, repeated_timing
 from sim.coarse.shortened import is_long, long_timing
+from sim.coarse.slices import with_fullest_slices
 from sim.config.hardware import Hardware
 from sim.launch_times import code_ps, following_ps, launch_gap_ps
+from sim.lowering.attention_tiles import LookUp
 from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
@@ -25,7 +36,8 @@ ALL = 1 << 16
 
 @dataclass(frozen=True)
 class Problem:
-    """A kernel with its mapping on a machine. `lower` makes a launch of some CTAs; how: who launches."""
+    """A kernel with its mapping on a machine. `lower` makes a launch of some CTAs; how: who launches; look_up: how CTAs
+    find block-table entries."""
 
     step: Step
     cut: Cut
@@ -34,6 +46,7 @@ class Problem:
     lower: Callable[[Units], Launch]
     how: str
     memory: Memory
+    look_up: LookUp
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,8 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
     p = problem
     combine = build_combine(p.step, units, p.cut, p.addresses)
     objects = tile_objects(p.step, units, grid, p.cut)
+    if not is_read_once(objects):
+        grid = with_fullest_slices(grid, p.hw)
     policies = object_policies(p.step, units, grid, p.cut, p.hw, objects)
     return Coarse(
         grid=grid,
@@ -100,5 +115,5 @@ def _from_a_part(problem: Problem, kernel: Coarse, run: Callable[[Grid, Reuse], 
     grid, reuse, hw = kernel.grid, kernel.reuse, problem.hw
     if is_long(grid, reuse, problem.step.formats):
         return long_timing(grid, run)
-    groups = groups_of(grid, reuse, held(hw), hw.sm.count * problem.cut.ctas_per_sm)
-    return None if groups is None else repeated_timing(grid, reuse, *groups, run)
+    form = groups_of(grid, reuse, held(hw), hw.sm.count * problem.cut.ctas_per_sm)
+    return None if form is None else repeated_timing(grid, reuse, form, run)

@@ -16,7 +16,7 @@ from sim.coarse.ecc import ONE, further_check_bits
 from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
 from sim.lowering.attention import output_bytes
-from sim.lowering.attention_tiles import TABLE_LINE_BYTES, tile_counts
+from sim.lowering.attention_tiles import QUERY_BYTES, TABLE_LINE_BYTES, tile_counts
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer, repeat_index
@@ -36,14 +36,16 @@ Lower = Callable[[Units], Launch]
 
 @dataclass(frozen=True)
 class Grid:
-    """tile_ptr [C + 1], tile_class [T], classes [K, CLASS_COLS], query_bytes [C] read before a CTA's first tile,
+    """tile_ptr [C + 1], tile_class [T], classes [K, CLASS_COLS], query [C] number of the rows that a CTA reads before
+    its first tile (the splits of one output read the same), query_ptr [Q + 1] their bytes, behind those of the output;
     output_ptr [C + 1] bytes written by all CTAs before; `sample` is a lowered launch that has the constants of the
     whole one."""
 
     tile_ptr: Int64
     tile_class: Int32
     classes: Int64
-    query_bytes: Int64
+    query: Int64
+    query_ptr: Int64
     output_ptr: Int64
     sample: Launch
     copies: Int64
@@ -63,7 +65,13 @@ class Grid:
 
     @property
     def ctas(self) -> int:
-        return len(self.query_bytes)
+        return len(self.query)
+
+    @property
+    def query_bytes(self) -> Int64:
+        """[C] bytes of the query rows that each CTA reads."""
+        size: Int64 = np.diff(self.query_ptr)[self.query]
+        return size
 
     def tile_bytes(self) -> Int64:
         """[T] KV bytes of each tile."""
@@ -124,7 +132,8 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
         tile_ptr=launch.ctas.tile_ptr,
         tile_class=index.reshape(-1).astype(np.int32),
         classes=classes,
-        query_bytes=np.zeros(launch.ctas.count, np.int64),
+        query=np.zeros(launch.ctas.count, np.int64),
+        query_ptr=np.zeros(2, np.int64),
         output_ptr=pointer(np.where(launch.ctas.output >= 0, fetch_bytes(launch)[writes], 0)),
         sample=launch,
         copies=np.ones(launch.tiles, np.int64),
@@ -137,10 +146,13 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
 
 def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lower) -> Grid:
     """The grid of an attention launch. `lower` makes a launch of some of its CTAs."""
-    query = units.rows * cut.kv_heads_per_cta * step.geometry.head_dim * 2
+    written = pointer(output_bytes(step, units, cut.kv_heads_per_cta))
+    query, query_ptr = query_rows(units, cut.kv_heads_per_cta * step.geometry.head_dim * QUERY_BYTES)
+    query_ptr += written[-1]
     if len(step.formats) > 1:
         grid = grid_of_launch(lower(units), step.formats, hw)
-        return replace(grid, query_bytes=query, tables=table_lines(step, units, grid.sample))
+        tables = table_lines(step, units, grid.sample)
+        return replace(grid, query=query, query_ptr=query_ptr, tables=tables)
     counts = tile_counts(units, cut)
     last = units.hi - units.lo - (counts - 1) * cut.tile_tokens
     lent = np.minimum(counts, LENT)
@@ -159,12 +171,28 @@ def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lowe
     tile_class[ptr[1:] - 1] = end[kind] - 1
     copies = np.bincount(tile_class, minlength=sample.tiles).astype(np.int64)
     order = start_order(units, cut.profile.grid_order)
-    written = pointer(output_bytes(step, units, cut.kv_heads_per_cta))
     blocks = tile_blocks(units, cut, hw, sample, counts)
     tables = table_lines(step, units, sample)
     return Grid(
-        ptr, tile_class, classes, query, written, sample, copies, order, blocks, tables, units.sequence
+        tile_ptr=ptr,
+        tile_class=tile_class,
+        classes=classes,
+        query=query,
+        query_ptr=query_ptr,
+        output_ptr=written,
+        sample=sample,
+        copies=copies,
+        order=order,
+        blocks=blocks,
+        tables=tables,
+        sequence=units.sequence,
     )
+
+
+def query_rows(units: Units, row_bytes: int) -> tuple[Int64, Int64]:
+    """([C] number of the query rows that each CTA reads, [Q + 1] their bytes): those of its output block."""
+    _, first, number = np.unique(units.group, return_index=True, return_inverse=True)
+    return number.reshape(-1).astype(np.int64), pointer(units.rows[first] * row_bytes)
 
 
 def tile_blocks(units: Units, cut: Cut, hw: Hardware, sample: Launch, counts: Int64) -> Int64:

@@ -26,12 +26,14 @@ h = exp(-(1 - h) F / C); LRU and NRU keep less), and is not walked."""
 class Reuse:
     """objects: [T] number of the KV that each tile reads; cache: where they are looked up, as the launch finds it.
 
-    Without a cache `hits` says what they find: [T] shares in 1/65536.
+    Without a cache `hits` says what they find: [T] shares in 1/65536; query_hits: [Q] what the first readers of query
+    rows do, none: nothing.
     """
 
     objects: Int64
     hits: Int64
     cache: tags.Cache | None = None
+    query_hits: Int64 | None = None
 
 
 def nothing_found(tiles: int) -> Reuse:
@@ -77,7 +79,8 @@ def object_policies(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware
     return policies
 
 
-def _is_read_once(objects: Int64) -> bool:
+def is_read_once(objects: Int64) -> bool:
+    """Whether no two tiles read the same KV."""
     return len(objects) == 0 or bool(np.bincount(objects).max() <= 1)
 
 
@@ -101,7 +104,13 @@ def taken_in(grid: Grid, reuse: Reuse) -> int:
         missing = float((size * (1 - reuse.hits / tags.ONE)).sum())
     else:
         missing = float(size.mean()) * different(reuse.objects)
-    return round(missing) + int(grid.output_ptr[-1])
+    return round(missing + query_missing(grid, reuse.query_hits)) + int(grid.output_ptr[-1])
+
+
+def query_missing(grid: Grid, hits: Int64 | None) -> float:
+    """Bytes of query rows that come from memory. hits: [Q] share that their first readers find, none: nothing."""
+    size = np.diff(grid.query_ptr)
+    return float(size.sum() if hits is None else (size * (1 - hits / tags.ONE)).sum())
 
 
 def held(hw: Hardware) -> int:
@@ -171,11 +180,12 @@ def tile_reuse(objects: Int64, policies: Int64, grid: Grid, cut: Cut, hw: Hardwa
     """What a launch finds in L2, or in the last-level cache behind it. objects, policies: as of `tile_objects` and
     `object_policies`."""
     nothing_left = hw.l2.residency.is_plain and _is_large(grid, hw)
-    if _is_read_once(objects) and (not warm or nothing_left):
+    if is_read_once(objects) and (not warm or nothing_left):
         return Reuse(objects, np.zeros(grid.tiles, np.int64))
     size = int(grid.tile_bytes().max(initial=1))
     p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, int(objects.max()) + 1)
     cache = tags.new_cache(p, policies)
     if warm:
-        tags.walk(cache, grid.tile_ptr, np.asarray(grid.order, np.int64), objects, grid.output_ptr)
+        order = np.asarray(grid.order, np.int64)
+        tags.walk(cache, grid.tile_ptr, order, objects, grid.output_ptr, grid.query, grid.query_ptr)
     return Reuse(objects, np.zeros(grid.tiles, np.int64), cache)

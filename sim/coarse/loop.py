@@ -22,11 +22,14 @@ from sim.coarse.state import (
     P_BEGAN,
     P_COUNT,
     P_EVENT,
+    P_FOUND,
     P_HEAD,
     P_INFLIGHT,
     P_INGRESS,
     P_LATEST,
     P_LEFT,
+    P_MISSED,
+    P_QUERY,
     P_RCOUNT,
     P_RHEAD,
     P_SIZE,
@@ -44,7 +47,7 @@ from sim.coarse.state import (
     Grid,
     State,
 )
-from sim.coarse.tags import Cache, find, keep, pointers
+from sim.coarse.tags import ONE, Cache, find, find_rows, keep, pointers
 from sim.coarse.units import SM_COLS, compute
 from sim.memory.pointer import cells
 
@@ -92,8 +95,11 @@ def line_up(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     tile = s.slots[slot * SLOT_COLS + S_ISSUED]
     if s.sms[row + P_LEFT] == 0:
         cta = s.slots[slot * SLOT_COLS + S_CTA]
-        size = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.BYTES]
-        s.sms[row + P_SIZE] = size + (d.query_bytes[cta] if tile == d.tile_ptr[cta] else 0)
+        s.sms[row + P_SIZE] = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.BYTES]
+        s.sms[row + P_MISSED] = 0
+        s.sms[row + P_QUERY] = -1
+        if tile == d.tile_ptr[cta]:
+            add_query(d, s, cache, sm, d.query[cta])
         s.sms[row + P_LEFT] = s.sms[row + P_SIZE]
         s.sms[row + P_BEGAN] = now
         s.sms[row + P_LATEST] = 0
@@ -102,6 +108,27 @@ def line_up(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     part = min(d.p[c.SEGMENT], s.sms[row + P_LEFT])
     s.sms[row + P_EVENT] = 1
     schedule(s.heap, credit(d, s, sm, part, now + sending(d, s, sm, tile, part)), sm * KINDS + SEND)
+
+
+@compiled
+def add_query(d: Grid, s: State, cache: Cache, sm: int, query: int) -> None:
+    """Query rows come before the tile that is first in line. L2 has them where somebody has asked for them before (the
+    splits of one output read the same), or, warm, from the launch before."""
+    size = d.query_ptr[query + 1] - d.query_ptr[query]
+    if size == 0:
+        return
+    row = sm * SM_COLS
+    first = s.rows[query] == 0
+    found = d.query_hit[query] if first else ONE
+    if d.p[c.LOOKS_UP]:
+        there = find_rows(cache, d.query_ptr[query], d.query_ptr[query + 1], sm * d.p[c.GROUPS] // d.p[c.SMS])
+        found = there if d.p[c.WARM] or not first else 0
+    if first:
+        d.query_hit[query] = found
+        s.rows[query] = 1
+    s.sms[row + P_QUERY] = query
+    s.sms[row + P_FOUND] = found
+    s.sms[row + P_SIZE] += size
 
 
 @compiled
@@ -297,7 +324,8 @@ def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> No
 def run(grid: Grid, state: State, cache: Cache) -> None:
     """Run a grid on a fresh state.
 
-    The result is in `state.g`: G_END, when the last CTA is done; in `state.consumed`; and in `grid.hit`.
+    The result is in `state.g`: G_END, when the last CTA is done; in `state.consumed`; in `grid.hit` and
+    `grid.query_hit`.
     """
     d = Grid(
         cells(grid.p),
@@ -306,7 +334,9 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.tile_class),
         cells(grid.objects),
         cells(grid.hit),
-        cells(grid.query_bytes),
+        cells(grid.query),
+        cells(grid.query_ptr),
+        cells(grid.query_hit),
         cells(grid.output_ptr),
         cells(grid.order),
         cells(grid.blocks),
@@ -321,11 +351,13 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(state.sizes),
         cells(state.arrived),
         cells(state.fetched),
+        cells(state.fullest),
         cells(state.heap),
         cells(state.g),
         cells(state.consumed),
         cells(state.checked),
         cells(state.tables),
+        cells(state.rows),
     )
     found = pointers(cache)
     s.g[G_END] = d.p[c.START]

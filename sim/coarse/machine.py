@@ -11,7 +11,7 @@ from sim.coarse import state as layout
 from sim.coarse.ecc import without_check_bits
 from sim.coarse.grid import Grid
 from sim.coarse.heap import new_heap
-from sim.coarse.hits import Reuse, held, known_lines, taken_in
+from sim.coarse.hits import Reuse, held, known_lines, query_missing, taken_in
 from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
@@ -57,12 +57,14 @@ class Memory:
 @dataclass(frozen=True)
 class Timing:
     """Times in ps. consumed: [T] when each next tile, of whichever CTA, had been consumed; hits: [T] share of each tile
-    found in L2, in 1/65536; memory_ps: in which memory works; written: bytes of output that left L2 for memory."""
+    found in L2, in 1/65536; query_hits: [Q] share that the first reader of query rows found; memory_ps: in which memory
+    works; written: bytes of output that left L2 for memory."""
 
     start: int
     end: int
     consumed: NDArray[np.int64]
     hits: NDArray[np.int64]
+    query_hits: NDArray[np.int64]
     memory_ps: int
     written: int
 
@@ -156,10 +158,16 @@ def _shared(groups: int, seed: int) -> NDArray[np.int64]:
 
 
 def new_state(
-    p: NDArray[np.int64], tiles: int, objects: int, seed: int = 1, blocks: int = 1, lines: int = 1
+    p: NDArray[np.int64],
+    tiles: int,
+    objects: int,
+    seed: int = 1,
+    blocks: int = 1,
+    lines: int = 1,
+    queries: int = 1,
 ) -> layout.State:
-    """State of an idle machine. seed: of the channels' delays; blocks, lines (of block tables): as many as there are
-    different ones."""
+    """State of an idle machine. seed: of the channels' delays; blocks, lines (of block tables), queries:
+    as many as there are different ones."""
     sms, per_sm, stages = int(p[c.SMS]), int(p[c.CTAS_PER_SM]), int(p[c.STAGES])
     return layout.State(
         slots=_rows(sms * per_sm, layout.SLOT_COLS),
@@ -169,11 +177,13 @@ def new_state(
         sizes=_rows(sms, int(p[c.CREDITS])),
         arrived=_rows(sms * per_sm, stages + 1),
         fetched=np.zeros(objects, np.int64),
+        fullest=np.zeros(int(p[c.GROUPS]) * objects, np.int64),
         heap=new_heap(sms * (per_sm * (stages + 3) + 2) + 64),
         g=_shared(int(p[c.GROUPS]), seed),
         consumed=np.zeros(tiles, np.int64),
         checked=np.full(layout.CHECKED_COLS * blocks, layout.NEVER, np.int64),
         tables=np.zeros(lines, np.int64),
+        rows=np.zeros(queries, np.int64),
     )
 
 
@@ -189,6 +199,7 @@ def run_grid(
     """Run one launch from `start` ps on. takes_in: bytes that L2 takes in over it; none: those of the grid (a part of
     a launch ends before the whole has pushed its outputs out)."""
     p = scalars(grid, formats, hw, memory, start)
+    queries = len(grid.query_ptr) - 1
     arrays = layout.Grid(
         p=p,
         classes=grid.classes.reshape(-1),
@@ -196,7 +207,9 @@ def run_grid(
         tile_class=grid.tile_class.astype(np.int64),
         objects=reuse.objects,
         hit=reuse.hits.copy(),
-        query_bytes=grid.query_bytes,
+        query=grid.query,
+        query_ptr=grid.query_ptr,
+        query_hit=np.zeros(queries, np.int64) if reuse.query_hits is None else reuse.query_hits.copy(),
         output_ptr=grid.output_ptr,
         order=np.ascontiguousarray(grid.order, np.int64),
         blocks=grid.blocks,
@@ -206,15 +219,17 @@ def run_grid(
     objects, blocks, lines = (
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, grid.tables)
     )
-    state = new_state(p, grid.tiles, objects, memory.seed, blocks, lines)
+    state = new_state(p, grid.tiles, objects, memory.seed, blocks, lines, queries)
     if memory.warm:
         state.tables[known_lines(grid, reuse)] = BEFORE
-    p[c.LOOKS_UP] = int(reuse.cache is not None)
+    p[c.LOOKS_UP], p[c.WARM] = int(reuse.cache is not None), int(memory.warm)
     p[c.TAKES_IN] = taken_in(grid, reuse) if takes_in is None else takes_in
     p[c.HOLDS] = held(hw)
     found = reuse.cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64))
     loop.run(arrays, state, tags.Cache(*(part.copy() for part in found)))
     end = int(state.g[layout.G_END])
-    missing = float((grid.memory_bytes() * (1 - arrays.hit / ONE)).sum()) + int(state.g[layout.G_WRITTEN])
+    written = int(state.g[layout.G_WRITTEN])
+    missing = float((grid.memory_bytes() * (1 - arrays.hit / ONE)).sum()) + written
+    missing += query_missing(grid, arrays.query_hit)
     memory_ps = round(missing * int(p[c.HBM_Q16]) / ONE)
-    return Timing(start, end, state.consumed, arrays.hit, memory_ps, int(state.g[layout.G_WRITTEN]))
+    return Timing(start, end, state.consumed, arrays.hit, arrays.query_hit, memory_ps, written)

@@ -24,13 +24,15 @@ from sim.coarse.state import (
     G_WRITTEN,
     P_BEGAN,
     P_EGRESS,
+    P_FOUND,
     P_INFLIGHT,
     P_INGRESS,
     P_LATEST,
     P_LEFT,
+    P_MISSED,
+    P_QUERY,
     P_RCOUNT,
     P_RHEAD,
-    P_SIZE,
     SHARED,
     Grid,
     State,
@@ -68,18 +70,28 @@ def serve_at_homes(p: Int64, g: Int64, group: int, missing: int, arrival: int) -
 
 @compiled
 def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending: int) -> None:
-    """Take a segment of a tile on its way, the last byte of which leaves now, `sending` after the first.
+    """Take a segment of a tile on its way, the last byte of which leaves now, `sending` after the first. A CTA's query
+    rows come before the KV of its first tile.
 
     What is found comes no sooner than whoever fetched it has it in L2. The first bytes pass the port of the SM while
     the last are still to come.
     """
     p = d.p
+    row = sm * SM_COLS
     arrival = now + p[c.WAY_IN]
     group = sm * p[c.GROUPS] // p[c.SMS]
     at = serve(s.g, SHARED + group, arrival, part, p[c.L2_Q16])
-    found = max(at, s.fetched[d.objects[tile]]) if d.hit[tile] > 0 else at
+    rows = query_part(d, s, sm, part, tile)
+    crowded = at_fullest(d, s, group, part - rows, tile, arrival)
+    found = max(at, crowded)
+    if d.hit[tile] > 0 and part > rows:
+        found = max(found, s.fetched[d.objects[tile]])
+    if rows > 0 and s.sms[row + P_FOUND] > 0:
+        found = max(found, s.rows[s.sms[row + P_QUERY]])
     late = 0
-    missing = (part * (ONE - d.hit[tile])) >> 16
+    missing_kv = ((part - rows) * (ONE - d.hit[tile])) >> 16
+    missing_rows = (rows * (ONE - s.sms[row + P_FOUND])) >> 16
+    missing = missing_kv + missing_rows
     if missing > 0:
         checks = check_bits(d, s, sm, tile, now)
         on_bus = missing + ((missing * checks) >> 16)
@@ -87,15 +99,41 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
         if p[c.COPIES]:
             at = max(at, serve_at_homes(p, s.g, group, missing, arrival))
         late = channel_delay(p, s.g, at - arrival)
-        at += p[c.HBM_LATENCY]
-        s.fetched[d.objects[tile]] = at + late
+        at = max(at, crowded) + p[c.HBM_LATENCY]
+        if missing_kv > 0:
+            s.fetched[d.objects[tile]] = at + late
+        if missing_rows > 0:
+            s.rows[s.sms[row + P_QUERY]] = at + late
         s.g[G_TAKEN] += missing
+        s.sms[row + P_MISSED] += missing
     at = max(at, found) + p[c.L2_LATENCY] + p[c.WAY_BACK]
-    row = sm * SM_COLS
     at = max(at, max(at - sending, s.sms[row + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16))
     s.sms[row + P_INGRESS] = at
     s.sms[row + P_LATEST] = max(s.sms[row + P_LATEST], at + late)
     note_due(d, s, sm, part, at + late)
+
+
+@compiled
+def at_fullest(d: Grid, s: State, group: int, size: int, tile: int, arrival: int) -> int:
+    """When `size` bytes of a tile have passed the slice that has most of them, which serves readers of the same tile
+    one after the other."""
+    share = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.FULLEST]
+    if share == 0:
+        return arrival
+    at = d.objects[tile] * d.p[c.GROUPS] + group
+    s.fullest[at] = max(arrival, s.fullest[at]) + ((((size * share) >> 16) * d.p[c.L2_Q16]) >> 16)
+    return int(s.fullest[at])
+
+
+@compiled
+def query_part(d: Grid, s: State, sm: int, part: int, tile: int) -> int:
+    """How many bytes of a port's next segment are query rows."""
+    row = sm * SM_COLS
+    if s.sms[row + P_QUERY] < 0:
+        return 0
+    kv = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.BYTES]
+    left = s.sms[row + P_LEFT]
+    return int(max(0, left - max(kv, left - part)))
 
 
 @compiled
@@ -108,11 +146,12 @@ def complete(d: Grid, s: State, sm: int, tile: int, now: int) -> int:
     p = d.p
     row = sm * SM_COLS
     late = p[c.FAR_EXTRA]
-    missing = (s.sms[row + P_SIZE] * (ONE - d.hit[tile])) >> 16
+    missing = s.sms[row + P_MISSED]
     if missing > 0 and p[c.REFRESH] > 0:
         met = missing / p[c.REFRESH_BYTES]
         wait = refresh_wait(met, p[c.REFRESH], now - s.sms[row + P_BEGAN], random(s.g))
-        s.fetched[d.objects[tile]] += wait
+        if d.hit[tile] < ONE:
+            s.fetched[d.objects[tile]] += wait
         late += wait
     elif missing == 0 and p[c.COPIES]:
         late = 0

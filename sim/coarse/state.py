@@ -12,8 +12,9 @@ S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE, S_DONE
 SLOT_COLS = 10
 # State of an SM's port, in front of its units.
 P_HEAD, P_COUNT, P_SIZE, P_LEFT, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS, P_EGRESS = range(10)
-# Of the tile under way: when it began to leave; when all segments so far are there.
-P_BEGAN, P_LATEST = range(10, 12)
+# Of the tile under way: when it began to leave; when all segments so far are there; how many bytes of them came from
+# memory; the query rows that come before it (-1: none), and the share of them that L2 has, in 1/65536.
+P_BEGAN, P_LATEST, P_MISSED, P_QUERY, P_FOUND = range(10, 15)
 # What all share (G_TAKEN: bytes that L2 has taken in; G_WRITTEN: of the output, what leaves it for memory; G_RANDOM: of
 # the generator); then, for
 # each group of SMs, when its L2 is free, and then when the link that leaves it is.
@@ -25,10 +26,11 @@ NEVER = -(1 << 60)
 
 
 class Grid(NamedTuple):
-    """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; objects: [T] number
-    of the KV that each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]; blocks: [T]
-    number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C] number of the line of
-    the block table that each CTA reads first, -1: none; sequence: [C] of each CTA."""
+    """A launch, as in `sim.coarse.grid`, rows flat; order: [C] CTAs as they start; objects: [T] number of the KV that
+    each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]; query: [C] number of the
+    query rows that each CTA reads; query_ptr: [Q + 1] their bytes; query_hit: [Q] share that their first reader finds,
+    as `hit`; blocks: [T] number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C]
+    number of the line of the block table that each CTA reads first, -1: none; sequence: [C] of each CTA."""
 
     p: Int64
     classes: Int64
@@ -36,7 +38,9 @@ class Grid(NamedTuple):
     tile_class: Int64
     objects: Int64
     hit: Int64
-    query_bytes: Int64
+    query: Int64
+    query_ptr: Int64
+    query_hit: Int64
     output_ptr: Int64
     order: Int64
     blocks: Int64
@@ -46,9 +50,10 @@ class Grid(NamedTuple):
 
 class State(NamedTuple):
     """Flat rows of: slots (SLOT_COLS), SMs (SM_COLS), slots in line at each port (ROOM), segments outstanding and their
-    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); when what was fetched of each object is in L2; the
-    heap; what all share; the check bits of each group of blocks (CHECKED_COLS); when each line of the block
-    table was first there, 0: not asked for yet."""
+    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); when what was fetched of each object is in L2, and
+    [objects x groups] when the slice that has most of it is free; the heap; what all share; the check bits of each
+    group of blocks (CHECKED_COLS); when each line of the block table, and the query rows of each number, were first
+    there, 0: not asked for yet."""
 
     slots: Int64
     sms: Int64
@@ -57,8 +62,10 @@ class State(NamedTuple):
     sizes: Int64
     arrived: Int64
     fetched: Int64
+    fullest: Int64
     heap: Int64
     g: Int64
     consumed: Int64
     checked: Int64
     tables: Int64
+    rows: Int64

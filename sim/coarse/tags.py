@@ -26,8 +26,8 @@ EMPTY = -1
 NORMAL, PIN, BYPASS = (KEEP_CODE[name] for name in ("normal", "pin", "bypass"))
 
 # Scalars. GROUPS: of SMs with an L2 of their own; COPIES: one keeps copies of what others are home to; OBJECTS: how
-# many different tiles there are, each of PARTS blocks of BLOCK bytes; the blocks of the output follow theirs.
-# KEEPS: classes of data are kept apart; PIN_WAYS: blocks of a set that may be pinned.
+# many different tiles there are, each of PARTS blocks of BLOCK bytes; the blocks of the output follow theirs, and those
+# of the query rows come last. KEEPS: classes of data are kept apart; PIN_WAYS: blocks of a set that may be pinned.
 SLOTS, SMS, PARTS, GROUPS, COPIES, SETS, WAYS, LAST_SETS, LAST_WAYS, POLICY, OBJECTS, BLOCK = range(12)
 KEEPS, PIN_WAYS = range(12, 14)
 SCALARS = 14
@@ -254,6 +254,17 @@ def keep(c: Cache, begin: int, end: int, group: int) -> None:
 
 
 @compiled
+def find_rows(c: Cache, begin: int, end: int, group: int) -> int:
+    """Share of the blocks of query rows [begin, end), which follow the output, that an SM of `group` finds, in 1/65536;
+    they stay in L2."""
+    first, last = begin // c.p[BLOCK], (end - 1) // c.p[BLOCK]
+    found = 0
+    for number in range(first, last + 1):
+        found += 1 if look_up(c, c.p[OBJECTS] * c.p[PARTS] + number, group) else 0
+    return int(found * ONE // (last + 1 - first))
+
+
+@compiled
 def pointers(c: Cache) -> Cache:
     """The same, by bare pointers."""
     return Cache(
@@ -270,9 +281,18 @@ def pointers(c: Cache) -> Cache:
 
 
 @entry
-def walk(cache: Cache, tile_ptr: Int64, order: Int64, objects: Int64, output_ptr: Int64) -> Int64:
+def walk(
+    cache: Cache,
+    tile_ptr: Int64,
+    order: Int64,
+    objects: Int64,
+    output_ptr: Int64,
+    query: Int64,
+    query_ptr: Int64,
+) -> Int64:
     """Look up the tiles of a grid, and keep its output. tile_ptr: [C + 1]; order: [C] CTAs as they start; objects: [T]
-    number of the KV that each tile reads; output_ptr: [C + 1] bytes written by the CTAs before.
+    number of the KV that each tile reads; output_ptr: [C + 1] bytes written by the CTAs before; query: [C] number of
+    the rows that each CTA reads first; query_ptr: [Q + 1] their bytes.
 
     Returns [T] the shares found, in 1/65536.
     """
@@ -288,6 +308,9 @@ def walk(cache: Cache, tile_ptr: Int64, order: Int64, objects: Int64, output_ptr
             for turn in range(wave, last):
                 cta = order[turn]
                 tile = tile_ptr[cta] + rank
+                if rank == 0 and query_ptr[query[cta] + 1] > query_ptr[query[cta]]:
+                    rows = query[cta]
+                    find_rows(c, query_ptr[rows], query_ptr[rows + 1], (turn - wave) % sms * groups // sms)
                 if tile < tile_ptr[cta + 1]:
                     found[tile] = find(c, objects[tile], (turn - wave) % sms * groups // sms)
         for turn in range(wave, last):

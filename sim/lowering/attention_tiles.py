@@ -123,19 +123,29 @@ class TableLines:
     tile_line: Int64
 
 
-def table_lines(step: Step, tiles: CutTiles, cut: Cut, addresses: AddressMap, entry_bytes: int) -> TableLines:
-    """One fetch per 128-byte line of entries, or per tile where a tile needs more than a line."""
-    page = step.page_tokens
-    per_line = max(1, TABLE_LINE_BYTES // entry_bytes * page // cut.tile_tokens)
-    counts = np.diff(tiles.ptr)
-    lines = -(-counts // per_line)
+def tiles_per_line(step: Step, cut: Cut, entry_bytes: int) -> int:
+    """Tiles whose entries of the block table are read together."""
+    return max(1, TABLE_LINE_BYTES // entry_bytes * step.page_tokens // cut.tile_tokens)
+
+
+def line_runs(step: Step, units: Units, cut: Cut, table_base: int, entry_bytes: int) -> tuple[Runs, Int64]:
+    """(one run per 128-byte line of entries, or per tile where a tile needs more than a line; [C] runs of each CTA)."""
+    page, tokens = step.page_tokens, tiles_per_line(step, cut, entry_bytes) * cut.tile_tokens
+    lines = np.maximum(1, -(-(units.hi - units.lo) // tokens))
     owner, rank = repeat_index(lines)
-    first_tile = tiles.ptr[owner] + rank * per_line
-    last_tile = np.minimum(first_tile + per_line, tiles.ptr[owner + 1]) - 1
-    lo = tiles.span.lo[first_tile] // page
-    hi = -(-tiles.span.hi[last_tile] // page)
-    row = step.table_ptr[tiles.span.sequence[first_tile]]
-    runs = single_runs(addresses.table_base + (row + lo) * entry_bytes, np.maximum(1, hi - lo) * entry_bytes)
+    first = units.lo[owner] + rank * tokens
+    lo = first // page
+    hi = -(-np.minimum(first + tokens, units.hi[owner]) // page)
+    row = step.table_ptr[units.sequence[owner]]
+    return single_runs(table_base + (row + lo) * entry_bytes, np.maximum(1, hi - lo) * entry_bytes), lines
+
+
+def table_lines(
+    step: Step, units: Units, tiles: CutTiles, cut: Cut, addresses: AddressMap, entry_bytes: int
+) -> TableLines:
+    """The pieces of the block table that the CTAs read."""
+    runs, lines = line_runs(step, units, cut, addresses.table_base, entry_bytes)
+    per_line = tiles_per_line(step, cut, entry_bytes)
     start = np.cumsum(lines) - lines
     local = np.arange(len(tiles.cta)) - tiles.ptr[tiles.cta]
     return TableLines(runs, start + lines - 1, start[tiles.cta] + local // per_line)
@@ -195,7 +205,7 @@ def lower_tiles(
         return Tiles(
             work=compact(tile_work(step, part, tiles, cut, mma, packed, hw)),
             runs=[small(prepend_runs(kv_runs, tiles.ptr[:-1], *query))],
-            lines=table_lines(step, tiles, cut, addresses, entry_bytes) if look_up.software else None,
+            lines=table_lines(step, part, tiles, cut, addresses, entry_bytes) if look_up.software else None,
             entries=_assist_entries(tiles, step, addresses, entry_bytes) if look_up.assist else None,
             scale_bytes=scale_bytes(step, tiles, cut),
         )

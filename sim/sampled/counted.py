@@ -1,8 +1,9 @@
 """Counters of a whole kernel from those of a sample, which has fewer tiles a CTA.
 
 What a CTA reads and writes for its tiles grows with the KV bytes; its query rows, its output and the split reduction do
-not. Their bytes are known for the whole kernel and are taken as they are. Query rows come from memory where a CTA is
-the first to ask for them; partial results that had left L2 when the reduction asked are read back.
+not, and entries of the block table come in lines. Their bytes are known for the whole kernel and are taken as they are.
+Query rows come from memory where a CTA is the first to ask for them; partial results that had left L2 when the
+reduction asked are read back.
 """
 
 from collections.abc import Mapping
@@ -11,8 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.coarse.estimate import Coarse
+from sim.coarse.estimate import Coarse, Problem
 from sim.coarse.grid import Grid
+from sim.coarse.hits import query_missing
+from sim.coarse.machine import Timing
+from sim.lowering.attention_tiles import line_runs
+from sim.lowering.units import Units
 
 ONE = 1 << 16
 OF_MEMORY = ("trains", "activates", "row_hits", "turnarounds", "hbm_busy", "hbm_ecc", "l2_far")
@@ -25,27 +30,40 @@ OF_RESULTS = ("l2_write", "hbm_write", "evictions_dirty", "requested_output", "r
 
 @dataclass(frozen=True)
 class Fixed:
-    """Bytes that a kernel moves whatever the length of its contexts: read as queries and by the reduction, written by
-    the attention launch and by the reduction."""
+    """Bytes that a kernel moves beside those of its tiles: read as queries, of block tables and by the reduction,
+    written by the attention launch and by the reduction."""
 
     query: int
+    table: int
     merged: int
     written: int
     results: int
 
     @property
     def read(self) -> int:
-        return self.query + self.merged
+        return self.query + self.table + self.merged
 
     @property
     def stored(self) -> int:
         return self.written + self.results
 
 
-def fixed_bytes(kernel: Coarse) -> Fixed:
+def table_bytes(problem: Problem, units: Units) -> int:
+    """Bytes that CTAs request of block tables, in whole sectors: of a shortened CTA as many lines as it has left."""
+    p, sector = problem, problem.hw.l2.sector_bytes
+    if not p.look_up.software:
+        return 0
+    runs, _ = line_runs(p.step, units, p.cut, p.addresses.table_base, p.look_up.entry_bytes)
+    sectors = (runs.address + runs.size - 1) // sector - runs.address // sector + 1
+    directory = len(units.sequence) if p.look_up.two_level else 0
+    return int(sectors.sum() + directory) * sector
+
+
+def fixed_bytes(kernel: Coarse, table: int) -> Fixed:
     combine = kernel.combine
     return Fixed(
         query=int(kernel.grid.query_bytes.sum()),
+        table=table,
         merged=0 if combine is None else int(combine.tile_bytes().sum()),
         written=int(kernel.grid.output_ptr[-1]),
         results=0 if combine is None else int(combine.output_ptr[-1]),
@@ -54,12 +72,13 @@ def fixed_bytes(kernel: Coarse) -> Fixed:
 
 @dataclass(frozen=True)
 class Pair:
-    """A whole kernel and its sample, the share of query bytes that a CTA is the first to read, and L2 before them."""
+    """A whole kernel and its sample."""
 
     whole: Coarse
     part: Coarse
-    first: float
-    warm: bool
+    table: int = 0
+    table_part: int = 0
+    """Bytes of block tables that the CTAs of both read."""
 
     @property
     def scale(self) -> float:
@@ -68,21 +87,24 @@ class Pair:
 
 
 def whole_counters(
-    seen: Mapping[str, int], pair: Pair, hits: NDArray[np.int64], hits_part: NDArray[np.int64]
+    seen: Mapping[str, int], pair: Pair, timing: Timing, timing_part: Timing
 ) -> dict[str, int]:
-    """Counters of the whole kernel from those of its sample. hits: what the tiles of both find in L2 at tile grain."""
-    counters = _moved(seen, pair)
-    _find_more(counters, _found(pair.whole.grid, hits) - pair.scale * _found(pair.part.grid, hits_part))
+    """Counters of the whole kernel from those of its sample. timing, timing_part: of both at tile grain."""
+    grid, part = pair.whole.grid, pair.part.grid
+    rows = query_missing(grid, timing.query_hits)
+    counters = _moved(seen, pair, rows, query_missing(part, timing_part.query_hits))
+    _find_more(counters, _found(grid, timing.hits) - pair.scale * _found(part, timing_part.hits))
     return counters | _in_proportion(seen, counters)
 
 
-def _moved(seen: Mapping[str, int], pair: Pair) -> dict[str, int]:
-    """If the tiles of the whole find as much in L2 as those of the sample."""
-    scale, all_of, some = pair.scale, fixed_bytes(pair.whole), fixed_bytes(pair.part)
-    missing = pair.first * (seen["l2_miss"] / seen["l2_read"] if pair.warm else 1.0)
+def _moved(seen: Mapping[str, int], pair: Pair, rows: float, rows_part: float) -> dict[str, int]:
+    """If the tiles of the whole find as much in L2 as those of the sample. rows, rows_part: bytes of query rows that
+    both read from memory."""
+    scale = pair.scale
+    all_of, some = fixed_bytes(pair.whole, pair.table), fixed_bytes(pair.part, pair.table_part)
     again = min(some.merged, seen["hbm_write"])
-    fixed = some.query * missing + again
-    of_all = all_of.query * missing + again * all_of.merged / max(1, some.merged)
+    fixed = rows_part + again
+    of_all = rows + again * all_of.merged / max(1, some.merged)
     counters = {name: round(value * scale) for name, value in seen.items()}
     counters["l2_read"] = round(scale * (seen["l2_read"] - some.read)) + all_of.read
     for name in ("l2_miss", "hbm_read"):
@@ -93,6 +115,7 @@ def _moved(seen: Mapping[str, int], pair: Pair) -> dict[str, int]:
     counters["requested"] = counters["l2_read"] + counters["l2_write"]
     ends = all_of.read + all_of.stored
     counters["wanted"] = round(scale * (seen["wanted"] - some.read - some.stored)) + ends
+    counters["requested_metadata"] = all_of.table
     counters["requested_kv"] = round(scale * (seen["requested_kv"] - some.query)) + all_of.query
     return counters
 

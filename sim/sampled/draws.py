@@ -40,6 +40,7 @@ def mean_timing(draws: list[Timing]) -> Timing:
         end=round(np.mean([draw.end for draw in draws])),
         consumed=_mean([draw.consumed for draw in draws]) if alike else draws[0].consumed,
         hits=_mean([draw.hits for draw in draws]),
+        query_hits=_mean([draw.query_hits for draw in draws]),
         memory_ps=round(np.mean([draw.memory_ps for draw in draws])),
         written=round(np.mean([draw.written for draw in draws])),
     )

@@ -14,11 +14,13 @@ from sim.lowering.combine import build_combine
 from sim.lowering.units import Units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.sampled.chance import chance_ps, found_share
-from sim.sampled.counted import Pair, whole_counters
+from sim.sampled.counted import Pair, table_bytes, whole_counters
 from sim.sampled.draws import drawn_time
 from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
 from sim.sampled.idle import idle_share
-from sim.sampled.residency import resident_ranges
+from sim.sampled.residency import found_before, resident_ranges
+
+Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,15 @@ class Sampled:
     """Part of the launch's tiles that was simulated in detail."""
 
 
-def run_detail(problem: Problem, units: Units, hits: NDArray[np.int64]) -> RunOutcome:
-    """The sample on the whole machine; hits: [t] what its tiles find in L2 when the launch is replayed warm."""
+def run_detail(problem: Problem, units: Units, hits: Int64, query_hits: Int64) -> RunOutcome:
+    """The sample on the whole machine. When the launch is replayed warm L2 holds `hits` [t] of its tiles before, and
+    `query_hits` [c] of the query rows of its CTAs."""
     p = problem
     launches = [p.lower(units)]
     combine = build_combine(p.step, units, p.cut, p.addresses)
     if combine is not None:
         launches.append(combine)
-    resident = resident_ranges(launches[0], hits, p.hw) if p.memory.warm else None
+    resident = resident_ranges(launches[0], hits, query_hits, p.hw) if p.memory.warm else None
     options = RunOptions(p.how, resident=resident, record_order=True, zero_latency=p.memory.zero_latency)
     return Machine(p.hw, launches, options).run(p.step.formats)
 
@@ -52,12 +55,12 @@ def detail_course(outcome: RunOutcome) -> Course:
     return Course(np.sort(outcome.orders[0].consumed_ps), outcome.detail.ends_ps[0])
 
 
-def sample_hits(whole: Grid, hits: NDArray[np.int64], part: Grid) -> NDArray[np.int64]:
+def sample_hits(whole: Grid, hits: Int64, part: Grid) -> Int64:
     """[t] of the sample's tiles, from the hits of the whole launch."""
     ends = whole.tile_ptr[1 : part.ctas + 1]
     counts = np.diff(part.tile_ptr)
     index = np.repeat(ends - part.tile_ptr[1:], counts) + np.arange(part.tiles)
-    shares: NDArray[np.int64] = hits[index]
+    shares: Int64 = hits[index]
     return shares
 
 
@@ -104,21 +107,20 @@ def _account(
     return total
 
 
-def _first_share(units: Units, grid: Grid) -> float:
-    """Share of the query bytes that the first split of each output reads."""
-    return int(grid.query_bytes[units.split == 0].sum()) / int(grid.query_bytes.sum())
-
-
-def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
-    """Simulate the sampled CTAs `units` and predict the whole launch."""
+def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> Sampled:
+    """Simulate the sampled CTAs `units` and predict the whole launch, of `every` CTA."""
     part = build_coarse(problem, units, attention_grid_of(problem, units))
     drawn = drawn_time(problem, whole)
     timing = drawn.time.attention
     if problem.memory.warm:
         hits = sample_hits(whole.grid, timing.hits, part.grid)
-        part = replace(part, reuse=Reuse(part.reuse.objects, hits))
+        rows = timing.query_hits[: len(part.grid.query_ptr) - 1]
+        part = replace(part, reuse=Reuse(part.reuse.objects, hits, query_hits=rows))
     some = drawn_time(problem, part).time
-    outcome = run_detail(problem, units, some.attention.hits)
+    held = some.attention.hits
+    if problem.memory.warm:
+        held = found_before(whole.reuse.objects, timing.hits)[part.reuse.objects]
+    outcome = run_detail(problem, units, held, some.attention.query_hits[part.grid.query])
     course = detail_course(outcome)
     sms = problem.hw.sm.count
     slots = sms * problem.cut.ctas_per_sm
@@ -139,8 +141,8 @@ def run_sampled(problem: Problem, whole: Coarse, units: Units) -> Sampled:
     tiles, per_sm = np.diff(whole.grid.tile_ptr), problem.cut.ctas_per_sm
     idle = idle_share(tiles, whole.grid.order, sms, per_sm, timing.memory_share)
     idle *= sms * (predicted.end_ps - timing.start)
-    pair = Pair(whole, part, _first_share(units, part.grid), problem.memory.warm)
-    counters = whole_counters(outcome.counters, pair, timing.hits, some.attention.hits)
+    pair = Pair(whole, part, table_bytes(problem, every), table_bytes(problem, units))
+    counters = whole_counters(outcome.counters, pair, timing, some.attention)
     return Sampled(
         time_ps=time,
         account=_account(

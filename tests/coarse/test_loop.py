@@ -76,10 +76,12 @@ def finished(
     blocks: list[int] | None = None,
     tables: list[int] | None = None,
     sequence: list[int] | None = None,
+    rows: list[int] | None = None,
 ) -> layout.State:
     """The state after a grid of equal tiles; hits, objects: [tiles] share found, and number of what each reads;
     blocks: [tiles] number of the blocks of inline ECC that each shares with others; tables: [CTAs] number of the line
-    of the block table that each reads first; sequence: [CTAs] of each, 0 without."""
+    of the block table that each reads first; sequence: [CTAs] of each, 0 without; rows: [CTAs] number of
+    the query rows, of `query` bytes, that each reads."""
     p = np.zeros(c.SCALARS, np.int64)
     base = {
         c.SMS: 1,
@@ -106,14 +108,16 @@ def finished(
         tile_class=np.zeros(tiles, np.int64),
         hit=np.round(np.array(hits) * 65_536).astype(np.int64),
         objects=np.array(objects, np.int64),
-        query_bytes=np.full(len(counts), query, np.int64),
+        query=np.arange(len(counts)) if rows is None else np.array(rows, np.int64),
+        query_ptr=np.arange(len(counts) + 1, dtype=np.int64) * query,
+        query_hit=np.zeros(len(counts), np.int64),
         output_ptr=np.arange(len(counts) + 1, dtype=np.int64) * output,
         order=np.arange(len(counts)),
         blocks=np.full(tiles, -1, np.int64) if blocks is None else np.array(blocks, np.int64),
         tables=np.full(len(counts), -1, np.int64) if tables is None else np.array(tables, np.int64),
         sequence=np.zeros(len(counts), np.int64) if sequence is None else np.array(sequence, np.int64),
     )
-    state = new_state(p, tiles, tiles, blocks=tiles, lines=len(counts))
+    state = new_state(p, tiles, tiles, blocks=tiles, lines=len(counts), queries=len(counts))
     loop.run(grid, state, cache or tags.new_cache(np.zeros(tags.SCALARS, np.int64)))
     assert (np.diff(state.consumed) >= 0).all()
     return state
@@ -272,6 +276,57 @@ def test_what_is_found_while_on_its_way_comes_no_sooner_than_its_fetch() -> None
     apart = finished(scalars, tile, [1, 1], [0.0, 1.0], [0, 1]).consumed
     assert shared[0] == shared[1]
     assert apart[1] - apart[0] == 300_000
+
+
+def test_query_rows_come_from_memory_though_l2_has_all_tiles() -> None:
+    """Three CTAs on one SM find their tiles; each waits for its own rows."""
+    apart, found = (
+        finished(LATENCY, {**NOTHING, c.BYTES: SEGMENT}, [1] * 3, [1.0] * 3, [0, 1, 2], query=size)
+        for size in (SEGMENT, 0)
+    )
+    assert apart.g[layout.G_END] - found.g[layout.G_END] == 3 * 300_000
+
+
+def test_splits_of_an_output_read_its_query_rows_from_memory_once() -> None:
+    scalars = LATENCY | {c.HBM_Q16: q16(0.5)}
+    tile = {**NOTHING, c.BYTES: SEGMENT}
+    shared, own = (
+        finished(scalars, tile, [1] * 3, [1.0] * 3, [0, 1, 2], query=2 * SEGMENT, rows=rows)
+        for rows in ([0, 0, 0], [0, 1, 2])
+    )
+    assert own.g[layout.G_TAKEN] == 3 * shared.g[layout.G_TAKEN] == 3 * 2 * SEGMENT
+    assert own.g[layout.G_END] - shared.g[layout.G_END] == 2 * (300_000 + 2 * SEGMENT // 2)
+
+
+def test_a_split_that_asks_for_rows_on_their_way_waits_for_them() -> None:
+    scalars = LATENCY | {c.SMS: 2}
+    tile = {**NOTHING, c.BYTES: 0}
+    state = finished(scalars, tile, [1, 1], [1.0, 1.0], [0, 1], query=SEGMENT, rows=[0, 0])
+    assert state.consumed[0] == state.consumed[1]
+
+
+def test_the_fullest_slice_of_a_tile_serves_its_readers_one_after_the_other() -> None:
+    """Eight SMs that read the same tile in step: L2 takes 8 tiles at its rate, the slice that has 1.5 times the mean of
+    it 1.5 times as long. Of tiles of their own the load evens out."""
+    scalars = {c.SMS: 8, c.L2_Q16: q16(0.5)}
+    tile = {**NOTHING, c.BYTES: BYTES, c.FULLEST: round(1.5 * 65_536)}
+    same, own = (
+        int(finished(scalars, tile, [1] * 8, [1.0] * 8, objects).g[layout.G_END])
+        for objects in ([0] * 8, list(range(8)))
+    )
+    assert own == 8 * BYTES // 2
+    assert same == own * 3 // 2
+
+
+def test_what_is_missing_goes_on_to_memory_behind_the_readers_before() -> None:
+    """The first to ask for a tile's second segment is behind all eight's first ones at its slice, if it is the same."""
+    scalars = LATENCY | {c.SMS: 8, c.L2_Q16: q16(0.5)}
+    tile = {**NOTHING, c.BYTES: 2 * SEGMENT, c.FULLEST: 2 * 65_536}
+    ends = finished(scalars, tile, [1] * 8, [0.0] + [1.0] * 7, [0] * 8).consumed
+    way = 11_000 + 70_000 + 300_000 + 13_000 + 5000
+    # two ports' segments leave at once: the first's second one follows its own first one
+    assert ends[0] >= way + 2 * 2 * SEGMENT // 2
+    assert (ends >= ends[0]).all()
 
 
 def test_tiles_are_looked_up_as_they_are_sent() -> None:

@@ -12,7 +12,7 @@ from sim.coarse.estimate import Coarse, Problem, coarse_time
 from sim.coarse.grid import Grid
 from sim.coarse.hits import Reuse, held
 from sim.coarse.machine import Timing, run_grid, scalars
-from sim.coarse.repeated import WAVES, first_ctas, groups_of, period_of, repeated_timing
+from sim.coarse.repeated import Form, first_ctas, form_of, groups_of, period_of, repeated_timing
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.candidates import candidates
 from sim.memory.addresses import build_address_map
@@ -33,8 +33,15 @@ def kernel(*sets: str) -> tuple[Problem, Coarse]:
     return coarse_kernel(Task(hw, workload, "gqa", step, profiles), addresses, cut)
 
 
-def found(made: Problem, coarse: Coarse) -> tuple[int, int] | None:
+def found(made: Problem, coarse: Coarse) -> Form | None:
     return groups_of(coarse.grid, coarse.reuse, held(made.hw), made.hw.sm.count)
+
+
+def test_a_form_has_as_many_groups_as_its_start_its_halves_and_its_end_need() -> None:
+    # 100 slots: 600 CTAs before, halves of 375 at least, 450 after
+    assert form_of(50, 100) == Form(50, 37, 600, 8)
+    assert form_of(1000, 100) == Form(1000, 4, 600, 1)
+    assert form_of(4000, 100) == Form(4000, 3, 600, 1)
 
 
 def test_prompts_of_one_length_repeat_after_the_query_blocks_of_a_head() -> None:
@@ -42,7 +49,8 @@ def test_prompts_of_one_length_repeat_after_the_query_blocks_of_a_head() -> None
     made, coarse = kernel()
     assert coarse.grid.ctas == 64 * 8 * 4
     assert period_of(coarse.grid, coarse.reuse.objects) == 64
-    assert found(made, coarse) == (64, 6)
+    # 8 SMs: 48 CTAs before the steady part, two halves of one group each, 36 after
+    assert found(made, coarse) == Form(period=64, groups=4, first=48, half=1)
 
 
 def test_the_first_groups_tell_the_time_of_all() -> None:
@@ -51,12 +59,15 @@ def test_the_first_groups_tell_the_time_of_all() -> None:
     def run(grid: Grid, reuse: Reuse) -> Timing:
         return run_grid(grid, reuse, made.step.formats, made.hw, made.memory)
 
-    short = repeated_timing(coarse.grid, coarse.reuse, 64, 6, run)
+    form = found(made, coarse)
+    assert form is not None
+    short = repeated_timing(coarse.grid, coarse.reuse, form, run)
     whole = run(coarse.grid, coarse.reuse)
     assert short is not None
     assert short.end == pytest.approx(whole.end, rel=0.01)
     assert coarse_time(made, coarse).attention.end == pytest.approx(whole.end, rel=0.02)
     assert len(short.hits) == coarse.grid.tiles
+    assert len(short.query_hits) == coarse.grid.ctas
     assert short.hits.mean() == pytest.approx(whole.hits.mean(), rel=0.02)
 
 
@@ -67,7 +78,9 @@ def test_an_unsteady_pace_is_not_extrapolated() -> None:
         timing = run_grid(grid, reuse, made.step.formats, made.hw, made.memory)
         return replace(timing, consumed=timing.consumed**2 // timing.end)
 
-    assert repeated_timing(coarse.grid, coarse.reuse, 64, 6, slowing) is None
+    form = found(made, coarse)
+    assert form is not None
+    assert repeated_timing(coarse.grid, coarse.reuse, form, slowing) is None
 
 
 @pytest.mark.parametrize(
@@ -89,13 +102,13 @@ def test_a_replay_that_fits_l2_is_run_whole() -> None:
         kernel("workload.l2_state=warm", f"hw.l2.capacity_mib={mib}", "hw.l2.far_copies=false")
         for mib in (8, 40)
     )
-    assert found(*small) == (64, 6)
+    assert found(*small) == form_of(64, 8)
     assert found(*large) is None
 
 
 def test_a_short_launch_is_run_whole() -> None:
     made, coarse = kernel("workload.batch=1")
-    assert coarse.grid.ctas < 1.5 * WAVES * 8 * 8
+    assert coarse.grid.ctas < 1.5 * 18 * 8 * 8
     assert groups_of(coarse.grid, coarse.reuse, held(made.hw), 8 * 8) is None
 
 

@@ -30,8 +30,14 @@ def walk(p: np.ndarray, counts: list[int], objects: np.ndarray, times: int = 1) 
             np.arange(len(counts)),
             np.asarray(objects, np.int64),
             np.zeros(len(counts) + 1, np.int64),
+            *no_rows(len(counts)),
         )
     return found
+
+
+def no_rows(ctas: int) -> tuple[np.ndarray, np.ndarray]:
+    """CTAs that read no query rows."""
+    return np.zeros(ctas, np.int64), np.zeros(2, np.int64)
 
 
 def lru_twin(order: np.ndarray, sets: int, ways: int) -> list[bool]:
@@ -72,7 +78,7 @@ def test_an_lru_replay_of_four_times_the_capacity_finds_nothing_in_whatever_orde
     cache = tags.new_cache(p)
     ptr, output = np.arange(0, 65 * 32, 32), np.zeros(65, np.int64)
     for order in (np.arange(64), np.arange(64)[::-1].copy()):
-        found = tags.walk(cache, ptr, order, np.arange(64 * 32), output)
+        found = tags.walk(cache, ptr, order, np.arange(64 * 32), output, *no_rows(64))
         assert not found.any()
 
 
@@ -112,8 +118,28 @@ def test_outputs_take_places_from_tiles() -> None:
         p[tags.OBJECTS] = 8
         cache = tags.new_cache(p)
         for _ in range(2):
-            found = tags.walk(cache, np.array([0, 8]), np.arange(1), np.arange(8), np.array([0, size]))
+            found = tags.walk(
+                cache, np.array([0, 8]), np.arange(1), np.arange(8), np.array([0, size]), *no_rows(1)
+            )
         assert (found == share).all()
+
+
+def test_query_rows_take_places_from_tiles_and_are_found_again() -> None:
+    """Two CTAs in a row, splits of one output: rows of two blocks and three tiles each. What is read once more finds
+    all of 8 blocks if they are 8; the output's numbers come before those of the rows."""
+    for ways, share in ((8, ALL), (7, 0)):
+        p = scalars(1, ways, slots=1)
+        p[tags.BLOCK], p[tags.OBJECTS] = 100, 6
+        cache = tags.new_cache(p)
+        rows, row_ptr = np.zeros(2, np.int64), np.array([300, 500])
+        for _ in range(2):
+            found = tags.walk(
+                cache, np.array([0, 3, 6]), np.arange(2), np.arange(6), np.zeros(3, np.int64), rows, row_ptr
+            )
+        # with 7 places the rows, asked for twice a round, stay, and five places for six tiles in turn keep none
+        assert (found == share).all()
+        assert tags.find_rows(cache, 300, 500, 0) == ALL
+        assert {9, 10} <= set(cache.tags.tolist())
 
 
 def test_a_written_block_lies_at_its_home_alone() -> None:
@@ -133,7 +159,7 @@ def kept(policies: list[int], counts: list[int], *, pin_ways: int = 6, policy: s
     ptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     objects, output = np.arange(len(policies)), np.zeros(len(counts) + 1, np.int64)
     for _ in range(2):
-        found = tags.walk(cache, ptr, np.arange(len(counts)), objects, output)
+        found = tags.walk(cache, ptr, np.arange(len(counts)), objects, output, *no_rows(len(counts)))
     return found == ALL
 
 
@@ -164,6 +190,8 @@ def test_pins_without_a_share_find_what_normal_tiles_find(policy: str) -> None:
     plain = walk(p, [len(order)], order)
     p[tags.KEEPS] = 1
     cache = tags.new_cache(p, np.full(12, tags.PIN))
-    found = tags.walk(cache, np.array([0, len(order)]), np.arange(1), order, np.zeros(2, np.int64))
+    found = tags.walk(
+        cache, np.array([0, len(order)]), np.arange(1), order, np.zeros(2, np.int64), *no_rows(1)
+    )
     assert (found == plain).all()
     assert 0 < (plain == ALL).sum() < len(order)

@@ -13,7 +13,13 @@ from sim.sampled.draws import SEEDS, drawn_time, mean_timing
 
 def timing(end: int, consumed: list[int], hits: list[int]) -> Timing:
     return Timing(
-        0, end, np.array(consumed, np.int64), np.array(hits, np.int64), memory_ps=end // 2, written=0
+        start=0,
+        end=end,
+        consumed=np.array(consumed, np.int64),
+        hits=np.array(hits, np.int64),
+        query_hits=np.array([hits[0]], np.int64),
+        memory_ps=end // 2,
+        written=0,
     )
 
 
@@ -48,7 +54,7 @@ def test_each_seed_runs_once_as_far_as_tiles_allow(
         return CoarseTime(timing(end, [1], [0]), end)
 
     monkeypatch.setattr(draws, "coarse_time", run)
-    problem = Problem(*[None] * 6, memory=Memory())  # type: ignore[arg-type]
+    problem = Problem(*[None] * 6, memory=Memory(), look_up=None)  # type: ignore[arg-type]
     found = drawn_time(problem, Coarse(Grid(tiles), None, None))  # type: ignore[arg-type]
     assert seen == list(SEEDS[:runs])
     assert found.time.end_ps == 98 + 2 * runs

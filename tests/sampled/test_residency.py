@@ -10,7 +10,7 @@ from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.units import attention_units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import build_address_map
-from sim.sampled.residency import ONE, resident_ranges
+from sim.sampled.residency import ONE, found_before, resident_ranges
 from sim.sampled.run import run_detail
 
 FITS = ("workload.batch=4", "workload.context=1024", "workload.l2_state=warm")
@@ -37,7 +37,10 @@ class Warm:
 
     def by_ranges(self) -> RunOutcome:
         """As a sample of all tiles, which start in L2."""
-        return run_detail(self.problem, self.units, np.full(self.launches[0].tiles, ONE))
+        launch = self.launches[0]
+        return run_detail(
+            self.problem, self.units, np.full(launch.tiles, ONE), np.full(launch.ctas.count, ONE)
+        )
 
 
 @pytest.mark.parametrize(
@@ -68,5 +71,23 @@ def test_the_walk_at_tile_grain_finds_the_share_that_the_plane_finds(hardware: s
 def test_a_reader_stands_for_its_partition() -> None:
     """Two partitions of 66 SMs: what either reads is left as read by its first one."""
     warm = Warm("h100_sxm", "fa3", FITS)
-    readers = resident_ranges(warm.launches[0], np.full(warm.launches[0].tiles, ONE), warm.problem.hw)[:, 2]
+    launch = warm.launches[0]
+    every = np.full(launch.tiles, ONE), np.full(launch.ctas.count, ONE)
+    readers = resident_ranges(launch, *every, warm.problem.hw)[:, 2]
     assert set(readers.tolist()) == {0, 66}
+
+
+def test_query_rows_are_resident_apart_from_the_tile_behind_them() -> None:
+    warm = Warm("h100_sxm", "fa3", FITS)
+    launch = warm.launches[0]
+    tiles, ctas = np.zeros(launch.tiles, np.int64), np.full(launch.ctas.count, ONE)
+    rows = resident_ranges(launch, tiles, ctas, warm.problem.hw)
+    grid = attention_grid_of(warm.problem, warm.units)
+    assert rows[:, 1].sum() == grid.query_bytes.sum()
+    assert not len(resident_ranges(launch, tiles, 0 * ctas, warm.problem.hw))
+
+
+def test_what_the_first_reader_brings_was_not_there_before() -> None:
+    """Of object 0 one reader in each of two draws missed all, and of object 1, read once, a quarter was there."""
+    objects, hits = np.array([0, 1, 0, 0, 2, 2]), np.array([ONE // 2, ONE // 4, ONE // 2, ONE, ONE, ONE])
+    assert found_before(objects, hits).tolist() == [0, ONE // 4, ONE]

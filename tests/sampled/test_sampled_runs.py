@@ -102,6 +102,41 @@ def test_bytes_that_do_not_grow_with_the_context_are_not_scaled(workload: str, s
     assert sampled.bytes["hbm_read"] == pytest.approx(full.bytes["hbm_read"], rel=0.03)
 
 
+@pytest.mark.parametrize(
+    "sets",
+    [
+        # pages of 16: entries of 512 tokens in a line of 128 bytes, of which a shortened CTA has fewer
+        ("workload.kernel=fa3", "workload.batch=8", "workload.context=8192", "workload.page_tokens=16"),
+        (
+            "workload.kernel=flashinfer",
+            "workload.batch=24",
+            "workload.page_tokens=1",
+            "workload.context=2500",
+        ),
+        ("workload.kernel=fa3", "workload.batch=16", "workload.table_layout=two_level"),
+    ],
+    ids=["16 tokens a page", "1 token a page", "two levels"],
+)
+def test_block_tables_are_counted_by_line(sets: tuple[str, ...]) -> None:
+    sampled, full = run(sets, "sampled"), run(sets, "full")
+    assert sampled.sampling["share"] < 0.5
+    assert sampled.bytes["block_table"] == full.bytes["block_table"] > 0
+
+
+def test_a_warm_prefill_whose_queries_left_l2_waits_for_them() -> None:
+    """Q and O of four prompts are 2.7 times the L2, K and V a third of it: all Q comes from memory again, and the first
+    reader of each K and V brings it."""
+    sets = ("workload.kernel=fa3_prefill", "workload.batch=4", "workload.context=1024", "workload.q_len=1024")
+    options = {"seed": 0, "what_if": False, "verify": False}
+    sampled, full = (
+        run_named("prefill_4k", "h100_sxm", (*sets, "workload.l2_state=warm"), fidelity=fidelity, **options)  # type: ignore[arg-type]
+        for fidelity in ("sampled", "full")
+    )
+    assert full.counters["l2_miss"] == pytest.approx(4 * 1024 * (64 * 256 + 2 * 8 * 256), rel=1e-4)
+    assert sampled.counters["l2_miss"] == pytest.approx(full.counters["l2_miss"], rel=0.1)
+    assert sampled.time_ns == pytest.approx(full.time_ns, rel=0.03)
+
+
 def test_a_warm_replay_far_beyond_l2_finds_nothing_in_a_sample_either() -> None:
     """Eight times the capacity: full finds next to nothing."""
     sets = (*LARGE[:1], "workload.batch=48", "workload.context=2048", "workload.l2_state=warm")
