@@ -40,6 +40,10 @@ class KernelProfile(Section):
     address: Literal["tma", "cp_async", "load"] = Field(
         description="who makes addresses; tma needs sm.async_copy: tma, cp_async needs at least cp_async"
     )
+    whole_pages: bool = Field(
+        default=False,
+        description="flash: a load is a box of one page (TMA) and reads a context's last page whole, within its tile",
+    )
     m_tile: Int = Field(ge=1, le=1024, description="most query rows per CTA")
     m_align: Int = Field(
         default=16,

@@ -70,6 +70,14 @@ def score_ops(profile: KernelProfile, hw: Hardware) -> float:
     return profile.softmax_ops_per_score + profile.score_clk * hw.sm.fp32_per_clk
 
 
+def fetched_span(step: Step, span: TileSpan, cut: Cut) -> TileSpan:
+    """The tokens that the tiles read: theirs, and with `whole_pages` the rest of their last page."""
+    if not cut.profile.whole_pages:
+        return span
+    pages_end = -(-span.hi // step.page_tokens) * step.page_tokens
+    return replace(span, hi=np.minimum(pages_end, span.lo + cut.tile_tokens))
+
+
 def tile_work(
     step: Step, units: Units, tiles: CutTiles, cut: Cut, mma: str, packed_bytes: Int64, hw: Hardware
 ) -> TileWork:
@@ -198,7 +206,7 @@ def lower_tiles(
 
     def lowered(part: Units) -> Tiles:
         tiles = cut_tiles(step, part, cut)
-        kv_runs = tile_runs(step, addresses, tiles.span)
+        kv_runs = tile_runs(step, addresses, fetched_span(step, tiles.span, cut))
         packed = np.add.reduceat(kv_runs.size, kv_runs.ptr[:-1])
         query = query_runs(step, part, addresses, cut.kv_heads_per_cta)
         entry_bytes = look_up.entry_bytes

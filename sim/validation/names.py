@@ -49,10 +49,21 @@ class KvName(Section):
     skip: str = Field(default="", description="why such rows cannot be predicted")
 
 
+class Beside(Pointwise):
+    """One kernel that the measured call runs beside attention, and when it does."""
+
+    phase: Literal["prefill", "decode"] = Field(
+        default="prefill", description="of its call; decode: of one new token a sequence"
+    )
+    least_group: Int = Field(default=1, ge=1, description="least query heads per KV head")
+    least_kv_heads: Int = Field(default=1, ge=1, description="least KV heads")
+
+
 class Runtime(Section):
     """Who ran the kernel: how pages lie and how it was timed."""
 
     kernel: str = Field(default="", description="pattern of the kernel column")
+    gpu: str = Field(default="", description="pattern of the gpu column")
     source: str = Field(default="", description="pattern of the source column")
     notes: str = Field(default="", description="pattern of the notes column")
     kv: list[str] = Field(default_factory=list, description="KV classes; none: all")
@@ -64,8 +75,8 @@ class Runtime(Section):
     l2_state: Literal["cold", "warm"] = Field(default="warm", description="warm: buffers are replayed")
     launch: Literal["graph", "stream", "none"] = Field(default="graph", description="how it is launched")
     lengths: Lengths = Field(default="equal", description=DRAWN)
-    around: list[Pointwise] = Field(
-        default_factory=list, description="kernels that the measured call runs beside attention in prefill"
+    around: list[Beside] = Field(
+        default_factory=list, description="kernels that the measured call runs beside attention"
     )
 
 
@@ -244,7 +255,9 @@ def _texts_match(rule: Runtime | KernelName, row: TruthRow) -> bool:
 
 def _is_runtime(rule: Runtime, row: TruthRow, kv: KvName) -> bool:
     members = ((rule.kv, kv.kv_class), (rule.batch, row.batch))
-    return _texts_match(rule, row) and all(not allowed or value in allowed for allowed, value in members)
+    if any(allowed and value not in allowed for allowed, value in members):
+        return False
+    return _texts_match(rule, row) and _found(rule.gpu, row.gpu)
 
 
 def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> bool:

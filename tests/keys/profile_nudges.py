@@ -39,6 +39,7 @@ NUDGES = MappingProxyType(
         "head_tiles": ProfileNudge("fa3", "as_it_is", [{"head_dim": 64, "tile_tokens": [32]}]),
         "row_tiles": ProfileNudge("flashinfer", "verify", [16]),
         "tile_tokens": ProfileNudge("fa3", "as_it_is", [32]),
+        "whole_pages": ProfileNudge("fa3", "uniform", True),
         "block_tiles": ProfileNudge("fa3_prefill", "prefill", 4),
         "stages": ProfileNudge("fa3", "as_it_is", [1]),
         "split.rule": ProfileNudge("fa3", "long", "none"),

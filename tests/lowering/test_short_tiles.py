@@ -53,6 +53,31 @@ def test_a_short_tile_brings_its_own_tokens_and_computes_all_of_a_tile(context: 
     assert (work.packed_bytes == 2 * context * DIM * 2).all()
 
 
+@pytest.mark.parametrize(
+    ("context", "read"), [(1, [16]), (16, [16]), (60, [64]), (64, [64]), (100, [64, 48]), (128, [64, 64])]
+)
+def test_boxes_of_a_page_bring_the_last_page_whole(context: int, read: list[int]) -> None:
+    """Pages of 16 tokens, tiles of 64."""
+    step = step_of(context)
+    cut = cut_of(step, profile_with(tile_tokens=[64], split={"rule": "none"}, whole_pages=True))
+    addresses = build_address_map(step, "NHD", 4)
+    launch = build_attention(step, attention_units(step, cut), cut, A100, addresses, LOOK_UP)
+    per_token = 2 * DIM * 2
+    assert (launch.work.packed_bytes.reshape(KV_HEADS, -1) == np.array(read) * per_token).all()
+    assert launch.work.tokens.sum() == KV_HEADS * context
+    fetched = launch.fetches.run_bytes[: launch.fetches.run_ptr[len(launch.work.tokens)]].sum()
+    assert fetched == KV_HEADS * sum(read) * per_token + QUERY_HEADS * DIM * 2
+
+
+def test_boxes_go_no_further_than_their_tile() -> None:
+    """Pages of 16 tokens and tiles of 24: 8 of the second page belong to the second tile."""
+    step = step_of(30)
+    cut = cut_of(step, profile_with(tile_tokens=[24], split={"rule": "none"}, whole_pages=True))
+    addresses = build_address_map(step, "NHD", 4)
+    work = build_attention(step, attention_units(step, cut), cut, A100, addresses, LOOK_UP).work
+    assert (work.packed_bytes.reshape(KV_HEADS, 2) == np.array([24, 8]) * 2 * DIM * 2).all()
+
+
 @pytest.mark.parametrize(("rows", "ctas"), [(1, 32), (2, 16), (3, 16), (4, 8), (8, 8)])
 def test_a_reduction_has_a_cta_for_so_many_rows_of_a_group(rows: int, ctas: int) -> None:
     # 8 KV heads with 4 query heads each: a CTA merges rows of one KV head only.

@@ -4,6 +4,7 @@ import pytest
 
 from sim.config.load import load_hardware
 from sim.config.runtime import Pointwise
+from sim.memory.latency import l2_trip_ns
 from sim.validation.around import around_us, call_bytes
 from sim.validation.attention import map_rows
 from sim.validation.names import shipped_names
@@ -20,9 +21,9 @@ HEADER = (
 )
 
 
-def _case(tmp_path, kernel, phase, q_len, kv="bf16", notes="", heads="32,32"):
+def _case(tmp_path, kernel, phase, q_len, kv="bf16", notes="", heads="32,32", gpu="H100"):
     path = tmp_path / f"{phase}.csv"
-    row = f"a,mine,,H100,{kernel},{phase},8,{heads},128,{q_len},8192,,{kv},true,latency,99999,us,{notes}"
+    row = f"a,mine,,{gpu},{kernel},{phase},8,{heads},128,{q_len},8192,,{kv},true,latency,99999,us,{notes}"
     path.write_text(f"{HEADER}\n{row}\n")
     cases, skipped = map_rows(read_truth(path), shipped_names())
     assert not skipped
@@ -51,6 +52,34 @@ def test_with_few_kv_heads_the_preprocessing_of_tensorrt_llm_takes_its_clocks_fo
 
 def test_one_new_token_is_left_to_the_fixed_overhead(tmp_path):
     assert around_us(_case(tmp_path, "vLLM FlashAttention-3", "decode", 1), H100) == 0
+
+
+@pytest.mark.parametrize(("heads", "copies"), [("32,8", 2), ("8,1", 1), ("8,8", 0)])
+def test_flash_attention_2_in_vllm_copies_queries_and_result_where_heads_share_kv_heads(
+    tmp_path, heads, copies
+):
+    case = _case(tmp_path, "vLLM FlashAttention-2", "decode", 1, heads=heads, gpu="L40S")
+    hw = case.hw
+    one = hw.launch.graph_ns + hw.launch.cta_ns + 2 * l2_trip_ns(hw)
+    moved = 2 * 8 * int(heads.split(",")[0]) * 128 * 2
+    moved /= max(8, moved // 4096) * hw.noc.port_bytes_per_clk * hw.sm.clock_ghz
+    assert around_us(case, hw) == pytest.approx(copies * (one + moved) / 1e3, rel=0.02)
+
+
+@pytest.mark.parametrize("kernel", ["vLLM FlashAttention-3", "vLLM FlashAttention (FA3)", "vLLM FlashInfer"])
+def test_others_in_vllm_copy_nothing(tmp_path, kernel):
+    assert around_us(_case(tmp_path, kernel, "decode", 1, heads="32,8"), H100) == 0
+
+
+def test_several_new_tokens_are_not_turned_about(tmp_path):
+    assert (
+        around_us(_case(tmp_path, "vLLM FlashAttention-2", "decode", 4, heads="32,8", gpu="L40S"), H100) == 0
+    )
+
+
+def test_a_prefill_of_one_token_is_a_decode_step(tmp_path):
+    case = _case(tmp_path, "vLLM FlashAttention-2", "prefill", 1, heads="32,8", gpu="L40S")
+    assert (case.row.phase, case.names.kernel.profile) == ("decode", "fa2")
 
 
 def test_an_fp8_cache_of_vllm_has_the_queries_read_twice_and_written_in_half(tmp_path):

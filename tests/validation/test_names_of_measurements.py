@@ -87,6 +87,22 @@ def test_an_a30_has_the_rated_rates_of_its_datasheet() -> None:
     assert sm.count * sm.clock_ghz * sm.tensor_flop_per_clk["fp16"] / 1e3 == pytest.approx(165, rel=0.002)
 
 
+@pytest.mark.parametrize(("gpu", "rated"), [("GB200", 2500), ("GB300", 2500), ("B200", 2250), ("B300", 2250)])
+def test_blackwell_superchips_have_more_sms_and_the_rate_of_their_datasheet(gpu: str, rated: int) -> None:
+    case = map_row(replace(ROW, gpu=gpu, kernel=TRT), shipped_names(), Machines())
+    assert isinstance(case, Mapped)
+    sm = case.hw.sm
+    assert sm.count == (152 if gpu.startswith("G") else 148)
+    assert sm.exp_per_clk == (32 if gpu.endswith("300") else 16)
+    assert sm.count * sm.clock_ghz * sm.tensor_flop_per_clk["bf16"] / 1e3 == pytest.approx(rated, rel=0.002)
+
+
+def test_fp8_queries_are_quantised_where_the_generated_kernels_take_them() -> None:
+    cells = {"kernel": "vLLM FlashInfer", "kv_dtype": "fp8", "phase": "prefill"}
+    kernels = [[k.name for k in found(gpu=gpu, **cells).runtime.around] for gpu in ("B200", "L40S")]
+    assert kernels == [["append", "query_quantisation"], ["append"]]
+
+
 @pytest.mark.parametrize(
     "gpu",
     [
@@ -116,6 +132,10 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kv_dtype": "fp8"}, "fa3_fp8"),
         ({"kernel": "SGLang FlashAttention-3", "gpu": "H200"}, "fa3_sglang"),
         ({"kernel": "vLLM FlashAttention-2", "gpu": "L40S"}, "fa2"),
+        ({"kernel": "vLLM FlashAttention-2", "gpu": "L40S", "kv_heads": 32}, "fa2_unsplit"),
+        ({"kernel": "vLLM FlashAttention", "gpu": "A100", "kv_heads": 32}, "fa2_unsplit"),
+        ({"kernel": "vLLM FlashAttention", "gpu": "H100", "kv_heads": 32}, "fa3"),
+        ({"kernel": "FlashAttention-2", "gpu": "A100", "kv_heads": 32}, "fa2"),
         ({"kernel": "vLLM FlashInfer decode", "gpu": "L40S", "kv_dtype": "fp8"}, "flashinfer_fp8"),
         ({"kernel": "vLLM 0.19 attention", "gpu": "RTX-4090"}, "fa2"),
         ({"kernel": TRT}, "xqa"),
