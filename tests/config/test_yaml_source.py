@@ -114,9 +114,9 @@ def test_an_alias_bomb_ends_soon(tmp_path: Path) -> None:
     # Ten levels of ten aliases stand for 10^10 values.
     lines = ["a0: &a0 [" + ", ".join("x" * 10) + "]"]
     lines += [f"a{i}: &a{i} [" + ", ".join([f"*a{i - 1}"] * 10) + "]" for i in range(1, 10)]
-    start = time.perf_counter()
+    start = time.process_time()
     assert "aliases expand to more than 200000 values" in refused(tmp_path, "\n".join(lines))
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("opening", ["[", "{a: ", "- "])
