@@ -1,8 +1,8 @@
 """Kernels that only move values: norms, rotary embedding, activations, copies into the cache, the embedding.
 
 One CTA per token at least (vLLM and PyTorch launch them so), so that a few tokens leave most SMs idle and the time is
-that of a few dependent trips to L2. Values that the kernel before has just written come from L2 while they fit it, from
-memory beyond that.
+that of a few dependent trips to L2; many tokens take turns on the SMs, each for as long as its trips. Values that the
+kernel before has just written come from L2 while they fit it, from memory beyond that.
 """
 
 import math
@@ -21,9 +21,14 @@ CTA_BYTES = 4096
 """Bytes that one CTA of an element-wise kernel takes at most: 1024 threads of 16 bytes are four such."""
 
 
+CTAS_PER_SM = 2
+"""CTAs of 1024 threads, as vLLM's kernels have for a token, that an SM holds at a time."""
+
+
 @dataclass(frozen=True)
 class PointwiseTime:
-    """Time of one kernel without its launch: moving bytes, and dependent trips. `memory`: bytes come from memory."""
+    """Time of one kernel without its launch: moving bytes (or computing, or CTAs that take turns), and dependent trips.
+    `memory`: bytes come from memory."""
 
     move_ns: float
     trips_ns: float
@@ -76,4 +81,5 @@ def pointwise_time(
     work = sum(clocks * width[name] for name, clocks in kernel.clocks.items()) / VALUE_BYTES
     work_ns = tokens * work / (active * hw.sm.clock_ghz)
     trips = hw.launch.cta_ns + (kernel.round_trips + 1) * l2_trip_ns(hw)
-    return PointwiseTime(max(size / rate, work_ns), trips, read, written, memory)
+    turns_ns = max(0.0, tokens / (hw.sm.count * CTAS_PER_SM) - 1) * trips
+    return PointwiseTime(max(size / rate, work_ns, turns_ns), trips, read, written, memory)

@@ -46,6 +46,15 @@ def test_a_norm_of_one_token_is_three_trips_to_l2_and_of_many_tokens_a_stream() 
     )
 
 
+def test_ctas_of_many_tokens_take_turns() -> None:
+    # 132 SMs hold two CTAs each: 26,400 tokens are 100 turns of a start and three trips.
+    still = Pointwise(name="reduce", round_trips=2)
+    trip = 2 * HW.noc.latency_ns + HW.l2.latency_ns
+    time = pointwise_time(still, 26_400, MODEL, 1, HW).time_ns
+    assert time == pytest.approx(100 * (HW.launch.cta_ns + 3 * trip))
+    assert pointwise_time(still, 264, MODEL, 1, HW).time_ns == pytest.approx(time / 100)
+
+
 def test_a_kernel_that_computes_longer_than_it_moves_takes_its_clocks_on_all_sms() -> None:
     # 4096 tokens of 32 heads of 128 values, half a clock each, on 132 SMs; moving them takes less.
     turned = Pointwise(name="rotary", reads={"q": 1}, writes={"q": 1}, clocks={"q": 0.5})
