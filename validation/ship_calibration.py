@@ -62,15 +62,16 @@ def with_source(text: str, key: str, source: Any) -> str:
 
 
 def ship_overheads(entries: list[dict[str, Any]]) -> None:
-    """Overheads of fitted groups replace theirs; the others stay."""
-    header, known = [], {}
+    """Overheads of fitted groups replace theirs; the others stay, and so do those that were measured."""
+    header, known, measured = [], {}, set()
     for line in OVERHEADS.read_text(encoding="utf-8").rstrip("\n").split("\n"):
         if line.startswith("  - "):
             entry = yaml.safe_load(line)[0]
             known[_owner(entry)] = line
+            measured |= {_owner(entry)} if entry.get("kind") == "measured" else set()
         else:
             header.append(line)
-    for entry in entries:
+    for entry in (e for e in entries if _owner(e) not in measured):
         flow = yaml.safe_dump(entry, sort_keys=False, default_flow_style=True, width=10_000).strip()
         known[_owner(entry)] = f"  - {flow}"
     OVERHEADS.write_text(
