@@ -127,10 +127,8 @@ def map_row(row: TruthRow, names: Names, machines: Machines) -> Mapped | Skipped
     reason = _unfit(row)
     if reason:
         return Skipped(row, reason)
-    if (
-        row.phase == "prefill" and row.q_len == 1
-    ):  # as every framework takes it, whatever its benchmark calls it
-        row = replace(row, phase="decode")
+    if row.phase == "prefill" and row.q_len == 1:
+        row = replace(row, phase="decode")  # as every framework takes it, whatever its benchmark calls it
     found = recognise(row, names)
     if isinstance(found, str):
         return Skipped(row, found)

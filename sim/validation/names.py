@@ -6,6 +6,7 @@ decides. What must be left out says so in `skip`, with the reason that the repor
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -253,11 +254,14 @@ def _texts_match(rule: Runtime | KernelName, row: TruthRow) -> bool:
     return all(_found(pattern, text) for pattern, text in pairs)
 
 
+def _allowed(members: Iterable[tuple[Sequence[object], object]]) -> bool:
+    """Whether each value is among those that a rule names, if it names any."""
+    return all(not named or value in named for named, value in members)
+
+
 def _is_runtime(rule: Runtime, row: TruthRow, kv: KvName) -> bool:
     members = ((rule.kv, kv.kv_class), (rule.batch, row.batch))
-    if any(allowed and value not in allowed for allowed, value in members):
-        return False
-    return _texts_match(rule, row) and _found(rule.gpu, row.gpu)
+    return _texts_match(rule, row) and _found(rule.gpu, row.gpu) and _allowed(members)
 
 
 def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> bool:
@@ -272,7 +276,7 @@ def _is_kernel(rule: KernelName, row: TruthRow, gpu: GpuName, kv: KvName) -> boo
         (rule.head_dim, row.head_dim),
         (rule.group, (row.q_heads or 0) / (row.kv_heads or 1)),
     )
-    if any(allowed and value not in allowed for allowed, value in members):
+    if not _allowed(members):
         return False
     if rule.least_grid and (row.batch or 0) * (row.kv_heads or 0) < rule.least_grid:
         return False
