@@ -157,8 +157,7 @@ def makespan(counts: NDArray[np.int64], slots: int, fixed: float, per_tile: floa
     return max(longest, float(costs.sum()) / slots + longest / 2)
 
 
-def grid_time_ns(step: Step, cut: Cut, hw: Hardware) -> float:
-    units = attention_units(step, cut)
+def grid_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
     slots, per_tile = hw.sm.count * cut.ctas_per_sm, tile_time_ns(step, cut, units, hw)
     fixed = cta_overhead_ns(cut, hw) + ends_ns(step, cut, units, hw)
     time = makespan(tile_counts(units, cut), slots, fixed, per_tile)
@@ -177,15 +176,20 @@ def combine_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
     return gap / PS_PER_NS + cta_overhead_ns(cut, hw) + merge
 
 
-def different(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[int]:
-    """Numbers of the candidates that run in no way as one before: slots that no CTA fills change nothing."""
-    seen: dict[tuple[object, ...], int] = {}
+def rated(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[tuple[float, int]]:
+    """(estimated time in ns, number) of the candidates that run in no way as one before: slots that no CTA fills change
+    nothing."""
+    seen: set[tuple[object, ...]] = set()
+    out = []
     for i, candidate in enumerate(found):
         cut = candidate.cut
-        running = resident_ctas(cut, attention_units(step, cut), hw)
+        units = attention_units(step, cut)
         shape = (cut.profile.name, cut.tile_tokens, cut.stages, cut.splits, cut.kv_heads_per_cta)
-        seen.setdefault((candidate.sram_class, *shape, *running), i)
-    return list(seen.values())
+        runs = (candidate.sram_class, *shape, *resident_ctas(cut, units, hw))
+        if runs not in seen:
+            seen.add(runs)
+            out.append((grid_time_ns(step, cut, units, hw), i))
+    return out
 
 
 def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Candidate]:
@@ -193,10 +197,10 @@ def shortlist(step: Step, found: Sequence[Candidate], hw: Hardware) -> list[Cand
 
     Ties go to the first, and a profile names its preferred tiles and stages first.
     """
-    rated = [(grid_time_ns(step, found[i].cut, hw), i) for i in different(step, found, hw)]
+    estimates = sorted(rated(step, found, hw))
     kept: list[int] = []
     for sram_class, quota in enumerate(PROBES_PER_CLASS):
-        ranked = [i for _, i in sorted(r for r in rated if found[r[1]].sram_class == sram_class)]
+        ranked = [i for _, i in estimates if found[i].sram_class == sram_class]
         seen: dict[str, int] = {}
         for i in ranked:
             seen.setdefault(found[i].cut.profile.name, i)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
+from sim.coarse.ecc import ONE
 from sim.coarse.grid import Grid
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
@@ -22,7 +23,6 @@ from sim.memory.params import Param
 
 Int64 = NDArray[np.int64]
 
-ONE = 1 << 16
 PLACES = 8
 """Places in memory over which a tile's load of its fullest slice is averaged."""
 

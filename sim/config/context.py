@@ -6,6 +6,8 @@ from pydantic import Discriminator, Field, model_validator
 
 from sim.config.fields import PAIR, Float, Int, Section, branch, broken_rule
 
+MOST_SEQUENCES = 65536
+"""Of a batch."""
 Tokens = Annotated[Int, Field(ge=1, le=16_777_216)]
 
 
@@ -39,7 +41,7 @@ def context_branch(value: Any) -> str:
 
 Context = Annotated[
     Annotated[Tokens, branch("number")]
-    | Annotated[list[Tokens], Field(min_length=1, max_length=65536), branch("list")]
+    | Annotated[list[Tokens], Field(min_length=1, max_length=MOST_SEQUENCES), branch("list")]
     | Annotated[UniformContext, branch("uniform")]
     | Annotated[TraceContext, branch("trace")],
     Discriminator(context_branch),

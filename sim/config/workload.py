@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sim.config.context import Context, Tokens, shortest_context
+from sim.config.context import MOST_SEQUENCES, Context, Tokens, shortest_context
 from sim.config.fields import (
     TEXT_OR_MAPPING,
     WHOLE,
@@ -165,7 +165,7 @@ class Workload(Section):
         Annotated[str, branch("text")] | Annotated[Model, branch("mapping")], TEXT_OR_MAPPING
     ] = Field(description="a shipped model, a path, or its keys in place (base: inherits)")
     phase: Literal["decode", "prefill", "verify", "mixed"] = Field(description="what the step does")
-    batch: Int = Field(ge=1, le=65536, description="sequences")
+    batch: Int = Field(ge=1, le=MOST_SEQUENCES, description="sequences")
     context: Context = Field(description="tokens per sequence, new ones included")
     q_len: Tokens = Field(
         default=1,

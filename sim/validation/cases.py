@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
+from sim.config.context import MOST_SEQUENCES
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware
 from sim.config.workload import Workload
@@ -24,8 +25,6 @@ PHASES = {
     "tier": "a transfer between tiers is not an attention kernel",
     "memory": "a memory micro-benchmark is not an attention kernel (pagewalk characterise runs those)",
 }
-MOST_SEQUENCES = 65536
-"""Of a workload; no lengths are drawn for more."""
 SHAPE = ("batch", "q_heads", "kv_heads", "head_dim", "context")
 
 

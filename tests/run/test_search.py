@@ -8,7 +8,7 @@ from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.candidates import candidates, split_choices
 from sim.lowering.units import unsplit_ctas
 from sim.memory.addresses import build_address_map
-from sim.search import different, shortlist
+from sim.search import rated, shortlist
 
 
 def task_of(workload: str, hardware: str, *sets: str) -> Task:
@@ -55,7 +55,7 @@ def test_slots_that_no_cta_fills_are_not_probed_twice() -> None:
     # 160 CTAs on 148 SMs: two slots an SM hold them all, a third changes nothing.
     task = task_of("decode_16x8k", "b200", "workload.batch=20", "workload.context=2048")
     found = candidates(task.step, usable_profiles(task), None, task.hw, task.workload.table_entry_bytes)
-    whole = [found[i] for i in different(task.step, found, task.hw) if found[i].cut.splits == 1]
+    whole = [found[i] for _, i in rated(task.step, found, task.hw) if found[i].cut.splits == 1]
     cuts = [
         (c.sram_class, c.cut.profile.name, c.cut.tile_tokens, c.cut.stages)
         for c in whole
