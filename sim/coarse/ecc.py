@@ -8,11 +8,10 @@ share their check bits if they are fetched at about the same time (`path.check_b
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
 from sim.memory.params import ecc_share, standard
-
-ONE = 1 << 16
 
 
 def further_check_bits(launch: Launch, hw: Hardware) -> NDArray[np.int64]:

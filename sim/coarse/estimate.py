@@ -20,6 +20,7 @@ from sim.coarse.hits import (
 )
 from sim.coarse.machine import Memory, Timing, run_grid
 from sim.coarse.repeated import groups_of, repeated_timing
+from sim.coarse.shares import ONE
 from sim.coarse.shortened import is_long, long_timing
 from sim.coarse.slices import with_fullest_slices
 from sim.config.hardware import Hardware
@@ -30,8 +31,6 @@ from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.units import Units
 from sim.memory.addresses import AddressMap
-
-ALL = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     gap, _ = following_ps(hw, problem.how, at_once=sample.follows_at_once, early=sample.launched_early)
     tiles = kernel.combine.tiles
     left = first.written / max(1, int(kernel.grid.output_ptr[-1]))
-    found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, round(ALL * (1 - left)), np.int64))
+    found = Reuse(np.zeros(tiles, np.int64), np.full(tiles, round(ONE * (1 - left)), np.int64))
     gap += code(sample.code_trips, early=sample.launched_early)
     last = run_grid(kernel.combine, found, formats, hw, memory, first.end + gap)
     return CoarseTime(first, last.end)

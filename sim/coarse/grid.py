@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.coarse import columns as c
-from sim.coarse.ecc import ONE, further_check_bits
+from sim.coarse.ecc import further_check_bits
+from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.device.stage_times import stage_times
 from sim.lowering.attention import output_bytes

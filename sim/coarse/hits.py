@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from kernels_ref.trace import Step
 from sim.coarse import tags
 from sim.coarse.grid import Grid
+from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
 from sim.lowering.runs import pointer, repeat_index
@@ -101,7 +102,7 @@ def taken_in(grid: Grid, reuse: Reuse) -> int:
     """Bytes that the caches take in over the launch, if everything is fetched once."""
     size = grid.tile_bytes()
     if reuse.cache is None:
-        missing = float((size * (1 - reuse.hits / tags.ONE)).sum())
+        missing = float((size * (1 - reuse.hits / ONE)).sum())
     else:
         missing = float(size.mean()) * different(reuse.objects)
     return round(missing + query_missing(grid, reuse.query_hits)) + int(grid.output_ptr[-1])
@@ -110,7 +111,7 @@ def taken_in(grid: Grid, reuse: Reuse) -> int:
 def query_missing(grid: Grid, hits: Int64 | None) -> float:
     """Bytes of query rows that come from memory. hits: [Q] share that their first readers find, none: nothing."""
     size = np.diff(grid.query_ptr)
-    return float(size.sum() if hits is None else (size * (1 - hits / tags.ONE)).sum())
+    return float(size.sum() if hits is None else (size * (1 - hits / ONE)).sum())
 
 
 def held(hw: Hardware) -> int:
@@ -129,7 +130,7 @@ def found_of(grid: Grid, reuse: Reuse, ctas: Int64) -> NDArray[np.float64]:
     """[ctas] share in L2, before a launch starts, of the first tile of each of some CTAs, in the order of starts."""
     first = grid.tile_ptr[ctas]
     if reuse.cache is None:
-        return reuse.hits[first] / tags.ONE
+        return reuse.hits[first] / ONE
     p = reuse.cache.p
     group = np.arange(len(ctas)) % p[tags.SMS] * p[tags.GROUPS] // p[tags.SMS]
     blocks = reuse.objects[first][:, None] * p[tags.PARTS] + np.arange(p[tags.PARTS])

@@ -14,6 +14,7 @@ from sim.coarse import columns as c
 from sim.coarse.heap import HEAD, KINDS, schedule, take_event
 from sim.coarse.jit import compiled, entry
 from sim.coarse.path import complete, store, transfer
+from sim.coarse.shares import ONE
 from sim.coarse.state import (
     G_CONSUMED,
     G_END,
@@ -47,7 +48,7 @@ from sim.coarse.state import (
     Grid,
     State,
 )
-from sim.coarse.tags import ONE, Cache, find, find_rows, keep, pointers
+from sim.coarse.tags import Cache, find, find_rows, keep, pointers
 from sim.coarse.units import SM_COLS, compute
 from sim.memory.pointer import cells
 

@@ -12,6 +12,7 @@ from sim.coarse.ecc import without_check_bits
 from sim.coarse.grid import Grid
 from sim.coarse.heap import new_heap
 from sim.coarse.hits import Reuse, held, known_lines, query_missing, taken_in
+from sim.coarse.shares import ONE
 from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
 from sim.config.hardware import Hardware
@@ -29,7 +30,6 @@ SEGMENT_BYTES = 8192
 MOST_SEGMENTS = 400_000
 LEAST_IN_FLIGHT = 6
 """Segments that fit under a port's cap on bytes in flight: with few of them it would hold up what it does not."""
-ONE = 1 << 16
 CHECKS_HELD = 6
 """Queues of a channel that pass while check bits of inline ECC are of use to another tile of the same blocks. One queue
 is what the scheduler sees; banks keep them for longer, and by their random delays SMs drift apart faster here than on

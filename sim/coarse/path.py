@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sim.coarse import columns as c
 from sim.coarse.jit import compiled
+from sim.coarse.shares import ONE
 from sim.coarse.state import (
     B_AT,
     B_LEFT,
@@ -42,7 +43,6 @@ from sim.coarse.units import SM_COLS
 
 Int64 = NDArray[np.int64]
 
-ONE = 1 << 16
 SPREAD = 2.5
 """Half width of the delays of segments around that of the mean channel, in standard deviations of one channel's queue
 if blocks fell on channels at random: n blocks, give or take the root of n. Those of the last of a segment's blocks are

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
-from sim.coarse.ecc import ONE
 from sim.coarse.grid import Grid
+from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
 from sim.lowering.runs import repeat_index

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse.jit import compiled, entry, inlined
+from sim.coarse.shares import ONE
 from sim.memory.params import KEEP_CODE
 from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
 
 BLOCK_BYTES = 8192
-ONE = 1 << 16
 MULTIPLIER, MODULUS = 48271, 2**31 - 1
 """The minimal standard generator (Park, Miller and Stockmeyer, CACM 36, 1993): draws victims, the same in every run."""
 LRU, RANDOM, NRU = range(3)

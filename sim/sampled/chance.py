@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.coarse.estimate import Coarse, Problem
 from sim.coarse.grid import Grid
 from sim.coarse.hits import held, taken_in
-from sim.coarse.tags import ONE
+from sim.coarse.shares import ONE
 from sim.sampled.draws import Drawn
 
 UNSEEN_ERROR = 0.05

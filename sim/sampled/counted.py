@@ -16,10 +16,10 @@ from sim.coarse.estimate import Coarse, Problem
 from sim.coarse.grid import Grid
 from sim.coarse.hits import query_missing
 from sim.coarse.machine import Timing
+from sim.coarse.shares import ONE
 from sim.lowering.attention_tiles import line_runs
 from sim.lowering.units import Units
 
-ONE = 1 << 16
 OF_MEMORY = ("trains", "activates", "row_hits", "turnarounds", "hbm_busy", "hbm_ecc", "l2_far")
 """Counters that grow with the bytes of device memory; check bits of inline ECC are as large a part as in the sample."""
 OF_PORTS = ("chunks", "noc_busy", "l2_busy", "tlb_l1_misses")

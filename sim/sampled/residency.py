@@ -3,12 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
 from sim.lowering.runs import repeat_index
 
 Int64 = NDArray[np.int64]
-ONE = 1 << 16
 
 
 def readers(launch: Launch, hw: Hardware) -> Int64:

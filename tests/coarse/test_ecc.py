@@ -10,8 +10,9 @@ from sim.attention_run import Task, problem_of
 from sim.cli.job import all_profiles, engine_step
 from sim.coarse import columns as c
 from sim.coarse import state as layout
-from sim.coarse.ecc import ONE, further_check_bits, without_check_bits
+from sim.coarse.ecc import further_check_bits, without_check_bits
 from sim.coarse.estimate import attention_grid_of
+from sim.coarse.shares import ONE
 from sim.coarse.shortened import shorten
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.candidates import candidates

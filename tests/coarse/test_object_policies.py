@@ -6,6 +6,7 @@ from sim.attention_run import Task, coarse_kernel, find_mapping, run_attention
 from sim.cli.job import all_profiles, engine_step
 from sim.coarse import tags
 from sim.coarse.estimate import coarse_time
+from sim.coarse.shares import ONE
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.memory.addresses import build_address_map
 
@@ -62,5 +63,5 @@ def test_a_pinned_replay_keeps_what_came_first_at_both_grains(policy: str, share
     counters = run.outcome.counters
     assert counters["l2_hit"] / counters["l2_read"] == pytest.approx(share, abs=off)
     time = coarse_time(*coarse_kernel(task, addresses, run.candidate.cut))
-    assert time.attention.hits.mean() / tags.ONE == pytest.approx(share, abs=off)
+    assert time.attention.hits.mean() / ONE == pytest.approx(share, abs=off)
     assert time.end_ps == pytest.approx(run.outcome.time_ps, rel=0.05)

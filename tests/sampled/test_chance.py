@@ -8,7 +8,7 @@ import pytest
 from sim.attention_run import Task, coarse_kernel, find_mapping
 from sim.cli.job import all_profiles, engine_step
 from sim.coarse.estimate import Coarse, Problem
-from sim.coarse.tags import ONE
+from sim.coarse.shares import ONE
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.memory.addresses import build_address_map
 from sim.sampled.chance import PAST_LRU_ERROR, UNSEEN_ERROR, chance_ps, found_share, is_past_lru

@@ -6,11 +6,12 @@ import pytest
 from sim.attention_run import Task, build_launches, find_mapping, problem_of
 from sim.cli.job import all_profiles, engine_step
 from sim.coarse.estimate import attention_grid_of, build_coarse, coarse_time
+from sim.coarse.shares import ONE
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.lowering.units import attention_units
 from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import build_address_map
-from sim.sampled.residency import ONE, found_before, resident_ranges
+from sim.sampled.residency import found_before, resident_ranges
 from sim.sampled.run import run_detail
 
 FITS = ("workload.batch=4", "workload.context=1024", "workload.l2_state=warm")
