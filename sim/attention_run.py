@@ -126,9 +126,10 @@ def _why_not(profile: KernelProfile, task: Task) -> str | None:
 
 def _look_up(task: Task) -> LookUp:
     w = task.workload
+    looks_up = w.table_layout != "none" and task.ideal != "free_translation"
     return LookUp(
-        software=not task.hw.translation.assist and task.ideal != "free_translation",
-        assist=task.hw.translation.assist and task.ideal != "free_translation",
+        software=looks_up and not task.hw.translation.assist,
+        assist=looks_up and task.hw.translation.assist,
         entry_bytes=w.table_entry_bytes,
         two_level=w.table_layout == "two_level",
     )
@@ -157,7 +158,8 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     profiles = usable_profiles(task)
     if profiles[0].algorithm == "standard":
         return Choice(standard_candidate(task.step, profiles[0], task.hw), (), (), 1)
-    found = candidates(task.step, profiles, fixed, task.hw, task.workload.table_entry_bytes)
+    entry_bytes = 0 if task.workload.table_layout == "none" else task.workload.table_entry_bytes
+    found = candidates(task.step, profiles, fixed, task.hw, entry_bytes)
     if profiles[0].algorithm == "kv_outer":
         return Choice(found[0], (), (), len(found))
 

@@ -183,7 +183,10 @@ class Workload(Section):
         default="trace",
         description="physical order of a sequence's pages; trace: as the allocator placed them",
     )
-    table_layout: Literal["flat", "two_level"] = Field(default="flat", description="shape of the block table")
+    table_layout: Literal["flat", "two_level", "none"] = Field(
+        default="flat",
+        description="shape of the block table; none: each sequence's KV lies in one piece and is found without one",
+    )
     table_entry_bytes: Annotated[Literal[4, 8], WHOLE] = Field(
         default=4, description="bytes of a block-table entry"
     )
@@ -226,4 +229,21 @@ class Workload(Section):
                     f"found {key} {value} in a context of {shortest}; allowed: at most the shortest context"
                 )
                 raise broken_rule(text, ("context",), (key,))
+        return self
+
+    @model_validator(mode="after")
+    def one_piece_is_not_cut(self) -> Self:
+        if self.table_layout != "none":
+            return self
+        table = ("table_layout",)
+        if self.page_order == "shuffled":
+            text = "found shuffled pages without a block table; allowed: sequential"
+            raise broken_rule(text, table, ("page_order",))
+        if self.shared_prefix:
+            text = f"found {self.shared_prefix} shared tokens without a block table; allowed: 0"
+            raise broken_rule(text, table, ("shared_prefix",))
+        if self.tier is not None:
+            raise broken_rule(
+                "found pages in a tier without a block table; allowed: no tier", table, ("tier",)
+            )
         return self

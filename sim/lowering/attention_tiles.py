@@ -161,7 +161,8 @@ def table_lines(
 
 @dataclass(frozen=True)
 class LookUp:
-    """How block-table entries are found: by software loads, by the hardware assist, or (ideal) by neither."""
+    """How block-table entries are found: by software loads, by the hardware assist, or by neither (ideal, or no
+    table)."""
 
     software: bool
     assist: bool

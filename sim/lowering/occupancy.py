@@ -69,6 +69,7 @@ class TileShape:
     formats: tuple[str, ...]
     page_tokens: int
     table_entry_bytes: int
+    """0: there is no block table."""
 
 
 def _accumulator_bytes(shape: TileShape, sm: Sm) -> int:
@@ -98,7 +99,7 @@ def footprint(shape: TileShape, stages: int, profile: KernelProfile, sm: Sm) -> 
         expanded = shape.tile_tokens * shape.kv_heads * dims * EXPANDED_BYTES
     pages = -(-shape.tile_tokens // shape.page_tokens)
     registers = max(profile.warps * 32 * profile.registers_per_thread * 4, _accumulator_bytes(shape, sm))
-    table = 2 * max(128, pages * shape.table_entry_bytes)
+    table = 2 * max(128, pages * shape.table_entry_bytes) if shape.table_entry_bytes else 0
     reserved = round(sm.sram_reserved_kib_per_cta * KIB)
     query = shape.rows * shape.kv_heads * shape.head_dim * EXPANDED_BYTES
     per_cta = stages * stage + query + expanded + table + reserved

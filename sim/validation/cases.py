@@ -194,6 +194,7 @@ def _amounts(shape: Shape, found: Recognised, hw: Hardware) -> Amounts:
 def _workload(row: TruthRow, found: Recognised, shape: Shape, profile: str) -> Workload:
     """One launch with the row's shape. Raises ValidationError for shapes outside the schema's bounds."""
     runtime = found.runtime
+    one_piece = runtime.one_piece and row.page_size is None and runtime.page_order == "sequential"
     phase = "verify" if row.phase == "decode" and shape.q_len > 1 else row.phase
     model = {
         "layers": 1,
@@ -219,6 +220,7 @@ def _workload(row: TruthRow, found: Recognised, shape: Shape, profile: str) -> W
             "page_tokens": row.page_size or runtime.page_tokens,
             "layout": found.kernel.layout or runtime.layout,
             "page_order": runtime.page_order,
+            "table_layout": "none" if one_piece else "flat",
             "kernel": profile,
             "l2_state": runtime.l2_state,
             "causal": shape.causal,

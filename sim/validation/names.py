@@ -73,6 +73,10 @@ class Runtime(Section):
     layout: Literal["HND", "NHD"] = Field(default="NHD", description="order in a page")
     page_order: Literal["sequential", "shuffled"] = Field(default="sequential", description="of a sequence")
     page_tokens: Int = Field(default=64, ge=1, description="where the row does not state it")
+    one_piece: bool = Field(
+        default=False,
+        description="K and V of a sequence lie in one piece, without a block table, where the row states no page size",
+    )
     l2_state: Literal["cold", "warm"] = Field(default="warm", description="warm: buffers are replayed")
     launch: Literal["graph", "stream", "none"] = Field(default="graph", description="how it is launched")
     lengths: Lengths = Field(default="equal", description=DRAWN)

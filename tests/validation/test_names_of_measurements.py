@@ -305,7 +305,7 @@ def test_a_rule_may_ask_for_a_least_grid() -> None:
         "notes": "replays are warm",
         "kv_heads": 8,
     }
-    assert found(**cells, batch=26).kernel.profile == "fa2"
+    assert found(**cells, batch=26).kernel.profile == "sdpa_flash_decode"
     assert found(**cells, batch=27).kernel.profile == "fa2_whole"
 
 
@@ -504,8 +504,8 @@ def test_flash_attention_2_packs_no_heads_where_a_query_has_several_tokens() -> 
 @pytest.mark.parametrize(
     ("kernel", "gpu", "decode", "prefill"),
     [
-        ("F.scaled_dot_product_attention", "A100", "fa2", "fa2_prefill"),
-        ("F.scaled_dot_product_attention", "H100", "fa2", "sdpa_flash_prefill"),
+        ("F.scaled_dot_product_attention", "A100", "sdpa_flash_decode", "fa2_prefill"),
+        ("F.scaled_dot_product_attention", "H100", "sdpa_flash_decode", "sdpa_flash_prefill"),
         ("Flash-Attention v3", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
         ("FlashAttention v2.7", "H100", "fa2", "sdpa_flash_prefill"),
         ("FlashAttention-4 (CuTe DSL)", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
