@@ -137,6 +137,7 @@ def summary_text(result: "Validation", listed: bool) -> str:
     short = short_rows(result.predictions)
     lines.append(f"rows below 20 us within max(10 %, 1 us): {short['within_limit']:.1%} of {short['n']}")
     lines += _baseline_lines(result)
+    lines += _trend_lines(result)
     lines += ["", "worst rows"]
     for p in worst(result.predictions, WORST_SHOWN):
         shape = f"{p.case.shape.batch} x {p.case.shape.context} {p.case.row.q_heads}/{p.case.row.kv_heads}"
@@ -177,14 +178,37 @@ def _baseline_lines(result: "Validation") -> list[str]:
     return lines
 
 
+def _trend_lines(result: "Validation") -> list[str]:
+    from sim.validation.trends import changes, trends
+
+    found = trends(changes(result.predictions))
+    if not found:
+        return []
+    heads = f"{'pairs':>6} {'measured':>9} {'predicted':>9} {'mean off':>9} {'same way':>9}"
+    lines = ["", f"{'what one change does: rows that differ in nothing else':<64} {heads}"]
+    for kind, by_pair in found.items():
+        for pair, t in by_pair.items():
+            name = kind if pair == "all" else f"  {kind} {pair}"
+            same = "" if t.same_way is None else f"{t.same_way:.0%}"
+            lines.append(
+                f"{name[:64]:<64} {t.n:>6} {t.measured:>8.3f}x {t.predicted:>8.3f}x {t.mape:>9.2%} {same:>9}"
+            )
+    return lines
+
+
 def _write_all(result: "Validation", text: str, out: Path) -> None:
-    from sim.cli.validation_plots import draw
-    from sim.validation.output import write_rows
+    from sim.cli.validation_plots import draw, draw_changes
+    from sim.validation.output import write_changes, write_rows
+    from sim.validation.trends import changes
 
     (out / "summary.txt").write_text(text + "\n", encoding="utf-8")
     write_rows(result, out / "predictions.csv")
     _write_skipped(result, out)
     draw(result.predictions, out)
+    found = changes(result.predictions)
+    write_changes(found, out / "trends.csv")
+    if found:
+        draw_changes(found, out)
 
 
 def _write_skipped(result: "Validation", out: Path) -> None:

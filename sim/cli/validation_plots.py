@@ -1,4 +1,6 @@
-"""parity and residuals of `pagewalk validate attention`: predicted against measured time, a colour per GPU."""
+"""Plots of `pagewalk validate attention`: predicted against measured time (parity, residuals), a colour per GPU, and
+the effect of one change at a time (trends), a panel per change.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sim.validation.errors import Prediction
+    from sim.validation.trends import Change
 
 SIZE_IN = (11.0, 5.2)
+PANEL_IN, FOOT_IN = 3.2, 0.4
 LIMIT = 0.6
 """Residuals beyond this share are drawn at the edge."""
 TENTH = 0.10
+EDGE = 8.0
+"""Ratios of more than this, or less than its inverse, are drawn at the edge."""
+NARROW = 4
+NEAR_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2)
+WIDE_TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
 
 
 def draw(predictions: "Sequence[Prediction]", out: Path) -> None:
@@ -70,3 +79,45 @@ def _points(
         mine = [p for p in predictions if p.case.row.gpu == gpu]
         x = [p.case.time_us for p in mine]
         axes.plot(x, [y(p) for p in mine], ls="", markersize=3, label=gpu, **style)
+
+
+def draw_changes(found: "Sequence[Change]", out: Path) -> None:
+    """Write trends.png and trends.svg into `out`: predicted against measured ratio of the times after and before."""
+    from matplotlib.figure import Figure
+
+    from reports.canvas import PANEL_COLUMNS, save, styled
+
+    kinds = list(dict.fromkeys(change.kind for change in found))
+    columns = min(len(kinds), PANEL_COLUMNS)
+    rows = -(-len(kinds) // columns)
+    with styled():
+        size = (max(columns * PANEL_IN, SIZE_IN[1]), rows * PANEL_IN + FOOT_IN)
+        figure = Figure(figsize=size, layout="constrained")
+        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+        for axes, kind in zip(panels, kinds, strict=False):
+            mine = [change for change in found if change.kind == kind]
+            _ratios(axes, mine)
+            axes.set_title(f"{kind}: {len(mine)} pairs", loc="left")
+        for unused in panels[len(kinds) :]:
+            unused.set_visible(False)
+        figure.supxlabel("measured time after / before")
+        figure.supylabel("predicted time after / before (grey: 10 %)")
+        save(out, "trends", figure)
+
+
+def _ratios(axes: Any, changes: "Sequence[Change]") -> None:
+    from reports.palette import series_style
+
+    within = [tuple(min(EDGE, max(1 / EDGE, v)) for v in (c.measured, c.predicted)) for c in changes]
+    low = min([*(v for pair in within for v in pair), 0.9]) * 0.95
+    high = max([*(v for pair in within for v in pair), 1.1]) * 1.05
+    ends = (low, high)
+    band = [[v * share for v in ends] for share in (1 - TENTH, 1 + TENTH)]
+    axes.fill_between(ends, *band, color="#e4e4e4", zorder=0)
+    axes.plot(ends, ends, color="#555555", linewidth=1)
+    axes.plot([x for x, _ in within], [y for _, y in within], ls="", markersize=3, **series_style(0))
+    axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+    ticks = [tick for tick in (NEAR_TICKS if high / low < NARROW else WIDE_TICKS) if low <= tick <= high]
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_ticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.set_ticks([], minor=True)

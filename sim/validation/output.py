@@ -1,6 +1,8 @@
 """A validation as one JSON object and as a table of rows."""
 
 import csv
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ from sim.validation.attention import Validation
 from sim.validation.baselines import Baseline
 from sim.validation.errors import groups, short_rows
 from sim.validation.skipped import as_list
+from sim.validation.trends import Change, changes, setting, trends
 
 SCHEMA = "pagewalk.validation/1"
 COLUMNS = (
@@ -27,6 +30,22 @@ COLUMNS = (
     ),
     *("metric", "unit", "truth", "predicted", "relative_error", "truth_us", "simulated_us", "overhead_us"),
     *("bound_us", "kv_bytes", "hardware", "profile", "framework", "l2_state"),
+)
+CHANGE_COLUMNS = (
+    *("change", "before", "after", "id_before", "id_after", "measured_ratio", "predicted_ratio"),
+    *(
+        "relative_error",
+        "source",
+        "gpu",
+        "kernel",
+        "phase",
+        "batch",
+        "context",
+        "q_len",
+        "q_heads",
+        "kv_heads",
+    ),
+    *("head_dim", "page_tokens", "table", "kv", "lengths", "causal", "l2_state", "launch"),
 )
 
 
@@ -50,6 +69,10 @@ def as_json(result: Validation) -> dict[str, Any]:
         "whole": [{"id": name, "reason": reason} for name, reason in result.whole.items()],
         "short_rows": short_rows(result.predictions),
         "baselines": {name: _baseline(b) for name, b in result.baselines.items()},
+        "trends": {
+            kind: {pair: asdict(trend) for pair, trend in by_pair.items()}
+            for kind, by_pair in trends(changes(result.predictions)).items()
+        },
         "predictions": [
             {
                 "id": p.case.row.id,
@@ -88,3 +111,16 @@ def write_rows(result: Validation, path: Path) -> None:
                     *(case.names.runtime.framework, case.workload.l2_state),
                 )
             )
+
+
+def write_changes(found: Sequence[Change], path: Path) -> None:
+    """One tidy CSV line per pair of rows that differ in one thing: what, the two rows, ratios of their times."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(CHANGE_COLUMNS)
+        for change in found:
+            first, second = change.rows
+            shared = setting(first) | {change.kind: ""}
+            ratios = (f"{change.measured:.5g}", f"{change.predicted:.5g}", f"{change.error:.5g}")
+            ids = (first.case.row.id, second.case.row.id)
+            writer.writerow((change.kind, change.before, change.after, *ids, *ratios, *shared.values()))

@@ -361,11 +361,15 @@ def test_the_command_prints_the_contract_and_ends_as_it_says(tmp_path: Path) -> 
     assert set(data["overall"]) == {"n", "mape", "median_ape", "bias", "max_ape"}
     assert {"source", "gpu", "kernel", "phase", "size"} <= set(data["groups"])
     assert all("mape" in baseline for baseline in data["baselines"].values())
+    assert data["trends"]["batch"]["16 to 17"]["n"] == 1
     files = (
         "parity.png",
         "parity.svg",
         "residuals.png",
         "residuals.svg",
+        "trends.png",
+        "trends.svg",
+        "trends.csv",
         "predictions.csv",
         "skipped.csv",
         "summary.txt",
