@@ -188,7 +188,7 @@ def _trend_lines(result: "Validation") -> list[str]:
     lines = ["", f"{'what one change does: rows that differ in nothing else':<64} {heads}"]
     for kind, by_pair in found.items():
         for pair, t in by_pair.items():
-            name = kind if pair == "all" else f"  {kind} {pair}"
+            name = kind if pair == "all" else f"  {pair}"
             same = "" if t.same_way is None else f"{t.same_way:.0%}"
             lines.append(
                 f"{name[:64]:<64} {t.n:>6} {t.measured:>8.3f}x {t.predicted:>8.3f}x {t.mape:>9.2%} {same:>9}"

@@ -1,4 +1,4 @@
-"""What one change does, measured and predicted: pairs of rows of one source that differ in nothing else.
+"""What one change does, measured and predicted: pairs of rows that differ in nothing else.
 
 An error beside silicon says how far a time is off. Whoever decides on a page size, a format or a kernel asks whether
 the change pays: the ratio of two times, in which what both rows share (a clock, a bandwidth) mostly drops out.
@@ -18,6 +18,10 @@ NUMBERS = ("batch", "context", "q_len", "q_heads", "kv_heads", "page_tokens")
 """Compared from one value to the next."""
 NAMES = ("kv", "lengths", "kernel", "gpu")
 """Compared each with each."""
+OF_ALL_SOURCES = ("kernel", "gpu")
+"""One source has often one of them only. All other changes are compared within one source."""
+BY_KERNEL = ("page_tokens", "kv")
+"""Told apart by machine and kernel too: what they do depends on how the kernel addresses and expands."""
 SEEN = 0.03
 """Equal bytes in two layouts differ by 2 to 3% in published data: a measured change below that has no direction."""
 FEW = 8
@@ -97,10 +101,11 @@ def changes(predictions: Sequence[Prediction]) -> list[Change]:
 
 
 def _of_kind(kind: str, known: Sequence[tuple[Setting, Prediction]]) -> Iterator[Change]:
+    free = {kind, "source"} if kind in OF_ALL_SOURCES else {kind}
     alike: dict[tuple[Value, ...], dict[Value, Prediction]] = {}
     for found, p in known:
-        others = tuple(value for key, value in found.items() if key != kind)
-        alike.setdefault(others, {})[found[kind]] = p
+        others = tuple(value for key, value in found.items() if key not in free)
+        alike.setdefault(others, {}).setdefault(found[kind], p)
     for members in alike.values():
         for before, after in _pairs(kind, list(members)):
             yield Change(kind, before, after, (members[before], members[after]))
@@ -128,7 +133,7 @@ def trend(members: Sequence[Change]) -> Trend:
 
 
 def trends(found: Sequence[Change]) -> dict[str, dict[str, Trend]]:
-    """By kind: `all`, and each pair of values (`16 to 64`) where there are few of them."""
+    """By kind: `all`, each pair of values (`16 to 64`) where there are few of them, and by machine and kernel."""
     out: dict[str, dict[str, Trend]] = {}
     for kind in dict.fromkeys(c.kind for c in found):
         mine = [c for c in found if c.kind == kind]
@@ -137,7 +142,16 @@ def trends(found: Sequence[Change]) -> dict[str, dict[str, Trend]]:
         for before, after in values if len(values) <= FEW else []:
             of_pair = [c for c in mine if (c.before, c.after) == (before, after)]
             out[kind][f"{before} to {after}"] = trend(of_pair)
+            owners = [_owner(c) for c in of_pair]
+            for owner in dict.fromkeys(owners) if kind in BY_KERNEL else []:
+                name = f"{before} to {after}, {owner}"
+                out[kind][name] = trend([c for c, its in zip(of_pair, owners, strict=True) if its == owner])
     return out
+
+
+def _owner(change: Change) -> str:
+    row = change.rows[0].case.row
+    return f"{row.gpu} / {row.kernel}"
 
 
 def _order(value: Value) -> tuple[int, str]:

@@ -47,6 +47,19 @@ def test_rows_that_differ_in_two_things_or_in_their_source_are_no_pair(tmp_path:
     assert changes(predicted(tmp_path, *rows)) == []
 
 
+def test_machines_and_kernels_are_compared_over_all_sources(tmp_path: Path) -> None:
+    rows = [
+        ({"value": 30.0}, 30.0),
+        ({"value": 24.0, "gpu": "H200", "source": "another"}, 20.0),
+        ({"value": 45.0, "kernel": "vLLM FlashInfer", "source": "a third"}, 40.0),
+    ]
+    found = changes(predicted(tmp_path, *rows))
+    assert [(c.kind, c.before, c.after) for c in found] == [
+        ("kernel", "vLLM FlashAttention-3", "vLLM FlashInfer"),
+        ("gpu", "H100-SXM5-80GB", "H200"),
+    ]
+
+
 def test_new_tokens_of_a_whole_prefill_follow_the_context(tmp_path: Path) -> None:
     rows = [
         ({"phase": "prefill", "causal": "true", "q_len": n, "context": n, "value": 200.0 * n}, 200.0 * n)
@@ -79,7 +92,9 @@ def test_a_trend_has_medians_the_mean_error_of_ratios_and_the_share_of_the_same_
     assert (got.n, got.told, got.same_way) == (3, 2, 0.5)
     assert (got.measured, got.predicted) == (pytest.approx(1.02), pytest.approx(1.1))
     assert got.mape == pytest.approx((0.1 + 0.12 / 1.02 + 1.2) / 3)
-    assert list(trends(found)["page_tokens"]) == ["all", "16 to 64"]
+    by_pair = trends(found)["page_tokens"]
+    assert list(by_pair) == ["all", "16 to 64", "16 to 64, H100-SXM5-80GB / vLLM FlashAttention-3"]
+    assert len({*by_pair.values()}) == 1
 
 
 def test_nothing_told_says_no_direction(tmp_path: Path) -> None:
