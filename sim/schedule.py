@@ -89,6 +89,8 @@ def _output_events(run: AttentionRun) -> list[Columns]:
     )
     leader = np.flatnonzero(units.split == 0)
     merged = finished[leader].copy()
+    if run.candidate.cut.clustered:
+        merged = np.maximum.reduceat(finished, leader)
     if len(run.launches) > 1:
         split = np.flatnonzero(units.splits[leader] > 1)
         merged[split] = np.maximum.reduceat(

@@ -17,7 +17,7 @@ from sim.config.hardware import Hardware
 from sim.device.stage_times import PS_PER_NS, ps_per_clk, unpack_rate
 from sim.formats import KV_STORAGE, token_bytes
 from sim.launch_times import following_ps
-from sim.lowering.attention import output_bytes, token_issue_clk
+from sim.lowering.attention import merge_clk, output_bytes, token_issue_clk
 from sim.lowering.attention_tiles import QUERY_BYTES, score_ops, tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut, block_rows
@@ -128,7 +128,7 @@ def tile_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
 
 
 def cta_overhead_ns(cut: Cut, hw: Hardware) -> float:
-    clocks = cut.profile.prologue_clk + cut.profile.epilogue_clk
+    clocks = cut.profile.prologue_clk + cut.profile.epilogue_clk + merge_clk(cut)
     latency = 2 * l2_trip_ns(hw) + hw.hbm.controller_ns
     return clocks * ps_per_clk(hw) / PS_PER_NS + latency + hw.launch.cta_ns
 
@@ -138,7 +138,7 @@ def ends_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
     SM share its port."""
     heads = cut.kv_heads_per_cta
     query = int(units.rows.max()) * heads * step.geometry.head_dim * QUERY_BYTES
-    output = int(output_bytes(step, units, heads).max())
+    output = int(output_bytes(step, units, cut).max())
     clocks = query / hw.noc.port_bytes_per_clk + output / hw.noc.write_bytes_per_clk
     return resident_ctas(cut, units, hw)[1] * clocks / hw.sm.clock_ghz
 
@@ -161,13 +161,13 @@ def grid_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
     slots, per_tile = hw.sm.count * cut.ctas_per_sm, tile_time_ns(step, cut, units, hw)
     fixed = cta_overhead_ns(cut, hw) + ends_ns(step, cut, units, hw)
     time = makespan(tile_counts(units, cut), slots, fixed, per_tile)
-    return time + (combine_time_ns(step, cut, units, hw) if cut.splits > 1 else 0)
+    return time + (combine_time_ns(step, cut, units, hw) if cut.splits > 1 and not cut.clustered else 0)
 
 
 def combine_time_ns(step: Step, cut: Cut, units: Units, hw: Hardware) -> float:
     """Estimated time of the split reduction: entry of a second kernel, or the last CTA's own work, and the partial
     results out of L2."""
-    partial = int(output_bytes(step, units, cut.kv_heads_per_cta)[units.splits > 1].sum())
+    partial = int(output_bytes(step, units, cut)[units.splits > 1].sum())
     rate = min(hw.l2.bandwidth_gb_s, hw.sm.count * hw.noc.port_bytes_per_clk * hw.sm.clock_ghz)
     merge = cut.splits * cut.profile.combine_split_clk * ps_per_clk(hw) / PS_PER_NS + partial / rate
     if not cut.profile.merges_in_a_kernel:

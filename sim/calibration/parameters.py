@@ -57,7 +57,9 @@ PROFILE = (
         "barrier_clk", 0.0, 4000.0, 600.0, "latency of a tile's dependent instructions, which other CTAs hide"
     ),
     Parameter("run_clk", 0.0, 40.0, 4.0, "issue slots of one contiguous run of a tile"),
-    Parameter("combine_clk", 0.0, 6000.0, 1500.0, "instructions of a reduction CTA before its first fetch"),
+    Parameter(
+        "combine_clk", 0.0, 6000.0, 1500.0, "instructions and waits of a reduction CTA before its first fetch"
+    ),
     Parameter("combine_split_clk", 0.0, 800.0, 100.0, "issue slots of the reduction for each split"),
 )
 
@@ -76,10 +78,8 @@ def profile_parameters(profile: KernelProfile) -> tuple[Parameter, ...]:
         unused.add("barrier_clk")  # alone on its SM, a CTA's latency is as its issue
     if profile.address != "tma":
         unused.add("run_clk")  # threads that gather take as long for one long run as for many short ones
-    if not profile.merges_in_a_kernel or profile.max_splits == 1:
-        unused.add("combine_clk")
     if profile.max_splits == 1:
-        unused.add("combine_split_clk")
+        unused |= {"combine_clk", "combine_split_clk"}
     return tuple(p for p in PROFILE if p.path not in unused)[:MOST_PARAMETERS]
 
 

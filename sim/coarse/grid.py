@@ -147,7 +147,7 @@ def grid_of_launch(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Gr
 
 def attention_grid(step: Step, units: Units, cut: Cut, hw: Hardware, lower: Lower) -> Grid:
     """The grid of an attention launch. `lower` makes a launch of some of its CTAs."""
-    written = pointer(output_bytes(step, units, cut.kv_heads_per_cta))
+    written = pointer(output_bytes(step, units, cut))
     query, query_ptr = query_rows(units, cut.kv_heads_per_cta * step.geometry.head_dim * QUERY_BYTES)
     query_ptr += written[-1]
     if len(step.formats) > 1:

@@ -11,7 +11,7 @@ from sim.coarse.grid import Grid
 from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
-from sim.lowering.runs import pointer, repeat_index
+from sim.lowering.runs import pointer, repeat_index, table_entries
 from sim.lowering.units import Units
 from sim.memory.params import KEEP_CODE, REPLACEMENT_CODE, pin_ways
 from sim.memory.regions import shared_frames
@@ -61,7 +61,7 @@ def tile_objects(step: Step, units: Units, grid: Grid, cut: Cut) -> Int64:
     counts = np.diff(grid.tile_ptr)
     cta, rank = repeat_index(counts)
     token = units.lo[cta] + rank * cut.tile_tokens
-    tile = ptr[units.sequence[cta]] + token // cut.tile_tokens
+    tile = np.minimum(ptr[units.sequence[cta]] + token // cut.tile_tokens, len(number) - 1)
     groups = step.geometry.kv_heads // cut.kv_heads_per_cta
     objects: Int64 = number[tile] * groups + units.head[cta] // cut.kv_heads_per_cta
     return objects
@@ -74,7 +74,7 @@ def object_policies(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware
     if not keep.is_plain:
         cta, rank = repeat_index(np.diff(grid.tile_ptr))
         page = (units.lo[cta] + rank * cut.tile_tokens) // step.page_tokens
-        frame = step.table[step.table_ptr[units.sequence[cta]] + page]
+        frame = table_entries(step, units.sequence[cta], page)
         codes = np.array([KEEP_CODE[keep.streaming], KEEP_CODE[keep.shared_prefix]], np.int64)
         policies[objects] = codes[shared_frames(step)[frame].astype(np.int64)]
     return policies

@@ -48,6 +48,10 @@ class Sm(Section):
     )
     sram_bytes_per_clk: Rate = Field(description="shared-memory bandwidth per SM")
     regfile_kib: Int = Field(ge=1, le=65536, description="register file per SM")
+    gpc_sms: list[Annotated[Int, Field(ge=1, le=4096)]] = Field(
+        default_factory=list,
+        description="SMs of each GPC, in which a thread block cluster has to lie; none: no clusters",
+    )
     tmem_kib: Int = Field(default=0, ge=0, le=65536, description="tensor memory per SM")
     max_ctas: Int = Field(default=32, ge=1, le=128, description="CTA slots per SM")
     max_warps: Int = Field(default=64, ge=1, le=1024, description="warp slots per SM")

@@ -21,6 +21,9 @@ class HeadTile(Section):
     tile_tokens: list[Annotated[Int, Field(ge=8, le=65536)]] | None = Field(
         default=None, min_length=1, description="KV tokens per tile, in order of preference"
     )
+    block_tiles: Int | None = Field(
+        default=None, ge=1, le=64, description="tiles of a KV block of the kernel's loop"
+    )
 
 
 class KernelProfile(Section):
@@ -40,9 +43,10 @@ class KernelProfile(Section):
     address: Literal["tma", "cp_async", "load"] = Field(
         description="who makes addresses; tma needs sm.async_copy: tma, cp_async needs at least cp_async"
     )
-    whole_pages: bool = Field(
-        default=False,
-        description="flash: a load is a box of one page (TMA) and reads a context's last page whole, within its tile",
+    last_block: Literal["tokens", "pages", "whole"] = Field(
+        default="tokens",
+        description="flash: what is loaded of the last KV block of a context (block_tiles tiles): its tokens; its "
+        "pages, where a load is a box of a page (TMA); or all of it, from the pages that come next in the block table",
     )
     m_tile: Int = Field(ge=1, le=1024, description="most query rows per CTA")
     m_align: Int = Field(
@@ -196,13 +200,27 @@ class KernelProfile(Section):
         "in the kernels that multiply without tensor cores",
     )
     combine_clk: Float = Field(
-        default=0, ge=0, le=1e6, description="per CTA of a reduction kernel before its first fetch"
+        default=0,
+        ge=0,
+        le=1e6,
+        description="per CTA of a reduction before its first fetch: entry of a kernel, or the last CTA's fence",
     )
     combine_split_clk: Float = Field(
         default=0, ge=0, le=1e6, description="issue slots of a reduction CTA for each split that it merges"
     )
     combine_rows: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=8, description="output rows of one group that a CTA of the reduction merges"
+    )
+    cluster_splits: Annotated[int, Field(ge=0, le=16)] = Field(
+        default=0,
+        description="most splits that a thread block cluster merges in shared memory, with none of them in memory, "
+        "where all clusters of the grid run at once (sm.gpc_sms); 0: none",
+    )
+    cluster_clk: Float = Field(
+        default=0,
+        ge=0,
+        le=1e6,
+        description="per CTA of a cluster that merges its splits: barriers and exchange",
     )
     combine: Literal["kernel", "early_kernel", "last_cta"] = Field(
         default="kernel",

@@ -33,25 +33,33 @@ ISSUE_HEAD_DIM = 128
 """Values per row at which profiles state the issue slots of a tile."""
 
 
-def output_runs(step: Step, units: Units, addresses: AddressMap, heads: int) -> Runs:
-    """Where each CTA writes: its output rows, or a partial result (FP32 row and log-sum-exp) per split."""
-    geometry = step.geometry
-    partial_row = (geometry.value_dim + 1) * PARTIAL_BYTES
-    rows = units.rows * heads
-    offset = np.cumsum(rows * partial_row) - rows * partial_row
+def partial(units: Units, cut: Cut) -> NDArray[np.bool_]:
+    """[C] whether a CTA leaves a partial result in memory."""
+    return (units.splits > 1) & (not cut.clustered)
+
+
+def output_runs(step: Step, units: Units, addresses: AddressMap, cut: Cut) -> Runs:
+    """Where each CTA writes: its output rows, or its share of them as part of a cluster, or a partial result (FP32 row
+    and log-sum-exp) per split."""
+    width, rows = step.geometry.value_dim, units.rows * cut.kv_heads_per_cta
+    partial_size = rows * (width + 1) * PARTIAL_BYTES
+    size = output_bytes(step, units, cut)
     address = np.where(
-        units.splits > 1,
-        addresses.partial_base + offset,
-        addresses.output_base + units.output_row * geometry.value_dim * OUTPUT_BYTES,
+        partial(units, cut),
+        addresses.partial_base + np.cumsum(partial_size) - partial_size,
+        addresses.output_base + units.output_row * width * OUTPUT_BYTES + units.split * size * cut.clustered,
     )
-    return single_runs(address, output_bytes(step, units, heads))
+    return single_runs(address, size)
 
 
-def output_bytes(step: Step, units: Units, heads: int) -> Int64:
-    """[C] bytes that each CTA writes."""
-    width = step.geometry.value_dim
+def output_bytes(step: Step, units: Units, cut: Cut) -> Int64:
+    """[C] bytes that each CTA writes. The CTAs of a cluster share its output, the last ones with less of it."""
+    width, rows = step.geometry.value_dim, units.rows * cut.kv_heads_per_cta
+    if cut.clustered:
+        share = -(-rows * width // units.splits)
+        return np.clip(rows * width - units.split * share, 0, share) * OUTPUT_BYTES
     size: Int64 = np.where(units.splits > 1, (width + 1) * PARTIAL_BYTES, width * OUTPUT_BYTES)
-    return units.rows * heads * size
+    return rows * size
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,8 @@ def _fetch_parts(
             runs.append(single_runs(addresses.directory_base + units.sequence * 128, np.full(count, 8)))
             classes.append(_all(count, TrafficClass.METADATA))
             fetches += count
-    runs.append(output_runs(step, units, addresses, cut.kv_heads_per_cta))
-    classes.append(np.where(units.splits > 1, TrafficClass.PARTIAL, TrafficClass.OUTPUT).astype(np.uint8))
+    runs.append(output_runs(step, units, addresses, cut))
+    classes.append(np.where(partial(units, cut), TrafficClass.PARTIAL, TrafficClass.OUTPUT).astype(np.uint8))
     return FetchParts(runs, classes, last, tile_line, root, fetches + np.arange(count))
 
 
@@ -120,7 +128,7 @@ def build_attention(
         ctas_per_sm=cut.ctas_per_sm,
         mma=mma,
         prologue_clk=cut.profile.prologue_clk,
-        epilogue_clk=cut.profile.epilogue_clk,
+        epilogue_clk=cut.profile.epilogue_clk + merge_clk(cut),
         token_issue_clk=token_issue_clk(cut.profile, step.geometry.head_dim),
         barrier_clk=_barrier_clk(step, cut, look_up),
         unpack_per_clk=cut.profile.unpack_values_per_clk,
@@ -134,6 +142,13 @@ def build_attention(
         start_order=None if in_order else start_order(units, cut.profile.grid_order),
         streams=2 if cut.profile.overlap == "pingpong" else 1,
     )
+
+
+def merge_clk(cut: Cut) -> float:
+    """Clocks that a CTA of a cluster takes to merge its share of the output, once it has computed its own part."""
+    if not cut.clustered:
+        return 0.0
+    return cut.profile.cluster_clk + cut.splits * cut.profile.combine_split_clk
 
 
 def fetch_table(

@@ -51,8 +51,10 @@ class CutTiles:
 
 
 def tile_counts(units: Units, cut: Cut) -> Int64:
-    """[C] tiles of each CTA."""
+    """[C] tiles of each CTA; where a block is loaded whole, those too in which no token is left."""
     counts: Int64 = np.maximum(1, -(-(units.hi - units.lo) // cut.tile_tokens))
+    if cut.profile.last_block == "whole":
+        counts = -(-counts // cut.profile.block_tiles) * cut.profile.block_tiles
     return counts
 
 
@@ -60,7 +62,7 @@ def cut_tiles(step: Step, units: Units, cut: Cut) -> CutTiles:
     counts = tile_counts(units, cut)
     cta, rank = repeat_index(counts)
     lo = units.lo[cta] + rank * cut.tile_tokens
-    hi = np.minimum(lo + cut.tile_tokens, units.hi[cta])
+    hi = np.maximum(lo, np.minimum(lo + cut.tile_tokens, units.hi[cta]))
     span = TileSpan(units.sequence[cta], lo, hi, units.head[cta], cut.kv_heads_per_cta)
     return CutTiles(pointer(counts), cta, span, split_into_pages(step, span))
 
@@ -71,11 +73,20 @@ def score_ops(profile: KernelProfile, hw: Hardware) -> float:
 
 
 def fetched_span(step: Step, span: TileSpan, cut: Cut) -> TileSpan:
-    """The tokens that the tiles read: theirs, and with `whole_pages` the rest of their last page."""
-    if not cut.profile.whole_pages:
+    """The tokens that the tiles read: theirs, and as `last_block` says the rest of their last page or of the tile."""
+    if cut.profile.last_block == "tokens":
         return span
+    if cut.profile.last_block == "whole":
+        return replace(span, hi=span.lo + cut.tile_tokens)
     pages_end = -(-span.hi // step.page_tokens) * step.page_tokens
     return replace(span, hi=np.minimum(pages_end, span.lo + cut.tile_tokens))
+
+
+def expanded_pieces(step: Step, tiles: CutTiles, cut: Cut) -> Pieces:
+    """What a kernel that expands K and V works on: the tokens, or all of a tile where it is loaded whole."""
+    if cut.profile.last_block != "whole":
+        return tiles.pieces
+    return split_into_pages(step, fetched_span(step, tiles.span, cut))
 
 
 def tile_work(
@@ -88,11 +99,10 @@ def tile_work(
     scores = rows * computed * heads
     dims = geometry.head_dim if geometry.latent else geometry.head_dim + geometry.value_dim
     expand = np.array([KV_STORAGE[f].bits < 16 and KV_STORAGE[f].mma != mma for f in step.formats])
-    piece_values = tiles.pieces.tokens * expand[step.frame_format[tiles.pieces.frame]]
+    pieces = expanded_pieces(step, tiles, cut)
+    piece_values = pieces.tokens * expand[step.frame_format[pieces.frame]]
     reads = operand_reads(rows, profile, hw)
-    unpack = (
-        np.bincount(tiles.pieces.tile, piece_values, minlength=len(tokens)).astype(np.int64) * dims * heads
-    )
+    unpack = np.bincount(pieces.tile, piece_values, minlength=len(tokens)).astype(np.int64) * dims * heads
     operand = (
         computed * heads * (geometry.head_dim + geometry.value_dim) * (2 if mma in ("fp16", "bf16") else 1)
     )
@@ -156,7 +166,8 @@ def table_lines(
     per_line = tiles_per_line(step, cut, entry_bytes)
     start = np.cumsum(lines) - lines
     local = np.arange(len(tiles.cta)) - tiles.ptr[tiles.cta]
-    return TableLines(runs, start + lines - 1, start[tiles.cta] + local // per_line)
+    line = np.minimum(local // per_line, lines[tiles.cta] - 1)
+    return TableLines(runs, start + lines - 1, start[tiles.cta] + line)
 
 
 @dataclass(frozen=True)

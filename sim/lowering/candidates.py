@@ -94,7 +94,15 @@ def _own_cut(step: Step, profile: KernelProfile, shape: Shape, ctas: int, hw: Ha
     chunks, begun = chunk_tokens(grid, profile.split), begun_tokens(grid, profile.split)
     most = int((-(-(grid.tokens + begun) // chunks)).max())
     first_pieces = tuple(begun.tolist()) if begun.any() else ()
-    return Cut(profile, tile, stages, most, ctas, heads, tuple(chunks.tolist()), first_pieces)
+    clustered = clusters_fit(grid, profile, most, ctas, hw)
+    return Cut(profile, tile, stages, most, ctas, heads, tuple(chunks.tolist()), first_pieces, clustered)
+
+
+def clusters_fit(grid: Grid, profile: KernelProfile, splits: int, ctas_per_sm: int, hw: Hardware) -> bool:
+    """Whether the CTAs of each output can be a cluster: all clusters run at once, each within a GPC."""
+    if not 1 < splits <= profile.cluster_splits:
+        return False
+    return grid.ctas <= sum(sms * ctas_per_sm // splits for sms in hw.sm.gpc_sms)
 
 
 def split_choices(

@@ -108,7 +108,9 @@ def _fetches(step: Step, merge: Merge, addresses: AddressMap) -> FetchTable:
 
 
 def build_combine(step: Step, units: Units, cut: Cut, addresses: AddressMap) -> Launch | None:
-    """The second kernel of a split launch, or None when nothing was split."""
+    """The second kernel of a split launch, or None when nothing was split, or clusters have merged it."""
+    if cut.clustered:
+        return None
     blocks = combine_blocks(units, cut)
     if not len(blocks.leader):
         return None
@@ -149,7 +151,7 @@ def merge_launch(step: Step, merge: Merge, cut: Cut, addresses: AddressMap) -> L
         buffer_bytes=int(packed.max()),
         ctas_per_sm=COMBINE_CTAS_PER_SM,
         mma="fp16",
-        prologue_clk=cut.profile.combine_clk if own_kernel else 0,
+        prologue_clk=cut.profile.combine_clk,
         epilogue_clk=0,
         token_issue_clk=cut.profile.combine_split_clk,
         barrier_clk=0,

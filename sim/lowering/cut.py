@@ -39,6 +39,7 @@ def _at_head_dim(profile: KernelProfile, head_dim: int) -> KernelProfile:
             "m_tile": found.m_tile or profile.m_tile,
             "row_tiles": [rows for rows in profile.row_tiles if rows <= most],
             "tile_tokens": tiles,
+            "block_tiles": found.block_tiles or profile.block_tiles,
             "tile_issue_clk": profile.tile_issue_clk * tiles[0] / profile.tile_tokens[0],
             "head_tiles": [],
         }
@@ -68,9 +69,11 @@ class Cut:
     """KV tokens of one split of each sequence, where the kernel has its own rule."""
     begun: tuple[int, ...] = ()
     """KV tokens by which the first split of each sequence is shorter: its CTA works on other sequences before."""
+    clustered: bool = False
+    """The splits of an output are CTAs of a cluster, which merges them in shared memory."""
 
     def summary(self) -> dict[str, Any]:
         data = asdict(self)
         data["kernel"] = self.profile.name
-        del data["profile"], data["chunks"], data["begun"]
+        del data["profile"], data["chunks"], data["begun"], data["clustered"]
         return data

@@ -61,13 +61,20 @@ def pointer(sizes: Int64) -> Int64:
     return ptr
 
 
+def table_entries(step: Step, sequence: Int64, page: Int64) -> Int64:
+    """Frames of the pages `page` of `sequence`; past its last page, what comes next in the table of all sequences."""
+    entry = np.minimum(step.table_ptr[sequence] + page, len(step.table) - 1)
+    frame: Int64 = step.table[entry].astype(np.int64)
+    return frame
+
+
 def split_into_pages(step: Step, span: TileSpan) -> Pieces:
     page = step.page_tokens
     first = span.lo // page
     count = -(-span.hi // page) - first
     tile, rank = repeat_index(count)
     index = first[tile] + rank
-    frame = step.table[step.table_ptr[span.sequence[tile]] + index].astype(np.int64)
+    frame = table_entries(step, span.sequence[tile], index)
     lo = np.maximum(span.lo[tile], index * page)
     hi = np.minimum(span.hi[tile], (index + 1) * page)
     return Pieces(tile, frame, lo - index * page, hi - lo)

@@ -56,5 +56,5 @@ def plan_sample(units: Units, grid: Grid, cut: Cut, hw: Hardware) -> Units | Non
         ctas = min(grid.ctas, max(ctas, int(affordable // max(1.0, counts[:ctas].mean()))))
     ctas = 1 + int(np.flatnonzero(units.group == units.group[ctas - 1])[-1])
     part = take_units(units, np.arange(ctas))
-    left_out = np.maximum(0, counts[:ctas] - tiles)
+    left_out = np.maximum(0, counts[:ctas] - tiles) // cut.profile.block_tiles * cut.profile.block_tiles
     return replace(part, lo=part.lo + left_out * cut.tile_tokens)

@@ -189,10 +189,8 @@ def test_times_of_known_profile_parameters_come_back(
         assert p.low <= getattr(profile, p.path) <= p.high
 
 
-@pytest.mark.parametrize(("profile", "fitted"), [("fa2", True), ("fa3", True), ("xqa", False)])
-def test_the_entry_of_a_reduction_is_fitted_where_it_is_a_kernel_early_or_not(
-    profile: str, fitted: bool
-) -> None:
+@pytest.mark.parametrize(("profile", "fitted"), [("fa2", True), ("xqa", True), ("xqa_nosplit_fp8", False)])
+def test_the_entry_of_a_reduction_is_fitted_where_there_is_one(profile: str, fitted: bool) -> None:
     assert ("combine_clk" in [p.path for p in profile_parameters(load_profile(profile))]) == fitted
 
 

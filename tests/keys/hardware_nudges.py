@@ -25,6 +25,7 @@ NUDGES = MappingProxyType(
         "sm.sram_reserved_kib_per_cta": Nudge("four_ctas", "40", "error"),
         "sm.sram_bytes_per_clk": Nudge("decode", "4"),
         "sm.regfile_kib": Nudge("four_ctas", "128", "error"),
+        "sm.gpc_sms": Nudge("cluster", "[]"),
         "sm.tmem_kib": Nudge("tensor_memory", "16", "error"),
         "sm.max_ctas": Nudge("four_ctas", "2", "error"),
         "sm.max_warps": Nudge("four_ctas", "8", "error"),

@@ -81,6 +81,9 @@ WITNESSES = MappingProxyType(
         "many_sequences": DECODE.but("hw.sm.count=48", "workload.batch=96", "workload.context=64"),
         "short": AS_IT_IS.but("workload.batch=1"),
         "long": AS_IT_IS.but("workload.batch=1", "workload.context=2048"),
+        "cluster": AS_IT_IS.but(
+            "hw.sm.gpc_sms=[4]", "workload.batch=1", "workload.context=1024", "workload.kernel=trtllm_gen"
+        ),
         "any_kernel": Witness((*SMALL_CHIP, *SMALL_BATCH)),
         "four_ctas": FOUR_CTAS,
         "registers_mma": DECODE.but("workload.kernel=fa2"),

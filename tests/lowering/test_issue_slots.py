@@ -49,8 +49,9 @@ def test_a_reduction_kernel_has_its_own_entry_cost() -> None:
     assert (first.prologue_clk, second.prologue_clk) == (3000, 700)
 
 
-def test_the_last_cta_merges_without_an_entry() -> None:
-    profile = load_profile("xqa").model_copy(update={"combine_clk": 700.0})
-    _, second = launches(128, profile)
-    assert second is not None
-    assert second.prologue_clk == 0
+def test_the_last_cta_has_no_entry_but_what_its_profile_says() -> None:
+    for clocks in (0.0, 700.0):
+        profile = load_profile("xqa").model_copy(update={"combine_clk": clocks})
+        _, second = launches(128, profile)
+        assert second is not None
+        assert (second.prologue_clk, second.follows_at_once, second.code_trips) == (clocks, True, 0)

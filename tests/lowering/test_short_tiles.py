@@ -16,6 +16,7 @@ from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import candidates
 from sim.lowering.combine import build_combine
 from sim.lowering.cut import Cut
+from sim.lowering.launch import Launch
 from sim.lowering.units import attention_units
 from sim.memory.addresses import build_address_map
 
@@ -59,7 +60,7 @@ def test_a_short_tile_brings_its_own_tokens_and_computes_all_of_a_tile(context: 
 def test_boxes_of_a_page_bring_the_last_page_whole(context: int, read: list[int]) -> None:
     """Pages of 16 tokens, tiles of 64."""
     step = step_of(context)
-    cut = cut_of(step, profile_with(tile_tokens=[64], split={"rule": "none"}, whole_pages=True))
+    cut = cut_of(step, profile_with(tile_tokens=[64], split={"rule": "none"}, last_block="pages"))
     addresses = build_address_map(step, "NHD", 4)
     launch = build_attention(step, attention_units(step, cut), cut, A100, addresses, LOOK_UP)
     per_token = 2 * DIM * 2
@@ -72,10 +73,47 @@ def test_boxes_of_a_page_bring_the_last_page_whole(context: int, read: list[int]
 def test_boxes_go_no_further_than_their_tile() -> None:
     """Pages of 16 tokens and tiles of 24: 8 of the second page belong to the second tile."""
     step = step_of(30)
-    cut = cut_of(step, profile_with(tile_tokens=[24], split={"rule": "none"}, whole_pages=True))
+    cut = cut_of(step, profile_with(tile_tokens=[24], split={"rule": "none"}, last_block="pages"))
     addresses = build_address_map(step, "NHD", 4)
     work = build_attention(step, attention_units(step, cut), cut, A100, addresses, LOOK_UP).work
     assert (work.packed_bytes.reshape(KV_HEADS, 2) == np.array([24, 8]) * 2 * DIM * 2).all()
+
+
+def whole_blocks(context: int, batch: int, tile: int, block_tiles: int) -> Launch:
+    """Unsplit attention that loads its last KV block whole."""
+    step = step_of(context, batch)
+    changes = {"tile_tokens": [tile], "block_tiles": block_tiles, "split": {"rule": "none"}}
+    cut = cut_of(step, profile_with(**changes, last_block="whole"))
+    addresses = build_address_map(step, "HND", 4)
+    return build_attention(step, attention_units(step, cut), cut, A100, addresses, LOOK_UP)
+
+
+@pytest.mark.parametrize(
+    ("context", "tile", "block_tiles", "tokens"),
+    [(2, 64, 1, [2]), (2, 64, 2, [2, 0]), (64, 64, 2, [64, 0]), (130, 64, 2, [64, 64, 2, 0])],
+)
+def test_a_last_block_that_is_loaded_whole(
+    context: int, tile: int, block_tiles: int, tokens: list[int]
+) -> None:
+    work = whole_blocks(context, 2, tile, block_tiles).work
+    assert (work.tokens.reshape(2 * KV_HEADS, -1) == np.array(tokens)).all()
+    # Every tile brings K and V of `tile` tokens, in 16 bit, whatever is left of the context.
+    assert (work.packed_bytes == 2 * tile * DIM * 2).all()
+    assert (work.computed == tile).all()
+
+
+def test_what_lies_past_the_last_page_is_the_next_entry_of_the_table() -> None:
+    """Contexts of one page of 16 tokens, tiles of 32: the second page of a tile is the first one of the next sequence;
+    past the last sequence it is the last entry again."""
+    launch = whole_blocks(16, 3, 32, 1)
+    page_bytes = 16 * DIM * 2
+    runs = launch.fetches.run_addr, launch.fetches.run_bytes
+    of_tile = [slice(*launch.fetches.run_ptr[t : t + 2]) for t in range(3 * KV_HEADS)]
+    # After the query rows: two pages of K, two of V.
+    keys = [runs[0][part][runs[1][part] == page_bytes][:2].tolist() for part in of_tile]
+    for head in range(KV_HEADS):
+        first, second, third = (keys[sequence * KV_HEADS + head] for sequence in range(3))
+        assert [first[1], second[1], third[1]] == [second[0], third[0], third[0]]
 
 
 @pytest.mark.parametrize(("rows", "ctas"), [(1, 32), (2, 16), (3, 16), (4, 8), (8, 8)])

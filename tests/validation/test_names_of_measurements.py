@@ -142,6 +142,11 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": TRT, "kv_dtype": "fp8"}, "xqa_fp8"),
         ({"kernel": TRT, "q_heads": 32, "kv_heads": 32}, "trtllm_mmha"),
         ({"kernel": TRT, "gpu": "B200"}, "trtllm_gen"),
+        ({"kernel": TRT, "gpu": "B200", "kv_dtype": "fp8"}, "trtllm_gen_fp8"),
+        (
+            {"kernel": TRT, "gpu": "B200", "kv_dtype": "fp8", "notes": "16-bit queries"},
+            "trtllm_gen_16bit_queries",
+        ),
         ({"kernel": "vLLM PagedAttention v2", "gpu": "A100-PCIe-40GB"}, "paged_v2"),
         ({"kernel": "FlexAttention flex_decoding", "gpu": "RTX-A6000"}, "flex_decode"),
         ({"kernel": "FlashMLA dense decode", "kv_heads": 1, "head_dim": 576}, "flashmla"),
