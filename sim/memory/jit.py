@@ -12,8 +12,10 @@ from collections.abc import Callable
 from functools import cache
 from os import environ
 from pathlib import Path
+from platform import machine
 from typing import Any, ParamSpec, TypeVar, cast
 
+from llvmlite import binding  # type: ignore[import-untyped]
 from numba import njit
 
 P = ParamSpec("P")
@@ -25,6 +27,11 @@ NOT_COMPILED = ("addresses", "build", "plane")
 
 
 HERE = Path(__file__).parent
+
+if machine().lower() in ("x86_64", "amd64"):
+    # LLVM makes branches of conditional moves in loops, as if they could be guessed. Here most cannot: simulated time
+    # decides them, and the plane takes 12% longer with that.
+    binding.set_option("", "-x86-cmov-converter=false")
 
 
 @cache
