@@ -5,7 +5,7 @@ import mmap
 import numpy as np
 
 from sim.config.hardware import Hardware
-from sim.memory import events, layout, tags
+from sim.memory import agenda, buckets, layout, tags
 from sim.memory.fetches import FetchTable
 from sim.memory.granule import granule_bytes
 from sim.memory.hbm_bank import NEVER
@@ -75,13 +75,15 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
         layout.AT_ENTRIES: len(table.entry_addr),
         layout.AT_LLC: int(p[Param.LLC] * p[Param.CHANNELS]) * _llc_cells(p),
         layout.AT_CHANNELS: int(p[Param.CHANNELS] * p[Param.CHAN_COLS]),
-        layout.AT_HEADS: events.BUCKETS,
-        layout.AT_WORDS: events.BUCKETS >> events.WORD_SHIFT,
+        layout.AT_PLACES: buckets.BUCKETS * buckets.PLACES,
+        layout.AT_WORDS: buckets.BUCKETS >> buckets.WORD_SHIFT,
+        layout.AT_AGENDA: agenda.AGENDA_CELLS,
         layout.AT_TAGS: sets * ways * tags.ROW_ARRAYS,
         layout.AT_RUNS: len(table.run_addr) * layout.RUN_COLS,
         layout.AT_OUT: table.fetches * layout.OUT_COLS,
         layout.AT_LOG: log_rows * layout.LOG_COLS,
         layout.AT_CLASSES: int(p[Param.RESIDENCY]) * len(table.run_addr),
+        layout.AT_HEAP: int(p[Param.CHANNELS]) * layout.CHUNK_COLS,
         layout.AT_CHUNKS: (rows + kept) * layout.CHUNK_COLS,
     }
     sizes = {cell: whole_lines(size) for cell, size in sizes.items()}
@@ -91,7 +93,8 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
     for cell, size in sizes.items():
         m[cell] = position
         position += size
-    m[m[layout.AT_HEADS] : m[layout.AT_WORDS]] = -1
+    m[layout.Q_NEXT] = m[layout.Q_LAST] = m[layout.AT_AGENDA]
+    m[layout.Q_CROWD] = -1
     m[layout.Q_LOG] = m[layout.AT_LOG]
     m[layout.Q_LOG_END] = m[layout.AT_LOG] + log_rows * layout.LOG_COLS
     _tags(m, sets, ways)

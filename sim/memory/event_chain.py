@@ -1,10 +1,10 @@
 """Chains of queued events in order of time: TIE breaks equal times, and what is alike in both keeps its order.
 
-Chains of one event or two are common; at the start of a launch, when all SMs ask at once, they have hundreds.
+They are for crowds: at the start of a launch, when all SMs ask at once, hundreds of events share a bucket.
 """
 
 from sim.memory.jit import compiled, inlined
-from sim.memory.layout import EV_NEXT, EV_TIME, TIE, Memory
+from sim.memory.layout import EV_TIME, LINK, TIE, Memory
 
 
 @inlined
@@ -15,24 +15,11 @@ def before(m: Memory, a: int, b: int) -> bool:
     return bool(ta < tb or (ta == tb and m[a + TIE] < m[b + TIE]))
 
 
-@inlined
-def arranged(m: Memory, first: int) -> int:
-    """Bring a chain, in which what was queued last comes first, in order; returns its first event."""
-    second = m[first + EV_NEXT]
-    if second < 0:
-        return first
-    if m[second + EV_NEXT] >= 0:
-        return merge_sorted(m, first)
-    if before(m, first, second):
-        return first
-    m[second + EV_NEXT] = first
-    m[first + EV_NEXT] = -1
-    return int(second)
-
-
 @compiled
-def merge_sorted(m: Memory, first: int) -> int:
-    """The same for longer chains: sorted pieces of 1, 2, 4 ... events are merged pair by pair."""
+def arranged(m: Memory, first: int) -> int:
+    """Bring a chain, in which what was queued last comes first, in order; returns its first event. Sorted pieces of
+    1, 2, 4 ... events are merged pair by pair.
+    """
     width = 1
     while True:
         rest = first
@@ -42,23 +29,23 @@ def merge_sorted(m: Memory, first: int) -> int:
             pieces += 1
             later, left, right = rest, 0, width  # queued later, hence behind what is alike
             while left < width and rest >= 0:
-                rest = m[rest + EV_NEXT]
+                rest = m[rest + LINK]
                 left += 1
             while left > 0 or (right > 0 and rest >= 0):
                 if left == 0 or (right > 0 and rest >= 0 and not before(m, later, rest)):
                     node = rest
-                    rest = m[rest + EV_NEXT]
+                    rest = m[rest + LINK]
                     right -= 1
                 else:
                     node = later
-                    later = m[later + EV_NEXT]
+                    later = m[later + LINK]
                     left -= 1
                 if last < 0:
                     first = node
                 else:
-                    m[last + EV_NEXT] = node
+                    m[last + LINK] = node
                 last = node
-        m[last + EV_NEXT] = -1
+        m[last + LINK] = -1
         if pieces <= 1:
             return int(first)
         width *= 2
@@ -68,13 +55,33 @@ def merge_sorted(m: Memory, first: int) -> int:
 def put_in(m: Memory, first: int, node: int) -> int:
     """Put an event into a chain that is in order, behind what is alike; returns the chain's first event."""
     if first < 0 or before(m, node, first):
-        m[node + EV_NEXT] = first
+        m[node + LINK] = first
         return node
     at = first
-    following = m[at + EV_NEXT]
+    following = m[at + LINK]
     while following >= 0 and not before(m, node, following):
         at = following
-        following = m[at + EV_NEXT]
-    m[at + EV_NEXT] = node
-    m[node + EV_NEXT] = following
+        following = m[at + LINK]
+    m[at + LINK] = node
+    m[node + LINK] = following
+    return first
+
+
+@compiled
+def holds(m: Memory, first: int, node: int) -> bool:
+    """Whether an event is in a chain, which may be empty (first: -1)."""
+    while first >= 0 and first != node:
+        first = m[first + LINK]
+    return first == node
+
+
+@compiled
+def take_out(m: Memory, first: int, node: int) -> int:
+    """Take an event, which is there, out of a chain; returns the chain's first event, -1 when there is none left."""
+    if first == node:
+        return int(m[node + LINK])
+    at = first
+    while m[at + LINK] != node:
+        at = m[at + LINK]
+    m[at + LINK] = m[node + LINK]
     return first

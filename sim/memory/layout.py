@@ -17,12 +17,13 @@ WAKE, ARRIVE, OUT, FILL, RETURN, TRANSLATE, LOOKUP, WALKED, HOME, CROSS = range(
 
 COPY_TIE = 1 << 61
 """Marks a copy's TIE, which is that of the request it serves."""
-# Every row that can be queued begins with EV_TIME, EV_NEXT, TIE, STAGE.
+# Every row that can be queued begins with EV_TIME, LINK, TIE, STAGE; LINK: the next row of a list, or of what shares an
+# event's bucket.
 # Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that all stages use (cells
 # with several fields: `request`), one for its port and stamps only. ENTRY: row of its set, then its tag cell.
 (
     EV_TIME,
-    EV_NEXT,
+    LINK,
     TIE,
     STAGE,
     ENTRY,
@@ -43,8 +44,6 @@ COPY_TIE = 1 << 61
     TLBW,
     HEAP_SLOT,
 ) = range(21)
-LINK = EV_NEXT
-"""Next row of a list; a row is in a list or in the event queue."""
 WALK_CELL = ELIGIBLE
 """Of a block-table walker's row: cell of the entry that it walks for, -1 when none."""
 CLASS = PLACE
@@ -185,10 +184,10 @@ PARAMS = 112
 (
     Q_LOG,
     Q_LOG_END,
-    Q_CURSOR,
-    Q_ARRANGED,
-    Q_SEEN_FAR,
-    Q_SEEN_NEAR,
+    Q_COVERED,
+    Q_NEXT,
+    Q_LAST,
+    Q_CROWD,
     Q_COUNT,
     Q_HEAP,
     Q_FREE_HEAD,
@@ -214,14 +213,16 @@ PARAMS = 112
     AT_ENTRIES,
     AT_LLC,
     AT_CHANNELS,
-    AT_HEADS,
+    AT_PLACES,
     AT_WORDS,
+    AT_AGENDA,
     AT_TAGS,
     AT_RUNS,
     AT_OUT,
     AT_LOG,
     AT_CLASSES,
+    AT_HEAP,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 39)
-COUNTER_BASE = PARAMS + 40
+) = range(PARAMS, PARAMS + 41)
+COUNTER_BASE = PARAMS + 48
 FIRST_SECTION = COUNTER_BASE + 64

@@ -5,10 +5,10 @@ import pytest
 from numba import njit
 from numpy.typing import NDArray
 
-from sim.memory.event_chain import arranged, put_in
-from sim.memory.layout import EV_NEXT, EV_TIME, TIE
+from sim.memory.event_chain import arranged, holds, put_in, take_out
+from sim.memory.layout import EV_TIME, LINK, TIE
 
-COLS = max(EV_NEXT, EV_TIME, TIE) + 1
+COLS = max(LINK, EV_TIME, TIE) + 1
 Ints = NDArray[np.int64]
 
 
@@ -27,8 +27,8 @@ def queued(count: int, seed: int, alike: int) -> Ints:
     rows = np.zeros((count, COLS), np.int64)
     draw = np.random.default_rng(seed)
     rows[:, EV_TIME], rows[:, TIE] = draw.integers(0, alike, count), draw.integers(0, alike, count)
-    rows[:, EV_NEXT] = COLS * np.arange(-1, count - 1)
-    rows[0, EV_NEXT] = -1
+    rows[:, LINK] = COLS * np.arange(-1, count - 1)
+    rows[0, LINK] = -1
     return rows
 
 
@@ -37,7 +37,7 @@ def walk(m: Ints, first: int) -> list[int]:
     found = []
     while first >= 0:
         found.append(first // COLS)
-        first = int(m[first + EV_NEXT])
+        first = int(m[first + LINK])
     return found
 
 
@@ -60,3 +60,16 @@ def test_an_event_is_put_into_a_chain_in_order(alike: int) -> None:
     for node in range(len(rows)):
         first = insert(m, first, COLS * node)
         assert walk(m, first) == expected(rows[: node + 1])
+
+
+@njit
+def take(m: Ints, first: int, node: int) -> int:
+    return take_out(m, first, node) if holds(m, first, node) else -2
+
+
+def test_an_event_is_taken_out_of_a_chain() -> None:
+    """The first, the last, one in between, one that is not there."""
+    for node, left in ((3, [2, 1, 0]), (0, [3, 2, 1]), (2, [3, 1, 0])):
+        m = queued(4, seed=1, alike=2).reshape(-1)
+        assert walk(m, take(m, COLS * 3, COLS * node)) == left
+    assert take(queued(4, seed=1, alike=2).reshape(-1), COLS * 1, COLS * 3) == -2
