@@ -8,8 +8,7 @@ from sim.config.hardware import Hardware
 from sim.memory import agenda, buckets, layout, tags
 from sim.memory.fetches import FetchTable
 from sim.memory.granule import granule_bytes
-from sim.memory.hbm_bank import NEVER
-from sim.memory.hbm_claims import B_GROUP, B_ROW
+from sim.memory.hbm_claims import B_GROUP, B_ROW, NEVER
 from sim.memory.layout import (
     C_ACT_AT,
     C_EVENT,

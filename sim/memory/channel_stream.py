@@ -19,7 +19,7 @@ from sim.memory.dram.layout import PARAMETERS
 from sim.memory.dram.mapping import AddressMapping
 from sim.memory.dram.stream import REQUEST_BYTES, Stream
 from sim.memory.fetches import FetchTable
-from sim.memory.hbm_bank import NEVER
+from sim.memory.hbm_claims import NEVER
 from sim.memory.jit import compiled, entry
 from sim.memory.layout import (
     AVAIL,

@@ -5,7 +5,7 @@ bus, so far ahead of all others, through several looks: nothing that is not yet 
 """
 
 from sim.memory import events, hbm_train
-from sim.memory.hbm_bank import NEVER
+from sim.memory.hbm_claims import NEVER
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AVAIL,

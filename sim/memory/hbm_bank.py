@@ -8,6 +8,7 @@ after which the adaptive policy closes a row.
 """
 
 from sim.memory import hbm_log
+from sim.memory.bits import trailing_zeros
 from sim.memory.counters import INDEX
 from sim.memory.hbm_claims import (
     B_ACT,
@@ -21,6 +22,7 @@ from sim.memory.hbm_claims import (
     E_OPEN,
     E_READY,
     E_ROW,
+    NEVER,
     awaited,
     opened,
     yield_claims,
@@ -48,7 +50,6 @@ from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 
 # State of a bank group: when the next read, write and ACT may go.
 G_READ, G_WRITE, G_ACT = range(3)
-NEVER = 1 << 62
 OFF_BANK, BANKS = int(Param.OFF_BANK), int(Param.BANKS)
 RCD, RCD_WR, RP = int(Param.RCD), int(Param.RCD_WR), int(Param.RP)
 RAS, RC, FAW = int(Param.RAS), int(Param.RC), int(Param.FAW)
@@ -67,36 +68,58 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
     if m[c + C_CLOSED + writing] & m[c + C_HELD + writing] & m[c + C_CAPPED]:
         yield_claims(m, c, base, end, writing)
     m[c + C_ROW_WAITS] = 0
-    todo = m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing]
+    todo = (
+        m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing]
+    )  # of these banks no train is a hit: the oldest waits
     soonest = NEVER
-    entry = base
     while todo:
-        bit = 1 << m[entry + E_BANK]
-        if todo & bit:  # of these banks no train is a hit: this one, the oldest of its bank, waits
-            todo &= ~bit
-            soonest = min(soonest, command(m, c, entry, now, writing))
-        entry += ENTRY_COLS
+        may_go, later = when(m, c, todo, now)
+        bus = m[m[c + C_PAIR] + C_ROW_BUS]
+        if bus > now or not may_go:
+            m[c + C_ROW_WAITS] = may_go != 0
+            return int(min(soonest, bus if may_go else max(later, bus)))
+        if m[c + C_PARTNER] != c and m[m[c + C_PARTNER] + C_ROW_WAITS] and m[m[c + C_PAIR] + C_ROW_USER] == c:
+            return int(min(soonest, min(later, now + m[PRE_BUS])))
+        entry = oldest(m, base, may_go)
+        todo &= ~(1 << m[entry + E_BANK])
+        soonest = min(soonest, command(m, c, entry, now, writing))
     return soonest
 
 
-@compiled
+@inlined
+def when(m: Memory, c: int, banks: int, now: int) -> tuple[int, int]:
+    """Of a mask of banks: those whose next row command may go now but for the bus, and when the first of the others
+    may. All is computed of each, since no branch would be guessed right.
+    """
+    may_go, later = 0, NEVER
+    channel = max(m[c + C_ACT_AT], m[c + C_FAW + m[c + C_FAW_POS]] + m[FAW])
+    while banks:
+        bank = trailing_zeros(banks)
+        banks &= banks - 1
+        at = c + m[OFF_BANK] + bank * BANK_COLS
+        activates = max(max(m[at + B_ACT], m[m[at + B_GROUP] + G_ACT]), channel)
+        precharges = m[at + B_PRE]
+        time = activates if m[at + B_ROW] < 0 else precharges
+        may_go |= (time <= now) << bank
+        later = min(later, time if time > now else NEVER)
+    return may_go, later
+
+
+@inlined
+def oldest(m: Memory, base: int, banks: int) -> int:
+    """The oldest entry for any of a mask of banks, for which there is one."""
+    entry = base
+    while not (banks >> m[entry + E_BANK]) & 1:
+        entry += ENTRY_COLS
+    return entry
+
+
+@inlined
 def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
-    """Bring the row of a train one command nearer if that may go now; returns when the next one may."""
+    """Bring the row of a train one command nearer; returns when its next one may go."""
     bank = m[entry + E_BANK]
-    at = c + m[OFF_BANK] + bank * BANK_COLS
-    opening = m[at + B_ROW] < 0
-    activates, precharges = activate_at(m, c, bank), m[at + B_PRE]
-    when = (
-        activates if opening else precharges
-    )  # both are at hand: a branch would be guessed wrong every other time
-    bus = m[m[c + C_PAIR] + C_ROW_BUS]
-    if max(when, bus) > now:
-        m[c + C_ROW_WAITS] |= when <= now
-        return int(max(when, bus))
-    if m[c + C_PARTNER] != c and m[m[c + C_PARTNER] + C_ROW_WAITS] and m[m[c + C_PAIR] + C_ROW_USER] == c:
-        return int(now + m[PRE_BUS])
     m[m[c + C_PAIR] + C_ROW_USER] = c
-    if opening:
+    if m[c + m[OFF_BANK] + bank * BANK_COLS + B_ROW] < 0:
         m[m[c + C_PAIR] + C_ROW_BUS] = now + m[ACT_BUS]
         activate(m, c, bank, m[entry + E_ROW], now)
         m[entry + E_OPEN] = m[RCD_WR] if writing else m[RCD]
@@ -105,15 +128,8 @@ def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
         return NEVER
     m[m[c + C_PAIR] + C_ROW_BUS] = now + m[PRE_BUS]
     precharge(m, c, bank, now)
-    return int(activate_at(m, c, bank))
-
-
-@inlined
-def activate_at(m: Memory, c: int, bank: int) -> int:
-    """When `bank`, closed, may be activated."""
-    at = c + m[OFF_BANK] + bank * BANK_COLS
-    when = max(max(m[at + B_ACT], m[c + C_ACT_AT]), m[m[at + B_GROUP] + G_ACT])
-    return int(max(when, m[c + C_FAW + m[c + C_FAW_POS]] + m[FAW]))
+    _, later = when(m, c, 1 << bank, now)
+    return later
 
 
 @inlined

@@ -11,13 +11,14 @@ from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
 # State of a bank: open row, when it was opened, when the next ACT and PRE may go, accesses since it was opened,
 # its last column command; its bank group; the visible trains that are for it, by direction, waiting or hits.
 B_ROW, B_OPENED, B_ACT, B_PRE, B_HITS, B_USED, B_GROUP, B_TRAINS = range(8)
-# A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, -1 while it is
-# not; the cell that says when its bank group is free; accesses still to be served; when all of it would have been
+# A train that the scheduler sees: its request, bank, row; when its row is (or will be) open, NEVER while it
+# is not; the cell that says when its bank group is free; accesses still to be served; when all of it would have been
 # served if nothing had been in its way, but for its row, which took E_OPEN.
 E_NODE, E_BANK, E_ROW, E_READY, E_GROUP, E_LEFT, E_ALONE, E_OPEN = range(8)
 
 OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
 RCD, RCD_WR = int(Param.RCD), int(Param.RCD_WR)
+NEVER = 1 << 62
 WAITS, HITS, DIRECTION = 0, 15, 30
 """Of B_TRAINS: positions of the counts, those of writes DIRECTION further up."""
 COUNT = (1 << HITS) - 1
@@ -28,7 +29,7 @@ ANY_HIT = COUNT << HITS | COUNT << HITS + DIRECTION
 def enters(m: Memory, c: int, entry: int, writing: int) -> None:
     """The scheduler sees a train from now on."""
     bank = m[entry + E_BANK]
-    hit = m[entry + E_READY] >= 0
+    hit = m[entry + E_READY] < NEVER
     m[c + m[OFF_BANK] + bank * BANK_COLS + B_TRAINS] += 1 << (DIRECTION * writing + (HITS if hit else WAITS))
     m[c + (C_HELD if hit else C_CLOSED) + writing] |= 1 << bank
 
@@ -57,10 +58,9 @@ def tell(m: Memory, entry: int, count: int, bank: int, row: int, ready: int) -> 
     while count:
         if m[entry + E_BANK] == bank:
             count -= 1
-            m[entry + E_READY] = -1
-            if m[entry + E_ROW] == row:
-                m[entry + E_READY] = ready
-                hits += 1
+            hit = m[entry + E_ROW] == row
+            m[entry + E_READY] = ready if hit else NEVER
+            hits += hit
         entry += ENTRY_COLS
     return hits
 
@@ -103,10 +103,10 @@ def yield_claims(m: Memory, c: int, base: int, end: int, writing: int) -> None:
     for entry in range(base, end, ENTRY_COLS):
         bank = m[entry + E_BANK]
         bit = 1 << bank
-        if m[entry + E_READY] < 0:
+        if m[entry + E_READY] == NEVER:
             closed |= bit
         elif bit & closed & m[c + C_CAPPED]:
             leaves(m, c, entry, writing)
-            m[entry + E_READY] = -1
+            m[entry + E_READY] = NEVER
             enters(m, c, entry, writing)
             m[c + C_START] = 0

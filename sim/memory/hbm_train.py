@@ -11,7 +11,7 @@ its next command can go (`hbm_ahead`); looking early changes nothing.
 
 from sim.memory import events, hbm_bank, hbm_bus, hbm_claims, hbm_ecc
 from sim.memory.counters import INDEX
-from sim.memory.hbm_bank import G_READ, G_WRITE, NEVER
+from sim.memory.hbm_bank import G_READ, G_WRITE
 from sim.memory.hbm_claims import (
     B_GROUP,
     B_HITS,
@@ -26,6 +26,7 @@ from sim.memory.hbm_claims import (
     E_OPEN,
     E_READY,
     E_ROW,
+    NEVER,
 )
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
@@ -169,7 +170,7 @@ def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
     m[entry + E_BANK] = bank
     row = row_of(m, node)
     m[entry + E_ROW] = row
-    m[entry + E_READY] = -1
+    m[entry + E_READY] = NEVER
     if m[at + B_ROW] == row:
         m[entry + E_READY] = m[at + B_OPENED] + (m[RCD_WR] if writing else m[RCD])
     m[entry + E_GROUP] = m[at + B_GROUP] + (G_WRITE if writing else G_READ)
@@ -205,25 +206,19 @@ def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int)
 
 @inlined
 def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
-    """Entry and start of the train that can start first, the oldest on ties; (-1, NEVER) without an open row."""
-    best = -1
-    best_start = NEVER
+    """Start of the train that can start first, NEVER without an open row, and, if that is `now`, its entry: the oldest
+    of those that can.
+    """
+    least = NEVER
     if not m[c + C_HELD + writing]:
-        return best, best_start
+        return -1, least
     bus = hbm_bus.slot(m, c, max(now, m[c + (C_WRITE_AT if writing else C_READ_AT)]))
     for entry in range(base, end, ENTRY_COLS):
-        ready = m[entry + E_READY]
-        if ready < 0:
-            continue
-        ready = max(ready, m[m[entry + E_GROUP]])
+        ready = max(m[entry + E_READY], m[m[entry + E_GROUP]])
         if ready <= bus:
             return entry, bus
-        if ready < best_start:
-            start = hbm_bus.slot(m, c, ready)
-            if start < best_start:
-                best = entry
-                best_start = start
-    return best, best_start
+        least = min(least, ready)
+    return -1, hbm_bus.slot(m, c, least)  # slots keep the order of times, and this one is behind `bus`
 
 
 @inlined

@@ -30,7 +30,7 @@ def walked(
     closed = held = 0
     trains: dict[int, tuple[int, int]] = {}
     for entry in entries.tolist():
-        bank, hit = entry[claims.E_BANK], entry[claims.E_READY] >= 0
+        bank, hit = entry[claims.E_BANK], entry[claims.E_READY] < claims.NEVER
         waits, hits = trains.get(bank, (0, 0))
         trains[bank] = (waits + (not hit), hits + hit)
         closed |= 0 if hit else 1 << bank
