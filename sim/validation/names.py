@@ -1,13 +1,13 @@
 """The names that truth files use, as data: which machine, which implementation, how it was measured.
 
 Patterns are regular expressions, searched anywhere in the cell, in any case; the first entry that matches
-decides. What must be left out says so in `skip`, with the reason that the report shows.
+decides. Before that, other spellings of kernels' names are replaced by the one that the patterns use. What must be left out says so in `skip`, with the reason that the report shows.
 """
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -85,6 +85,13 @@ class Runtime(Section):
     )
 
 
+class Alias(Section):
+    """Another spelling of a kernel's name."""
+
+    kernel: str = Field(description="pattern of what is replaced in the kernel column")
+    name: str = Field(description="what the rules call it; groups of the pattern may stand in it")
+
+
 class KernelName(Section):
     """An implementation: the kernel profile that imitates it."""
 
@@ -153,6 +160,7 @@ class Names(Calibration):
     kv_dtypes: list[KvName] = Field(default_factory=list)
     runtimes: list[Runtime] = Field(default_factory=list)
     timings: list[Timing] = Field(default_factory=list)
+    aliases: list[Alias] = Field(default_factory=list)
     kernels: list[KernelName] = Field(default_factory=list)
 
     @property
@@ -231,14 +239,22 @@ def recognise(row: TruthRow, names: Names) -> Recognised | str:
     kv = next((k for k in names.kv_dtypes if re.fullmatch(k.kv_dtype, row.kv_dtype, re.IGNORECASE)), None)
     if kv is None or kv.skip:
         return f"kv_dtype: {row.kv_dtype!r}: {kv.skip if kv else 'no KV format is known by this name'}"
-    kernel = next((k for k in names.kernels if _is_kernel(k, row, gpu, kv)), None)
-    runtime = next((r for r in names.runtimes if _is_runtime(r, row, kv)), None)
+    known = replace(row, kernel=with_known_spelling(row.kernel, names.aliases))
+    kernel = next((k for k in names.kernels if _is_kernel(k, known, gpu, kv)), None)
+    runtime = next((r for r in names.runtimes if _is_runtime(r, known, kv)), None)
     if kernel is None or kernel.skip or runtime is None:
         return f"kernel: {row.kernel!r}: {_unknown_kernel(kernel, row, gpu)}"
     for timing in names.timings:
         if _found(timing.notes, row.notes):
             runtime = timing.applied(runtime)
     return Recognised(gpu, kv, runtime, kernel)
+
+
+def with_known_spelling(kernel: str, aliases: Iterable[Alias]) -> str:
+    """A kernel's name as the rules spell it."""
+    for alias in aliases:
+        kernel = re.sub(alias.kernel, alias.name, kernel, flags=re.IGNORECASE)
+    return kernel
 
 
 def _unknown_kernel(kernel: KernelName | None, row: TruthRow, gpu: GpuName) -> str:
