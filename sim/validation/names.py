@@ -1,7 +1,8 @@
 """The names that truth files use, as data: which machine, which implementation, how it was measured.
 
 Patterns are regular expressions, searched anywhere in the cell, in any case; the first entry that matches
-decides. Before that, other spellings of kernels' names are replaced by the one that the patterns use. What must be left out says so in `skip`, with the reason that the report shows.
+decides. Before that, other spellings of kernels' names are replaced by the one that the patterns use. What must
+be left out says so in `skip`, with the reason that the report shows.
 """
 
 import re
