@@ -2,8 +2,8 @@
 
 Memory: what does not fit the L2 (all of it when the cache starts cold) must come over the HBM bus at its peak.
 L2: all KV comes through it, at twice its configured bandwidth at most. Compute: the FLOPs at the best tensor rate for
-their format. Latency: one trip to L2. Nominal capacity and rated peaks are used, which no kernel beats, so that only
-measurement or transcription faults are rejected.
+their format, at the clock to which the board boosts. Latency: one trip to L2. Nominal capacity and peaks are used,
+which no kernel beats, so that only measurement or transcription faults are rejected.
 """
 
 from collections import defaultdict
@@ -60,7 +60,8 @@ def _l2_floor(case: Mapped) -> tuple[str, float]:
 def _compute_floor(case: Mapped) -> tuple[str, float]:
     formats = {str(case.names.kv.kv_format), str(case.workload.kv_format)}
     rate = best_tensor_flop_per_clk(case.hw, tuple(formats))
-    peak = rate * case.hw.sm.clock_ghz * case.hw.sm.count
+    sm = case.hw.sm
+    peak = rate * sm.clock_ghz * (sm.boost or 1) * sm.count
     text = f"{case.shape.flops / 1e9:.4g} GFLOP at {peak / 1e3:.4g} TFLOP/s"
     return text, case.shape.flops / peak
 
