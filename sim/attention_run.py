@@ -215,10 +215,15 @@ def _samples(task: Task, candidate: Candidate) -> bool:
 
 
 def _replays_from_llc(task: Task) -> bool:
-    """Whether the last-level cache serves much of a warm launch: of twice its size random replacement finds 20%."""
+    """Whether a warm launch waits for the last-level cache: of twice its size random replacement finds 20%.
+
+    Where the tensor cores need longer than memory would, as in most prefills, they hide what a hit costs.
+    """
     if task.hw.llc is None or not _warm(task):
         return False
-    return step_work(task.step).kv_bytes < 2 * task.hw.llc.capacity_mib * 2**20
+    work = step_work(task.step)
+    bounds = attention_bounds_ns(work, task.step.formats, task.loaded, warm=False)
+    return work.kv_bytes < 2 * task.hw.llc.capacity_mib * 2**20 and bounds["hbm"] > bounds["tensor"]
 
 
 def run_attention(task: Task, record_order: bool = False, sampled: bool = False) -> AttentionRun:

@@ -55,6 +55,12 @@ class Sm(Section):
     tmem_kib: Int = Field(default=0, ge=0, le=65536, description="tensor memory per SM")
     max_ctas: Int = Field(default=32, ge=1, le=128, description="CTA slots per SM")
     max_warps: Int = Field(default=64, ge=1, le=1024, description="warp slots per SM")
+    warp_lanes: Int = Field(
+        default=32,
+        ge=1,
+        le=64,
+        description="lanes of a warp (AMD's wavefronts: 64), each with its own registers",
+    )
     max_inflight_kib: Float = Field(
         gt=0, le=65536, description="bytes that one SM can have outstanding to memory"
     )

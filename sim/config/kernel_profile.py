@@ -148,6 +148,10 @@ class KernelProfile(Section):
         description="packed values per clock and SM that its own instructions expand; none: the chip's "
         "unpack.alu_values_per_clk",
     )
+    query_in: Literal["sram", "register"] = Field(
+        default="sram",
+        description="where a CTA keeps its query rows; register: among registers_per_thread, out of shared memory",
+    )
     mma_operands: Literal["sram", "register"] = Field(
         default="sram",
         description="sram: the MMA reads K and V from shared memory itself (wgmma, tcgen05), under its own time; "

@@ -98,10 +98,14 @@ def footprint(shape: TileShape, stages: int, profile: KernelProfile, sm: Sm) -> 
         dims = shape.head_dim if shape.latent else shape.head_dim + shape.value_dim
         expanded = shape.tile_tokens * shape.kv_heads * dims * EXPANDED_BYTES
     pages = -(-shape.tile_tokens // shape.page_tokens)
-    registers = max(profile.warps * 32 * profile.registers_per_thread * 4, _accumulator_bytes(shape, sm))
+    registers = max(
+        profile.warps * sm.warp_lanes * profile.registers_per_thread * 4, _accumulator_bytes(shape, sm)
+    )
     table = 2 * max(128, pages * shape.table_entry_bytes) if shape.table_entry_bytes else 0
     reserved = round(sm.sram_reserved_kib_per_cta * KIB)
     query = shape.rows * shape.kv_heads * shape.head_dim * EXPANDED_BYTES
+    if profile.query_in == "register":
+        query = 0
     per_cta = stages * stage + query + expanded + table + reserved
     return Footprint(
         stage_bytes=stage,

@@ -29,6 +29,7 @@ NUDGES = MappingProxyType(
         "sm.tmem_kib": Nudge("tensor_memory", "16", "error"),
         "sm.max_ctas": Nudge("four_ctas", "2", "error"),
         "sm.max_warps": Nudge("four_ctas", "8", "error"),
+        "sm.warp_lanes": Nudge("four_ctas", "64", "error"),
         "sm.max_inflight_kib": Nudge("decode", "4"),
         "sm.async_copy": Nudge("any_kernel", "none"),
         "sm.tensor_flop_per_clk.fp16": Nudge("decode", "64"),

@@ -125,6 +125,7 @@ WITNESSES = MappingProxyType(
             "hw.unpack.native_values_per_clk=32",
         ),
         "prefill": AS_IT_IS.but("workload.phase=prefill", "workload.kernel=fa3_prefill", "workload.batch=2"),
+        "short_of_sram": AS_IT_IS.but("workload.phase=prefill", "workload.batch=2", "hw.sm.sram_kib=48"),
         "verify": AS_IT_IS.but("workload.phase=verify", "workload.q_len=8"),
         "step": STEP,
         "one_device": STEP.but("workload.tensor_parallel=1"),

@@ -489,7 +489,7 @@ def test_flashinfer_decodes_on_cuda_cores_unless_told_otherwise(
         ("Helion attention", "GB200", "flex_prefill_blackwell"),
         ("FlexAttention (Triton template)", "B200", "flex_prefill_blackwell"),
         ("FlexAttention (TLX template)", "B200", "flex_prefill_blackwell"),
-        ("TLX flash attention", "B200", "fa4_prefill"),
+        ("TLX flash attention", "B200", "cutlass_prefill"),
         ("Helion CuTe attention", "B200", "fa4_prefill"),
         ("Triton flash attention", "H100", "flex_prefill"),
         ("TLX flash attention", "H100", "fa3_prefill"),

@@ -31,8 +31,8 @@ def test_vllm_has_one_prefill_on_every_chip_of_nvidia(gpu: str) -> None:
     assert forms(phase="prefill", gpu=gpu) == "triton_vllm_prefill"
 
 
-def test_chips_without_asynchronous_copies_keep_their_profile() -> None:
-    assert forms(phase="prefill", gpu="MI300X") == "register_prefill"
+def test_chips_of_amd_have_the_triton_of_their_back_end() -> None:
+    assert forms(phase="prefill", gpu="MI300X") == "triton_amd_prefill"
 
 
 def test_sglang_has_a_prefill_of_its_own_on_hopper() -> None:
