@@ -33,6 +33,10 @@ Int = Annotated[int, BeforeValidator(whole_number)]
 WHOLE = BeforeValidator(whole_number)
 """Marks a Literal of numbers, so that it takes 128.0 and "128" as other numbers do."""
 
+Latency = Annotated[Float, Field(ge=0, le=1e6)]
+Bandwidth = Annotated[Float, Field(gt=0, le=1e6)]
+Rate = Annotated[Float, Field(gt=0, le=1e6)]
+
 
 def pair(value: Any) -> Any:
     """YAML has lists only; a strict tuple would refuse them."""

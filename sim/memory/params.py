@@ -10,7 +10,8 @@ from enum import IntEnum, auto
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.config.hardware import L2, Hardware, Hbm
+from sim.config.hardware import Hardware
+from sim.config.memory_system import L2, Hbm
 from sim.errors import InputError
 from sim.memory.dram.standards import STANDARDS, DramStandard
 

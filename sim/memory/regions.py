@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
-from sim.config.hardware import L2
+from sim.config.memory_system import L2
 from sim.memory.addresses import AddressMap
 
 Int64 = NDArray[np.int64]
