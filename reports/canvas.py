@@ -30,15 +30,15 @@ def styled() -> AbstractContextManager[None]:
     return context
 
 
-def panel_grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
-    """A figure of `count` panels of this size in inches, at most three in a row, sharing their y axis."""
+def panel_grid(count: int, width: float, height: float, *, share_y: bool = True) -> tuple[Any, list[Any]]:
+    """A figure of `count` panels of this size in inches, at most three in a row."""
     from matplotlib.figure import Figure
 
     columns = min(count, PANEL_COLUMNS)
     lines = -(-count // columns)
     across = max(width * columns, NARROWEST)
     figure = Figure(figsize=(across, height * lines + 0.9), layout="constrained")
-    grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    grid = figure.subplots(lines, columns, sharey=share_y, squeeze=False)
     axes = list(grid.flat)
     for unused in axes[count:]:
         unused.set_visible(False)

@@ -126,7 +126,7 @@ def _why_not(profile: KernelProfile, task: Task) -> str | None:
 
 def _look_up(task: Task) -> LookUp:
     w = task.workload
-    looks_up = w.table_layout != "none" and task.ideal != "free_translation"
+    looks_up = w.has_table and task.ideal != "free_translation"
     return LookUp(
         software=looks_up and not task.hw.translation.assist,
         assist=looks_up and task.hw.translation.assist,
@@ -158,8 +158,7 @@ def find_mapping(task: Task, addresses: AddressMap) -> Choice:
     profiles = usable_profiles(task)
     if profiles[0].algorithm == "standard":
         return Choice(standard_candidate(task.step, profiles[0], task.hw), (), (), 1)
-    entry_bytes = 0 if task.workload.table_layout == "none" else task.workload.table_entry_bytes
-    found = candidates(task.step, profiles, fixed, task.hw, entry_bytes)
+    found = candidates(task.step, profiles, fixed, task.hw, task.workload.entry_bytes)
     if profiles[0].algorithm == "kv_outer":
         return Choice(found[0], (), (), len(found))
 

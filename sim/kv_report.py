@@ -102,7 +102,7 @@ def kv_report(step: Step, model: Model, workload: Workload, hw: Hardware) -> dic
     check_fits(used, weights, hw)
     _check_tier(blocks.tier_bytes * layers, workload, hw)
     allocated = blocks.device_bytes + blocks.tier_bytes
-    table = 0 if workload.table_layout == "none" else len(step.table) * workload.table_entry_bytes
+    table = len(step.table) * workload.entry_bytes
     return {
         "capacity_bytes": capacity,
         "used_bytes": float(used),

@@ -177,7 +177,7 @@ def engine_step(workload: Workload, model: Model, seed: int, hardware: Hardware 
         contexts=contexts,
         q_len=q_len,
         page_tokens=workload.page_tokens,
-        page_order="sequential" if workload.table_layout == "none" else workload.page_order,
+        page_order=workload.page_order if workload.has_table else "sequential",
         shared_prefix=workload.shared_prefix,
         formats=(kv.hot, kv.cold) if isinstance(kv, MixedFormat) else (kv,),
         hot_tokens=kv.hot_tokens if isinstance(kv, MixedFormat) else 0,

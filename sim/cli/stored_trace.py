@@ -79,7 +79,7 @@ def load_stored(path: Path, sets: Sequence[str] = ()) -> tuple[Workload, "Step"]
             raise InputError(
                 f"--set workload.{key}: found {found}; allowed: {kept}, as the trace {path} was made"
             )
-    if after.table_layout == "none" != before.table_layout:
+    if before.has_table and not after.has_table:
         allowed = f"flat or two_level, as the trace {path} has a block table"
         raise InputError(f"--set workload.table_layout: found none; allowed: {allowed}")
     if after.page_tokens != steps[0].page_tokens:

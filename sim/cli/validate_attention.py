@@ -179,14 +179,13 @@ def _baseline_lines(result: "Validation") -> list[str]:
 
 
 def _trend_lines(result: "Validation") -> list[str]:
-    from sim.validation.trends import changes, trends
+    from sim.validation.trends import trends
 
-    found = trends(changes(result.predictions))
-    if not found:
+    if not result.changes:
         return []
     heads = f"{'pairs':>6} {'measured':>9} {'predicted':>9} {'mean off':>9} {'same way':>9}"
     lines = ["", f"{'what one change does: rows that differ in nothing else':<64} {heads}"]
-    for kind, by_pair in found.items():
+    for kind, by_pair in trends(result.changes).items():
         for pair, t in by_pair.items():
             name = kind if pair == "all" else f"  {pair}"
             same = "" if t.same_way is None else f"{t.same_way:.0%}"
@@ -199,16 +198,14 @@ def _trend_lines(result: "Validation") -> list[str]:
 def _write_all(result: "Validation", text: str, out: Path) -> None:
     from sim.cli.validation_plots import draw, draw_changes
     from sim.validation.output import write_changes, write_rows
-    from sim.validation.trends import changes
 
     (out / "summary.txt").write_text(text + "\n", encoding="utf-8")
     write_rows(result, out / "predictions.csv")
     _write_skipped(result, out)
     draw(result.predictions, out)
-    found = changes(result.predictions)
-    write_changes(found, out / "trends.csv")
-    if found:
-        draw_changes(found, out)
+    write_changes(result.changes, out / "trends.csv")
+    if result.changes:
+        draw_changes(result.changes, out)
 
 
 def _write_skipped(result: "Validation", out: Path) -> None:

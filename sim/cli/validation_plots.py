@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sim.validation.trends import Change
 
 SIZE_IN = (11.0, 5.2)
-PANEL_IN, FOOT_IN = 3.2, 0.4
+PANEL_IN = 3.2
 LIMIT = 0.6
 """Residuals beyond this share are drawn at the edge."""
 TENTH = 0.10
@@ -83,23 +83,15 @@ def _points(
 
 def draw_changes(found: "Sequence[Change]", out: Path) -> None:
     """Write trends.png and trends.svg into `out`: predicted against measured ratio of the times after and before."""
-    from matplotlib.figure import Figure
-
-    from reports.canvas import PANEL_COLUMNS, save, styled
+    from reports.canvas import panel_grid, save, styled
 
     kinds = list(dict.fromkeys(change.kind for change in found))
-    columns = min(len(kinds), PANEL_COLUMNS)
-    rows = -(-len(kinds) // columns)
     with styled():
-        size = (max(columns * PANEL_IN, SIZE_IN[1]), rows * PANEL_IN + FOOT_IN)
-        figure = Figure(figsize=size, layout="constrained")
-        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-        for axes, kind in zip(panels, kinds, strict=False):
+        figure, panels = panel_grid(len(kinds), PANEL_IN, PANEL_IN, share_y=False)
+        for axes, kind in zip(panels, kinds, strict=True):
             mine = [change for change in found if change.kind == kind]
             _ratios(axes, mine)
             axes.set_title(f"{kind}: {len(mine)} pairs", loc="left")
-        for unused in panels[len(kinds) :]:
-            unused.set_visible(False)
         figure.supxlabel("measured time after / before")
         figure.supylabel("predicted time after / before (grey: 10 %)")
         save(out, "trends", figure)

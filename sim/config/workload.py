@@ -212,6 +212,16 @@ class Workload(Section):
     tensor_parallel: Int = Field(default=1, ge=1, le=1024, description="devices that share each layer")
     tier: TierPlacement | None = Field(default=None, description="pages that start outside device memory")
 
+    @property
+    def has_table(self) -> bool:
+        """Whether a block table says where KV lies."""
+        return self.table_layout != "none"
+
+    @property
+    def entry_bytes(self) -> int:
+        """Bytes that a page costs in the block table."""
+        return self.table_entry_bytes if self.has_table else 0
+
     @model_validator(mode="after")
     def batch_has_contexts(self) -> Self:
         if isinstance(self.context, list) and len(self.context) != self.batch:
@@ -233,7 +243,7 @@ class Workload(Section):
 
     @model_validator(mode="after")
     def one_piece_is_not_cut(self) -> Self:
-        if self.table_layout != "none":
+        if self.has_table:
             return self
         table = ("table_layout",)
         if self.page_order == "shuffled":

@@ -87,6 +87,11 @@ def _fit_registers(shape: TileShape, register_bytes: int, sm: Sm) -> int:
     return min(fit, sm.tmem_kib * KIB // tmem_bytes)
 
 
+def register_bytes(profile: KernelProfile, sm: Sm) -> int:
+    """Registers of a CTA's warps, of 4 bytes each."""
+    return profile.warps * sm.warp_lanes * profile.registers_per_thread * 4
+
+
 def footprint(shape: TileShape, stages: int, profile: KernelProfile, sm: Sm) -> Footprint:
     """Storage of one CTA with `stages` buffers of `shape` on `sm`."""
     stage = shape.tile_tokens * max(
@@ -98,9 +103,7 @@ def footprint(shape: TileShape, stages: int, profile: KernelProfile, sm: Sm) -> 
         dims = shape.head_dim if shape.latent else shape.head_dim + shape.value_dim
         expanded = shape.tile_tokens * shape.kv_heads * dims * EXPANDED_BYTES
     pages = -(-shape.tile_tokens // shape.page_tokens)
-    registers = max(
-        profile.warps * sm.warp_lanes * profile.registers_per_thread * 4, _accumulator_bytes(shape, sm)
-    )
+    registers = max(register_bytes(profile, sm), _accumulator_bytes(shape, sm))
     table = 2 * max(128, pages * shape.table_entry_bytes) if shape.table_entry_bytes else 0
     reserved = round(sm.sram_reserved_kib_per_cta * KIB)
     query = shape.rows * shape.kv_heads * shape.head_dim * EXPANDED_BYTES

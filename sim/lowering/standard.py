@@ -21,7 +21,7 @@ from sim.lowering.attention import fetch_table
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch, TileWork
-from sim.lowering.occupancy import KIB, Footprint
+from sim.lowering.occupancy import KIB, Footprint, register_bytes
 from sim.lowering.runs import Runs, TileSpan, join_runs, repeat_index, single_runs, tile_runs
 from sim.memory.addresses import AddressMap, align_up
 from sim.memory.fetches import TrafficClass
@@ -129,7 +129,7 @@ def _work(tokens: Int64, packed: Int64, **operations: Int64) -> TileWork:
 def _resident(sram: int, profile: KernelProfile, hw: Hardware) -> int:
     """CTAs per SM with `sram` bytes of operands each. Raises InputError when not one fits."""
     per_cta = sram + round(hw.sm.sram_reserved_kib_per_cta * KIB)
-    registers = profile.warps * hw.sm.warp_lanes * profile.registers_per_thread * 4
+    registers = register_bytes(profile, hw.sm)
     fits = min(
         hw.sm.sram_kib * KIB // per_cta,
         hw.sm.regfile_kib * KIB // registers,
@@ -272,7 +272,7 @@ def build_standard(step: Step, cut: Cut, hw: Hardware, addresses: AddressMap) ->
 def standard_candidate(step: Step, profile: KernelProfile, hw: Hardware) -> Candidate:
     """The profile's one mapping, with the storage of its product with V (the deepest of the three)."""
     stage = (profile.m_tile + step.geometry.value_dim) * profile.k_tile * VALUE_BYTES
-    registers = profile.warps * hw.sm.warp_lanes * profile.registers_per_thread * 4
+    registers = register_bytes(profile, hw.sm)
     reserved = round(hw.sm.sram_reserved_kib_per_cta * KIB)
     stages = profile.stages[0]
     resident = _resident(stages * stage, profile, hw)

@@ -68,9 +68,8 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
     if m[c + C_CLOSED + writing] & m[c + C_HELD + writing] & m[c + C_CAPPED]:
         yield_claims(m, c, base, end, writing)
     m[c + C_ROW_WAITS] = 0
-    todo = (
-        m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing]
-    )  # of these banks no train is a hit: the oldest waits
+    # of these banks no train is a hit: the oldest waits
+    todo = m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing]
     soonest = NEVER
     while todo:
         may_go, later = when(m, c, todo, now)

@@ -20,6 +20,7 @@ from sim.validation.overheads import (
 )
 from sim.validation.run import Simulated, simulate_all
 from sim.validation.skipped import in_file_order
+from sim.validation.trends import Change, changes
 from sim.validation.truth import TruthRow, read_truth
 
 US = 1e3
@@ -45,6 +46,7 @@ class Validation:
     anchors: tuple[Anchor, ...]
     skipped: tuple[Skipped, ...]
     baselines: dict[str, Baseline]
+    changes: tuple[Change, ...]
     defects: int
     """Cases that failed for no fault of the input."""
     whole: dict[str, str]
@@ -68,6 +70,7 @@ def validate_attention(path: Path, names: Names, simulate: Simulate, options: Op
         tuple(anchors),
         in_file_order(skipped, rows),
         {"roofline": roofline(predictions), "affine": affine(predictions)},
+        tuple(changes(predictions)),
         sum(o.defect for o in outcomes),
         {c.row.id: o.fallback for c, o in done if o.fallback},
     )

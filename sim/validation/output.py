@@ -11,7 +11,7 @@ from sim.validation.attention import Validation
 from sim.validation.baselines import Baseline
 from sim.validation.errors import groups, short_rows
 from sim.validation.skipped import as_list
-from sim.validation.trends import Change, changes, setting, trends
+from sim.validation.trends import Change, Setting, setting, trends, without
 
 SCHEMA = "pagewalk.validation/1"
 COLUMNS = (
@@ -33,19 +33,7 @@ COLUMNS = (
 )
 CHANGE_COLUMNS = (
     *("change", "before", "after", "id_before", "id_after", "measured_ratio", "predicted_ratio"),
-    *(
-        "relative_error",
-        "source",
-        "gpu",
-        "kernel",
-        "phase",
-        "batch",
-        "context",
-        "q_len",
-        "q_heads",
-        "kv_heads",
-    ),
-    *("head_dim", "page_tokens", "table", "kv", "lengths", "causal", "l2_state", "launch"),
+    *("relative_error", *Setting._fields),
 )
 
 
@@ -71,7 +59,7 @@ def as_json(result: Validation) -> dict[str, Any]:
         "baselines": {name: _baseline(b) for name, b in result.baselines.items()},
         "trends": {
             kind: {pair: asdict(trend) for pair, trend in by_pair.items()}
-            for kind, by_pair in trends(changes(result.predictions)).items()
+            for kind, by_pair in trends(result.changes).items()
         },
         "predictions": [
             {
@@ -120,7 +108,7 @@ def write_changes(found: Sequence[Change], path: Path) -> None:
         writer.writerow(CHANGE_COLUMNS)
         for change in found:
             first, second = change.rows
-            shared = setting(first) | {change.kind: ""}
+            shared = without(setting(first), change.kind)
             ratios = (f"{change.measured:.5g}", f"{change.predicted:.5g}", f"{change.error:.5g}")
             ids = (first.case.row.id, second.case.row.id)
-            writer.writerow((change.kind, change.before, change.after, *ids, *ratios, *shared.values()))
+            writer.writerow((change.kind, change.before, change.after, *ids, *ratios, *shared))

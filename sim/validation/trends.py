@@ -4,15 +4,15 @@ An error beside silicon says how far a time is off. Whoever decides on a page si
 the change pays: the ratio of two times, in which what both rows share (a clock, a bandwidth) mostly drops out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 from statistics import fmean, median
+from typing import NamedTuple
 
 from sim.validation.errors import Prediction
 
 Value = int | str
-Setting = dict[str, Value]
 
 NUMBERS = ("batch", "context", "q_len", "q_heads", "kv_heads", "page_tokens")
 """Compared from one value to the next."""
@@ -28,6 +28,28 @@ FEW = 8
 """Changes of one kind with at most so many pairs of values are told apart in the summary."""
 WHOLE = "whole"
 """New tokens of a prefill without a cached context, which follow the context."""
+
+
+class Setting(NamedTuple):
+    """All that makes a row the measurement that it is, but for its value."""
+
+    source: str
+    gpu: str
+    kernel: str
+    phase: str
+    batch: int
+    context: int
+    q_len: Value
+    q_heads: int
+    kv_heads: int
+    head_dim: int
+    page_tokens: int
+    table: str
+    kv: str
+    lengths: str
+    causal: str
+    l2_state: str
+    launch: str
 
 
 @dataclass(frozen=True)
@@ -68,44 +90,46 @@ class Trend:
 
 
 def setting(p: Prediction) -> Setting:
-    """All that makes a row the measurement that it is, but for its value."""
     row, shape, w = p.case.row, p.case.shape, p.case.workload
-    return {
-        "source": row.source,
-        "gpu": row.gpu,
-        "kernel": row.kernel,
-        "phase": row.phase,
-        "batch": shape.batch,
-        "context": shape.context,
-        "q_len": WHOLE if shape.q_len == shape.context else shape.q_len,
-        "q_heads": shape.q_heads,
-        "kv_heads": shape.kv_heads,
-        "head_dim": shape.head_dim,
-        "page_tokens": w.page_tokens,
-        "table": w.table_layout,
-        "kv": p.case.names.kv.kv_class,
-        "lengths": "drawn" if shape.lengths else "equal",
-        "causal": str(shape.causal),
-        "l2_state": w.l2_state,
-        "launch": w.launch,
-    }
+    return Setting(
+        source=row.source,
+        gpu=row.gpu,
+        kernel=row.kernel,
+        phase=row.phase,
+        batch=shape.batch,
+        context=shape.context,
+        q_len=WHOLE if shape.q_len == shape.context else shape.q_len,
+        q_heads=shape.q_heads,
+        kv_heads=shape.kv_heads,
+        head_dim=shape.head_dim,
+        page_tokens=w.page_tokens,
+        table=w.table_layout,
+        kv=p.case.names.kv.kv_class,
+        lengths="drawn" if shape.lengths else "equal",
+        causal=str(shape.causal),
+        l2_state=w.l2_state,
+        launch=w.launch,
+    )
+
+
+def without(found: Setting, *keys: str) -> tuple[Value, ...]:
+    """The cells of a setting, those of `keys` empty."""
+    return tuple("" if key in keys else value for key, value in found._asdict().items())
 
 
 def changes(predictions: Sequence[Prediction]) -> list[Change]:
     """All pairs, kind after kind, each kind in the order of the file. Of repeats the first counts."""
-    first: dict[tuple[tuple[str, Value], ...], Prediction] = {}
+    first: dict[Setting, Prediction] = {}
     for p in predictions:
-        first.setdefault(tuple(setting(p).items()), p)
-    known = [(dict(items), p) for items, p in first.items()]
-    return [change for kind in (*NUMBERS, *NAMES) for change in _of_kind(kind, known)]
+        first.setdefault(setting(p), p)
+    return [change for kind in (*NUMBERS, *NAMES) for change in _of_kind(kind, first)]
 
 
-def _of_kind(kind: str, known: Sequence[tuple[Setting, Prediction]]) -> Iterator[Change]:
-    free = {kind, "source"} if kind in OF_ALL_SOURCES else {kind}
+def _of_kind(kind: str, known: Mapping[Setting, Prediction]) -> Iterator[Change]:
+    free = (kind, "source") if kind in OF_ALL_SOURCES else (kind,)
     alike: dict[tuple[Value, ...], dict[Value, Prediction]] = {}
-    for found, p in known:
-        others = tuple(value for key, value in found.items() if key not in free)
-        alike.setdefault(others, {}).setdefault(found[kind], p)
+    for found, p in known.items():
+        alike.setdefault(without(found, *free), {}).setdefault(getattr(found, kind), p)
     for members in alike.values():
         for before, after in _pairs(kind, list(members)):
             yield Change(kind, before, after, (members[before], members[after]))

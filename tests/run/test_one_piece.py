@@ -10,9 +10,7 @@ from sim.config.load import load_hardware, load_workload, model_of
 from sim.errors import InputError
 from sim.memory.latency import l2_trip_ns
 from sim.result import Result
-from sim.validation.cases import Machines, Mapped, map_row
-from sim.validation.names import shipped_names
-from sim.validation.truth import TruthRow
+from tests.validation.rows import mapped_row
 
 H100 = load_hardware("h100_sxm").spec
 ONE = ("workload.kernel=fa3", "workload.page_order=sequential", "workload.batch=4", "workload.context=2048")
@@ -85,17 +83,7 @@ def test_a_stored_trace_keeps_its_block_table(tmp_path: Path) -> None:
 def test_libraries_are_timed_on_dense_tensors_unless_the_row_has_pages(
     kernel: str, page_size: int | None, notes: str, layout: str
 ) -> None:
-    shape = {"batch": 4, "q_heads": 32, "kv_heads": 8, "head_dim": 128, "q_len": 1, "context": 4096}
-    told = {
-        "id": "r-1",
-        "source": "a blog",
-        "gpu": "H100",
-        "kernel": kernel,
-        "phase": "decode",
-        "notes": notes,
-    }
-    measured = {"kv_dtype": "bf16", "metric": "latency", "unit": "us", "value": 100.0, "causal": None}
-    row = TruthRow(**told, **measured, **shape, page_size=page_size)
-    case = map_row(row, shipped_names(), Machines())
-    assert isinstance(case, Mapped), case
+    case = mapped_row(
+        source="a blog", gpu="H100", kernel=kernel, page_size=page_size, notes=notes, value=100.0
+    )
     assert case.workload.table_layout == layout

@@ -1,22 +1,18 @@
 """GeForce boards run beyond their rated clock: which do, and what their peak lets pass."""
 
-from dataclasses import replace
-
 import pytest
 
 from sim.clock import under_load
-from sim.validation.cases import Machines, Mapped, map_row
+from sim.validation.cases import Mapped
 from sim.validation.limits import impossible
-from sim.validation.names import shipped_names
-from tests.validation.test_names_of_measurements import ROW
+from tests.validation.rows import mapped_row
 
 FLOPS = 4 * 32 * 128 * 8192**2
 """One prefill of 8,192 tokens without a mask."""
 
 
 def prefill(gpu: str, tflops: float) -> Mapped:
-    row = replace(
-        ROW,
+    return mapped_row(
         kernel="FlashAttention-2",
         gpu=gpu,
         phase="prefill",
@@ -28,9 +24,6 @@ def prefill(gpu: str, tflops: float) -> Mapped:
         causal=False,
         value=FLOPS / tflops / 1e6,
     )
-    case = map_row(row, shipped_names(), Machines())
-    assert isinstance(case, Mapped), case
-    return case
 
 
 @pytest.mark.parametrize(

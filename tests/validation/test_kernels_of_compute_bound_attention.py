@@ -4,9 +4,7 @@ import pytest
 
 from sim.cli.job import simulate
 from sim.result import Result
-from sim.validation.cases import Machines, Mapped, map_row
-from sim.validation.names import shipped_names
-from sim.validation.truth import TruthRow
+from tests.validation.rows import mapped_row
 
 
 def run(
@@ -22,16 +20,11 @@ def run(
     fidelity: str = "full",
 ) -> Result:
     """A launch of `kernel` as a row of a truth file names it; prefill where all tokens are new."""
-    row = TruthRow(
-        id="r-1",
+    case = mapped_row(
         source="a blog",
         gpu=gpu,
         kernel=kernel,
         phase="prefill" if q_len == context else "decode",
-        kv_dtype="bf16",
-        metric="latency",
-        unit="us",
-        notes="",
         batch=batch,
         q_heads=q_heads,
         kv_heads=1 if latent else 8,
@@ -42,8 +35,6 @@ def run(
         causal=q_len < context,
         value=1.0,
     )
-    case = map_row(row, shipped_names(), Machines())
-    assert isinstance(case, Mapped), case
     return simulate(case.hw, case.workload, fidelity=fidelity)
 
 

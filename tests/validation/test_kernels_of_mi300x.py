@@ -1,16 +1,14 @@
 """Prefill on MI300X: which kernel a name means, what a compute unit holds of it, and when a sample stands for it."""
 
-from dataclasses import replace
-
 import pytest
 
 from sim.cli.job import simulate
 from sim.clock import under_load
 from sim.config.load import load_hardware, load_profile
 from sim.lowering.occupancy import Footprint, TileShape, footprint
-from sim.validation.cases import Machines, Mapped, map_row
-from sim.validation.names import shipped_names
-from tests.validation.test_names_of_measurements import ROW, found
+from sim.validation.cases import Mapped
+from tests.validation.rows import mapped_row
+from tests.validation.test_names_of_measurements import found
 
 MI300X = load_hardware("mi300x").spec
 
@@ -63,8 +61,7 @@ def test_tensor_cores_are_busy_at_the_clock_that_power_allows() -> None:
 
 
 def case_of(batch: int, tokens: int) -> Mapped:
-    row = replace(
-        ROW,
+    return mapped_row(
         gpu="MI300X",
         kernel="AITER",
         phase="prefill",
@@ -76,9 +73,6 @@ def case_of(batch: int, tokens: int) -> Mapped:
         notes="replays are warm",
         value=1e5,
     )
-    case = map_row(row, shipped_names(), Machines())
-    assert isinstance(case, Mapped), case
-    return case
 
 
 def test_a_warm_prefill_is_sampled_and_agrees_with_the_whole() -> None:

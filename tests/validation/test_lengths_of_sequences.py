@@ -9,7 +9,7 @@ from sim.cli.attention_case import time_case
 from sim.validation.cases import Machines, Mapped, map_row
 from sim.validation.lengths import drawn_lengths
 from sim.validation.names import shipped_names
-from tests.validation.test_names_of_measurements import ROW
+from tests.validation.rows import ROW
 
 MLA = replace(
     ROW, kernel="FlashMLA", batch=128, q_heads=16, kv_heads=1, head_dim=576, context=4096, page_size=64

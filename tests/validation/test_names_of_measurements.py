@@ -8,30 +8,9 @@ import pytest
 from sim.config.catalog import shipped
 from sim.config.load import load_hardware, load_profile
 from sim.memory.params import peak_gb_s
-from sim.validation.cases import Machines, Mapped, map_row
 from sim.validation.names import KernelName, Recognised, recognise, shipped_names
-from sim.validation.truth import TruthRow
+from tests.validation.rows import ROW, mapped_row
 
-ROW = TruthRow(
-    id="r-1",
-    source="NVIDIA AIConfigurator silicon database",
-    gpu="H100-SXM5-80GB",
-    kernel="vLLM FlashAttention-3",
-    phase="decode",
-    kv_dtype="bf16",
-    metric="latency",
-    unit="us",
-    notes="",
-    batch=1,
-    q_heads=32,
-    kv_heads=8,
-    head_dim=128,
-    q_len=1,
-    context=1024,
-    page_size=None,
-    causal=None,
-    value=10.0,
-)
 TRT = "TRT-LLM attention (XQA / TRT-LLM gen)"
 ENGINE = {"none": 0, "load": 0, "cp_async": 1, "tma": 2}
 
@@ -80,8 +59,7 @@ def test_a_gpu_name_means_its_config(gpu: str, hw: str, arch: str) -> None:
 
 def test_an_a30_has_the_rated_rates_of_its_datasheet() -> None:
     """933 GB/s of three HBM2 stacks; 165 TFLOP/s FP16."""
-    case = map_row(replace(ROW, gpu="NVIDIA A30", kernel="FlashInfer"), shipped_names(), Machines())
-    assert isinstance(case, Mapped)
+    case = mapped_row(gpu="NVIDIA A30", kernel="FlashInfer")
     sm = case.hw.sm
     assert peak_gb_s(case.hw.hbm) == pytest.approx(933, rel=0.002)
     assert sm.count * sm.clock_ghz * sm.tensor_flop_per_clk["fp16"] / 1e3 == pytest.approx(165, rel=0.002)
@@ -89,8 +67,7 @@ def test_an_a30_has_the_rated_rates_of_its_datasheet() -> None:
 
 @pytest.mark.parametrize(("gpu", "rated"), [("GB200", 2500), ("GB300", 2500), ("B200", 2250), ("B300", 2250)])
 def test_blackwell_superchips_have_more_sms_and_the_rate_of_their_datasheet(gpu: str, rated: int) -> None:
-    case = map_row(replace(ROW, gpu=gpu, kernel=TRT), shipped_names(), Machines())
-    assert isinstance(case, Mapped)
+    case = mapped_row(gpu=gpu, kernel=TRT)
     sm = case.hw.sm
     assert sm.count == (152 if gpu.startswith("G") else 148)
     assert sm.exp_per_clk == (32 if gpu.endswith("300") else 16)
@@ -277,8 +254,7 @@ def test_a_library_measured_in_sglangs_repository_is_not_sglangs_call() -> None:
 
 @pytest.mark.parametrize("kernel", ["vLLM FlashInfer", "vLLM 0.19 attention", "SGLang TRT-LLM gen MHA", TRT])
 def test_generated_kernels_read_pages_heads_first_whoever_calls_them(kernel: str) -> None:
-    case = map_row(replace(ROW, kernel=kernel, gpu="B200"), shipped_names(), Machines())
-    assert isinstance(case, Mapped)
+    case = mapped_row(kernel=kernel, gpu="B200")
     assert (case.names.kernel.profile, case.workload.layout) == ("trtllm_gen", "HND")
 
 
@@ -440,8 +416,7 @@ def test_parts_for_games_have_the_rated_rates_of_their_architecture(
     gpu: str, fp16: float, gb_s: float
 ) -> None:
     """TFLOP/s of FP16 with FP16 accumulation, and GB/s, of NVIDIA's architecture white papers."""
-    case = map_row(replace(ROW, gpu=gpu, kernel="FlashInfer"), shipped_names(), Machines())
-    assert isinstance(case, Mapped)
+    case = mapped_row(gpu=gpu, kernel="FlashInfer")
     sm = case.hw.sm
     assert peak_gb_s(case.hw.hbm) == pytest.approx(gb_s, rel=0.01)
     assert sm.count * sm.clock_ghz * 1024 / 1e3 == pytest.approx(fp16, rel=0.02)

@@ -105,7 +105,7 @@ def test_nothing_told_says_no_direction(tmp_path: Path) -> None:
 def test_the_table_has_all_that_the_pair_shares(tmp_path: Path) -> None:
     rows = [({"page_size": 16, "value": 100.0}, 100.0), ({"page_size": 64, "value": 125.0}, 110.0)]
     found = changes(predicted(tmp_path, *rows))
-    assert CHANGE_COLUMNS[8:] == tuple(setting(found[0].rows[0]))
+    assert CHANGE_COLUMNS[8:] == setting(found[0].rows[0])._fields
     write_changes(found, tmp_path / "trends.csv")
     header, line = (tmp_path / "trends.csv").read_text().splitlines()
     cells = dict(zip(header.split(","), line.split(","), strict=True))
