@@ -13,7 +13,7 @@ import simpy
 from sim.causes import INDEX
 from sim.device.chain import DELAY, ISSUE
 from sim.device.job import Context, Job
-from sim.device.sm import Sm
+from sim.device.sm import WAITING, Sm
 
 STORE, TRANSLATION, TIER = (INDEX[c] for c in ("store", "translation", "tier"))
 DEPENDENT_LOAD = INDEX["l2"]
@@ -224,7 +224,9 @@ class Cta:
                 self._waited(code, at, at + duration)
                 at += duration
             else:
-                at = sm.work(unit, code, at, duration)
+                begin, at = at, sm.work(unit, code, at, duration)
+                if code >= WAITING:  # its turn at the unit and its wait for it alike
+                    self._waited(code, begin, at)
         return at
 
     def _spend(self, duration: int) -> Steps:

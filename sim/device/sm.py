@@ -59,7 +59,8 @@ class Sm:
         return ready + chain.duration
 
     def work(self, unit: int, code: int, ready: int, duration: int) -> int:
-        """Run one stage from `ready` on; the time at which it ends."""
+        """Run one stage from `ready` on; the time at which it ends. What it does is recorded here, a cause of waiting
+        by the CTA, which has one at a time."""
         if duration <= 0:
             return ready
         if self._alone is not None:
@@ -69,9 +70,9 @@ class Sm:
             self._alone = None
         booked = self.units[unit].reserve(ready, duration, self.present)
         end = booked[-1][1]
-        # Work counts while it is done; a cause of waiting holds for the CTA's turn and for its wait alike.
-        for begin, until in booked if code < WAITING else [(ready, end)]:
-            self.recorder.add(code, begin, until)
+        if code < WAITING:
+            for begin, until in booked:
+                self.recorder.add(code, begin, until)
         if end > self.free_at:
             self.free_at = end
         return end
