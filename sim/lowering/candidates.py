@@ -18,13 +18,15 @@ from sim.config.workload import Mapping
 from sim.errors import InputError
 from sim.lowering.cut import Cut, block_rows, profile_at
 from sim.lowering.occupancy import KIB, Footprint, TileShape, footprint
-from sim.lowering.split_rules import Grid, begun_tokens, chunk_tokens
+from sim.lowering.split_rules import Grid, begun_tokens, chunk_tokens, fewest_efficient, wave_fill
 from sim.lowering.units import unsplit_ctas
 
 Int64 = NDArray[np.int64]
 
 CTAS_PER_SM = (1, 2, 3, 4)
 WAVES = (1, 2)
+FULL_WAVES = 0.85
+"""How full waves are next to the fullest that splits can make; FlashAttention-2 and -3 ask for as much."""
 SRAM_CLASSES_KIB = (228, 512, 1024, 2048)
 
 
@@ -108,14 +110,16 @@ def clusters_fit(grid: Grid, profile: KernelProfile, splits: int, ctas_per_sm: i
 def split_choices(
     step: Step, profile: KernelProfile, tile: int, ctas: int, heads: int, hw: Hardware
 ) -> list[int]:
-    """1, and what fills one or two waves of slots and begins no other; never below the profile's smallest chunk."""
+    """1; what fills one or two waves of slots and begins no other; and, where one CTA for each output makes more than a
+    wave, the fewest whose waves are nearly full. Never below the profile's smallest chunk."""
     longest = int(attended_tokens(step).max())
     grids = int(unsplit_ctas(step, profile, heads).sum())
     most = max(1, min(profile.max_splits, longest // max(tile, profile.min_split_tokens)))
     slots = hw.sm.count * ctas
     mean = max(1.0, float(step.context.mean()))
     wanted = [int(waves * slots / grids * longest / mean) for waves in WAVES]
-    return sorted({1, *(min(most, max(1, w)) for w in wanted)})
+    even = fewest_efficient(wave_fill(grids, slots, most, most), FULL_WAVES) if grids > slots else 1
+    return sorted({1, even, *(min(most, max(1, w)) for w in wanted)})
 
 
 def _cuts(
