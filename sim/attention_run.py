@@ -11,7 +11,7 @@ from sim.bounds import attention_bounds_ns
 from sim.clock import under_load
 from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
 from sim.coarse.machine import Memory
-from sim.config.hardware import Hardware
+from sim.config.hardware import Hardware, Sm
 from sim.config.kernel_profile import USUAL_CODE_TRIPS, KernelProfile
 from sim.config.split import Split
 from sim.config.workload import Mapping as FixedMapping
@@ -117,11 +117,20 @@ def _why_not(profile: KernelProfile, task: Task) -> str | None:
         return f"it does not compute {task.attention} attention"
     if missing:
         return f"it does not read {', '.join(missing)}"
-    if CAPABILITY[profile.address] > ENGINE[task.hw.sm.async_copy]:
-        return f"it needs {profile.address}, the chip has {task.hw.sm.async_copy}"
+    if lacking := _lacking(profile, task.hw.sm):
+        return lacking
     if profile.algorithm != "flash" and task.workload.tier is not None:
         return "it does not wait for pages in tiers"
     return needs_prefix(task.step, profile)
+
+
+def _lacking(profile: KernelProfile, sm: Sm) -> str | None:
+    if CAPABILITY[profile.address] > ENGINE[sm.async_copy]:
+        return f"it needs {profile.address}, the chip has {sm.async_copy}"
+    known = sm.mma_instructions
+    if known and profile.mma_instruction not in ("any", *known):
+        return f"it is written with {profile.mma_instruction}, the chip knows {', '.join(known)}"
+    return None
 
 
 def _look_up(task: Task) -> LookUp:

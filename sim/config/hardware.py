@@ -14,6 +14,7 @@ from sim.config.memory_system import L2, Hbm, Llc, Tlb, Translation
 KvFormat = Literal["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4"]
 PackedFormat = Literal["fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4"]
 MmaFormat = Literal["fp16", "bf16", "fp8", "int8", "fp4"]
+MmaInstruction = Literal["mma_sync", "wgmma", "tcgen05", "mfma"]
 SourceKind = Literal["datasheet", "measured", "estimate", "calibrated", "proposal"]
 
 
@@ -62,6 +63,11 @@ class Sm(Section):
     )
     tensor_flop_per_clk: dict[MmaFormat, Rate] = Field(
         min_length=1, description="dense tensor FLOP per clock and SM, by format"
+    )
+    mma_instructions: list[MmaInstruction] = Field(
+        default_factory=list,
+        description="matrix instructions that it knows: decides which kernels can run; none: a design, for which any "
+        "kernel would be written anew",
     )
     mma_sync_fraction: Float = Field(
         default=1,

@@ -23,6 +23,7 @@ SplitRule = Literal[
     "flex",
     "flash_decoding",
     "flashmla",
+    "flashinfer_mla",
 ]
 
 

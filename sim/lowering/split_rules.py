@@ -29,6 +29,8 @@ SGLANG_CHUNK_TOKENS = 32
 """SGLang's Triton decode rounds a chunk up to so many tokens (MIN_BLOCK_KV)."""
 SGLANG_GROWTH_TOKENS, SGLANG_EVEN = 64, 0.8
 """SGLang: the SMs count log2(context / 64) times; contexts within 0.8 of the longest count as equal."""
+MLA_CHUNKS, MLA_CHUNK = ((8, 32), (16, 64), (32, 128), (64, 192)), 256
+"""FlashInfer's MLA: tokens of a chunk for an even share of at most so many; a multiple of 256 for a larger one."""
 XFORMERS_LEAST_CONTEXT, XFORMERS_MOST_CTAS, XFORMERS_MOST_SPLITS = 1024, 1024, 512
 """xFormers' Triton split-K: contexts count as 1024 tokens at least; below 1024 CTAs and 513 splits."""
 
@@ -234,6 +236,16 @@ def flashmla(grid: Grid, split: Split) -> Int64:
     return np.full(len(grid.tokens), most * grid.tile_tokens)
 
 
+def flashinfer_mla(grid: Grid, split: Split) -> Int64:
+    """FlashInfer, MLAPlan (scheduler.cuh): an even share of the KV tokens of all query tiles, rounded up. Two CTAs of
+    64 rows work on a tile of 128 where sequences have more than 64."""
+    pair = 2 if grid.blocks.mean() > 1 else 1
+    tokens = int((ceil_div(grid.blocks, pair) * grid.tokens).sum())
+    share = max(1, -(-tokens // (grid.sms // pair)))
+    step = next((size for most, size in MLA_CHUNKS if share <= most), -(-share // MLA_CHUNK) * MLA_CHUNK)
+    return np.full(len(grid.tokens), step)
+
+
 RULES: dict[str, Callable[[Grid, Split], Int64]] = {
     rule.__name__: rule
     for rule in (
@@ -252,6 +264,7 @@ RULES: dict[str, Callable[[Grid, Split], Int64]] = {
         flex,
         flash_decoding,
         flashmla,
+        flashinfer_mla,
     )
 }
 

@@ -32,6 +32,7 @@ NUDGES = MappingProxyType(
         "sm.warp_lanes": Nudge("four_ctas", "64", "error"),
         "sm.max_inflight_kib": Nudge("decode", "4"),
         "sm.async_copy": Nudge("any_kernel", "none"),
+        "sm.mma_instructions": Nudge("any_kernel", "[mfma]"),
         "sm.tensor_flop_per_clk.fp16": Nudge("decode", "64"),
         "sm.tensor_flop_per_clk.bf16": Nudge("bf16", "64"),
         "sm.tensor_flop_per_clk.fp8": Nudge("fp8_direct", "64"),

@@ -34,6 +34,7 @@ NUDGES = MappingProxyType(
         "k_tile": ProfileNudge("standard", "prefill", 128),
         "softmax_rows": ProfileNudge("standard", "prefill", 16),
         "address": ProfileNudge("register_decode", "no_async_copy", "tma", "error"),
+        "mma_instruction": ProfileNudge("fa3", "decode", "mfma", "error"),
         "m_tile": ProfileNudge("fa3", "decode", 2),
         "m_align": ProfileNudge("fa3", "decode", 16),
         "head_tiles": ProfileNudge("fa3", "as_it_is", [{"head_dim": 64, "tile_tokens": [32]}]),

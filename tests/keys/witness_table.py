@@ -82,7 +82,8 @@ WITNESSES = MappingProxyType(
         "short": AS_IT_IS.but("workload.batch=1"),
         "long": AS_IT_IS.but("workload.batch=1", "workload.context=2048"),
         "cluster": AS_IT_IS.but(
-            "hw.sm.gpc_sms=[4]", "workload.batch=1", "workload.context=1024", "workload.kernel=trtllm_gen"
+            *("hw.sm.gpc_sms=[4]", "hw.sm.mma_instructions=[]"),
+            *("workload.batch=1", "workload.context=1024", "workload.kernel=trtllm_gen"),
         ),
         "any_kernel": Witness((*SMALL_CHIP, *SMALL_BATCH)),
         "four_ctas": FOUR_CTAS,

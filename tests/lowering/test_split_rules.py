@@ -221,6 +221,20 @@ def test_flashmla_deals_sequences_to_equal_parts() -> None:
     assert splits_of("flashmla", [65536], ctas_each=1, tile=64, most=1024, overhead_tiles=5) == [128]
 
 
+def test_flashinfer_rounds_an_even_share_of_the_latent_tokens_up() -> None:
+    def splits(contexts: list[int], blocks: int) -> list[int]:
+        return splits_of("flashinfer_mla", contexts, ctas_each=blocks, sms=108, tile=64, most=1024)
+
+    # 128 heads: pairs of CTAs, 54 of them. 16,384 tokens / 54 = 303.4, rounded up to 512.
+    assert splits([2048] * 8, blocks=2) == [4] * 8
+    # 16 heads: 108 CTAs. 16,384 / 108 = 151.7, rounded up to 256.
+    assert splits([2048] * 8, blocks=1) == [8] * 8
+    # 4,096 / 108 = 37.9 is among 33 to 64: 192 tokens.
+    assert splits([4096], blocks=1) == [22]
+    # 256 heads are two pairs a sequence, and each reads all tokens: 2 x 4,096 / 54 = 151.7.
+    assert splits([4096], blocks=4) == [16]
+
+
 def test_none_walks_whole_contexts() -> None:
     assert splits_of("none", [131072, 1]) == [1, 1]
 
@@ -241,6 +255,7 @@ def test_none_walks_whole_contexts() -> None:
         "flex",
         "flash_decoding",
         "flashmla",
+        "flashinfer_mla",
     ],
 )
 def test_every_rule_survives_the_smallest_and_the_largest_batch(rule: str) -> None:

@@ -59,9 +59,21 @@ def whole_ps(task: Task, addresses: AddressMap, cut: Cut) -> int:
 def test_splits_fill_the_slots_with_all_row_blocks() -> None:
     # 8 sequences x 2 blocks of 64 of the 128 rows: 6 splits are 96 CTAs on 108 SMs, 13 are 208 in two waves.
     task = task_of("decode_mla", "a100_sxm_80gb", "workload.batch=8", "workload.context=2048")
-    profile = next(p for p in usable_profiles(task) if p.name == "flashmla")
+    profile = next(p for p in usable_profiles(task) if p.name == "flashinfer_mla")
     assert unsplit_ctas(task.step, profile, 1).sum() == 16
     assert split_choices(task.step, profile, 32, 1, 1, task.hw) == [1, 6, 13]
+
+
+def test_outputs_that_begin_a_second_wave_are_split_until_waves_are_full() -> None:
+    # 64 sequences x 2 blocks are 128 CTAs on 108 SMs, 1.2 waves in the time of 2; 3 splits are 3.6 in that of 4, and 2
+    # are 2.4 in that of 3, below 85%. On 132 SMs they are one wave, almost full.
+    on_a100, on_h200 = (
+        task_of("decode_mla", name, "workload.kernel=flashinfer_mla")
+        for name in ("a100_sxm_80gb", "h200_sxm")
+    )
+    profile = usable_profiles(on_a100)[0]
+    assert split_choices(on_a100.step, profile, 32, 1, 1, on_a100.hw) == [1, 3]
+    assert split_choices(on_h200.step, profile, 32, 1, 1, on_h200.hw) == [1, 2]
 
 
 def test_slots_that_no_cta_fills_are_not_probed_twice() -> None:

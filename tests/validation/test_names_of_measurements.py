@@ -259,7 +259,13 @@ def test_generated_kernels_read_pages_heads_first_whoever_calls_them(kernel: str
 
 
 @pytest.mark.parametrize(
-    "cells", [{"gpu": "A100"}, {"gpu": "RTX-4090"}, {"kernel": "cuDNN SDPA (absorbed MLA)"}]
+    "cells",
+    [
+        {"gpu": "A100", "kernel": "SGLang Triton MLA"},
+        {"gpu": "MI300X", "kernel": "AITER MLA"},
+        {"gpu": "RTX-4090", "kernel": "FlashInfer MLA paged decode (CUDA cores)"},
+        {"kernel": "cuDNN SDPA (absorbed MLA)"},
+    ],
 )
 def test_latent_rows_are_predicted_where_their_kernel_runs_only(cells: dict[str, object]) -> None:
     row = replace(ROW, **{"kernel": "FlashInfer MLA", "kv_heads": 1, "head_dim": 576, **cells})
@@ -383,6 +389,11 @@ def test_a_pair_of_chip_and_framework_that_no_table_lists_row_by_row(
         ("B200", "SGLang CUTLASS MLA", 128, "mla_blackwell"),
         ("B200", "SGLang CUTLASS MLA", 16, "mla_blackwell_padded"),
         ("B200", "TRT-LLM gen MLA", 16, "mla_blackwell"),
+        ("A100", "FlashInfer MLA", 128, "flashinfer_mla"),
+        ("RTX-4090", "FlashInfer MLA", 16, "flashinfer_mla_one_stage"),
+        ("B200", "FlashInfer BatchMLAPagedAttentionWrapper FlashAttention-2", 128, "flashinfer_mla"),
+        ("H100", "FlashInfer MLA fa2", 128, "flashinfer_mla"),
+        ("H100", "FlashInfer MLA", 128, "flashmla"),
     ],
 )
 def test_a_latent_cache_has_the_kernels_of_its_chip(
