@@ -87,14 +87,25 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> s
     return captured.out if code == 0 else captured.err
 
 
-def test_machines_and_a_shared_profile_come_back(
-    tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE)
-    out = tmp_path / "out"
-    text = run(capsys, str(truth), "--recipe", str(recipe), "--out", str(out), "--blind")
-    assert "left_out" in text
+@pytest.fixture(scope="module")
+def fit(tmp_path_factory: pytest.TempPathFactory, truth: Path) -> tuple[str, ...]:
+    """Arguments of a whole fit, made once; the last is its folder."""
+    folder = tmp_path_factory.mktemp("fit")
+    (folder / "recipe.yaml").write_text(RECIPE)
+    arguments = (
+        str(truth),
+        "--recipe",
+        str(folder / "recipe.yaml"),
+        "--blind",
+        "--out",
+        str(folder / "whole"),
+    )
+    assert exit_code_of(pagewalk, ("calibrate", *arguments)) == 0
+    return arguments
+
+
+def test_machines_and_a_shared_profile_come_back(truth: Path, fit: tuple[str, ...]) -> None:
+    out = Path(fit[-1])
     rows = list(csv.DictReader((out / "rows.csv").read_text().splitlines()))
     parts = {part: [r for r in rows if r["part"] == part] for part in {r["part"] for r in rows}}
     # Every third of the rows is held back; one anchor for each chip; the whole of both chips is left out once.
@@ -125,14 +136,11 @@ def test_machines_and_a_shared_profile_come_back(
 
 
 def test_an_interrupted_fit_goes_on_where_it_was(
-    tmp_path: Path, truth: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, fit: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in its second step, with a file cut short: the first is not fitted again, and all comes out the same."""
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE)
-    arguments = (str(truth), "--recipe", str(recipe), "--blind", "--out")
-    run(capsys, *arguments, str(tmp_path / "whole"))
-    steps = {json.loads(path.read_text())["step"]: path for path in (tmp_path / "whole/points").iterdir()}
+    *arguments, whole = fit
+    steps = {json.loads(path.read_text())["step"]: path for path in (Path(whole) / "points").iterdir()}
     assert len(steps) == 3 + 2
     points = tmp_path / "cut/points"
     points.mkdir(parents=True)
@@ -144,12 +152,11 @@ def test_an_interrupted_fit_goes_on_where_it_was(
     fitted: list[str] = []
     fit_one = joint.fit_machine
     monkeypatch.setattr(joint, "fit_machine", lambda *given: fitted.append(given[-1]) or fit_one(*given))
-    run(capsys, *arguments, str(tmp_path / "cut"))
+    text = run(capsys, *arguments, str(tmp_path / "cut"))
+    assert "left_out" in text
     assert fitted == ["rtx_pro_6000_server"]
-    for path in (tmp_path / "whole").rglob("*.*"):
-        assert (tmp_path / "cut" / path.relative_to(tmp_path / "whole")).read_text() == path.read_text(), (
-            path.name
-        )
+    for path in Path(whole).rglob("*.*"):
+        assert (tmp_path / "cut" / path.relative_to(whole)).read_text() == path.read_text(), path.name
 
 
 @dataclass(frozen=True)
