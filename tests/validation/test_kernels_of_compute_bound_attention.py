@@ -75,7 +75,7 @@ def test_flash_attention_4_spends_less_on_the_softmax_than_the_generated_kernels
 
 def test_flash_attention_3_pads_to_128_rows_which_shows_where_products_are_slow() -> None:
     """On H20, a quarter of H100's tensor rate: 8.27 ms published where 64 rows as in vLLM's fork would take 5 ms."""
-    shape = {"batch": 16, "q_heads": 8, "context": 8192}
+    shape = {"batch": 16, "q_heads": 8, "context": 8192, "fidelity": "sampled"}
     ratio = {
         gpu: run(gpu, "FlashAttention-3", **shape).time_ns
         / run(gpu, "vLLM FlashAttention-3", **shape).time_ns
