@@ -1,6 +1,6 @@
-"""Bring the tables of docs/hardware.md up to date with the shipped configs.
+"""Bring the tables of docs/hardware.md and docs/kernels.md up to date with the shipped configs.
 
-python docs/make_hardware.py
+python docs/make_pages.py
 """
 
 from collections import Counter
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from sim.config.catalog import shipped
 from sim.config.hardware import Hardware, SourceKind
-from sim.config.load import load_hardware
+from sim.config.kernel_profile import KernelProfile
+from sim.config.load import load_hardware, load_profile
 from sim.config.provenance import numbers
 from sim.memory.dram.standards import STANDARDS
 
-PAGE = Path(__file__).parent / "hardware.md"
+DOCS = Path(__file__).parent
 ESTIMATED = ("estimate", "calibrated")
 KINDS: tuple[SourceKind, ...] = ("datasheet", "measured", "calibrated", "estimate", "proposal")
 
@@ -99,7 +100,37 @@ def provenance_row(spec: Hardware) -> list[str]:
     ]
 
 
-def tables() -> dict[str, str]:
+KERNEL_HEAD = [
+    "profile",
+    "what it is",
+    "phases",
+    "KV formats",
+    "matrix instruction",
+    "copies",
+    "splits",
+    "in `auto`",
+    "calibrated",
+    "estimates",
+]
+
+
+def kernel_row(profile: KernelProfile) -> list[str]:
+    kinds = Counter(text.split()[0].strip(":,") for text in profile.sources.values())
+    return [
+        f"`{profile.name}`",
+        profile.description.replace("|", "/"),
+        ", ".join(profile.phase),
+        ", ".join(profile.formats),
+        profile.mma_instruction,
+        profile.address,
+        "-" if profile.algorithm != "flash" or "decode" not in profile.phase else profile.split.rule,
+        "yes" if profile.auto else "",
+        str(kinds["calibrated"]),
+        str(kinds["estimate"]),
+    ]
+
+
+def hardware_tables() -> dict[str, str]:
     specs = [load_hardware(name).spec for name in shipped("hardware")]
     parts = [spec for spec in specs if not is_proposal(spec)]
     proposals = [[f"`{spec.name}`", spec.description] for spec in specs if is_proposal(spec)]
@@ -110,12 +141,33 @@ def tables() -> dict[str, str]:
     }
 
 
-def page(text: str) -> str:
+def kernel_tables() -> dict[str, str]:
+    """Each profile in one table, by what it computes."""
+    profiles = [load_profile(name) for name in shipped("kernel profile")]
+    kinds: dict[str, list[list[str]]] = {"decode": [], "latent": [], "prefill": [], "state": []}
+    for profile in profiles:
+        kinds[kernel_kind(profile)].append(kernel_row(profile))
+    return {kind: table(KERNEL_HEAD, rows) for kind, rows in kinds.items()}
+
+
+def kernel_kind(profile: KernelProfile) -> str:
+    if profile.attention == ["mla"]:
+        return "latent"
+    if profile.attention == ["ssm"]:
+        return "state"
+    return "prefill" if "prefill" in profile.phase else "decode"
+
+
+def page(text: str, tables: dict[str, str]) -> str:
     """The page with its tables brought up to date; its words stay."""
-    for name, content in tables().items():
+    for name, content in tables.items():
         head, rest = text.split(f"<!-- {name} -->\n")
         text = f"{head}<!-- {name} -->\n{content}<!-- end -->{rest.split('<!-- end -->', 1)[1]}"
     return text
+
+
+def pages() -> dict[str, dict[str, str]]:
+    return {"hardware.md": hardware_tables(), "kernels.md": kernel_tables()}
 
 
 def is_proposal(spec: Hardware) -> bool:
@@ -123,4 +175,5 @@ def is_proposal(spec: Hardware) -> bool:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
+    for name, tables in pages().items():
+        (DOCS / name).write_text(page((DOCS / name).read_text(), tables))
