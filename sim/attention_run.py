@@ -57,7 +57,7 @@ class Task:
     @property
     def loaded(self) -> Hardware:
         """The chip at the clock that it holds in this phase."""
-        return under_load(self.hw, self.step.phase)
+        return under_load(self.hw, self.step.phase, step=self.workload.kind == "step")
 
 
 @dataclass(frozen=True)

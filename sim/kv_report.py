@@ -50,9 +50,9 @@ def pool(step: Step) -> Pool:
 
 def weight_bytes(model: Model) -> float:
     """Bytes of all weights of the model, before division by the parallel degree."""
-    if model.weights_g is not None:
-        return model.weights_g * 1e9 * model.weight_bytes
-    return weight_count(model) * model.weight_bytes
+    ends = 2 * model.vocab * model.hidden
+    count = model.weights_g * 1e9 if model.weights_g is not None else weight_count(model)
+    return max(count - ends, 0) * model.weight_bytes + min(ends, count) * model.head_bytes
 
 
 def layers_counted(model: Model, workload: Workload) -> int:

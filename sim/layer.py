@@ -7,11 +7,11 @@ from sim.config.hardware import Hardware
 from sim.config.runtime import Pointwise, Runtime
 from sim.config.workload import MixedFormat, Model, Workload
 from sim.kernel_report import KernelReport, scaled
-from sim.launch_times import launch_gap_ps
+from sim.launch_times import launch_gap_ps, lost_share, start_ns
 from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
 from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, weight_bytes, written_bytes
-from sim.lowering.layer_gemms import head, layer_gemms
-from sim.lowering.pointwise import pointwise_time
+from sim.lowering.layer_gemms import Counted, head, head_of, layer_gemms
+from sim.lowering.pointwise import pointwise_time, times_run
 from sim.memory.params import data_peak_gb_s, ecc_share
 from sim.operations import Operations
 
@@ -30,9 +30,11 @@ def _check_bits(size: int, hw: Hardware) -> dict[str, int]:
     return {"hbm_ecc": round(size * ecc_share(hw.hbm))} if hw.hbm.inline_ecc_bytes else {}
 
 
-def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch_ns: float) -> KernelReport:
-    """One GEMM behind its launch gap."""
-    t = gemm_time(gemm, model, hw, runtime, launch_ns)
+def report_gemm(
+    gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch_ns: float, lost: float
+) -> KernelReport:
+    """One GEMM behind its launch gap. lost: share of the kernel's code that L2 no longer has."""
+    t = gemm_time(gemm, model, hw, runtime, launch_ns, lost)
     causes = {
         "launch": launch_ns * hw.sm.count + t.launch_ns,
         "tensor": t.tensor_ns,
@@ -72,12 +74,19 @@ def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch
 
 
 def report_pointwise(
-    kernel: Pointwise, tokens: int, model: Model, workload: Workload, hw: Hardware, launch_ns: float
+    kernel: Pointwise,
+    tokens: int,
+    model: Model,
+    workload: Workload,
+    hw: Hardware,
+    launch_ns: float,
+    lost: float,
 ) -> KernelReport:
-    """One kernel that only moves values, behind its launch gap."""
+    """One kernel that only moves values, behind its launch gap and its wait for code."""
     kept = workload.kv_format
     kv_format = kept.hot if isinstance(kept, MixedFormat) else kept
     t = pointwise_time(kernel, tokens, model, workload.tensor_parallel, hw, kv_format)
+    launch_ns += start_ns(hw, lost)
     moving = "hbm_queue" if t.memory else "l2"
     trips = t.trips_ns * hw.sm.count
     from_memory, to_memory = (t.read, t.written) if t.memory else (0, 0)
@@ -102,9 +111,16 @@ def report_pointwise(
 
 
 def report_collective(
-    tokens: int, model: Model, workload: Workload, hw: Hardware, runtime: Runtime, launch_ns: float
+    tokens: int,
+    model: Model,
+    workload: Workload,
+    hw: Hardware,
+    runtime: Runtime,
+    launch_ns: float,
+    lost: float,
 ) -> KernelReport | None:
     """The all-reduces of one layer, or None without tensor parallelism."""
+    launch_ns += start_ns(hw, lost)
     size = tokens * model.hidden * VALUE_BYTES
     one = all_reduce_ns(size, workload.tensor_parallel, hw, runtime.all_reduce)
     if one == 0:
@@ -122,21 +138,36 @@ def report_collective(
     )
 
 
+def layer_bytes(gemms: list[Counted], model: Model, kv_bytes: float) -> float:
+    """Bytes that pass through L2 from one layer to the next, in the mean: weights, and the `kv_bytes` of attention."""
+    return sum(layers * weight_bytes(gemm, model) for gemm, layers in gemms) / model.layers + kv_bytes
+
+
 def report_around(
-    tokens: int, sequences: int, model: Model, workload: Workload, hw: Hardware, runtime: Runtime
+    tokens: int,
+    sequences: int,
+    model: Model,
+    workload: Workload,
+    hw: Hardware,
+    runtime: Runtime,
+    kv_bytes: float = 0.0,
 ) -> list[KernelReport]:
-    """All GEMMs, pointwise kernels and collectives of a whole step on one device. Sampling is not in it."""
+    """All GEMMs, pointwise kernels and collectives of a whole step on one device. Sampling is not in it.
+
+    kv_bytes: what attention reads in one layer. A kernel of a layer finds its code in L2 unless the weights and the KV
+    that pass until the next layer have pushed it out.
+    """
     gap = launch_gap_ps(hw, workload.launch) / PS_PER_NS
     parallel = workload.tensor_parallel
-    parts = [
-        scaled(report_gemm(gemm, model, hw, runtime, gap), layers)
-        for gemm, layers in layer_gemms(model, tokens, parallel)
-    ]
+    gemms = layer_gemms(model, tokens, parallel)
+    lost = lost_share(layer_bytes(gemms, model, kv_bytes), hw)
+    parts = [scaled(report_gemm(gemm, model, hw, runtime, gap, lost), layers) for gemm, layers in gemms]
     for kernel in runtime.pointwise:
-        count = kernel.count * (model.layers if kernel.per == "layer" else 1)
-        parts.append(scaled(report_pointwise(kernel, tokens, model, workload, hw, gap), count))
-    collective = report_collective(tokens, model, workload, hw, runtime, gap)
+        times = times_run(kernel, model, hw)
+        if times:
+            parts.append(scaled(report_pointwise(kernel, tokens, model, workload, hw, gap, lost), times))
+    collective = report_collective(tokens, model, workload, hw, runtime, gap, lost)
     if collective is not None:
         parts.append(scaled(collective, model.layers))
-    parts.append(report_gemm(head(model, sequences, parallel), model, hw, runtime, gap))
+    parts.append(report_gemm(head(model, sequences, parallel), head_of(model), hw, runtime, gap, lost))
     return parts

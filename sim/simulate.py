@@ -44,7 +44,7 @@ class Case:
     @property
     def loaded(self) -> Hardware:
         """The machine at the clock that it holds in this phase."""
-        return under_load(self.hw, self.workload.phase)
+        return under_load(self.hw, self.workload.phase, step=self.workload.kind == "step")
 
 
 Verify = Callable[[AttentionRun], dict[str, Any]]
@@ -95,8 +95,9 @@ def around(case: Case) -> list[KernelReport]:
     """What a step does beside attention. Raises ValueError for a step without a runtime."""
     if case.runtime is None:
         raise ValueError("a step needs a runtime: how its GEMMs, norms and collectives run")
+    kv_bytes = step_work(case.step).kv_bytes if case.step is not None else 0
     parts = report_around(
-        new_tokens(case), case.workload.batch, case.model, case.workload, case.loaded, case.runtime
+        new_tokens(case), case.workload.batch, case.model, case.workload, case.loaded, case.runtime, kv_bytes
     )
     for part in parts:
         check_not_beaten(part.time_ns, dict(part.bounds_ns))

@@ -30,6 +30,13 @@ class Sm(Section):
         description="highest SM clock that the power limit leaves in prefill and mixed, whose attention and GEMMs keep "
         "the tensor cores busy; bounds and utilisation follow it; none: clock_ghz",
     )
+    step_clock_ghz: Float | None = Field(
+        default=None,
+        gt=0,
+        le=10,
+        description="highest SM clock that the power limit leaves in a whole step (kind: step) of prefill or mixed, "
+        "where one product follows the other for many milliseconds; none: as a kernel alone",
+    )
     boost: Float | None = Field(
         default=None,
         ge=1,

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from sim.config.fields import PAIR, Float, Int, Section
 
-Width = Literal["hidden", "q", "kv", "cache", "ffn"]
+Width = Literal["hidden", "q", "kv", "cache", "ffn", "latent", "router", "routed"]
+Part = Literal["qk_norm", "latent", "experts", "shared_expert", "fp8"]
 Share = Annotated[Float, Field(gt=0, le=1)]
 Edge = Annotated[Int, Field(ge=8, le=1024)]
 
@@ -17,10 +18,16 @@ class Pointwise(Section):
     name: str = Field(min_length=1, description="shown nowhere; says what it is")
     per: Literal["layer", "step"] = Field(default="layer", description="runs in every layer, or once a step")
     count: Int = Field(default=1, ge=1, le=64, description="times")
+    only: list[Part] = Field(
+        default_factory=list,
+        description="runs only where all of these are: norms of queries and keys, MLA, routed experts (in layers that "
+        "have them), a shared expert beside them, products in FP8; none: always",
+    )
     reads: dict[Width, Annotated[Float, Field(gt=0, le=64)]] = Field(
         default_factory=dict,
         description="values read per token, in widths of the model on one device (kv: K and V together; cache: the "
-        "same as the cache stores them); 16-bit ones but for cache",
+        "same as the cache stores them; latent: the compressed query and KV of MLA; router: a value per expert; "
+        "routed: the residual stream once for each expert that a token passes); 16-bit ones but for cache",
     )
     writes: dict[Width, Annotated[Float, Field(gt=0, le=64)]] = Field(
         default_factory=dict, description="values written per token, in the same widths"

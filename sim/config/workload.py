@@ -67,6 +67,7 @@ class Model(Section):
     )
     vocab: Int = Field(ge=1, le=10_000_000, description="vocabulary, for the output head")
     attention: AttentionKind = Field(default="gqa", description="kind of attention")
+    qk_norm: bool = Field(default=False, description="queries and keys are normalised per head (Qwen3)")
     window: Tokens | None = Field(default=None, description="sliding window in tokens; none: full attention")
     latent: LatentProjections | None = Field(
         default=None, description="MLA: widths of its projections; a step needs them"
@@ -76,6 +77,13 @@ class Model(Section):
         default=1, ge=1, le=1024, description="hybrid: one attention layer in this many, the rest SSM"
     )
     weight_bytes: Float = Field(default=2, gt=0, le=8, description="bytes per weight")
+    head_bytes: Float = Field(
+        default=2,
+        gt=0,
+        le=8,
+        description="bytes per weight of the output head and of the embedding, which quantised checkpoints (FP8, GPTQ, "
+        "AWQ) leave in 16 bit",
+    )
     gemm_format: MmaFormat | None = Field(
         default=None,
         description="format in which GEMMs multiply weights and activations, where the chip can (else 16 bit); none: "

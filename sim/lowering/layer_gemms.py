@@ -94,6 +94,13 @@ def head(model: Model, sequences: int, parallel: int) -> Gemm:
     return Gemm("head", sequences, -(-model.vocab // parallel), model.hidden)
 
 
+def head_of(model: Model) -> Model:
+    """The model as its head is multiplied: in the head's own format."""
+    if model.head_bytes == model.weight_bytes:
+        return model
+    return model.model_copy(update={"weight_bytes": model.head_bytes, "gemm_format": None})
+
+
 def ffn_width(model: Model) -> float:
     """Inner values of a token in a feed-forward block, of all the experts that it passes together: mean over layers."""
     if model.experts is None:

@@ -12,7 +12,7 @@ from sim.config.hardware import Hardware, KvFormat
 from sim.config.runtime import Pointwise
 from sim.config.workload import Model
 from sim.formats import token_bytes
-from sim.lowering.gemm import VALUE_BYTES
+from sim.lowering.gemm import VALUE_BYTES, gemm_format
 from sim.lowering.layer_gemms import ffn_width
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
@@ -45,13 +45,32 @@ def widths(model: Model, parallel: int, kv_format: KvFormat) -> dict[str, int]:
     """Bytes per token on one device of what pointwise kernels work on; kv and cache: K and V together."""
     heads, latent = max(1, model.kv_heads // parallel), model.attention == "mla"
     value_dim = model.value_dim or model.head_dim
+    compressed = (model.latent.q_rank or 0) + model.head_dim if model.latent is not None else 0
+    count, active = (model.experts.count, model.experts.active) if model.experts is not None else (0, 0)
     return {
         "hidden": VALUE_BYTES * model.hidden,
         "q": VALUE_BYTES * -(-model.q_heads * model.head_dim // parallel),
         "kv": VALUE_BYTES * heads * (model.head_dim if latent else model.head_dim + value_dim),
         "cache": token_bytes(kv_format, heads, model.head_dim, value_dim, latent=latent),
         "ffn": VALUE_BYTES * math.ceil(ffn_width(model) / parallel),
+        "latent": VALUE_BYTES * compressed,
+        "router": VALUE_BYTES * count,
+        "routed": VALUE_BYTES * active * model.hidden,
     }
+
+
+def times_run(kernel: Pointwise, model: Model, hw: Hardware) -> int:
+    """How often a step of the model runs the kernel on this chip."""
+    experts = model.experts
+    layers = {
+        "qk_norm": model.layers if model.qk_norm else 0,
+        "latent": model.layers if model.attention == "mla" else 0,
+        "experts": experts.layers if experts is not None else 0,
+        "shared_expert": experts.layers if experts is not None and experts.shared_ffn else 0,
+        "fp8": model.layers if gemm_format(model, hw) == "fp8" else 0,
+    }
+    having = min((layers[part] for part in kernel.only), default=model.layers)
+    return kernel.count * (having if kernel.per == "layer" else min(having, 1))
 
 
 def pointwise_time(

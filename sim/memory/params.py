@@ -199,6 +199,14 @@ def data_peak_gb_s(hbm: Hbm) -> float:
     return peak_gb_s(hbm) / (1 + ecc_share(hbm))
 
 
+def stream_gb_s(hbm: Hbm) -> float:
+    """What long reads of contiguous data reach: the peak less what other traffic takes (`busy_fraction`) and, where
+    all banks are refreshed at once, the time in which none answers. Refresh bank by bank hides behind the others."""
+    timing = standard(hbm)
+    refresh = timing.trfc_ns / timing.trefi_ns if hbm.refresh == "all_bank" else 0.0
+    return data_peak_gb_s(hbm) * (1 - hbm.busy_fraction) * (1 - refresh)
+
+
 ENTRY_BYTES = 4
 """Of a block table; the assist's caches hold sectors of such entries."""
 LATENCIES = (

@@ -20,6 +20,7 @@ NUDGES = MappingProxyType(
         "sm.count": Nudge("decode", "3"),
         "sm.clock_ghz": Nudge("decode", "1.5"),
         "sm.busy_clock_ghz": Nudge("prefill", "1.0"),
+        "sm.step_clock_ghz": Nudge("prefill_step", "1.0"),
         "sm.boost": Nudge("prefill", "1.5"),
         "sm.sram_kib": Nudge("as_it_is", "48"),
         "sm.sram_reserved_kib_per_cta": Nudge("four_ctas", "40", "error"),

@@ -129,6 +129,9 @@ WITNESSES = MappingProxyType(
         "short_of_sram": AS_IT_IS.but("workload.phase=prefill", "workload.batch=2", "hw.sm.sram_kib=48"),
         "verify": AS_IT_IS.but("workload.phase=verify", "workload.q_len=8"),
         "step": STEP,
+        "prefill_step": AS_IT_IS.but(
+            "workload.kind=step", "workload.phase=prefill", "workload.kernel=fa3_prefill", "workload.batch=2"
+        ),
         "one_device": STEP.but("workload.tensor_parallel=1"),
         "latent": LATENT,
         "latent_step": LATENT.but(

@@ -32,6 +32,8 @@ NUDGES = MappingProxyType(
         "model.latent.key_dim": Nudge("latent_step", "64"),
         "model.latent.value_dim": Nudge("latent_step", "64"),
         "model.gemm_format": Nudge("one_device", "fp8"),
+        "model.head_bytes": Nudge("one_device", "4"),
+        "model.qk_norm": Nudge("step", "true"),
         "model.vocab": Nudge("step", "50000"),
         "model.attention": Nudge("window", "gqa"),
         "model.window": Nudge("window", "256"),

@@ -169,7 +169,7 @@ def test_the_power_limit_caps_the_clock_where_the_tensor_cores_are_busy(
     lengths = np.array([256], np.int32)
     queries = np.ones(1, np.int32) if phase == "decode" else lengths
     step = make_step(Batch(phase, Geometry(HEADS, KV_HEADS, DIM, DIM), lengths, queries, 16), 0)
-    task = Task(hw, None, "gqa", step, [])  # type: ignore[arg-type]
+    task = Task(hw, load_workload("prefill_4k").spec, "gqa", step, [])
     assert task.loaded.sm.clock_ghz == clock
 
 

@@ -1,5 +1,6 @@
 """The rest of a step: pointwise kernels, all-reduces, and all of it together."""
 
+import math
 import time
 from typing import Any
 
@@ -7,16 +8,19 @@ import pytest
 
 from sim.accounting import TOLERANCE
 from sim.causes import CAUSES
+from sim.clock import under_load
 from sim.config.catalog import shipped
+from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_model, load_runtime, load_workload, model_of
 from sim.config.runtime import AllReduce, Pointwise, Runtime
 from sim.finish import utilisation
 from sim.kernel_report import KernelReport, joined
+from sim.launch_times import lost_share, start_ns
 from sim.layer import report_around
 from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
-from sim.lowering.pointwise import pointwise_time
+from sim.lowering.pointwise import pointwise_time, times_run
 
-HW = load_hardware("h100_sxm").spec
+HW, A100 = (load_hardware(name).spec for name in ("h100_sxm", "a100_sxm_80gb"))
 MODEL = load_model("llama3_8b")
 RULE = AllReduce(one_shot_kib=2048, two_shot_kib=8192, link_fraction=0.8)
 NORM = Pointwise(name="norm", reads={"hidden": 2}, writes={"hidden": 2}, round_trips=2)
@@ -148,14 +152,100 @@ def test_every_sm_instant_of_the_rest_of_a_step_has_a_cause_and_no_bound_is_beat
 
 @pytest.mark.parametrize("weight_bytes", [1, 2])
 def test_the_tensor_cores_are_used_at_the_rate_of_each_product(weight_bytes: int) -> None:
-    # Attention in 16 bit beside GEMMs in FP8: the share is each one's FLOPs over its own rate.
+    # The head in 16 bit beside GEMMs in FP8: the share is each one's FLOPs over its own rate.
     sets = (f"workload.model={{base: llama3_8b, weight_bytes: {weight_bytes}}}", "workload.q_len=64")
     report = around("step_llama3_8b", "h100_sxm", None, *sets)
     used = utilisation(report, HW)["tensor"]
-    rate = HW.sm.tensor_flop_per_clk["fp8" if weight_bytes == 1 else "fp16"]
+    rate = HW.sm.tensor_flop_per_clk
+    head = 2 * 32 * 128256 * 4096
+    layers = report.operations.tensor_flops - head
     clocks = report.time_ns * HW.sm.clock_ghz * HW.sm.count
-    assert used == pytest.approx(report.operations.tensor_flops / rate / clocks)
+    expected = layers / rate["fp8" if weight_bytes == 1 else "fp16"] + head / rate["fp16"]
+    assert used == pytest.approx(expected / clocks)
     assert report.bounds_ns["tensor"] / report.time_ns == pytest.approx(used)
+
+
+def test_quantised_weights_leave_the_head_in_16_bit() -> None:
+    # FP8 halves the 6.98 x 10^9 weights of the layers, not the 0.525 x 10^9 of the head; four bits with a scale of 16
+    # bit for 128 of them are 0.516 B.
+    layers, head = 32 * (4096 * (4096 + 2048) + 4096 * 4096 + 3 * 4096 * 14336), 128256 * 4096
+    for weight_bytes in (2, 1, 0.516):
+        sets = (f"workload.model={{base: llama3_8b, weight_bytes: {weight_bytes}}}", "workload.batch=1")
+        bound = around("step_llama3_8b", "h100_sxm", None, *sets).bounds_ns["hbm"]
+        assert bound == pytest.approx((layers * weight_bytes + 2 * head) / 3353.6, rel=1e-4)
+
+
+def test_a_model_runs_the_kernels_that_its_parts_need() -> None:
+    names = (
+        "qk_norm",
+        "latent_norm",
+        "moe_sum",
+        "add_shared",
+        "quantise_output",
+        "quantise_routed",
+        "embedding",
+    )
+    kernels = {k.name: k for k in load_runtime("vllm").pointwise}
+    expected = {
+        "llama3_8b": (0, 0, 0, 0, 0, 0, 1),
+        "qwen3_32b": (64, 0, 0, 0, 0, 0, 1),
+        # 61 layers of latent attention, two norms each; experts in 58 of them, two products each; FP8.
+        "deepseek_v3": (0, 122, 58, 58, 61, 116, 1),
+        "jamba_like": (0, 0, 16, 0, 0, 0, 1),
+    }
+    for model, times in expected.items():
+        assert tuple(times_run(kernels[name], load_model(model), HW) for name in names) == times
+    # No FP8 products on A100: nothing is quantised.
+    assert times_run(kernels["quantise_output"], load_model("deepseek_v3"), A100) == 0
+
+
+def test_outputs_of_experts_are_summed_from_all_that_a_token_passes() -> None:
+    # 8 experts give 7168 values of 2 B each to a token; the sum is one such row.
+    kernel = next(k for k in load_runtime("vllm").pointwise if k.name == "moe_sum")
+    moved = pointwise_time(kernel, 64, load_model("deepseek_v3"), 8, HW)
+    assert (moved.read, moved.written) == (64 * 8 * 7168 * 2, 64 * 7168 * 2)
+
+
+def test_kernels_wait_for_code_that_the_weights_of_a_layer_have_pushed_out_of_l2() -> None:
+    """4.5 trips of 291 ns to memory on H100: 343 to 349 ns of a chase, less 43.5 for the far half of L2 and 5 for a
+    page."""
+    assert start_ns(HW, 1.0) == pytest.approx(4.5 * 291, rel=0.02)
+    # Llama-3-8B: 436 MB a layer, 50 MiB of L2. Its 32 layers launch four GEMMs, two norms and three more kernels, the
+    # step a head, an embedding and a norm beside.
+    workload = load_workload("step_llama3_8b", ("workload.batch=1",)).spec
+    small = HW.model_copy(update={"l2": HW.l2.model_copy(update={"capacity_mib": 4096})})
+    parts = [report_around(1, 1, MODEL, workload, hw, load_runtime("vllm")) for hw in (HW, small)]
+    times = [sum(part.time_ns for part in found) for found in parts]
+    assert times[0] - times[1] == pytest.approx((32 * 9 + 3) * start_ns(HW, 1.0), rel=1e-9)
+
+
+def test_what_attention_reads_pushes_code_out_too() -> None:
+    # Llama-2-7B on 16 devices: 25 MB of weights a layer fit 40 MiB; with 30 MB of KV they do not.
+    workload = load_workload("step_llama3_8b", ("workload.batch=1", "workload.tensor_parallel=16")).spec
+    model, whole = load_model("llama2_7b"), load_runtime("vllm").model_copy(update={"split_k": [1]})
+    times = [
+        sum(part.time_ns for part in report_around(1, 1, model, workload, A100, whole, kv))
+        for kv in (0, 30e6)
+    ]
+    # Nine kernels and two all-reduces a layer, three a step.
+    assert times[1] - times[0] == pytest.approx((32 * 11 + 3) * start_ns(A100, 1.0), rel=1e-9)
+
+
+def test_random_replacement_keeps_a_share() -> None:
+    def l2(policy: str) -> Hardware:
+        whole = HW.l2.model_copy(
+            update={"replacement": policy, "effective_fraction": 1.0, "capacity_mib": 50}
+        )
+        return HW.model_copy(update={"l2": whole})
+
+    assert [lost_share(size * 2**20, l2("lru")) for size in (49, 51)] == [0, 1]
+    assert lost_share(50 * 2**20, l2("random")) == pytest.approx(1 - 1 / math.e)
+
+
+def test_a_long_prefill_step_runs_at_the_clock_that_sustained_products_leave() -> None:
+    # 1530 MHz after ten products of 8192 rows on H100 (validation/gpu, gemm); a kernel alone and decode keep theirs.
+    assert under_load(HW, "prefill", step=True).sm.clock_ghz == 1.53
+    assert under_load(HW, "prefill").sm.clock_ghz == under_load(HW, "decode", step=True).sm.clock_ghz == 1.83
 
 
 def test_a_runtime_that_fuses_nothing_takes_longer() -> None:
@@ -182,6 +272,7 @@ CHANGES: dict[str, Any] = {
     "pointwise.clocks": {"q": 8},
     "pointwise.round_trips": 5,
     "pointwise.per": "step",
+    "pointwise.only": ["experts"],
 }
 
 

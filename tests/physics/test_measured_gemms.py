@@ -15,7 +15,10 @@ THROTTLED = ("8192", "warm")
 
 
 def differences(hardware: str) -> Iterator[tuple[str, str, float]]:
-    """(rows, state of L2, simulated over measured less 1); the launch as measured with an empty kernel is added."""
+    """(rows, state of L2, simulated over measured less 1); the launch as measured with an empty kernel is added.
+
+    The weights of 134 MB push the product's own code out of L2 in replays too.
+    """
     rows = checked_rows(hardware)
     launch = {row["variant"]: float(row["value"]) for row in rows if row["launch"] == "graph"}
     hw, model, runtime = load_hardware(hardware).spec, load_model("llama3_70b"), load_runtime("vllm")
@@ -23,7 +26,7 @@ def differences(hardware: str) -> Iterator[tuple[str, str, float]]:
         if row["section"] == "gemm" and row["unit"] == "us":
             gemm = Gemm("measured", *(int(row[side]) for side in "mnk"))
             simulated = (
-                gemm_time(gemm, model, hw, runtime, hw.launch.graph_ns).time_ns / 1e3
+                gemm_time(gemm, model, hw, runtime, hw.launch.graph_ns, lost=1).time_ns / 1e3
                 + launch[LAUNCH[row["l2_state"]]]
             )
             yield row["m"], row["l2_state"], simulated / float(row["value"]) - 1
@@ -35,6 +38,15 @@ def test_products_take_as_long_as_on_silicon(hardware: str) -> None:
     assert len(found) == 13
     assert max(abs(off) for _, _, off in found) < 0.10, found
     assert np.mean([abs(off) for _, _, off in found]) < 0.07, found
+
+
+@pytest.mark.parametrize("hardware", RUNS)
+def test_thin_products_take_as_long_as_their_weights_and_their_start(hardware: str) -> None:
+    """Without the wait for code they were 2 to 4% too fast on H100, and 5 to 9% on H200."""
+    off = [value for m, _, value in differences(hardware) if int(m) <= 128]
+    assert len(off) == 8
+    assert max(map(abs, off)) < 0.055, off
+    assert abs(np.mean(off)) < 0.035, off
 
 
 def test_a_throttled_clock_is_what_the_model_lacks() -> None:

@@ -32,14 +32,14 @@ def published(repo: Path) -> dict[str, float]:
             and row["q_heads"] == "32"}  # fmt: skip
 
 
-def test_a_decode_step_of_llama_3_8b_on_h100_is_within_15_percent_of_vllm(
+def test_a_decode_step_of_llama_3_8b_on_h100_is_within_10_percent_of_vllm(
     published: dict[str, float],
 ) -> None:
     short, long = (step_ms("h100_sxm", f"workload.context={n}") for n in (SHORT, LONG))
     slope = (long - short) / (LONG - SHORT)
     assert slope == pytest.approx(published["itl_slope"], rel=0.12)
     intercept = short - slope * SHORT
-    assert 0.85 * published["itl_intercept"] < intercept < published["itl_intercept"]
+    assert 0.9 * published["itl_intercept"] < intercept < published["itl_intercept"]
 
 
 def test_a_decode_step_never_beats_the_stream_of_its_weights() -> None:
