@@ -107,6 +107,7 @@ def look(m: Memory, c: int, now: int) -> None:
         base = c + m[OFF_WRITES if writing else OFF_READS]
         end = base + m[counter] * ENTRY_COLS
         row_commands(m, c, now, base, end, writing)
+        # what may change who is first makes C_START 0
         best, start = m[c + C_BEST], m[c + C_START]
         if start == 0 or start < now or (start == now and best < 0):
             best, start = pick(m, c, now, base, end, writing)

@@ -73,7 +73,7 @@ def victim(m: Memory, at: int, row: int) -> int:
     """Tag cell to replace: free, else by the policy; -1 when all are in flight. Ways fill in order and stay full."""
     end = row + m[WAYS]
     if m[end - 1] == EMPTY:
-        return end - count_empty(m, row)
+        return int(end - count_empty(m, row))
     if m[REPLACEMENT] == LRU:
         return least_recent(m, row, end)
     start = drawn_way(m, at, row)
