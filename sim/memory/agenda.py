@@ -6,7 +6,7 @@ brought in order of TIE, which is in the rows.
 
 from sim.memory.buckets import PLACES, ROW, TIME_SHIFT
 from sim.memory.jit import compiled, inlined
-from sim.memory.layout import AT_AGENDA, Q_LAST, Q_NEXT, TIE, Memory
+from sim.memory.layout import AT_AGENDA, Q_LAST, Q_NEXT, Q_SETTLED, TIE, Memory
 from sim.memory.prefetch import prefetch
 
 FEW, ENOUGH = 2 * 16, 2 * 40
@@ -33,6 +33,7 @@ def is_short(m: Memory) -> bool:
 @inlined
 def close_up(m: Memory) -> None:
     """Let the list begin at the first of its cells."""
+    m[Q_SETTLED] -= m[Q_NEXT] - m[AT_AGENDA]
     to = m[AT_AGENDA]
     for at in range(m[Q_NEXT], m[Q_LAST], 2):
         m[to] = m[at]
@@ -74,19 +75,26 @@ def enter(m: Memory, at: int, time: int, node: int) -> None:
 
 @inlined
 def settle(m: Memory) -> None:
-    """Let the first event, where others have its time, be the first of them by TIE."""
+    """Let the first event, where others have its time, be the first of them by TIE. What lies before Q_SETTLED is in
+    order: at the start of a launch all SMs ask at the same instants.
+    """
     at = m[Q_NEXT]
-    if at + 2 < m[Q_LAST] and m[at + 2] == m[at]:
+    if at >= m[Q_SETTLED] and at + 2 < m[Q_LAST] and m[at + 2] == m[at]:
         settle_ties(m, at)
 
 
 @compiled
 def settle_ties(m: Memory, first: int) -> None:
+    """Bring the events that have the first one's time in order of TIE."""
     at = first + 2
     while at < m[Q_LAST] and m[at] == m[first]:
-        if m[m[at + 1] + TIE] < m[m[first + 1] + TIE]:
-            m[first + 1], m[at + 1] = m[at + 1], m[first + 1]
+        node, to = m[at + 1], at
+        while to > first and m[node + TIE] < m[m[to - 1] + TIE]:
+            m[to + 1] = m[to - 1]
+            to -= 2
+        m[to + 1] = node
         at += 2
+    m[Q_SETTLED] = at
 
 
 @compiled
@@ -95,6 +103,7 @@ def put_in(m: Memory, node: int, time: int) -> bool:
     at = m[Q_LAST]
     if at - m[AT_AGENDA] > ROOM:
         return False
+    m[Q_SETTLED] = 0
     m[Q_LAST] = at + 2
     while at > m[Q_NEXT] and time < m[at - 2]:
         m[at] = m[at - 2]
@@ -113,6 +122,7 @@ def take_out(m: Memory, node: int) -> bool:
         at += 2
     if at == m[Q_LAST]:
         return False
+    m[Q_SETTLED] = 0
     while at + 2 < m[Q_LAST]:
         m[at] = m[at + 2]
         m[at + 1] = m[at + 3]

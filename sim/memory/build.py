@@ -281,6 +281,15 @@ def _tlbs(m: Memory, p: Memory, table: FetchTable) -> None:
     nth = np.arange(len(pages)) - np.searchsorted(of_set, of_set)
     fits = nth < ways
     shared[of_set[fits], nth[fits]] = pages[rank][fits]
+    m[layout.Q_MAPPED] = fits.all() and _begins_where_others_do(table, pages, int(p[Param.PAGE_SHIFT]))
+
+
+def _begins_where_others_do(table: FetchTable, pages: Memory, shift: int) -> bool:
+    """Whether each page that a run touches is among `pages`, those that runs begin in. A run longer than a page could
+    hold others between its first and its last.
+    """
+    last = _pages(table.run_addr + table.run_bytes - 1, shift)
+    return bool(table.run_bytes.max(initial=0) <= 1 << shift and np.isin(last, pages).all())
 
 
 def _pages(addresses: Memory, shift: int) -> Memory:

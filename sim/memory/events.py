@@ -35,7 +35,7 @@ def push_elsewhere(m: Memory, node: int, time: int) -> None:
     crowd = m[Q_CROWD]
     if time >> SHIFT >= m[Q_COVERED]:
         event_heap.push(m, node)
-    elif crowd >= 0 and time >= m[crowd + EV_TIME]:
+    elif crowd >= 0 and not event_chain.before(m, node, crowd):
         m[Q_CROWD] = event_chain.put_in(m, crowd, node)
         m[Q_COUNT] += 1
     elif not agenda.put_in(m, node, time):

@@ -24,6 +24,7 @@ from sim.memory.hbm_claims import (
     E_ROW,
     NEVER,
     awaited,
+    closed,
     opened,
     yield_claims,
 )
@@ -70,9 +71,11 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
     m[c + C_ROW_WAITS] = 0
     # of these banks no train is a hit: the oldest waits
     todo = m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing]
-    soonest = NEVER
+    soonest = later = NEVER
+    may_go, known = 0, False
     while todo:
-        may_go, later = when(m, c, todo, now)
+        if not known:
+            may_go, later = when(m, c, todo, now)
         bus = m[m[c + C_PAIR] + C_ROW_BUS]
         if bus > now or not may_go:
             m[c + C_ROW_WAITS] = may_go != 0
@@ -80,7 +83,10 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
         if m[c + C_PARTNER] != c and m[m[c + C_PARTNER] + C_ROW_WAITS] and m[m[c + C_PAIR] + C_ROW_USER] == c:
             return int(min(soonest, min(later, now + m[PRE_BUS])))
         entry = oldest(m, base, may_go)
-        todo &= ~(1 << m[entry + E_BANK])
+        bank = m[entry + E_BANK]
+        todo &= ~(1 << bank)
+        may_go &= ~(1 << bank)
+        known = m[c + m[OFF_BANK] + bank * BANK_COLS + B_ROW] >= 0  # closing a row holds up no other bank
         soonest = min(soonest, command(m, c, entry, now, writing))
     return soonest
 
@@ -120,7 +126,7 @@ def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
     m[m[c + C_PAIR] + C_ROW_USER] = c
     if m[c + m[OFF_BANK] + bank * BANK_COLS + B_ROW] < 0:
         m[m[c + C_PAIR] + C_ROW_BUS] = now + m[ACT_BUS]
-        activate(m, c, bank, m[entry + E_ROW], now)
+        activate(m, c, bank, entry, writing, now)
         m[entry + E_OPEN] = m[RCD_WR] if writing else m[RCD]
         if m[entry + E_READY] <= m[c + C_START]:
             m[c + C_START] = 0
@@ -132,7 +138,9 @@ def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
 
 
 @inlined
-def activate(m: Memory, c: int, bank: int, row: int, now: int) -> None:
+def activate(m: Memory, c: int, bank: int, entry: int, writing: int, now: int) -> None:
+    """Open the row of `entry`, the oldest train of a queue that waits for the bank."""
+    row = m[entry + E_ROW]
     at = c + m[OFF_BANK] + bank * BANK_COLS
     m[c + C_FAW + m[c + C_FAW_POS]] = now
     m[c + C_FAW_POS] = (m[c + C_FAW_POS] + 1) & 3
@@ -149,7 +157,7 @@ def activate(m: Memory, c: int, bank: int, row: int, now: int) -> None:
     m[N_ACTIVATES] += 1
     hbm_log.note(m, c, now, hbm_log.ACT, bank, row)
     m[c + C_CHANGED] = 1
-    opened(m, c, bank, row, now)
+    opened(m, c, entry, writing, now)
 
 
 @inlined
@@ -160,7 +168,8 @@ def precharge(m: Memory, c: int, bank: int, time: int) -> None:
     m[at + B_ACT] = max(m[at + B_ACT], time + m[RP])
     hbm_log.note(m, c, time, hbm_log.PRE, bank, -1)
     m[c + C_CHANGED] = 1
-    opened(m, c, bank, -1, 0)
+    if awaited(m, c, bank):
+        closed(m, c, bank)
 
 
 @compiled

@@ -75,20 +75,35 @@ def note(m: Memory, c: int, bank: int, writing: int, waits: int, hits: int) -> N
     m[held] = m[held] | bit if hits else m[held] & ~bit
 
 
+@inlined
+def opened(m: Memory, c: int, entry: int, writing: int, time: int) -> None:
+    """The row of `entry` was opened at `time`; it is the first train of its bank in its queue."""
+    bank = m[entry + E_BANK]
+    reads = c + m[OFF_READS] if writing else entry
+    writes = entry if writing else c + m[OFF_WRITES]
+    tell_both(m, c, bank, m[entry + E_ROW], time, reads, writes)
+
+
 @compiled
-def opened(m: Memory, c: int, bank: int, row: int, time: int) -> None:
-    """`row` of a bank was opened at `time` (-1: none is open)."""
+def closed(m: Memory, c: int, bank: int) -> None:
+    """A bank, the row of which trains hit, has none open any more. Of those that wait nothing changes."""
+    tell_both(m, c, bank, -1, 0, c + m[OFF_READS], c + m[OFF_WRITES])
+
+
+@inlined
+def tell_both(m: Memory, c: int, bank: int, row: int, time: int, first_read: int, first_write: int) -> None:
+    """`row` of a bank was opened at `time` (-1: none is open): tell its trains, from these entries on."""
     at = c + m[OFF_BANK] + bank * BANK_COLS + B_TRAINS
     trains = m[at]
     reads = ((trains >> WAITS) & COUNT) + ((trains >> HITS) & COUNT)
     writes = ((trains >> WAITS + DIRECTION) & COUNT) + ((trains >> HITS + DIRECTION) & COUNT)
     told = 0
     if reads:
-        hits = tell(m, c + m[OFF_READS], reads, bank, row, time + m[RCD])
+        hits = tell(m, first_read, reads, bank, row, time + m[RCD])
         note(m, c, bank, 0, reads - hits, hits)
         told = (reads - hits) << WAITS | hits << HITS
     if writes:
-        hits = tell(m, c + m[OFF_WRITES], writes, bank, row, time + m[RCD_WR])
+        hits = tell(m, first_write, writes, bank, row, time + m[RCD_WR])
         note(m, c, bank, 1, writes - hits, hits)
         told |= (writes - hits) << WAITS + DIRECTION | hits << HITS + DIRECTION
     m[at] = told

@@ -31,6 +31,7 @@ from sim.memory.hbm_claims import (
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AVAIL,
+    C_BEST,
     C_CHANGED,
     C_DRAIN,
     C_HELD,
@@ -91,7 +92,7 @@ def look(m: Memory, c: int, now: int) -> None:
     """Serve what can start now; set the wake-up for what can start or arrive later."""
     m[c + C_SEEN] = now
     hbm_bank.refresh(m, c, now)
-    wake = best = -1
+    wake = -1
     while True:
         admit(m, c, c + m[OFF_READS], c + C_READS, now)
         if not m[c + C_DRAIN]:
@@ -106,9 +107,11 @@ def look(m: Memory, c: int, now: int) -> None:
         base = c + m[OFF_WRITES if writing else OFF_READS]
         end = base + m[counter] * ENTRY_COLS
         row_commands(m, c, now, base, end, writing)
-        start = m[c + C_START]
-        if start <= now:
+        # what may change who is first makes C_START 0
+        best, start = m[c + C_BEST], m[c + C_START]
+        if start == 0 or start < now or (start == now and best < 0):
             best, start = pick(m, c, now, base, end, writing)
+            m[c + C_BEST] = best
             m[c + C_START] = start
         if start > now:
             wake = min(start, m[c + C_ROW_AT])
@@ -206,8 +209,8 @@ def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int)
 
 @inlined
 def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
-    """Start of the train that can start first, NEVER without an open row, and, if that is `now`, its entry: the oldest
-    of those that can.
+    """Entry and start of the train that can start first: the oldest of those that can when the bus is free next; -1
+    and the time to look again (NEVER without an open row) when none can by then.
     """
     least = NEVER
     if not m[c + C_HELD + writing]:

@@ -143,8 +143,9 @@ SLICE_COLS = 10
     C_FAW,
 ) = range(4, 36)
 # C_CLOSED, C_HELD: banks that trains wait for or hit (`hbm_claims`), of reads, then of writes; C_CAPPED: banks whose
-# open row has served as many accesses as may go before a conflict.
-C_CLOSED, C_HELD, C_CAPPED = C_FAW + 4, C_FAW + 6, C_FAW + 8
+# open row has served as many accesses as may go before a conflict; C_BEST: entry of the train that starts at C_START,
+# -1 when that is not known.
+C_CLOSED, C_HELD, C_CAPPED, C_BEST = C_FAW + 4, C_FAW + 6, C_FAW + 8, C_FAW + 9
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
 # Columns of a fetch, which has a row of the pool from its submission until its stamps have been taken. Rows for fetches
@@ -181,12 +182,14 @@ CREDIT_AT, CREDIT_BYTES, CREDIT_COLS = range(3)
 
 PARAMS = 112
 """Cells for parameters."""
+# Q_MAPPED: the shared TLB holds every page of the launch, for good, since none is ever walked (`tlb`).
 (
     Q_LOG,
     Q_LOG_END,
     Q_COVERED,
     Q_NEXT,
     Q_LAST,
+    Q_SETTLED,
     Q_CROWD,
     Q_COUNT,
     Q_HEAP,
@@ -201,6 +204,7 @@ PARAMS = 112
     Q_WALKING,
     Q_WALK_HEAD,
     Q_WALK_TAIL,
+    Q_MAPPED,
     AT_PORTS,
     AT_CREDITS,
     AT_SLICES,
@@ -223,6 +227,6 @@ PARAMS = 112
     AT_CLASSES,
     AT_HEAP,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 41)
+) = range(PARAMS, PARAMS + 43)
 COUNTER_BASE = PARAMS + 48
 FIRST_SECTION = COUNTER_BASE + 64

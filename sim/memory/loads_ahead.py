@@ -3,13 +3,10 @@
 Asking for what is not there costs little: a hint cannot fail.
 """
 
-from sim.memory.jit import compiled, inlined
+from sim.memory.jit import inlined
 from sim.memory.layout import (
-    ARRIVE,
     C_PARTNER,
     C_READ_HEAD,
-    CHUNK_COLS,
-    COPY_TIE,
     ENTRY,
     FETCH,
     FILL,
@@ -17,7 +14,6 @@ from sim.memory.layout import (
     P_RING,
     S_STALL_HEAD,
     STAGE,
-    TIE,
     WAKE,
     Memory,
 )
@@ -36,25 +32,23 @@ def ask_for(m: Memory, node: int) -> None:
         ask_for_channel(m, node)
         if m[node + C_PARTNER] != node:
             ask_for_channel(m, m[node + C_PARTNER])
-    elif stage == ARRIVE:
-        entry = m[node + ENTRY]
-        prefetch(m, entry)
-        prefetch(m, entry + 8)
-        if m[slice_at(m, node) + S_STALL_HEAD] < 0:
-            prefetch(m, entry + m[WAYS])
-            prefetch(m, entry + m[WAYS] + 8)
-    elif stage == FILL:
-        entry = m[node + ENTRY]
+        return
+    entry = m[node + ENTRY]
+    stalled = m[slice_at(m, node) + S_STALL_HEAD]
+    if stage == FILL:
         prefetch(m, entry)
         prefetch(m, entry + m[WAYS])
-        if m[node + TIE] & COPY_TIE:
-            ask_for_row(m, m[node + FETCH])
-        stalled = m[slice_at(m, node) + S_STALL_HEAD]
+        # the fetch, or what a copy serves: not told apart, since nobody could guess
+        prefetch(m, m[node + FETCH])
+        prefetch(m, m[node + FETCH] + 8)
         if stalled >= 0:
             prefetch(m, stalled + 8)
             ask_for_set(m, m[stalled + ENTRY])
-    elif stage == HOME:
-        ask_for_set(m, m[node + ENTRY])
+    elif stalled < 0 or stage == HOME:
+        ask_for_set(m, entry)
+    else:  # it will wait as well, unless it is a hit
+        prefetch(m, entry)
+        prefetch(m, entry + 8)
 
 
 @inlined
@@ -79,11 +73,4 @@ def ask_for_set(m: Memory, row: int) -> None:
 def ask_for_port(m: Memory, sm: int) -> None:
     """Ask for a port's state."""
     for line in range(sm, sm + P_RING, 8):
-        prefetch(m, line)
-
-
-@compiled
-def ask_for_row(m: Memory, node: int) -> None:
-    """Ask for all of a request's row."""
-    for line in range(node, node + CHUNK_COLS, 8):
         prefetch(m, line)

@@ -64,12 +64,14 @@ from sim.memory.layout import (
     PATH,
     Q_FREE_COUNT,
     Q_GROW,
+    Q_MAPPED,
     R_ADDR,
     R_BYTES,
     RING,
     RUN_COLS,
     STAGE,
     TIE,
+    TLBW,
     TRANSLATE,
     WHAT,
     Memory,
@@ -234,6 +236,7 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     m[node + ELIGIBLE] = ready
     m[node + ISSUE] = start
     m[node + INFLIGHT] = m[sm + P_BLOCK_TOTAL] - m[f + F_BLOCKED]
+    m[node + TLBW] = 0
     m[node + STAGE] = ARRIVE
     m[f + F_LEFT] += 1
     way = noc.latency(m, sm, at)
@@ -247,7 +250,10 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
         m[node + CLASS] = residency.class_of_run(m, m[sm + P_RUN])
     page = low >> m[PAGE_SHIFT]
     if page != m[sm + P_PAGE] and tlb.misses(m, sm, page, m[node + ISSUE]):
-        m[node + STAGE] = TRANSLATE
+        if m[Q_MAPPED]:
+            way += tlb.hit(m, node)
+        else:
+            m[node + STAGE] = TRANSLATE
     events.push(m, node, start + way)
 
 

@@ -34,6 +34,8 @@ DIRTY_SHIFT = 32
 FLIGHT = SECTORS << FLIGHT_SHIFT
 WAITED = 1 << 48
 ROW_ARRAYS = 3
+WAY_BITS = 24
+"""More than a way's number has."""
 
 
 @inlined
@@ -71,10 +73,7 @@ def victim(m: Memory, at: int, row: int) -> int:
     """Tag cell to replace: free, else by the policy; -1 when all are in flight. Ways fill in order and stay full."""
     end = row + m[WAYS]
     if m[end - 1] == EMPTY:
-        cell = row
-        while m[cell] != EMPTY:
-            cell += 1
-        return int(cell)
+        return int(end - count_empty(m, row))
     if m[REPLACEMENT] == LRU:
         return least_recent(m, row, end)
     start = drawn_way(m, at, row)
@@ -84,6 +83,15 @@ def victim(m: Memory, at: int, row: int) -> int:
             return cell
         forget(m, row)
     return first_without(m, row, start, end, BUSY)
+
+
+@inlined
+def count_empty(m: Memory, row: int) -> int:
+    """Number of empty ways of a set."""
+    count = 0
+    for cell in range(row, row + m[WAYS]):
+        count += 1 if m[cell] == EMPTY else 0
+    return count
 
 
 @compiled
@@ -96,15 +104,14 @@ def drawn_way(m: Memory, at: int, row: int) -> int:
 
 @compiled
 def least_recent(m: Memory, row: int, end: int) -> int:
-    """Tag cell of a row that was used least recently; -1 when all are in flight."""
-    best = -1
-    least = BUSY
-    for cell in range(row, end):
-        tag = m[cell]
-        if not tag & BUSY and (tag & STAMP) < least:
-            best = cell
-            least = tag & STAMP
-    return best
+    """Tag cell of a row that was used least recently; -1 when all are in flight.
+
+    Stamp and way are compared as one number, of all ways, which the compiler does several at a time.
+    """
+    best = BUSY << WAY_BITS
+    for way in range(end - row):
+        best = min(best, (m[row + way] & (BUSY | STAMP)) << WAY_BITS | way)
+    return int(row + (best & ((1 << WAY_BITS) - 1))) if best < BUSY << WAY_BITS else -1
 
 
 @compiled

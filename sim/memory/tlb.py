@@ -10,7 +10,7 @@ of any policy.
 """
 
 from sim.memory.counters import INDEX
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     AT_TLB,
@@ -84,6 +84,15 @@ def walking(m: Memory, node: int, now: int) -> int:
     ready = now if cell < 0 else max(now, m[cell + ways])
     m[node + TLBW] += ready - now
     return int(ready)
+
+
+@inlined
+def hit(m: Memory, node: int) -> int:
+    """How long a request that asks the shared level waits where that holds every page: always as long, so that asking
+    takes no event.
+    """
+    m[node + TLBW] = m[TLB_L2_LATENCY]
+    return int(m[TLB_L2_LATENCY])
 
 
 @compiled

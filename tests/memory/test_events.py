@@ -91,6 +91,25 @@ def test_events_come_in_order(small: Hardware, ahead: int, window: int) -> None:
     assert queue.m[Q_COUNT] == queue.m[Q_HEAP] == 0
 
 
+@pytest.mark.parametrize("others", [0, 30])
+def test_many_of_one_instant_come_in_order_of_tie(small: Hardware, others: int) -> None:
+    """More than the list holds, while further ones of the instant, and of the next, are queued and taken out."""
+    queue, draw = Queue(small, 400, others), np.random.default_rng(others)
+    base = 100 * BUCKET
+    for _ in range(300):
+        queue.push(base)
+    for _ in range(others):
+        queue.push(base + int(draw.integers(0, 3)))
+    popped = 0
+    while (time := queue.pop(1 << 60)) >= 0:
+        popped += 1
+        if popped % 7 == 0 and popped < 200:
+            queue.push(time)
+        if popped % 11 == 0 and queue.plain:
+            queue.remove(int(draw.integers(0, 1000)))
+    assert queue.m[Q_COUNT] == queue.m[Q_HEAP] == 0
+
+
 @pytest.mark.parametrize("count", range(1, 3 * PLACES))
 @pytest.mark.parametrize("which", range(3))
 def test_a_crowded_bucket_gives_back_what_it_was_given(small: Hardware, count: int, which: int) -> None:
