@@ -41,7 +41,7 @@ def test_every_chip_has_a_kernel_for_every_format_and_phase_and_none_of_another_
         ("decode_16x8k", "trtllm_gen"),
         ("decode_64x8k_fp8", "trtllm_gen_fp8"),
         ("prefill_4k", "trtllm_gen_prefill"),
-        ("decode_mla", "mla_blackwell"),
+        ("decode_mla", "trtllm_gen_mla"),
     ],
 )
 def test_blackwell_is_offered_its_own_kernels(workload: str, own: str) -> None:

@@ -74,6 +74,19 @@ def test_blackwell_superchips_have_more_sms_and_the_rate_of_their_datasheet(gpu:
     assert sm.count * sm.clock_ghz * sm.tensor_flop_per_clk["bf16"] / 1e3 == pytest.approx(rated, rel=0.002)
 
 
+@pytest.mark.parametrize(("gpu", "sms", "rated", "busy"), [("A10", 72, 125, 1.3), ("A10G", 80, 70, None)])
+def test_an_a10g_has_more_sms_and_half_the_rate_of_an_a10_which_has_no_power_for_it(
+    gpu: str, sms: int, rated: int, busy: float | None
+) -> None:
+    sm = mapped_row(gpu=gpu, kernel="FlashInfer").hw.sm
+    assert sm.count == sms
+    assert sm.count * sm.clock_ghz * sm.tensor_flop_per_clk["fp16"] / 1e3 == pytest.approx(rated, rel=0.01)
+    if busy is not None:
+        assert sm.busy_clock_ghz == busy < sm.clock_ghz
+    else:
+        assert sm.busy_clock_ghz is None or sm.busy_clock_ghz >= sm.clock_ghz
+
+
 def test_fp8_queries_are_quantised_where_the_generated_kernels_take_them() -> None:
     cells = {"kernel": "vLLM FlashInfer", "kv_dtype": "fp8", "phase": "prefill"}
     kernels = [[k.name for k in found(gpu=gpu, **cells).runtime.around] for gpu in ("B200", "L40S")]
@@ -388,7 +401,8 @@ def test_a_pair_of_chip_and_framework_that_no_table_lists_row_by_row(
         ("B200", "FlashMLA", 128, "mla_blackwell"),
         ("B200", "SGLang CUTLASS MLA", 128, "mla_blackwell"),
         ("B200", "SGLang CUTLASS MLA", 16, "mla_blackwell_padded"),
-        ("B200", "TRT-LLM gen MLA", 16, "mla_blackwell"),
+        ("B200", "TRT-LLM gen MLA", 16, "trtllm_gen_mla_small_16bit"),
+        ("B200", "TRT-LLM gen MLA", 128, "trtllm_gen_mla"),
         ("A100", "FlashInfer MLA", 128, "flashinfer_mla"),
         ("RTX-4090", "FlashInfer MLA", 16, "flashinfer_mla_one_stage"),
         ("B200", "FlashInfer BatchMLAPagedAttentionWrapper FlashAttention-2", 128, "flashinfer_mla"),
@@ -451,11 +465,12 @@ def test_xqa_splits_as_who_launches_it_does(kernel: str, gpu: str, kv: str, prof
 @pytest.mark.parametrize(
     ("kernel", "cells", "profile"),
     [
-        ("FlashInfer BatchDecodeWithPagedKVCache", {}, "flashinfer_cuda_cores"),
+        ("FlashInfer BatchDecodeWithPagedKVCache", {}, "flashinfer_cuda_cores_grouped"),
         ("FlashInfer BatchDecode", {"gpu": "RTX-4090", "kv_heads": 32}, "flashinfer_cuda_cores"),
+        ("FlashInfer BatchDecode", {"q_heads": 64, "kv_heads": 8}, "flashinfer_cuda_cores_group8"),
         ("FlashInfer BatchDecode (tensor cores)", {}, "flashinfer"),
-        ("FlashInfer decode without tensor cores", {}, "flashinfer_cuda_cores"),
-        ("FlashInfer BatchDecode use_tensor_cores=False", {"gpu": "A100"}, "flashinfer_cuda_cores"),
+        ("FlashInfer decode without tensor cores", {}, "flashinfer_cuda_cores_grouped"),
+        ("FlashInfer BatchDecode use_tensor_cores=False", {"gpu": "B200"}, "flashinfer_cuda_cores_grouped"),
         ("FlashInfer BatchDecode", {"q_heads": 40, "kv_heads": 8}, "flashinfer"),  # no kernel for groups of 5
         ("FlashInfer BatchDecode", {"gpu": "B200"}, "flashinfer"),
         ("SGLang FlashInfer BatchDecode", {}, "flashinfer"),
@@ -502,7 +517,7 @@ def test_flash_attention_2_packs_no_heads_where_a_query_has_several_tokens() -> 
         ("FlashAttention-4 (CuTe DSL)", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
         ("ONNX Runtime GroupQueryAttention", "H100", "fa2", "sdpa_flash_prefill"),
         ("ONNX Runtime GroupQueryAttention", "RTX-4090", "fa2", "fa2_prefill"),
-        ("FlashInfer single_decode_with_kv_cache", "H100", "flashinfer_cuda_cores", "fa3_prefill"),
+        ("FlashInfer single_decode_with_kv_cache", "H100", "flashinfer_cuda_cores_grouped", "fa3_prefill"),
         ("FlashInfer BatchPrefillWithPagedKVCache", "B200", "flashinfer", "flashinfer_prefill"),
         ("FlashInfer BatchPrefill (trtllm-gen)", "B200", "trtllm_gen", "trtllm_gen_prefill"),
     ],
