@@ -42,4 +42,6 @@ def test_products_that_take_the_vector_pipes_hide_loads_of_operands_but_no_softm
 def test_products_that_read_shared_memory_themselves_hide_the_softmax(tmp_path: Path) -> None:
     alone, both = (prefill(tmp_path, overlap, "sram") for overlap in ("none", "pingpong"))
     assert spent(both, "tensor") == pytest.approx(spent(alone, "tensor"), rel=1e-3)
-    assert spent(both, "softmax") < 0.25 * spent(alone, "softmax")
+    # CTAs of 2 to 16 tiles: beside the first and the last share of each there is no product of the other stream.
+    assert spent(both, "softmax") < spent(alone, "softmax") / 3
+    assert alone.time_ns - both.time_ns > 0.6 * spent(alone, "softmax", "alu")

@@ -32,7 +32,7 @@ def test_the_tail_of_equal_ctas(ctas: int, per_sm: int, memory_share: float, exp
     [
         # 1024 CTAs on 132 SMs: the sample has one wave and a bit, whose second wave once stood for all of them.
         ("decode_256x1k", "h200_sxm", ("workload.batch=128", "workload.kernel=fa3")),
-        ("verify_32x8k", "b200", ("workload.kernel=fa3", "workload.batch=32")),
+        ("verify_32x8k", "b200", ("workload.kernel=fa3", "workload.batch=32", "hw.sm.mma_instructions=[]")),
     ],
 )
 def test_a_sample_knows_how_long_sms_have_no_work(
