@@ -12,30 +12,19 @@ from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_profile
 from sim.config.provenance import numbers
 from sim.memory.dram.standards import STANDARDS
+from sim.memory.latency import l2_trip_ns
+from sim.memory.params import peak_gb_s
 
 DOCS = Path(__file__).parent
 ESTIMATED = ("estimate", "calibrated")
 KINDS: tuple[SourceKind, ...] = ("datasheet", "measured", "calibrated", "estimate", "proposal")
 
 
-def peak_gb_s(spec: Hardware) -> float:
-    if spec.hbm.peak_gb_s is not None:
-        return spec.hbm.peak_gb_s
-    standard = STANDARDS[spec.hbm.standard]
-    channels = standard.channels_per_stack or 32 // standard.channel_bits
-    pin = spec.hbm.pin_gbit_s or standard.pin_gb_s
-    return spec.hbm.stacks * channels * standard.channel_bits * pin / 8
-
-
 def miss_ns(spec: Hardware) -> float:
     standard = STANDARDS[spec.hbm.standard]
     pin = spec.hbm.pin_gbit_s or standard.pin_gb_s
     burst = standard.access_bytes * 8 / (standard.channel_bits * pin)
-    return hit_ns(spec) + spec.hbm.controller_ns + standard.trcd_ns + standard.tcl_ns + burst
-
-
-def hit_ns(spec: Hardware) -> float:
-    return 2 * spec.noc.latency_ns + spec.l2.latency_ns
+    return l2_trip_ns(spec) + spec.hbm.controller_ns + standard.trcd_ns + standard.tcl_ns + burst
 
 
 def marked(spec: Hardware, text: str, *keys: str) -> str:
@@ -59,9 +48,9 @@ def row(spec: Hardware) -> list[str]:
         marked(spec, fraction, "l2.effective_fraction"),
         marked(spec, f"{l2.bandwidth_gb_s / 1e3:.2f}", "l2.bandwidth_gb_s"),
         f"{hbm.standard} x {hbm.stacks}",
-        marked(spec, f"{peak_gb_s(spec):.0f}", "hbm.pin_gbit_s"),
+        marked(spec, f"{peak_gb_s(spec.hbm):.0f}", "hbm.pin_gbit_s"),
         marked(spec, f"{hbm.capacity_gib:g}", "hbm.capacity_gib"),
-        f"{hit_ns(spec):.0f} / {miss_ns(spec):.0f}",
+        f"{l2_trip_ns(spec):.0f} / {miss_ns(spec):.0f}",
         marked(spec, f"{spec.launch.graph_ns / 1e3:.2f}", "launch.graph_ns"),
         marked(spec, f"{spec.area.die_mm2:g}", "area.die_mm2"),
     ]

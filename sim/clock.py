@@ -19,5 +19,5 @@ def under_load(hw: Hardware, phase: str, *, step: bool = False) -> Hardware:
     ]
     if phase not in TENSOR_PHASES or (sm.boost is None and not limits):
         return hw
-    clock = min(sm.clock_ghz * (sm.boost or 1), *limits, float("inf"))
+    clock = min([sm.clock_ghz * (sm.boost or 1), *limits])
     return hw.model_copy(update={"sm": sm.model_copy(update={"clock_ghz": clock})})

@@ -30,11 +30,9 @@ def _check_bits(size: int, hw: Hardware) -> dict[str, int]:
     return {"hbm_ecc": round(size * ecc_share(hw.hbm))} if hw.hbm.inline_ecc_bytes else {}
 
 
-def report_gemm(
-    gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch_ns: float, lost: float
-) -> KernelReport:
-    """One GEMM behind its launch gap. lost: share of the kernel's code that L2 no longer has."""
-    t = gemm_time(gemm, model, hw, runtime, launch_ns, lost)
+def report_gemm(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, launch_ns: float) -> KernelReport:
+    """One GEMM behind its launch gap and its wait for code."""
+    t = gemm_time(gemm, model, hw, runtime, launch_ns)
     causes = {
         "launch": launch_ns * hw.sm.count + t.launch_ns,
         "tensor": t.tensor_ns,
@@ -74,19 +72,12 @@ def report_gemm(
 
 
 def report_pointwise(
-    kernel: Pointwise,
-    tokens: int,
-    model: Model,
-    workload: Workload,
-    hw: Hardware,
-    launch_ns: float,
-    lost: float,
+    kernel: Pointwise, tokens: int, model: Model, workload: Workload, hw: Hardware, launch_ns: float
 ) -> KernelReport:
     """One kernel that only moves values, behind its launch gap and its wait for code."""
     kept = workload.kv_format
     kv_format = kept.hot if isinstance(kept, MixedFormat) else kept
     t = pointwise_time(kernel, tokens, model, workload.tensor_parallel, hw, kv_format)
-    launch_ns += start_ns(hw, lost)
     moving = "hbm_queue" if t.memory else "l2"
     trips = t.trips_ns * hw.sm.count
     from_memory, to_memory = (t.read, t.written) if t.memory else (0, 0)
@@ -111,16 +102,9 @@ def report_pointwise(
 
 
 def report_collective(
-    tokens: int,
-    model: Model,
-    workload: Workload,
-    hw: Hardware,
-    runtime: Runtime,
-    launch_ns: float,
-    lost: float,
+    tokens: int, model: Model, workload: Workload, hw: Hardware, runtime: Runtime, launch_ns: float
 ) -> KernelReport | None:
     """The all-reduces of one layer, or None without tensor parallelism."""
-    launch_ns += start_ns(hw, lost)
     size = tokens * model.hidden * VALUE_BYTES
     one = all_reduce_ns(size, workload.tensor_parallel, hw, runtime.all_reduce)
     if one == 0:
@@ -157,17 +141,17 @@ def report_around(
     kv_bytes: what attention reads in one layer. A kernel of a layer finds its code in L2 unless the weights and the KV
     that pass until the next layer have pushed it out.
     """
-    gap = launch_gap_ps(hw, workload.launch) / PS_PER_NS
     parallel = workload.tensor_parallel
     gemms = layer_gemms(model, tokens, parallel)
-    lost = lost_share(layer_bytes(gemms, model, kv_bytes), hw)
-    parts = [scaled(report_gemm(gemm, model, hw, runtime, gap, lost), layers) for gemm, layers in gemms]
+    code = start_ns(hw, lost_share(layer_bytes(gemms, model, kv_bytes), hw))
+    gap = launch_gap_ps(hw, workload.launch) / PS_PER_NS + code
+    parts = [scaled(report_gemm(gemm, model, hw, runtime, gap), layers) for gemm, layers in gemms]
     for kernel in runtime.pointwise:
         times = times_run(kernel, model, hw)
         if times:
-            parts.append(scaled(report_pointwise(kernel, tokens, model, workload, hw, gap, lost), times))
-    collective = report_collective(tokens, model, workload, hw, runtime, gap, lost)
+            parts.append(scaled(report_pointwise(kernel, tokens, model, workload, hw, gap), times))
+    collective = report_collective(tokens, model, workload, hw, runtime, gap)
     if collective is not None:
         parts.append(scaled(collective, model.layers))
-    parts.append(report_gemm(head(model, sequences, parallel), head_of(model), hw, runtime, gap, lost))
+    parts.append(report_gemm(head(model, sequences, parallel), head_of(model), hw, runtime, gap))
     return parts

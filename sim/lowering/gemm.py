@@ -5,11 +5,11 @@ A GEMM [M, K] x [K, N] is cut into tiles of the runtime's shapes and, where that
 rate, by its operands' way into the SM or by shared memory; a wave is as long as a tile (wave quantisation), so SMs
 without a tile in the last wave idle. Memory is read once (weights and activations), at the rate that the SMs at work
 can keep in flight (Little's law) and at most what the runtime's kernels and the chip's memory reach. Equal products of
-one launch, each with weights of its own (experts, heads of MLA), share the waves. Before its first access a kernel
-waits for code that L2 has lost. A cluster of CTAs takes one operand from L2 once (TMA multicast): the weights, where it
-has tiles of other rows, else the activations. Where accumulators are in tensor memory its SMs also keep one copy of it
-between them (a pair of SMs for one MMA); in tiles of few rows the weights are the long side of the MMA, which a pair
-divides, and only the activations are kept once. The library takes the fastest shape, and so does the model.
+one launch, each with weights of its own (experts, heads of MLA), share the waves. A cluster of CTAs takes one operand
+from L2 once (TMA multicast): the weights, where it has tiles of other rows, else the activations. Where accumulators
+are in tensor memory its SMs also keep one copy of it between them (a pair of SMs for one MMA); in tiles of few rows the
+weights are the long side of the MMA, which a pair divides, and only the activations are kept once. The library takes
+the fastest shape, and so does the model.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from sim.config.hardware import Hardware
 from sim.config.runtime import Runtime
 from sim.config.workload import Model
-from sim.launch_times import start_ns
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s, stream_gb_s
 
@@ -69,7 +68,7 @@ class GemmTime:
     l2_ns: float
     """Waiting for L2's bandwidth, and for the parts of a split."""
     launch_ns: float
-    """Of the kernel that sums the parts of a split, and until the code of both is there."""
+    """Of the kernel that sums the parts of a split."""
     latency_ns: float
     """First bytes of the first tile, last bytes of the last."""
     bytes: int
@@ -167,7 +166,7 @@ def _stream_gb_s(streams: int, hw: Hardware, runtime: Runtime) -> float:
 
 
 def _timed(
-    gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runtime, gap_ns: float, code_ns: float
+    gemm: Gemm, shape: _Shape, model: Model, hw: Hardware, runtime: Runtime, gap_ns: float
 ) -> GemmTime:
     sms = hw.sm.count
     read = weight_bytes(gemm, model) + round(operand_bytes(model, hw) * gemm.rows * gemm.k)
@@ -177,11 +176,11 @@ def _timed(
     memory = size / _stream_gb_s(shape.streams, hw, runtime)
     l2 = max(shape.fill_bytes, size) / hw.l2.bandwidth_gb_s
     wait = max(0.0, memory - compute, l2 - compute)
-    parts, launch = 0.0, code_ns
+    parts = launch = 0.0
     if shape.split > 1:
         moved = 2 * shape.split * gemm.rows * gemm.n * PART_BYTES
         parts = moved / hw.l2.bandwidth_gb_s + 2 * l2_trip_ns(hw) + hw.launch.cta_ns
-        launch += gap_ns + code_ns
+        launch = gap_ns
     latency = first_byte_ns(hw) + l2_trip_ns(hw)
     return GemmTime(
         time_ns=latency + compute + wait + parts + launch,
@@ -201,14 +200,8 @@ def _timed(
     )
 
 
-def gemm_time(
-    gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, gap_ns: float, lost: float = 0.0
-) -> GemmTime:
-    """The fastest of the runtime's shapes; of equals the first. gap_ns: before a kernel that follows another. lost:
-    share of the kernel's code that L2 does not have."""
-    code_ns = start_ns(hw, lost)
-    timed = (
-        _timed(gemm, shape, model, hw, runtime, gap_ns, code_ns)
-        for shape in _shapes(gemm, model, hw, runtime)
-    )
+def gemm_time(gemm: Gemm, model: Model, hw: Hardware, runtime: Runtime, gap_ns: float) -> GemmTime:
+    """The fastest of the runtime's shapes; of equals the first. gap_ns: before a kernel that follows another, with its
+    wait for code."""
+    timed = (_timed(gemm, shape, model, hw, runtime, gap_ns) for shape in _shapes(gemm, model, hw, runtime))
     return min(timed, key=lambda t: t.time_ns)

@@ -7,6 +7,7 @@ import pytest
 from own_runs import RUNS, checked_rows
 
 from sim.config.load import load_hardware, load_model, load_runtime
+from sim.launch_times import start_ns
 from sim.lowering.gemm import Gemm, gemm_time
 
 LAUNCH = {"cold": "empty kernel between events", "warm": "back to back, per kernel"}
@@ -22,13 +23,12 @@ def differences(hardware: str) -> Iterator[tuple[str, str, float]]:
     rows = checked_rows(hardware)
     launch = {row["variant"]: float(row["value"]) for row in rows if row["launch"] == "graph"}
     hw, model, runtime = load_hardware(hardware).spec, load_model("llama3_70b"), load_runtime("vllm")
+    code_ns = start_ns(hw, 1.0)
     for row in rows:
         if row["section"] == "gemm" and row["unit"] == "us":
             gemm = Gemm("measured", *(int(row[side]) for side in "mnk"))
-            simulated = (
-                gemm_time(gemm, model, hw, runtime, hw.launch.graph_ns, lost=1).time_ns / 1e3
-                + launch[LAUNCH[row["l2_state"]]]
-            )
+            time = gemm_time(gemm, model, hw, runtime, hw.launch.graph_ns + code_ns).time_ns + code_ns
+            simulated = time / 1e3 + launch[LAUNCH[row["l2_state"]]]
             yield row["m"], row["l2_state"], simulated / float(row["value"]) - 1
 
 
