@@ -528,7 +528,33 @@ def test_one_name_in_both_phases(kernel: str, gpu: str, decode: str, prefill: st
 
 
 @pytest.mark.parametrize(
-    "kernel", ["PyTorch SDPA (mem-efficient)", "SDPA memory efficient", "torch SDPA math"]
+    "kernel", ["PyTorch SDPA (mem-efficient)", "SDPA memory efficient", "torch SDPA math", "xFormers cutlass"]
 )
-def test_backends_of_pytorch_without_a_profile_are_left_out(kernel: str) -> None:
+def test_backends_without_a_profile_in_decode_are_left_out(kernel: str) -> None:
     assert "no kernel profile imitates" in str(recognise(replace(ROW, kernel=kernel), shipped_names()))
+
+
+@pytest.mark.parametrize(
+    "kernel", ["PyTorch SDPA efficient", "SDPA memory efficient", "xFormers", "xformers cutlass"]
+)
+@pytest.mark.parametrize(
+    ("head_dim", "profile"),
+    [(40, "cutlass_fmha_small"), (64, "cutlass_fmha_small"), (128, "cutlass_fmha_prefill")],
+)
+def test_memory_efficient_attention_has_smaller_tiles_up_to_64_dimensions(
+    kernel: str, head_dim: int, profile: str
+) -> None:
+    assert found(kernel=kernel, phase="prefill", head_dim=head_dim).kernel.profile == profile
+
+
+@pytest.mark.parametrize(
+    ("kernel", "profile"),
+    [
+        ("PyTorch SDPA", "triton_amd_prefill"),  # AOTriton
+        ("PyTorch SDPA CK", "ck_prefill"),
+        ("PyTorch eager", "standard"),
+        ("FlashAttention-2", "ck_prefill"),
+    ],
+)
+def test_what_pytorch_asks_on_amd(kernel: str, profile: str) -> None:
+    assert found(kernel=kernel, gpu="MI300X", phase="prefill").kernel.profile == profile

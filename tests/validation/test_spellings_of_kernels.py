@@ -24,6 +24,8 @@ from sim.validation.names import shipped_names, with_known_spelling
         ("vLLM paged_attention_v2", "vLLM PagedAttention_v2"),
         ("ORT GroupQueryAttention", "ONNX Runtime ONNX Runtime"),
         ("Tvm.tl flash", "TileLang.TileLang"),
+        ("vLLM unified_attention", "vLLM Triton unified attention"),
+        ("vLLM Triton unified attention", "vLLM Triton unified attention"),
     ],
 )
 def test_a_spelling_is_read_as_the_name_of_the_rules(spelt: str, known: str) -> None:
