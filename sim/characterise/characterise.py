@@ -121,10 +121,11 @@ def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     def point(mib: float, **how: Any) -> tuple[float, stream.StreamPoint]:
         return mib, stream.stream_point(run(stream.stream(hw, stream.Stream(mib, **how), seed)))
 
-    same_sm = known.replay is not None and known.replay.same_sm
-    points = [point(size, warm=True, own_sm=same_sm) for size in sizes]
+    launches = known.replay is not None and known.replay.launches
+    points = _launches(hw, sizes, seed) if launches else [point(size, warm=True) for size in sizes]
+    cached = point(sizes[0], warm=True) if launches else points[0]
     cold, written = point(stream.COLD_MIB, passes=1), point(stream.written_mib(hw), passes=1, write=True)
-    ends = (("l2_read", points[0]), ("memory_read", cold), ("memory_write", written))
+    ends = (("l2_read", cached), ("memory_read", cold), ("memory_write", written))
     rows = [
         *(_row(known, "stream", name, mib, p.gb_s, "GB/s") for name, (mib, p) in ends),
         *_curve_rows("stream", "replay", "MiB", "GB/s", known.replay, [(mib, p.gb_s) for mib, p in points]),
@@ -133,6 +134,12 @@ def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     return Characterisation(
         tuple(rows), {name: _with("footprint_mib", part) for name, part in curves.items()}
     )
+
+
+def _launches(hw: Hardware, sizes: Sequence[float], seed: int) -> list[tuple[float, stream.StreamPoint]]:
+    """A replay of launches, each footprint in one."""
+    benches = [(mib, stream.stream(hw, stream.Stream(mib, warm=True, launch=True), seed)) for mib in sizes]
+    return [(mib, stream.launch_point(run(bench), hw)) for mib, bench in benches]
 
 
 def _inflight(hw: Hardware, known: Measured) -> Characterisation:

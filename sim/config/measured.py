@@ -53,9 +53,10 @@ class Curve(Section):
 class ReplayCurve(Curve):
     """Bandwidth over a footprint that is read pass after pass."""
 
-    same_sm: bool = Field(
+    launches: bool = Field(
         default=False,
-        description="each part is read by the same SM in every pass; otherwise by any that is free",
+        description="each pass is a launch, timed whole less the way of a first hit, each part read by the same "
+        "SM in every one; otherwise a steady stretch of passes, a part read by any SM that is free",
     )
 
 

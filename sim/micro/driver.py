@@ -69,7 +69,7 @@ def leave_cold(_plane: MemoryPlane) -> None:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Fetches, the SMs that take them, and what the L2 held before. Needs more than two fetches for each slot."""
+    """Fetches, the SMs that take them, and what the L2 held before."""
 
     hw: Hardware
     """The machine as these loads see it."""
@@ -92,7 +92,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a benchmark did: in its steady window, and in all."""
+    """What a benchmark did: in its steady window (all of it where slots have fewer than three fetches), and in all."""
 
     window: Window
     whole: Window
@@ -137,10 +137,14 @@ def run(bench: Benchmark, zero_latency: bool = False) -> Outcome:
     marks = _work_off(plane, env, bench, recorders, (first, last))
     end, stamps = int(env.now), plane.stamps
     sizes = np.add.reduceat(bench.table.run_bytes, bench.table.run_ptr[:-1], dtype=np.int64)
-    grown = {name: value - marks[0][1][name] for name, value in marks[1][1].items()}
+    whole = steady = Window(end / PS_PER_NS, plane.counters, int(sizes.sum()))
+    if first < last:
+        (opened, before), (closed, after) = marks
+        grown = {name: value - before[name] for name, value in after.items()}
+        steady = Window((closed - opened) / PS_PER_NS, grown, int(sizes[first:last].sum()))
     return Outcome(
-        window=Window((marks[1][0] - marks[0][0]) / PS_PER_NS, grown, int(sizes[first:last].sum())),
-        whole=Window(end / PS_PER_NS, plane.counters, int(sizes.sum())),
+        window=steady,
+        whole=whole,
         arrivals_ps=stamps[:, Stamp.SM_ARRIVE],
         account=partial(_account, recorders, stamps, end),
     )

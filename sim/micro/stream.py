@@ -1,9 +1,9 @@
 """Streams: all SMs read or write a footprint in blocks, pass after pass.
 
 Blocks go to whichever SM is free next, so that a block is read by one partition in one pass and by another in the
-next; or each has an SM that reads it in every pass, as with launches whose blocks fit the chip at once. Warm: passes
-before those that are timed touched the L2, each block by an SM drawn at random or by its own, until it is in its steady
-state.
+next; or each pass is a launch of its own, whose blocks fit the chip at once, so that each has an SM that reads it in
+every pass. Warm: passes before those that are timed touched the L2, each block by an SM drawn at random or by its own,
+until it is in its steady state.
 """
 
 import math
@@ -13,8 +13,9 @@ import numpy as np
 
 from sim.config.hardware import Hardware
 from sim.memory.fetches import FetchKind
+from sim.memory.latency import l2_trip_ns
 from sim.memory.plane import MemoryPlane
-from sim.micro.driver import Benchmark, Crew, Outcome, fetch_table, leave_cold, plain_loads
+from sim.micro.driver import Benchmark, Crew, Outcome, Window, fetch_table, leave_cold, plain_loads
 
 BLOCK_BYTES = 4096
 OWN_BYTES = 16384
@@ -49,7 +50,7 @@ class StreamPoint:
 @dataclass(frozen=True)
 class Stream:
     """What is streamed. passes: how often; none: enough for a steady stretch. sms: how many take part; none: all.
-    own_sm: each block is read by the same SM in every pass.
+    launch: one pass, timed whole, in which each block is read by the SM that read it in all passes before.
     """
 
     footprint_mib: float
@@ -57,7 +58,7 @@ class Stream:
     warm: bool = False
     write: bool = False
     sms: int | None = None
-    own_sm: bool = False
+    launch: bool = False
 
     @property
     def blocks(self) -> int:
@@ -75,8 +76,8 @@ def written_mib(hw: Hardware) -> float:
 
 
 def passes_of(s: Stream, hw: Hardware) -> int:
-    if s.passes is not None:
-        return s.passes
+    if s.launch or s.passes is not None:
+        return s.passes or 1
     least = max(TRAFFIC_MIB * MIB / BLOCK_BYTES, BLOCKS_PER_SLOT * (s.sms or hw.sm.count) * SLOTS)
     return math.ceil(least / s.blocks)
 
@@ -94,7 +95,7 @@ def stream(hw: Hardware, s: Stream, seed: int) -> Benchmark:
     def many_passes(plane: MemoryPlane) -> None:
         rng = np.random.default_rng(seed)
         for _ in range(WARM_PASSES):
-            plane.warm_fetches(blocks, own if s.own_sm else rng.integers(0, crew.sms, len(blocks)))
+            plane.warm_fetches(blocks, own if s.launch else rng.integers(0, crew.sms, len(blocks)))
 
     return Benchmark(
         plain_loads(hw),
@@ -104,14 +105,23 @@ def stream(hw: Hardware, s: Stream, seed: int) -> Benchmark:
         passes=passes,
         warm=many_passes if s.warm else leave_cold,
         warm_up=0 if s.warm else table.fetches // (2 if s.write else RAMP),
-        sm_of=np.tile(own, passes) if s.own_sm else None,
+        sm_of=np.tile(own, passes) if s.launch else None,
     )
 
 
 def stream_point(outcome: Outcome) -> StreamPoint:
-    count = outcome.window.counters
+    return _point(outcome.window, outcome.window.time_ns)
+
+
+def launch_point(outcome: Outcome, hw: Hardware) -> StreamPoint:
+    """Of a whole launch, ramps included, less the way of a first hit: what one adds to the bytes' time in L2."""
+    return _point(outcome.whole, outcome.whole.time_ns - l2_trip_ns(hw))
+
+
+def _point(part: Window, time_ns: float) -> StreamPoint:
+    count = part.counters
     return StreamPoint(
-        gb_s=outcome.window.gb_s,
+        gb_s=part.arrived_bytes / time_ns,
         hbm_share=(count["hbm_read"] + count["hbm_write"]) / count["requested"],
         far_share=count["l2_far"] / count["requested"],
     )

@@ -17,7 +17,7 @@ from sim.micro.chase import (
 from sim.micro.driver import run
 from sim.micro.gather import GatherPoint, gather, gather_point, table_chase, table_point, word_chase
 from sim.micro.inflight import BLOCK_CLK, LOOP_CLK, Loads, inflight, inflight_point
-from sim.micro.stream import Stream, StreamPoint, stream, stream_point
+from sim.micro.stream import Stream, StreamPoint, launch_point, stream, stream_point
 
 HBM3 = STANDARDS["HBM3"]
 MIB = 1 << 20
@@ -121,10 +121,25 @@ def test_a_replay_by_own_sms_stays_in_l2_as_long_as_its_copies_fit(halves: Hardw
     """Half of what an SM reads has its home in the other partition and is held twice: 1.5 times the footprint. With LRU
     nothing of a footprint as large as the L2 is there when its turn comes.
     """
-    inside, beyond = (streamed(halves, Stream(mib, warm=True, own_sm=True)) for mib in (4.0, 8.0))
+    inside, beyond = (streamed(halves, Stream(mib, warm=True, launch=True)) for mib in (4.0, 8.0))
     assert inside.hbm_share == 0
     assert beyond.hbm_share > 0.99
     assert beyond.far_share == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_launch_takes_its_bytes_time_and_the_way_of_its_first_access(machine: Hardware) -> None:
+    """In L2 the ports' 4 x 64 B a clock and one hit, which is taken off. From memory the steady stretch's time, and at
+    least what a first miss takes longer than a hit."""
+
+    def launched(mib: float) -> StreamPoint:
+        return launch_point(run(stream(machine, Stream(mib, warm=True, launch=True), 0)), machine)
+
+    inside, beyond = launched(machine.l2.capacity_mib / 2), 8 * machine.l2.capacity_mib
+    assert inside.hbm_share == 0
+    assert inside.gb_s == pytest.approx(4 * 64, rel=0.02)
+    steady = streamed(machine, Stream(beyond, warm=True)).gb_s
+    ramps_ns = beyond * MIB * (1 / launched(beyond).gb_s - 1 / steady)
+    assert MEMORY_NS - CACHED_NS < ramps_ns < 6 * MEMORY_NS
 
 
 def test_a_chase_after_reads_by_all_sms_stays_near_as_long_as_all_copies_fit(halves: Hardware) -> None:
