@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun, Task
 from sim.bounds import attention_bounds_ns
 from sim.causes import CAUSES
 from sim.config.hardware import Hardware
+from sim.lowering.cut import Cut
 from sim.lowering.occupancy import KIB
+from sim.lowering.units import attention_units
 from sim.operations import Operations
 from sim.work import step_work
 
@@ -51,12 +54,19 @@ def moved_bytes(task: Task, run: AttentionRun) -> dict[str, int]:
     } | {f"tier.{name}.in": size for name, size in run.outcome.tier_bytes.items()}
 
 
-def attention_mapping(run: AttentionRun) -> dict[str, Any]:
+def _cut_as_run(step: Step, cut: Cut) -> dict[str, Any]:
+    """A cut with the most splits that its whole tiles make of an output, which are no more than were asked for."""
+    if cut.profile.algorithm != "flash":
+        return cut.summary()
+    return cut.summary() | {"splits": int(attention_units(step, cut).splits.max(initial=1))}
+
+
+def attention_mapping(step: Step, run: AttentionRun) -> dict[str, Any]:
     """The `mapping` section: the cut, its storage arithmetic, what else was tried."""
     candidate = run.candidate
     fits = candidate.footprint
     cut = candidate.cut
-    return cut.summary() | {
+    return _cut_as_run(step, cut) | {
         "ctas": run.totals.ctas,
         "tiles": run.totals.tiles,
         "sram_kib_per_cta": fits.sram_bytes / KIB,
@@ -69,7 +79,9 @@ def attention_mapping(run: AttentionRun) -> dict[str, Any]:
         "candidates_considered": run.choice.considered,
         "candidates_probed": len(run.choice.tried),
         "runners_up": [
-            tried.summary() | {"estimate_ns": time} for tried, time in run.choice.tried if tried != cut
+            _cut_as_run(step, tried) | {"estimate_ns": time}
+            for tried, time in run.choice.tried
+            if tried != cut
         ],
         "estimate_ns": next((time for tried, time in run.choice.tried if tried == cut), None),
     }
@@ -101,7 +113,7 @@ def report_attention(task: Task, run: AttentionRun) -> KernelReport:
         operations=run.totals.operations,
         bounds_ns=bounds,
         counters=counters,
-        mapping=attention_mapping(run),
+        mapping=attention_mapping(task.step, run),
         tensor_clk=run.totals.operations.tensor_flops / _tensor_rate(task.hw, run.totals.mma),
         tier_bytes=_by_kind(task.hw, outcome.tier_bytes),
     )

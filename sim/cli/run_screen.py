@@ -100,8 +100,9 @@ def _mapping(result: "Result") -> str:
     m = result.mapping
     if "tile_tokens" not in m:
         return f"kernel      {m['kernel']}"
+    style = ", its style cut for this chip" if result.workload["kernel"] == "auto" else ""
     return (
-        f"kernel      {m['kernel']}: tiles of {m['tile_tokens']} tokens, {m['stages']} stage(s),"
+        f"kernel      {m['kernel']}{style}: tiles of {m['tile_tokens']} tokens, {m['stages']} stage(s),"
         f" {m['splits']} split(s), {m['ctas_per_sm']} CTA(s) per SM\n"
         f"SRAM        {m['sram_kib_used_per_sm']:.0f} KiB per SM"
         f" ({m['sram_occupancy']:.0%}) = {m['ctas_per_sm']} x ({m['arithmetic']})"

@@ -21,6 +21,7 @@ from sim.memory.layout import (
     L2_ARRIVE,
     L2_DONE,
     LINK,
+    S_COPY_FREE,
     S_FREE,
     S_INFLIGHT,
     S_STALL_HEAD,
@@ -74,13 +75,15 @@ def arrive(m: Memory, node: int, now: int) -> None:
 
 @inlined
 def at_home(m: Memory, node: int, now: int) -> None:
-    """A copy's request reaches the home slice, whose look-up is part of the way between partitions. It takes no
-    MSHR from those that wait, or two partitions could wait for each other.
+    """A copy's request reaches the home slice, whose look-up is part of the way between partitions. It goes ahead of
+    those of the slice's own SMs and waits for no MSHR: it holds one of its own partition, and two partitions whose
+    requests queue behind each other's would leave memory idle.
     """
     at = slice_at(m, node)
-    start = max(now, m[at + S_FREE])
+    start = max(now, m[at + S_COPY_FREE])
     service = (bytes_of(m, node) * m[SLICE_Q16]) >> 16
-    m[at + S_FREE] = start + service
+    m[at + S_COPY_FREE] = start + service
+    m[at + S_FREE] = max(start, m[at + S_FREE]) + service
     m[N_BUSY] += service
     m[node + L2_ARRIVE] = now
     m[node + L2_DONE] = start

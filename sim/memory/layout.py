@@ -100,8 +100,9 @@ PORT_COLS = P_RING + 2 * RING
     S_PART,
     S_LINK,
     S_NUMBER,
-) = range(10)
-SLICE_COLS = 10
+    S_COPY_FREE,
+) = range(11)
+SLICE_COLS = 11
 
 # Header of a channel's row, behind the event's columns. C_CHANGED: row commands may have become possible since
 # C_ROW_AT, when the next one is, was found; C_LOOKED: direction of that look; C_START: when the first train can start,

@@ -100,3 +100,20 @@ def test_nru_is_between_lru_and_random_on_a_circle(small: Hardware) -> None:
     assert hits["lru"] == 0
     assert hits["random"] == pytest.approx(0.417, abs=0.03)
     assert 0.0 <= hits["nru"] < hits["random"] - 0.1
+
+
+def test_a_flood_of_requests_does_not_idle_memory_while_partitions_wait_for_each_other(
+    h100: Hardware,
+) -> None:
+    """All SMs ask for 192 KiB at once, five times what the MSHRs hold. A request from the other partition goes first
+    at its home slice: behind those of that slice's own SMs it would keep an MSHR of its own partition all that time.
+    """
+    size = 64 * 1024
+    fetches = table([[(f * size, size)] for f in range(3 * 132)])
+    flooded = changed(h100, sm__max_inflight_kib=228)
+    copies, none = (
+        drive(changed(flooded, l2__far_copies=kept), fetches, lambda f: f % 132, depth=3)
+        for kept in (True, False)
+    )
+    assert copies.counter("l2_far") == pytest.approx(0.5 * 3 * 132 * size, rel=0.02)
+    assert copies.end < 1.02 * none.end
