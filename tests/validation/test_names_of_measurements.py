@@ -147,7 +147,15 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "SGLang Triton", "gpu": "B200"}, "triton_sglang"),
         ({"kernel": "cuDNN SDPA"}, "cudnn_decode"),
         ({"kernel": "cuDNN SDPA", "gpu": "A100"}, "fa2"),
-        ({"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill"}, "trtllm_gen_prefill"),
+        ({"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill"}, "fa4_prefill"),
+        (
+            {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "notes": "cuDNN 9.13"},
+            "trtllm_gen_prefill",
+        ),
+        (
+            {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "head_dim": 256},
+            "trtllm_gen_prefill",
+        ),
         (
             {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "kv_dtype": "fp8"},
             "trtllm_gen_prefill_fp8",
@@ -168,6 +176,7 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "standard attention", "phase": "prefill"}, "standard"),
         ({"kernel": "cuDNN SDPA", "q_len": 8}, "cudnn_verify"),
         ({"kernel": "FlashAttention-4 (CuTe)", "phase": "prefill", "gpu": "B200"}, "fa4_prefill"),
+        ({"kernel": "FA4", "phase": "prefill", "gpu": "B300", "head_dim": 256}, "fa4_hd256_prefill"),
         ({"kernel": "TLX flash attention", "phase": "prefill"}, "fa3_prefill"),
         ({"kernel": "ThunderKittens attention", "phase": "prefill", "gpu": "B200"}, "fa4_prefill"),
         ({"kernel": "Helion flash attention", "phase": "prefill", "gpu": "A100"}, "triton_prefill"),
@@ -532,3 +541,31 @@ def test_one_name_in_both_phases(kernel: str, gpu: str, decode: str, prefill: st
 )
 def test_backends_of_pytorch_without_a_profile_are_left_out(kernel: str) -> None:
     assert "no kernel profile imitates" in str(recognise(replace(ROW, kernel=kernel), shipped_names()))
+
+
+CAMPAIGN = "NVIDIA AIConfigurator silicon database: {}, vLLM 0.20.0"
+
+
+@pytest.mark.parametrize(
+    ("gpu", "kernel", "kv", "profile", "around"),
+    [
+        ("B200", "vLLM FlashInfer", "fp8", "trtllm_gen_16bit_queries", []),
+        ("B200", "vLLM FlashInfer", "bf16", "trtllm_gen", []),
+        ("H200", "vLLM FlashAttention-3", "fp8", "fa3_fp8", []),
+        ("A100-SXM4-80GB", "vLLM FlashAttention", "bf16", "fa2", ["queries_about", "result_back"]),
+    ],
+)
+def test_a_campaign_that_calls_forward_alone_stores_and_quantises_nothing(
+    gpu: str, kernel: str, kv: str, profile: str, around: list[str]
+) -> None:
+    meaning = found(source=CAMPAIGN.format(gpu), gpu=gpu, kernel=kernel, kv_dtype=kv, q_heads=32, kv_heads=8)
+    assert (meaning.kernel.profile, meaning.runtime.framework) == (profile, "vllm_forward")
+    assert [part.name for part in meaning.runtime.around] == around
+
+
+def test_another_campaign_of_vllm_stores_the_new_token() -> None:
+    meaning = found(
+        source="NVIDIA AIConfigurator: A100, vLLM 0.14.0", gpu="A100-SXM4-80GB", kernel="vLLM FlashAttention"
+    )
+    assert meaning.runtime.framework == "vllm"
+    assert "append" in [part.name for part in meaning.runtime.around]
