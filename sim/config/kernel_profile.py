@@ -24,13 +24,12 @@ class HeadTile(Section):
     block_tiles: Int | None = Field(
         default=None, ge=1, le=64, description="tiles of a KV block of the kernel's loop"
     )
-    tile_issue_clk: Float | None = Field(
-        default=None,
+    issue_share: Float = Field(
+        default=1,
         ge=0,
-        le=1e6,
-        description="issue slots of a tile of the first of these sizes, stated for head_dim 128; none: those of the "
-        "profile, in proportion to tokens. Where loads and products are single instructions (TMA, tcgen05) they are "
-        "those of the query rows",
+        le=8,
+        description="issue slots of a token over those that head_dim alone gives; where loads and products are single "
+        "instructions (TMA, tcgen05), slots are those of the query rows: half for half the rows",
     )
 
 

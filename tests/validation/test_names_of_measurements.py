@@ -541,31 +541,3 @@ def test_one_name_in_both_phases(kernel: str, gpu: str, decode: str, prefill: st
 )
 def test_backends_of_pytorch_without_a_profile_are_left_out(kernel: str) -> None:
     assert "no kernel profile imitates" in str(recognise(replace(ROW, kernel=kernel), shipped_names()))
-
-
-CAMPAIGN = "NVIDIA AIConfigurator silicon database: {}, vLLM 0.20.0"
-
-
-@pytest.mark.parametrize(
-    ("gpu", "kernel", "kv", "profile", "around"),
-    [
-        ("B200", "vLLM FlashInfer", "fp8", "trtllm_gen_16bit_queries", []),
-        ("B200", "vLLM FlashInfer", "bf16", "trtllm_gen", []),
-        ("H200", "vLLM FlashAttention-3", "fp8", "fa3_fp8", []),
-        ("A100-SXM4-80GB", "vLLM FlashAttention", "bf16", "fa2", ["queries_about", "result_back"]),
-    ],
-)
-def test_a_campaign_that_calls_forward_alone_stores_and_quantises_nothing(
-    gpu: str, kernel: str, kv: str, profile: str, around: list[str]
-) -> None:
-    meaning = found(source=CAMPAIGN.format(gpu), gpu=gpu, kernel=kernel, kv_dtype=kv, q_heads=32, kv_heads=8)
-    assert (meaning.kernel.profile, meaning.runtime.framework) == (profile, "vllm_forward")
-    assert [part.name for part in meaning.runtime.around] == around
-
-
-def test_another_campaign_of_vllm_stores_the_new_token() -> None:
-    meaning = found(
-        source="NVIDIA AIConfigurator: A100, vLLM 0.14.0", gpu="A100-SXM4-80GB", kernel="vLLM FlashAttention"
-    )
-    assert meaning.runtime.framework == "vllm"
-    assert "append" in [part.name for part in meaning.runtime.around]
