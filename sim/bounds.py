@@ -5,8 +5,10 @@ were declared resident (a warm L2, at most its capacity) need no memory read.
 """
 
 import math
+from collections.abc import Iterable
 
 from sim.config.hardware import Hardware
+from sim.config.kernel_profile import KernelProfile
 from sim.errors import SelfCheckError
 from sim.memory.params import data_peak_gb_s
 from sim.work import Work
@@ -25,10 +27,16 @@ def best_tensor_flop_per_clk(hw: Hardware, formats: tuple[str, ...]) -> float:
     return max(rate for fmt, rate in rates.items() if fmt in usable)
 
 
+def least_exp_share(profiles: Iterable[KernelProfile], kernel: str) -> float:
+    """Least share of exponentials that the kernel, or any that may be chosen, leaves to the special function units."""
+    meant = (p for p in profiles if p.name == kernel or (kernel == "auto" and p.auto))
+    return min((profile.exp_share for profile in meant), default=1.0)
+
+
 def attention_bounds_ns(
-    work: Work, formats: tuple[str, ...], hw: Hardware, *, warm: bool
+    work: Work, formats: tuple[str, ...], hw: Hardware, *, warm: bool, exp_share: float = 1
 ) -> dict[str, float]:
-    """Bounds of one attention launch by resource."""
+    """Bounds of one attention launch by resource. exp_share: part of the exponentials that are not polynomials."""
     reads = work.kv_bytes + work.query_bytes
     cached = hw.l2.capacity_mib * 2**20 + (hw.llc.capacity_mib * 2**20 if hw.llc else 0)
     from_memory = max(0.0, reads - cached) if warm else reads
@@ -36,7 +44,7 @@ def attention_bounds_ns(
     bounds = {
         "hbm": from_memory / data_peak_gb_s(hw.hbm),
         "tensor": work.flops / (clk * best_tensor_flop_per_clk(hw, formats)),
-        "exp": work.scores / (clk * hw.sm.exp_per_clk),
+        "exp": work.scores * exp_share / (clk * hw.sm.exp_per_clk),
         "l2": reads / hw.l2.bandwidth_gb_s,
         "sram": reads / (clk * hw.sm.sram_bytes_per_clk),
         "noc": reads / (clk * hw.noc.port_bytes_per_clk),

@@ -74,7 +74,7 @@ def tile_clocks(step: Step, cut: Cut, hw: Hardware) -> TileClocks:
     reads = int(operand_reads(np.array([rows]), profile, hw)[0])
     loads = reads * values * (2 if mma in ("fp16", "bf16") else 1) / sm.sram_bytes_per_clk
     scores = rows * cut.tile_tokens * cut.kv_heads_per_cta
-    softmax = scores * max(1 / sm.exp_per_clk, score_ops(profile, hw) / sm.fp32_per_clk)
+    softmax = scores * max(profile.exp_share / sm.exp_per_clk, score_ops(profile, hw) / sm.fp32_per_clk)
     softmax += _unpack_clocks(step, cut, hw, values)
     issue = cut.tile_tokens * token_issue_clk(profile, g.head_dim)
     barrier = barrier_clk(profile, step.page_tokens, cut.tile_tokens)

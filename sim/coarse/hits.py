@@ -64,6 +64,8 @@ def tile_objects(step: Step, units: Units, grid: Grid, cut: Cut) -> Int64:
     tile = np.minimum(ptr[units.sequence[cta]] + token // cut.tile_tokens, len(number) - 1)
     groups = step.geometry.kv_heads // cut.kv_heads_per_cta
     objects: Int64 = number[tile] * groups + units.head[cta] // cut.kv_heads_per_cta
+    if cut.profile.cta_pairs:
+        return objects * 2 + units.half[cta]
     return objects
 
 

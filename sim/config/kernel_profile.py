@@ -24,6 +24,13 @@ class HeadTile(Section):
     block_tiles: Int | None = Field(
         default=None, ge=1, le=64, description="tiles of a KV block of the kernel's loop"
     )
+    issue_share: Float = Field(
+        default=1,
+        ge=0,
+        le=8,
+        description="issue slots of a token over those that head_dim alone gives; where loads and products are single "
+        "instructions (TMA, tcgen05), slots are those of the query rows: half for half the rows",
+    )
 
 
 class KernelProfile(Section):
@@ -131,6 +138,11 @@ class KernelProfile(Section):
     warps: Int = Field(default=4, ge=1, le=64, description="warps per CTA")
     registers_per_thread: Int = Field(default=168, ge=16, le=255, description="32-bit registers per thread")
     pack_gqa: bool = Field(default=True, description="query heads of one KV head share a CTA")
+    cta_pairs: bool = Field(
+        default=False,
+        description="flash, prefill: the CTAs of neighbouring query blocks share their tiles (tcgen05, cta_group::2): "
+        "each holds and loads half of K and V",
+    )
     kv_heads_per_cta: Int = Field(default=1, ge=1, le=1024, description="KV heads of one CTA")
     overlap: Literal["none", "pingpong"] = Field(
         default="none", description="softmax of one tile under the MMA of the next"
@@ -201,6 +213,13 @@ class KernelProfile(Section):
         "is issued for each score (conversions, masks, checks of bounds; the products too where they are not on tensor "
         "cores)",
     )
+    exp_share: Float = Field(
+        default=1,
+        gt=0,
+        le=1,
+        description="flash: share of the exponentials that special function units compute; the others are polynomials, "
+        "among softmax_ops_per_score",
+    )
     score_clk: Float = Field(
         default=0,
         ge=0,
@@ -268,6 +287,15 @@ class KernelProfile(Section):
         if self.runs_ahead and self.scheduling == "grid":
             text = "found true for grid; allowed: with resident CTAs (counter, stride)"
             raise broken_rule(text, ("runs_ahead",), ("scheduling",))
+        return self
+
+    @model_validator(mode="after")
+    def pairs_are_of_query_blocks(self) -> Self:
+        if not self.cta_pairs:
+            return self
+        if self.algorithm != "flash" or not set(self.phase) <= {"prefill", "mixed"}:
+            text = f"found true for {self.algorithm} and {', '.join(self.phase)}; allowed: flash kernels of prefill"
+            raise broken_rule(text, ("cta_pairs",), ("algorithm",), ("phase",))
         return self
 
     @model_validator(mode="after")

@@ -17,6 +17,7 @@ from sim.formats import KV_STORAGE
 from sim.lowering.cut import Cut
 from sim.lowering.launch import TileWork, compact, join_work
 from sim.lowering.operands import operand_reads
+from sim.lowering.pairs import half_span
 from sim.lowering.runs import (
     Pieces,
     Runs,
@@ -72,6 +73,12 @@ def score_ops(profile: KernelProfile, hw: Hardware) -> float:
     return profile.softmax_ops_per_score + profile.score_clk * hw.sm.fp32_per_clk
 
 
+def loaded_span(step: Step, units: Units, tiles: CutTiles, cut: Cut) -> TileSpan:
+    """The tokens that each CTA loads itself of its tiles: all that they read, or half where pairs share them."""
+    span = fetched_span(step, tiles.span, cut)
+    return half_span(span, units.half[tiles.cta]) if cut.profile.cta_pairs else span
+
+
 def fetched_span(step: Step, span: TileSpan, cut: Cut) -> TileSpan:
     """The tokens that the tiles read: theirs, and as `last_block` says the rest of their last page or of the tile."""
     if cut.profile.last_block == "tokens":
@@ -111,7 +118,6 @@ def tile_work(
         sram = sram + packed_bytes + unpack * 2
     elif profile.mma_operands == "register":
         sram, unpack = np.where(unpack > 0, packed_bytes * reads, sram), unpack * reads
-    exps = scores
     return TileWork(
         tokens=tokens.astype(np.int32),
         computed=computed.astype(np.int32),
@@ -121,7 +127,7 @@ def tile_work(
         qk_flops=2 * scores * geometry.head_dim,
         pv_flops=2 * scores * geometry.value_dim,
         sram_bytes=sram,
-        exps=exps,
+        exps=np.rint(scores * profile.exp_share).astype(np.int64),
         alu_ops=np.rint(scores * score_ops(profile, hw)).astype(np.int64),
     )
 
@@ -218,7 +224,7 @@ def lower_tiles(
 
     def lowered(part: Units) -> Tiles:
         tiles = cut_tiles(step, part, cut)
-        kv_runs = tile_runs(step, addresses, fetched_span(step, tiles.span, cut))
+        kv_runs = tile_runs(step, addresses, loaded_span(step, part, tiles, cut))
         packed = np.add.reduceat(kv_runs.size, kv_runs.ptr[:-1])
         query = query_runs(step, part, addresses, cut.kv_heads_per_cta)
         entry_bytes = look_up.entry_bytes

@@ -99,6 +99,7 @@ def prefix_units(step: Step, cut: Cut, hw: Hardware, prefix: int) -> Units:
         split=split,
         splits=np.full(len(owner), pieces + 1),
         group=owner,
+        half=np.zeros(len(owner), np.int64),
         turn=np.zeros(len(owner), np.int64),
     )
 

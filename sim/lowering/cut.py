@@ -40,7 +40,7 @@ def _at_head_dim(profile: KernelProfile, head_dim: int) -> KernelProfile:
             "row_tiles": [rows for rows in profile.row_tiles if rows <= most],
             "tile_tokens": tiles,
             "block_tiles": found.block_tiles or profile.block_tiles,
-            "tile_issue_clk": profile.tile_issue_clk * tiles[0] / profile.tile_tokens[0],
+            "tile_issue_clk": profile.tile_issue_clk * found.issue_share * tiles[0] / profile.tile_tokens[0],
             "head_tiles": [],
         }
     )

@@ -98,6 +98,8 @@ def footprint(shape: TileShape, stages: int, profile: KernelProfile, sm: Sm) -> 
         token_bytes(fmt, shape.kv_heads, shape.head_dim, shape.value_dim, latent=shape.latent)
         for fmt in shape.formats
     )
+    if profile.cta_pairs:
+        stage = -(-stage // 2)
     expanded = 0
     if profile.expand_in == "sram":
         dims = shape.head_dim if shape.latent else shape.head_dim + shape.value_dim

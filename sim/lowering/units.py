@@ -14,6 +14,7 @@ from kernels_ref.trace import Step
 from sim.config.kernel_profile import KernelProfile
 from sim.lowering.block_order import heads_and_blocks, section_heads
 from sim.lowering.cut import Cut
+from sim.lowering.pairs import pair_end
 from sim.lowering.runs import repeat_index
 
 Int64 = NDArray[np.int64]
@@ -41,6 +42,8 @@ class Units:
     split: Int64
     splits: Int64
     group: Int64
+    half: Int64
+    """Which half of its tiles a CTA loads where pairs share them (`cta_pairs`)."""
     turn: Int64
     """KV tokens for which the persistent CTA that has it by the kernel's plan works on others before."""
 
@@ -106,7 +109,8 @@ def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
     q_first = q_block * block_tokens
     q_last = np.minimum(q_first + block_tokens, q_len[sequence])
     past = step.context.astype(np.int64)[sequence] - q_len[sequence]
-    hi = past + (q_last if step.geometry.causal else q_len[sequence])
+    reach = pair_end(q_block, block_tokens, q_len[sequence]) if cut.profile.cta_pairs else q_last
+    hi = past + (reach if step.geometry.causal else q_len[sequence])
     if step.geometry.causal and cut.profile.block_tiles > 1:
         block = cut.profile.block_tiles * cut.tile_tokens
         hi = np.minimum(-(-hi // block) * block, step.context.astype(np.int64)[sequence])
@@ -137,6 +141,7 @@ def attention_units(step: Step, cut: Cut, first: int = 0) -> Units:
         split=split,
         splits=splits[split_owner],
         group=split_owner,
+        half=q_block[split_owner] % 2,
         turn=np.where(split == 0, begun[split_owner], 0),
     )
 

@@ -68,6 +68,8 @@ NUDGES = MappingProxyType(
         "code_trips": ProfileNudge("fa3", "decode", 30),
         "registers_per_thread": ProfileNudge("register_decode", "four_ctas", 255, "error"),
         "pack_gqa": ProfileNudge("fa3", "decode", False),
+        "cta_pairs": ProfileNudge("fa3_prefill", "prefill", True),
+        "exp_share": ProfileNudge("fa3", "decode", 0.1),
         "kv_heads_per_cta": ProfileNudge("fa3", "decode", 2),
         "overlap": ProfileNudge("fa3", "decode", "pingpong"),
         "expand_in": ProfileNudge("mixed_decode", "int4", "sram"),

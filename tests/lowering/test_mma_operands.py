@@ -158,6 +158,16 @@ def test_a_head_size_has_its_own_tiles_at_the_same_issue_slots_per_token() -> No
     assert (wide.m_tile, wide.tile_tokens, wide.tile_issue_clk) == (64, [32], 200.0)
 
 
+def test_issue_slots_at_a_head_size_follow_the_rows_where_the_profile_says_so() -> None:
+    # The generated kernels have two query tiles of 128 rows, and one at head_dim 256, where an output fills half of
+    # tensor memory: 585 slots of a tile of 128 tokens are 292.5 of 64 tokens, and of half the rows 146.
+    for name in ("trtllm_gen_prefill", "trtllm_gen_prefill_fp8"):
+        profile = load_profile(name)
+        wide = profile_at(profile, step_at(head_dim=256))
+        assert (wide.m_tile, wide.tile_tokens[0]) == (profile.m_tile // 2, 64)
+        assert wide.tile_issue_clk == pytest.approx(profile.tile_issue_clk / 2 / 2)
+
+
 @pytest.mark.parametrize(
     ("phase", "limit", "clock"),
     [("decode", 1.0, 1.41), ("prefill", 1.0, 1.0), ("mixed", 1.0, 1.0), ("prefill", 2.0, 1.41)],

@@ -147,7 +147,15 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "SGLang Triton", "gpu": "B200"}, "triton_sglang"),
         ({"kernel": "cuDNN SDPA"}, "cudnn_decode"),
         ({"kernel": "cuDNN SDPA", "gpu": "A100"}, "fa2"),
-        ({"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill"}, "trtllm_gen_prefill"),
+        ({"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill"}, "fa4_prefill"),
+        (
+            {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "notes": "cuDNN 9.13"},
+            "trtllm_gen_prefill",
+        ),
+        (
+            {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "head_dim": 256},
+            "trtllm_gen_prefill",
+        ),
         (
             {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "kv_dtype": "fp8"},
             "trtllm_gen_prefill_fp8",
@@ -168,6 +176,7 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "standard attention", "phase": "prefill"}, "standard"),
         ({"kernel": "cuDNN SDPA", "q_len": 8}, "cudnn_verify"),
         ({"kernel": "FlashAttention-4 (CuTe)", "phase": "prefill", "gpu": "B200"}, "fa4_prefill"),
+        ({"kernel": "FA4", "phase": "prefill", "gpu": "B300", "head_dim": 256}, "fa4_hd256_prefill"),
         ({"kernel": "TLX flash attention", "phase": "prefill"}, "fa3_prefill"),
         ({"kernel": "ThunderKittens attention", "phase": "prefill", "gpu": "B200"}, "fa4_prefill"),
         ({"kernel": "Helion flash attention", "phase": "prefill", "gpu": "A100"}, "triton_prefill"),
