@@ -24,6 +24,12 @@ class HeadTile(Section):
     block_tiles: Int | None = Field(
         default=None, ge=1, le=64, description="tiles of a KV block of the kernel's loop"
     )
+    tile_issue_clk: Float | None = Field(
+        default=None, ge=0, le=1e6, description="issue of such a tile; none: the profile's, per token"
+    )
+    softmax_ops_per_score: Float | None = Field(
+        default=None, ge=0, le=1000, description="slots per score at this head size; none: the profile's"
+    )
 
 
 class KernelProfile(Section):

@@ -34,13 +34,17 @@ def _at_head_dim(profile: KernelProfile, head_dim: int) -> KernelProfile:
         return profile
     tiles = found.tile_tokens or profile.tile_tokens
     most = found.m_tile or max([profile.m_tile, *profile.row_tiles])
+    issue, softmax = found.tile_issue_clk, found.softmax_ops_per_score
+    if issue is None:
+        issue = profile.tile_issue_clk * tiles[0] / profile.tile_tokens[0]
     return profile.model_copy(
         update={
             "m_tile": found.m_tile or profile.m_tile,
             "row_tiles": [rows for rows in profile.row_tiles if rows <= most],
             "tile_tokens": tiles,
             "block_tiles": found.block_tiles or profile.block_tiles,
-            "tile_issue_clk": profile.tile_issue_clk * tiles[0] / profile.tile_tokens[0],
+            "tile_issue_clk": issue,
+            "softmax_ops_per_score": profile.softmax_ops_per_score if softmax is None else softmax,
             "head_tiles": [],
         }
     )

@@ -158,6 +158,15 @@ def test_a_head_size_has_its_own_tiles_at_the_same_issue_slots_per_token() -> No
     assert (wide.m_tile, wide.tile_tokens, wide.tile_issue_clk) == (64, [32], 200.0)
 
 
+def test_a_head_size_may_state_the_issue_and_the_softmax_of_its_tiles() -> None:
+    """PyTorch's FlashAttention-2: 64 tokens of 64 values are the bytes and products of 32 of 128, not twice them."""
+    profile = load_profile("sdpa_flash_prefill")
+    narrow = profile_at(profile, step_at(head_dim=64))
+    assert narrow.tile_tokens[0] == 2 * profile.tile_tokens[0]
+    assert narrow.tile_issue_clk == profile.tile_issue_clk
+    assert profile.softmax_ops_per_score - narrow.softmax_ops_per_score == pytest.approx(1.5)
+
+
 @pytest.mark.parametrize(
     ("phase", "limit", "clock"),
     [("decode", 1.0, 1.41), ("prefill", 1.0, 1.0), ("mixed", 1.0, 1.0), ("prefill", 2.0, 1.41)],
