@@ -31,6 +31,9 @@ class HeadTile(Section):
         description="issue slots of a token over those that head_dim alone gives; where loads and products are single "
         "instructions (TMA, tcgen05), slots are those of the query rows: half for half the rows",
     )
+    softmax_ops_per_score: Float | None = Field(
+        default=None, ge=0, le=1000, description="slots per score at this head size; none: the profile's"
+    )
 
 
 class KernelProfile(Section):

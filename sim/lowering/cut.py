@@ -34,6 +34,7 @@ def _at_head_dim(profile: KernelProfile, head_dim: int) -> KernelProfile:
         return profile
     tiles = found.tile_tokens or profile.tile_tokens
     most = found.m_tile or max([profile.m_tile, *profile.row_tiles])
+    softmax = found.softmax_ops_per_score
     return profile.model_copy(
         update={
             "m_tile": found.m_tile or profile.m_tile,
@@ -41,6 +42,7 @@ def _at_head_dim(profile: KernelProfile, head_dim: int) -> KernelProfile:
             "tile_tokens": tiles,
             "block_tiles": found.block_tiles or profile.block_tiles,
             "tile_issue_clk": profile.tile_issue_clk * found.issue_share * tiles[0] / profile.tile_tokens[0],
+            "softmax_ops_per_score": profile.softmax_ops_per_score if softmax is None else softmax,
             "head_tiles": [],
         }
     )

@@ -168,6 +168,15 @@ def test_issue_slots_at_a_head_size_follow_the_rows_where_the_profile_says_so() 
         assert wide.tile_issue_clk == pytest.approx(profile.tile_issue_clk / 2 / 2)
 
 
+def test_a_head_size_may_state_the_issue_and_the_softmax_of_its_tiles() -> None:
+    """PyTorch's FlashAttention-2 at head_dim 64: twice the tokens, 0.65 of their slots, fewer rescales."""
+    profile = load_profile("sdpa_flash_prefill")
+    narrow = profile_at(profile, step_at(head_dim=64))
+    assert narrow.tile_tokens[0] == 2 * profile.tile_tokens[0]
+    assert narrow.tile_issue_clk == pytest.approx(2 * 0.65 * profile.tile_issue_clk)
+    assert profile.softmax_ops_per_score - narrow.softmax_ops_per_score == pytest.approx(1.5)
+
+
 @pytest.mark.parametrize(
     ("phase", "limit", "clock"),
     [("decode", 1.0, 1.41), ("prefill", 1.0, 1.0), ("mixed", 1.0, 1.0), ("prefill", 2.0, 1.41)],

@@ -147,13 +147,9 @@ def test_a_gpu_without_config_is_left_out_with_its_name(gpu: str) -> None:
         ({"kernel": "SGLang Triton", "gpu": "B200"}, "triton_sglang"),
         ({"kernel": "cuDNN SDPA"}, "cudnn_decode"),
         ({"kernel": "cuDNN SDPA", "gpu": "A100"}, "fa2"),
-        ({"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill"}, "fa4_prefill"),
+        ({"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill"}, "cudnn_blackwell_prefill"),
         (
             {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "notes": "cuDNN 9.13"},
-            "trtllm_gen_prefill",
-        ),
-        (
-            {"kernel": "cuDNN SDPA", "gpu": "B200", "phase": "prefill", "head_dim": 256},
             "trtllm_gen_prefill",
         ),
         (

@@ -1,0 +1,124 @@
+"""Which kernel of a library runs depends on pages, grid and version: the rules that tell, and published times."""
+
+import pytest
+
+from sim.cli.job import simulate
+from tests.validation.rows import mapped_row
+from tests.validation.test_names_of_measurements import found
+
+
+def time_ns(**cells: object) -> float:
+    """A launch as a row of a truth file describes it, a sample of its SMs."""
+    case = mapped_row(source="a repository", value=1.0, **cells)
+    return simulate(case.hw, case.workload, fidelity="sampled").time_ns
+
+
+@pytest.mark.parametrize(
+    ("kernel", "profile"),
+    [
+        ("FlashInfer BatchPrefillWithPagedKVCacheWrapper", "flashinfer_fa3_paged_prefill"),
+        ("vLLM FlashInfer", "flashinfer_fa3_paged_prefill"),
+        ("FlashInfer BatchPrefillWithRaggedKVCacheWrapper", "fa3_prefill"),
+        ("FlashInfer BatchPrefillWithPagedKVCacheWrapper FA2", "flashinfer_prefill"),
+    ],
+)
+def test_flashinfer_gathers_pages_without_tma_on_hopper(kernel: str, profile: str) -> None:
+    assert found(kernel=kernel, gpu="H100", phase="prefill").kernel.profile == profile
+
+
+@pytest.mark.parametrize(
+    ("kernel", "profile"),
+    [
+        ("cuDNN 9.13", "trtllm_gen_prefill"),
+        ("cuDNN 9.7 SDPA", "trtllm_gen_prefill"),
+        ("cuDNN 9.19.1.2", "cudnn_blackwell_prefill"),
+    ],
+)
+def test_cudnn_on_blackwell_has_techniques_of_flash_attention_4_from_9_14_on(
+    kernel: str, profile: str
+) -> None:
+    assert found(kernel=kernel, gpu="B200", phase="prefill").kernel.profile == profile
+
+
+@pytest.mark.parametrize(
+    ("cells", "profile"),
+    [
+        ({"kernel": "FlashAttention-2 flash_attn_func"}, "fa2_whole"),
+        ({"kernel": "flash-attn 2.8 flash_attn_varlen_func"}, "fa2_whole"),
+        ({"kernel": "FA2 flash_attn_with_kvcache", "notes": "contiguous cache"}, "fa2_whole"),
+        ({"kernel": "FA2 flash_attn_with_kvcache"}, "fa2"),
+        ({"kernel": "FA2 flash_attn_func", "batch": 26}, "fa2"),
+        ({"kernel": "FA2 flash_attn_func", "gpu": "A100"}, "fa2"),
+    ],
+)
+def test_flash_attention_2_forces_its_split_kernel_only_for_pages(
+    cells: dict[str, object], profile: str
+) -> None:
+    """212 CTAs are 0.8 of two on each of 132 SMs, which it does not split: 27 sequences of 8 KV heads are 216."""
+    usual = {"gpu": "H200", "batch": 27, "kv_heads": 8}
+    assert found(**{**usual, **cells}).kernel.profile == profile
+
+
+def test_dense_decode_multiplies_128_rows_where_four_are_queries() -> None:
+    """1.61 ms published for 256 x 4,096 tokens of 8 KV heads on H200 (flash_attn_func): 4.29 GB take 0.89 ms at
+    4.8 TB/s, but 128 x 64 x 256 products for each of 131,072 blocks are 4.2 MFLOP: 0.56 ms at the whole rate,
+    which mma.sync does not reach on Hopper."""
+    shape = {"phase": "decode", "batch": 256, "q_heads": 32, "kv_heads": 8, "head_dim": 128, "context": 4096}
+    dense = time_ns(gpu="H200", kernel="FlashAttention-2 flash_attn_func", **shape)
+    split = time_ns(gpu="H200", kernel="FlashAttention-2 flash_attn_with_kvcache", page_size=256, **shape)
+    assert dense / 1e6 == pytest.approx(1.61, rel=0.1)
+    assert split < 0.75 * dense
+
+
+def test_triton_prefill_at_head_dim_64_fits_twice_on_a_geforce_board() -> None:
+    """Q 16 KiB and two buffers of 16 KiB are 48 KiB of 99; with three, one CTA would wait for itself. Published on
+    RTX 3090: 69.1 TFLOP/s of the 71.2 at its rated clock (82 SMs, 512 a clock, 1.695 GHz), which it exceeds."""
+    time = time_ns(
+        gpu="RTX 3090",
+        kernel="Triton flash attention",
+        phase="prefill",
+        batch=4,
+        q_heads=32,
+        kv_heads=32,
+        head_dim=64,
+        q_len=4096,
+        context=4096,
+        causal=False,
+    )
+    assert 4 * 4 * 32 * 4096 * 4096 * 64 / time / 1e3 == pytest.approx(69.1, rel=0.08)
+
+
+def test_rtx_pro_4500_multiplies_at_the_full_rate() -> None:
+    """5.39 ms published for 8,192 new tokens behind 24,576: 4 x 6 x 128 x 8,192 x 28,672 is 0.722 TFLOP, 134 TFLOP/s,
+    more than the 110 of a GeForce board of 82 SMs (FlashInfer pull request 5239)."""
+    time = time_ns(
+        gpu="RTX PRO 4500 Blackwell",
+        kernel="FlashInfer BatchPrefillWithPagedKVCacheWrapper FA2",
+        phase="prefill",
+        batch=1,
+        q_heads=6,
+        kv_heads=1,
+        head_dim=128,
+        q_len=8192,
+        context=32768,
+        page_size=16,
+        causal=True,
+    )
+    assert time / 1e6 == pytest.approx(5.39, rel=0.06)
+
+
+def test_pytorchs_flash_prefill_at_head_dim_64_on_our_h100() -> None:
+    """174.8 us measured for 4,096 causal tokens of 16 heads, warm (validation/gpu/h100_sxm-2026-11-26)."""
+    time = time_ns(
+        gpu="H100-SXM5-80GB",
+        kernel="PyTorch SDPA flash",
+        phase="prefill",
+        batch=1,
+        q_heads=16,
+        kv_heads=16,
+        head_dim=64,
+        q_len=4096,
+        context=4096,
+        causal=True,
+    )
+    assert time / 1e3 == pytest.approx(174.8, rel=0.06)
