@@ -96,7 +96,7 @@ NUDGES = MappingProxyType(
         "translation.shared_entries": Nudge("tight_assist", "4096"),
         "translation.shared_latency_ns": Nudge("assist", "600"),
         "translation.walkers": Nudge("tight_assist", "16"),
-        "translation.prefetch_depth": Nudge("assist", "0"),
+        "translation.prefetch_depth": Nudge("tight_assist", "0"),
         "gather.engine": Nudge("descriptors", "true"),
         "gather.issue_clk": Nudge("descriptors", "200"),
         "gather.engine_clk": Nudge("gather", "200"),

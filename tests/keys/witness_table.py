@@ -41,7 +41,7 @@ ASSIST = DECODE.but("hw.translation.assist=true", "workload.kernel=flashinfer")
 TIGHT_ASSIST = ASSIST.but(
     "hw.translation.sm_entries=4", "hw.translation.shared_entries=8", "hw.translation.walkers=1"
 )
-WARM = DECODE.but("workload.l2_state=warm", "hw.l2.capacity_mib=1", "hw.l2.effective_fraction=1")
+WARM = DECODE.but("workload.l2_state=warm", "hw.l2.capacity_mib=2", "hw.l2.effective_fraction=1")
 CROWDED = WARM.but("hw.l2.capacity_mib=0.25", "workload.shared_prefix=256")
 TIERED = Witness(
     (*SMALL_CHIP, *SMALL_BATCH, "workload.kernel=fa3", CUT, "workload.tier={name: host, fraction: 0.5}"),

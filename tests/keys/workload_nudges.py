@@ -66,7 +66,7 @@ NUDGES = MappingProxyType(
         "mapping.splits": Nudge("decode", "1"),
         "mapping.ctas_per_sm": Nudge("registers", "2"),
         "mapping.kv_heads_per_cta": Nudge("many_heads", "2"),
-        "l2_state": Nudge("decode", "warm"),
+        "l2_state": Nudge("warm", "cold"),
         "launch": Nudge("decode", "none"),
         "runtime": Nudge("step", "eager"),
         "tensor_parallel": Nudge("decode", "2"),
