@@ -27,12 +27,11 @@ class AloneCta(Cta):
         self.news: simpy.Event | None = None
         """Occurs when another arrival is known, while somebody waits for it."""
         self.ask_memory, self.fetch_offset = context.memory.ask, job.fetch_offset
-        self.known = self._known
         self.records = sm.recorder.tiles
         self.is_watched = context.log is not None or len(job.tile_output) > 0
 
     def _ask(self, tile: int, at: int) -> None:
-        self.ask_memory(self.sm.index, tile + self.fetch_offset, at, self.known)
+        self.ask_memory(self.sm.index, tile + self.fetch_offset, at, self._known)
 
     def _known(self, fetch: int, time: int) -> None:
         self.here[fetch - self.fetch_offset] = time

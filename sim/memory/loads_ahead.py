@@ -25,8 +25,8 @@ WAYS, OFF_READS = int(Param.WAYS), int(Param.OFF_READS)
 
 @inlined
 def ask_for(m: Memory, node: int) -> None:
-    """Ask for what an event will touch beside the beginning of its row. Kinds of requests are not told apart by a branch,
-    since nobody could guess: what one of them does not need is asked for in vain.
+    """Ask for what an event will touch beside the beginning of its row. Kinds of requests are not told apart by a
+    branch, since nobody could guess: what one of them does not need is asked for in vain.
     """
     stage = m[node + STAGE]
     if stage == WAKE:
