@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from sim.memory.jit import stored
+from sim.memory.jit import part, stored
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -13,12 +13,14 @@ HERE = Path(__file__).parent
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
     """Callable from compiled code."""
-    return stored(function, HERE)
+    return part(function)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """The same, merged into every caller."""
-    return stored(function, HERE, forceinline=True)
+    return part(function, forceinline=True)
 
 
-entry = compiled
+def entry(function: Callable[P, R]) -> Callable[P, R]:
+    """Callable from Python."""
+    return stored(function, HERE)

@@ -26,15 +26,15 @@ class AloneCta(Cta):
         self.stop = context.env.event()
         self.news: simpy.Event | None = None
         """Occurs when another arrival is known, while somebody waits for it."""
-        self.chains = job.chains
+        self.ask_memory, self.fetch_offset = context.memory.ask, job.fetch_offset
         self.records = sm.recorder.tiles
         self.is_watched = context.log is not None or len(job.tile_output) > 0
 
     def _ask(self, tile: int, at: int) -> None:
-        self.context.memory.ask(self.sm.index, tile + self.job.fetch_offset, at, self._known)
+        self.ask_memory(self.sm.index, tile + self.fetch_offset, at, self._known)
 
     def _known(self, fetch: int, time: int) -> None:
-        self.here[fetch - self.job.fetch_offset] = time
+        self.here[fetch - self.fetch_offset] = time
         if self.ahead:
             self._go()
         elif self.news is not None:
@@ -64,11 +64,11 @@ class AloneCta(Cta):
 
     def _go(self) -> None:
         """Compute every tile whose arrival is known; stop where a gate must be looked at, or the tiles end."""
-        here = self.here
+        here, last = self.here, self.end
         while (time := here.pop(self.tile, None)) is not None:
             since = self.at
-            end = self._compute_alone(since, time if time > since else since, self.next < self.end)
-            if not self.pump(end) or self.gate is not None or self.tile == self.end:
+            end = self._compute_alone(since, time if time > since else since, self.next < last)
+            if not self.pump(end) or self.gate is not None or self.tile == last:
                 self.ahead = False
                 self.stop.succeed()
                 return
@@ -104,7 +104,7 @@ class AloneCta(Cta):
         job, tile = self.job, self.tile
         self.tile = tile + 1
         chain = job.chain_of[tile]
-        self.records += (tile + job.fetch_offset, since, begin, starved, self.chains[chain].number)
+        self.records += (tile + self.fetch_offset, since, begin, starved, job.numbers[chain])
         self.at = self.covered = end = begin + job.durations[chain]
         if self.is_watched:
             self._leaves(tile, end)

@@ -61,6 +61,11 @@ class Job:
         """ps of each chain on free units."""
         return [chain.duration for chain in self.chains]
 
+    @cached_property
+    def numbers(self) -> list[int]:
+        """Number of each chain among those of the run."""
+        return [chain.number for chain in self.chains]
+
 
 @dataclass(frozen=True)
 class Context:

@@ -49,19 +49,23 @@ def append(m: Memory, places: int, count: int, begin: int) -> None:
 
     The order of times is found without a branch: nobody could guess where it goes.
     """
+    at = m[Q_LAST]
+    m[Q_LAST] = at + 2 * count
     a = m[places]
     b = m[places + 1] if count > 1 else MISSING
-    c = m[places + 2] if count > 2 else 2 * MISSING
-    d = m[places + 3] if count > 3 else 3 * MISSING
+    if count <= 2:  # nearly always
+        enter(m, at, begin + (min(a, b) >> TIME_SHIFT), min(a, b) & ROW)
+        enter(m, at + 2, begin + (max(a, b) >> TIME_SHIFT), max(a, b) & ROW)
+        return
+    c = m[places + 2]
+    d = m[places + 3] if count > 3 else 2 * MISSING
     a, b, c, d = min(a, b), max(a, b), min(c, d), max(c, d)
     a, c, b, d = min(a, c), max(a, c), min(b, d), max(b, d)
     b, c = min(b, c), max(b, c)
-    at = m[Q_LAST]
     enter(m, at, begin + (a >> TIME_SHIFT), a & ROW)
     enter(m, at + 2, begin + (b >> TIME_SHIFT), b & ROW)
     enter(m, at + 4, begin + (c >> TIME_SHIFT), c & ROW)
     enter(m, at + 6, begin + (d >> TIME_SHIFT), d & ROW)
-    m[Q_LAST] = at + 2 * count
 
 
 @inlined

@@ -68,6 +68,15 @@ def occupied(m: Memory, number: int, limit: int) -> int:
 
 
 @inlined
+def following(m: Memory, number: int, counts: int, limit: int) -> int:
+    """The same behind a bucket, number - 1, whose count and those of what follows it in its word are `counts`."""
+    counts >>= 1 << COUNT_SHIFT
+    if counts:
+        return int(min(number + (trailing_zeros(counts) >> COUNT_SHIFT), limit))
+    return occupied(m, ((number - 1) | IN_WORD) + 1, limit)
+
+
+@inlined
 def add(m: Memory, node: int, number: int, time: int) -> None:
     """Queue a row in its bucket."""
     word, shift = counts_of(m, number)

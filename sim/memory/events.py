@@ -55,7 +55,8 @@ def refill(m: Memory, horizon: int) -> None:
     number = buckets.occupied(m, number, limit)
     while number < limit and agenda.is_short(m):
         word, shift = buckets.counts_of(m, number)
-        count = (m[word] >> shift) & buckets.COUNT
+        counts = m[word] >> shift
+        count = counts & buckets.COUNT
         if count < CROWDED:
             agenda.append(m, buckets.places_of(m, number), count, number << SHIFT)
             m[Q_COUNT] -= count
@@ -65,7 +66,7 @@ def refill(m: Memory, horizon: int) -> None:
         else:
             append_all(m, number)
         m[word] -= count << shift
-        number = buckets.occupied(m, number + 1, limit)
+        number = buckets.following(m, number + 1, counts, limit)
     m[Q_COVERED] = number
 
 

@@ -184,6 +184,8 @@ def close_idle(m: Memory, c: int, bank: int, now: int) -> None:
 @inlined
 def refresh(m: Memory, c: int, now: int) -> None:
     """Catch up with refreshes: bank after bank, spread over tREFI, or all banks at once."""
+    if m[c + C_REFRESH] > now:
+        return
     if m[REFRESH] == 1:
         while m[c + C_REFRESH] <= now:
             bank = m[c + C_REFRESH_BANK]

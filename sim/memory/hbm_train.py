@@ -10,6 +10,7 @@ its next command can go (`hbm_ahead`); looking early changes nothing.
 """
 
 from sim.memory import events, hbm_bank, hbm_bus, hbm_claims, hbm_ecc
+from sim.memory.bits import copy
 from sim.memory.counters import INDEX
 from sim.memory.hbm_bank import G_READ, G_WRITE
 from sim.memory.hbm_claims import (
@@ -187,6 +188,8 @@ def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
 @inlined
 def direction(m: Memory, c: int) -> int:
     """1 to write: while draining a batch, or when nothing is to be read."""
+    if not m[c + C_WRITES] | m[c + C_DRAIN]:
+        return 0
     waiting = m[c + C_WRITE_ACC]
     if m[c + C_DRAIN]:
         if waiting <= m[DRAIN_LOW]:
@@ -267,7 +270,7 @@ def leave(m: Memory, c: int, counter: int, entry: int, end: int, writing: int) -
     bank = m[entry + E_BANK]
     hbm_claims.leaves(m, c, entry, writing)
     m[counter] -= 1
-    for at in range(entry, end - ENTRY_COLS):
-        m[at] = m[at + ENTRY_COLS]
+    for at in range(entry, end - ENTRY_COLS, ENTRY_COLS):
+        copy(m, at, at + ENTRY_COLS)
     if m[PAGE] == AUTO_PRECHARGE or (m[PAGE] == CLOSED_PAGE and not hbm_claims.awaited(m, c, bank)):
         hbm_bank.precharge(m, c, bank, m[c + m[OFF_BANK] + bank * BANK_COLS + B_PRE])

@@ -18,6 +18,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 from llvmlite import binding  # type: ignore[import-untyped]
 from numba import njit
 
+from sim.memory.one_module import EntryCompiler, PartCompiler
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -45,20 +47,30 @@ def source_digest(folder: Path) -> str:
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile for int64 arguments and arrays, stored on disk; callable from compiled code only."""
-    return stored(function, HERE, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    """Compile for int64 arguments and arrays; callable from compiled code only."""
+    return part(function)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """The same, merged into every caller: for small functions on the way of every request. A call in compiled code
     goes through memory for its result and is followed by a test for exceptions.
     """
-    return stored(function, HERE, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)
+    return part(function, forceinline=True)
 
 
 def entry(function: Callable[P, R]) -> Callable[P, R]:
-    """The same, callable from Python."""
+    """The same, callable from Python and stored on disk."""
     return stored(function, HERE)
+
+
+def part(function: Callable[P, R], **options: bool) -> Callable[P, R]:
+    """Compile with each entry point that reaches the function."""
+    if UNCOMPILED:
+        return function
+    compile_: Any = njit
+    options = options | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    dispatcher = compile_(error_model="numpy", pipeline_class=PartCompiler, **options)(function)
+    return cast("Callable[P, R]", dispatcher)
 
 
 def stored(function: Callable[P, R], folder: Path, **options: bool) -> Callable[P, R]:
@@ -66,6 +78,6 @@ def stored(function: Callable[P, R], folder: Path, **options: bool) -> Callable[
     if UNCOMPILED:
         return function
     compile_: Any = njit
-    dispatcher = compile_(cache=True, error_model="numpy", **options)(function)
+    dispatcher = compile_(cache=True, error_model="numpy", pipeline_class=EntryCompiler, **options)(function)
     dispatcher._cache._cache_file._source_stamp = source_digest(folder)
     return cast("Callable[P, R]", dispatcher)

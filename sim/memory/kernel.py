@@ -54,14 +54,14 @@ def submit_all(
     entries: NDArray[np.int64],
     rows: NDArray[np.int32],
 ) -> None:
-    """Hand a window's submissions (SM, fetch, time, kept), in order, to their ports. As many rows for fetches are free.
+    """Hand a window's submissions (time, SM, fetch, kept), in order, to their ports. As many rows for fetches are free.
 
     runs, kinds, classes, entries: of all fetches, as in FetchTable; rows: [F] where each submitted one has its row.
     """
     m = cells(m)
     count = len(submissions)
     for i in range(0, count, SUBMISSION):
-        fetch = submissions[i + 1]
+        fetch = submissions[i + 2]
         f = fetch_rows.take(m)
         rows[fetch] = f
         begin, end = (entries[fetch], entries[fetch + 1]) if len(entries) > 1 else (0, 0)
@@ -72,9 +72,9 @@ def submit_all(
         m[f + F_KEPT] = submissions[i + 3]
     for i in range(0, count, SUBMISSION):
         if i + SUBMISSION < count:
-            ask_for_port(m, m[AT_PORTS] + submissions[i + SUBMISSION] * PORT_COLS)
-        sm = m[AT_PORTS] + submissions[i] * PORT_COLS
-        port.submit(m, sm, rows[submissions[i + 1]], submissions[i + 2])
+            ask_for_port(m, m[AT_PORTS] + submissions[i + SUBMISSION + 1] * PORT_COLS)
+        sm = m[AT_PORTS] + submissions[i + 1] * PORT_COLS
+        port.submit(m, sm, rows[submissions[i + 2]], submissions[i])
 
 
 @entry

@@ -131,13 +131,13 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     if is_write(m, node):
         write(m, node, at, cell, now)
     else:
-        read(m, node, at, cell, miss, now)
+        read(m, node, at, cell, miss, need, now)
     return True
 
 
 @inlined
-def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
-    """Fetch what is missing, wait for what is in flight, or send what is here."""
+def read(m: Memory, node: int, at: int, cell: int, miss: int, need: int, now: int) -> None:
+    """Fetch what is missing, with `need` MSHRs, wait for what is in flight, or send what is here."""
     count = bytes_of(m, node)
     missing = ones(miss) << m[SECTOR_SHIFT]
     if not m[node + WHAT] & COPY:
@@ -145,7 +145,7 @@ def read(m: Memory, node: int, at: int, cell: int, miss: int, now: int) -> None:
     m[N_HIT] += count - missing
     m[node + WHAT] |= miss << OWN_SHIFT
     if miss:
-        m[at + S_INFLIGHT] += lines(m, miss)
+        m[at + S_INFLIGHT] += need
         if cell >= 0:
             m[cell] |= tags.BUSY
             m[cell + m[WAYS]] |= miss << tags.FLIGHT_SHIFT

@@ -10,7 +10,6 @@ from sim.memory.layout import (
     ENTRY,
     FETCH,
     FILL,
-    HOME,
     P_RING,
     S_STALL_HEAD,
     STAGE,
@@ -26,29 +25,25 @@ WAYS, OFF_READS = int(Param.WAYS), int(Param.OFF_READS)
 
 @inlined
 def ask_for(m: Memory, node: int) -> None:
-    """Ask for what an event will touch beside the beginning of its row."""
+    """Ask for what an event will touch beside the beginning of its row. Kinds of requests are not told apart by a
+    branch, since nobody could guess: what one of them does not need is asked for in vain.
+    """
     stage = m[node + STAGE]
     if stage == WAKE:
         ask_for_channel(m, node)
         if m[node + C_PARTNER] != node:
             ask_for_channel(m, m[node + C_PARTNER])
         return
-    entry = m[node + ENTRY]
+    # of data that come back, the tag; the fetch, or what a copy serves
+    prefetch(m, m[node + ENTRY])
+    prefetch(m, m[node + ENTRY] + m[WAYS])
+    prefetch(m, m[node + FETCH])
+    prefetch(m, m[node + FETCH] + 8)
+    # whoever looks a set up: who waits for MSHRs when data come back, else the request
     stalled = m[slice_at(m, node) + S_STALL_HEAD]
-    if stage == FILL:
-        prefetch(m, entry)
-        prefetch(m, entry + m[WAYS])
-        # the fetch, or what a copy serves: not told apart, since nobody could guess
-        prefetch(m, m[node + FETCH])
-        prefetch(m, m[node + FETCH] + 8)
-        if stalled >= 0:
-            prefetch(m, stalled + 8)
-            ask_for_set(m, m[stalled + ENTRY])
-    elif stalled < 0 or stage == HOME:
-        ask_for_set(m, entry)
-    else:  # it will wait as well, unless it is a hit
-        prefetch(m, entry)
-        prefetch(m, entry + 8)
+    looks = stalled if stage == FILL and stalled >= 0 else node
+    prefetch(m, looks + 8)
+    ask_for_set(m, m[looks + ENTRY])
 
 
 @inlined

@@ -7,9 +7,9 @@ and back; later ones stay open, since later requests may overtake them. The driv
 completion can be due and never turns an empty window.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
-from itertools import count
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -38,7 +38,7 @@ from sim.memory.layout import (
 from sim.memory.params import Param
 from sim.memory.regions import NO_REGIONS, Regions
 
-TIME_AND_SM = itemgetter(0, 1)
+TIME, TIME_AND_SM = itemgetter(0), itemgetter(0, 1)
 Known = Callable[[int, int], None]
 NEVER = 1 << 62
 FEW = 8
@@ -104,9 +104,8 @@ class MemoryPlane:
         # The assist looks along a port's fetches, complete ones among them.
         self._keeps_all = keeps_stamps or bool(self._memory[Param.ASSIST])
         self._waiting: dict[int, Known] = {}
-        self._asked_for: list[tuple[int, int, int, int, bool]] = []
-        """A heap: when, how many before, SM, fetch, whether it is kept."""
-        self._order = count()
+        self._asked_for: list[tuple[int, int, int, bool]] = []
+        """In order of time, then of asking: when, SM, fetch, whether it is kept."""
         self._asked = bytearray(table.fetches)
         """1 for each fetch that was asked for."""
         self._later: list[list[int]] = []
@@ -160,7 +159,11 @@ class MemoryPlane:
             raise ValueError(f"fetch {fetch} submitted twice")
         self._asked[fetch] = 1
         self._waiting[fetch] = known
-        heappush(self._asked_for, (at, next(self._order), sm, fetch, kept or self._keeps_all))
+        asked, submission = self._asked_for, (at, sm, fetch, kept or self._keeps_all)
+        if not asked or asked[-1][0] <= at:
+            asked.append(submission)
+        else:
+            asked.insert(bisect_right(asked, at, key=TIME), submission)
         if self._wake_at > at + self._window:
             self._wake(at + self._window)
 
@@ -220,14 +223,14 @@ class MemoryPlane:
 
     def _hand_in(self) -> None:
         """Submit what was asked for up to now, in order of time."""
-        waiting, now = self._asked_for, self._now
-        due: list[int] = []
-        while waiting and waiting[0][0] <= now:
-            at, _, sm, fetch, kept = heappop(waiting)
-            due += (sm, fetch, at, kept)
-        if due:
-            self._make_room(len(due) // kernel.SUBMISSION)
-            kernel.submit_all(self._memory, np.array(due, np.int64), *self._table, self._rows)
+        count = bisect_right(self._asked_for, self._now, key=TIME)
+        if count:
+            self._make_room(count)
+            due = np.fromiter(
+                chain.from_iterable(self._asked_for[:count]), np.int64, count * kernel.SUBMISSION
+            )
+            del self._asked_for[:count]
+            kernel.submit_all(self._memory, due, *self._table, self._rows)
 
     def _make_room(self, rows: int) -> None:
         """See that so many rows for fetches are free: have stamps taken, or make more."""
@@ -248,7 +251,8 @@ class MemoryPlane:
         complete = int(self._memory[Q_OUT])
         if complete:
             self._memory[Q_OUT] = 0
-            self._later += build.section(self._memory, AT_OUT, complete, OUT_COLS).tolist()
+            out = int(self._memory[AT_OUT])
+            self._later += self._memory[out : out + complete * OUT_COLS].reshape(complete, OUT_COLS).tolist()
             self._later.sort(key=TIME_AND_SM)
         waiting, due = self._waiting, 0
         for time, _, fetch in self._later:

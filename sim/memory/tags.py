@@ -14,7 +14,7 @@ Replacement `nru` (not recently used) takes, at random, one of those that were n
 been: a cycle over twice the capacity finds next to nothing, as with LRU, but one just over it still finds most.
 """
 
-from sim.memory.bits import remainder
+from sim.memory.bits import TOGETHER, equal, remainder, trailing_zeros
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import AT_TAGS, S_STAMP, S_TAGS, Memory
 from sim.memory.mapping import mix, set_of
@@ -46,12 +46,14 @@ def row_of(m: Memory, at: int, addr: int) -> int:
 
 @inlined
 def find(m: Memory, row: int, granule: int) -> int:
-    """Tag cell of a granule, -1 when absent. Compares all ways, which the compiler does several at a time."""
-    key = granule << TAG_SHIFT
-    found = 0
-    for cell in range(row, row + m[WAYS]):
-        found += cell + 1 if m[cell] & TAG == key else 0
-    return found - 1
+    """Tag cell of a granule, -1 when absent. Compares several ways at a time, and what follows the last of them."""
+    end = row + m[WAYS]
+    for at in range(row, end, TOGETHER):
+        found = equal(m, at, TAG, granule << TAG_SHIFT)
+        if found:
+            cell = at + trailing_zeros(found)
+            return cell if cell < end else -1
+    return -1
 
 
 @inlined

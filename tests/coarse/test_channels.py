@@ -6,6 +6,7 @@ import numpy as np
 
 from sim.coarse import columns as c
 from sim.coarse import state as layout
+from sim.coarse.jit import entry
 from sim.coarse.path import SPREAD, channel_delay, note_due
 from sim.coarse.units import SM_COLS
 
@@ -16,7 +17,8 @@ SEED = 16807
 def delays(queued: int, count: int = 4000) -> np.ndarray:
     p, g = np.zeros(c.SCALARS, np.int64), np.zeros(layout.SHARED, np.int64)
     p[c.CHANNEL], g[layout.G_RANDOM] = CHANNEL_PS, SEED
-    return np.array([channel_delay.py_func(p, g, queued) for _ in range(count)])
+    delay = entry(channel_delay.py_func)
+    return np.array([delay(p, g, queued) for _ in range(count)])
 
 
 def test_segments_come_as_often_sooner_as_later_within_the_spread_of_a_random_queue() -> None:

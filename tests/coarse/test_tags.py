@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from sim.coarse import tags
+from sim.coarse.jit import entry
 from sim.memory.params import REPLACEMENT_CODE
 
 ALL = 1 << 16
+look_up, find, find_rows, keep = (
+    entry(f.py_func) for f in (tags.look_up, tags.find, tags.find_rows, tags.keep)
+)
 
 
 def scalars(sets: int, ways: int, *, slots: int = 4, policy: str = "lru") -> np.ndarray:
@@ -104,8 +108,8 @@ def test_skipped_look_ups_find_what_each_block_by_itself_would(policy: str) -> N
     for number, group in zip(
         np.where(rng.random(3000) < 0.8, hot, far), rng.integers(0, 2, 3000), strict=True
     ):
-        found = sum(tags.look_up(plain, number * 3 + part, group) for part in range(3))
-        assert tags.find(quick, number, group) == found * ALL // 3
+        found = sum(look_up(plain, number * 3 + part, group) for part in range(3))
+        assert find(quick, number, group) == found * ALL // 3
         whole += found == 3
     assert 300 < whole < 2700
 
@@ -138,7 +142,7 @@ def test_query_rows_take_places_from_tiles_and_are_found_again() -> None:
             )
         # with 7 places the rows, asked for twice a round, stay, and five places for six tiles in turn keep none
         assert (found == share).all()
-        assert tags.find_rows(cache, 300, 500, 0) == ALL
+        assert find_rows(cache, 300, 500, 0) == ALL
         assert {9, 10} <= set(cache.tags.tolist())
 
 
@@ -146,7 +150,7 @@ def test_a_written_block_lies_at_its_home_alone() -> None:
     p = scalars(1, 8)
     p[tags.GROUPS], p[tags.COPIES], p[tags.BLOCK], p[tags.OBJECTS] = 2, 1, 100, 4
     cache = tags.new_cache(p)
-    tags.keep(cache, 100, 350, 0)  # blocks 1, 2 and 3 of the output: numbers 5, 6 and 7
+    keep(cache, 100, 350, 0)  # blocks 1, 2 and 3 of the output: numbers 5, 6 and 7
     assert sorted(cache.tags[:8][cache.tags[:8] >= 0].tolist()) == [6]
     assert sorted(cache.tags[8:][cache.tags[8:] >= 0].tolist()) == [5, 7]
 
