@@ -37,7 +37,8 @@ def test_no_mapping_is_much_better_than_the_one_that_is_taken(
 ) -> None:
     """In whole simulations of all that the tile grain puts within the tenth by which it may miss.
 
-    Two and three stages of 32 tokens in `prefill_4k` are a tie there (1%) and 3.1% apart in whole.
+    It misses by -6 to +3% in these cases, so that a tie there (two and three stages of 32 tokens in `prefill_4k`, tiles of
+    32 and 64 tokens on B200) may lose as much: 5 and 6%.
     """
     task = task_of(workload, hardware, *sets)
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
@@ -49,7 +50,7 @@ def test_no_mapping_is_much_better_than_the_one_that_is_taken(
     near = [candidate for candidate in found if times[id(candidate)] <= 1.1 * min(times.values())]
     assert taken in near
     best = min(whole_ps(task, addresses, candidate.cut) for candidate in near)
-    assert whole_ps(task, addresses, taken.cut) <= 1.035 * best
+    assert whole_ps(task, addresses, taken.cut) <= 1.06 * best
 
 
 def whole_ps(task: Task, addresses: AddressMap, cut: Cut) -> int:
