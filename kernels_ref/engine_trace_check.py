@@ -50,7 +50,7 @@ JOINED = PER_SEQUENCE | STEP_FIELDS | {f"event.{kind}": what for kind, what in E
 FRAME_FIELDS = ("frame_format", "frame_residency")
 """Per-frame arrays: the first state in full (`.first`), then changes (`.at`, `.to`, `.ptr`)."""
 
-DTYPES: dict[str, type[np.generic]] = (
+DTYPES: dict[str, Any] = (
     {"statics": np.uint8, "static_of": np.int32}
     | {"row_base": np.int32, "row_shared": np.int32, "row_rest": np.int32, "row_ptr": np.int64}
     | {f"{name}.data": np.int32 for name in JOINED}

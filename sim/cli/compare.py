@@ -95,7 +95,7 @@ def _run(
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagewalk-")))
         facts = facts_of(sys.argv[1:], folder, points)
         request = Request(folder, jobs or min(cores(), len(points)))
-        name = f"{points[0].workload} on {len(points)} machines"
+        name = f"{points[0].workload} on {', '.join(point.hardware for point in points)}"
         run_sweep("compare", name, plan, points, facts, simulate, request)
         return [point.hardware for point in points], _results(folder, points)
 

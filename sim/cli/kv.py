@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from kernels_ref.kvcache import Workload
 
 SCHEMA = "pagewalk.kv/1"
+JOB = "kv"
+"""Whose folder --out is: curves of any trace take the place of earlier ones."""
 
 
 def integers(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
@@ -95,7 +97,10 @@ def kv(
     from kernels_ref.hit_curves import TierRules, hit_curves, policy_names
     from kernels_ref.kvcache import prepare
     from kernels_ref.request_trace import read_requests
+    from sim.out_folder import check_out
 
+    if out is not None:
+        check_out(out, JOB)
     names = policy_names(policies.split(","))
     requests = read_requests(trace)
     load = prepare(requests, block_tokens)
@@ -135,9 +140,10 @@ def _write(out: Path, document: dict[str, Any], points: "list[CurvePoint]") -> N
 
     from sim.cli.kv_plot import draw_hit_rates
     from sim.errors import InputError
+    from sim.out_folder import mark_out
 
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        mark_out(out, JOB)
         (out / "kv.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
         draw_hit_rates(points, f"{document['trace']}, {document['block_tokens']} tokens per block", out)
     except OSError as error:

@@ -77,18 +77,12 @@ def run(
 
 def _check_folder(out: Path) -> None:
     """Refuse a place that cannot take the run folder before the simulation, not after it."""
-    import os
-
     from sim.errors import InputError
+    from sim.out_folder import check_writable
 
     if out.exists() and not (out / "result.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: exists and is not a run folder; allowed: a new or an old run folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be made: {error.strerror}") from None
-    if not os.access(out.parent, os.W_OK):
-        raise InputError(f"--out {out}: {out.parent} cannot be written to")
+    check_writable(out, out.parent)
 
 
 def _write_folder(out: Path, result: "Result") -> None:
@@ -99,6 +93,7 @@ def _write_folder(out: Path, result: "Result") -> None:
 
     import yaml
 
+    out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     resolved: dict[str, Any] = {"hardware": result.hardware, "workload": result.workload}
     (fresh / "result.json").write_text(result.to_json())

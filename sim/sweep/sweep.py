@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sim.out_folder import refuse_another
 from sim.sweep.execute import Simulate
 from sim.sweep.points import Plan, Point
 from sim.sweep.progress import progress_for
@@ -44,8 +45,10 @@ def run_sweep(
 ) -> Outcome:
     """Run what is not finished yet and write results.csv. `kind`: sweep or compare.
 
-    Raises InputError (folder in use or unusable, no scheduler), KeyboardInterrupt (finished points are kept).
+    Raises InputError (folder in use, unusable or of another job, no scheduler), KeyboardInterrupt (finished points
+    are kept).
     """
+    refuse_another(request.folder, f"{kind} {name}")
     store = Store(request.folder)
     store.create()
     with store.locked():

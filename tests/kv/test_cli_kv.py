@@ -172,7 +172,7 @@ def test_all_compared_integers_are_written_as_a_table(reference: Path, tmp_path:
     assert lines[:2] == ["trace,case,field,asked,seen", "tiny.jsonl,trace,requests,3,3"]
     assert len(lines) == 11
     blocked = call(kvcache, reference, "--traces", tmp_path, "--out", reference)
-    assert "--out: cannot be written" in str(blocked.exception)
+    assert "found a file; allowed: a folder" in str(blocked.exception)
 
 
 @pytest.mark.parametrize(
