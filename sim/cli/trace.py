@@ -27,15 +27,18 @@ def trace(workload: str, out: Path, sets: tuple[str, ...], seed: int) -> None:
     from sim.cli.job import engine_step
     from sim.cli.stored_trace import write_stored
     from sim.config.load import load_workload, model_of
+    from sim.config.placed import places_named
     from sim.errors import InputError
 
     if out.suffix != ".npz":
         raise InputError(f"--out {out}: allowed: a name that ends in .npz, as `pagewalk run` expects")
-    spec = load_workload(workload, sets).spec
+    loaded = load_workload(workload, sets)
+    spec = loaded.spec
     model = model_of(spec)
     if model.attention == "ssm":
         raise InputError(f"{workload}: a model without a KV cache has no block tables to trace")
-    step = engine_step(spec, model, seed)
+    with places_named(workload=loaded):
+        step = engine_step(spec, model, seed)
     write_stored(out, spec, step)
     click.echo(
         f"{out}: {step.sequences} sequences, {len(step.table)} table entries, {step.frames} blocks of "
