@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.params import HARDWARE, json_option, print_json, set_option
+from sim.cli.params import HARDWARE, json_option, print_json, seed_option, set_option
 
 if TYPE_CHECKING:
     from sim.characterise.characterise import Row
@@ -28,9 +28,7 @@ COLUMNS = ("section", "quantity", "x", "x_unit", "simulated", "unit", "measured"
     help="Run this one only; give several.  [default: all]",
 )
 @set_option
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice."
-)
+@seed_option
 @click.option(
     "--out",
     metavar="DIR",

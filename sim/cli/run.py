@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.params import HARDWARE, WORKLOAD, json_option, set_option
+from sim.cli.params import HARDWARE, WORKLOAD, json_option, seed_option, set_option
 
 if TYPE_CHECKING:
     from sim.result import Result
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 @click.option(
     "--verify", is_flag=True, help="Replay the simulated order on real data and check every output."
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice."
-)
+@seed_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to write (whole or not at all).")
 @json_option
 def run(
@@ -70,7 +68,7 @@ def run(
     else:
         from sim.cli.run_screen import screen
 
-        click.echo(screen(result, out))
+        click.echo(screen(result, out, sets))
     if result.verify is not None and not result.verify["ok"]:
         sys.exit(1)
 

@@ -55,9 +55,10 @@ def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
     from sim.config.load import load_any_workload, model_of
     from sim.config.merge import leaves
     from sim.config.micro import Micro
+    from sim.config.overrides import workload_overrides
     from sim.config.problems import path_text
 
-    resolved = load_any_workload(name, sets)
+    resolved = load_any_workload(name, workload_overrides(sets))
     spec = resolved.spec
     dump = spec.model_dump(mode="json")
     model = None if isinstance(spec, Micro) else model_of(spec).model_dump(mode="json")

@@ -51,7 +51,8 @@ class Sm(Section):
     regfile_kib: Int = Field(ge=1, le=65536, description="register file per SM")
     gpc_sms: list[Annotated[Int, Field(ge=1, le=4096)]] = Field(
         default_factory=list,
-        description="SMs of each GPC, in which a thread block cluster has to lie, together sm.count; none: no clusters",
+        description="SMs of each GPC, in which a thread block cluster has to lie, at most sm.count together (SMs in "
+        "no GPC hold no cluster); none: no clusters",
     )
     tmem_kib: Int = Field(default=0, ge=0, le=65536, description="tensor memory per SM")
     max_ctas: Int = Field(default=32, ge=1, le=128, description="CTA slots per SM")
@@ -258,11 +259,11 @@ class Hardware(Section):
         return self
 
     @model_validator(mode="after")
-    def gpcs_are_all_sms(self) -> Self:
+    def gpcs_hold_no_more_than_all_sms(self) -> Self:
         held = sum(self.sm.gpc_sms)
-        if self.sm.gpc_sms and held != self.sm.count:
+        if held > self.sm.count:
             found = f"found {held} SMs in {len(self.sm.gpc_sms)} GPCs of a device with {self.sm.count} SMs"
-            text = f"{found}; allowed: as many in sm.gpc_sms as sm.count says, or [] (no clusters)"
+            text = f"{found}; allowed: at most sm.count in sm.gpc_sms, or [] (no clusters)"
             raise broken_rule(text, ("sm", "count"), ("sm", "gpc_sms"))
         return self
 

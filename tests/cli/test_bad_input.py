@@ -288,6 +288,35 @@ def test_a_limit_that_no_error_exceeds_is_refused(
     assert f"Invalid value for '{command[-1]}'" in refused(*command, number)
 
 
+@pytest.mark.parametrize("command", [("workload", "show"), ("trace", "--out", "x.npz")])
+def test_a_command_without_machine_refuses_to_set_one(refused: Refused, command: tuple[str, ...]) -> None:
+    said = refused(*command, "decode_16x8k", "--set", "sm.count=3")
+    assert said == "--set hw.sm.count: this command has no machine; allowed: keys of workload\n"
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "--hw", "h100_sxm"), ("compare", "--hw", "h100_sxm", "--hw", "h200_sxm"), ("trace",)]
+)
+def test_a_seed_is_as_large_as_in_a_sweep_file(refused: Refused, command: tuple[str, ...]) -> None:
+    assert "is not in the range 0<=x<=9223372036854775807" in refused(
+        *command, "decode_16x8k", "--seed", "9" * 20
+    )
+
+
+def test_a_machine_given_twice_is_named_by_its_option(refused: Refused) -> None:
+    twice = ("--hw", "h100_sxm", "--hw", "h100_sxm")
+    assert "--hw: found h100_sxm twice" in refused("compare", "decode_16x8k", *twice)
+
+
+def test_equal_points_are_named_with_the_line_of_the_axes(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "hardware: h100_sxm\nworkload: decode_64x8k\naxes: {sm.count: [132, 132]}\n"
+    )
+    assert refused("sweep", "s.yaml").startswith(
+        "s.yaml:3:1: axes: points 1 and 2 resolve to the same inputs"
+    )
+
+
 @pytest.mark.parametrize("command", [("hw", "show", "h100_sxm"), ("characterise", "--hw", "h100_sxm")])
 def test_a_command_without_workload_refuses_to_set_one(refused: Refused, command: tuple[str, ...]) -> None:
     assert "--set workload.batch: this command has no workload" in refused(

@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from sim.causes import CAUSES
 from sim.cli.run import run
+from sim.cli.run_screen import BINARY, BYTES, ENERGY, scaled
 from sim.cli.trace import trace
 
 SMALL = ["--set", "workload.batch=2", "--set", "workload.context=512"]
@@ -97,6 +98,29 @@ def test_the_first_screen_says_verdict_time_resources_stalls_and_files(tmp_path:
         assert word in text
     assert json.loads((out / "result.json").read_text())["schema"] == "pagewalk.result/1"
     assert "sm:" in (out / "config.resolved.yaml").read_text()
+
+
+def test_the_first_screen_says_what_was_set(tmp_path: Path) -> None:
+    text = invoke("decode_16x8k", "--hw", "h100_sxm", *SMALL).stdout
+    assert text.splitlines()[2] == f"changed     {', '.join(SMALL[1::2])}"
+    assert "changed" not in invoke("decode_1x8k", "--hw", "h100_sxm", "--fidelity", "bound").stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "units", "text"),
+    [
+        (537_100_000, BYTES, "0.5371 GB (10^9 B)"),
+        (99_000_000, BYTES, "99 MB (10^6 B)"),
+        (64, BYTES, "64 B"),
+        (1536, BINARY, "1.5 KiB"),
+        (6.4e-8, ENERGY, "64 nJ"),
+        (0, BYTES, "0 B"),
+    ],
+)
+def test_an_amount_is_shown_in_a_unit_of_its_size(
+    value: float, units: tuple[tuple[str, float], ...], text: str
+) -> None:
+    assert scaled(value, units) == text
 
 
 def test_a_stored_trace_gives_the_same_result_to_the_bit(tmp_path: Path) -> None:

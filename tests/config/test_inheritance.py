@@ -106,6 +106,14 @@ def test_a_rule_between_keys_blames_the_one_that_was_set_last(write: Write) -> N
     ]
 
 
+def test_a_description_is_not_inherited(write: Write) -> None:
+    write("mine.yaml", "base: h200_sxm\n")
+    write("other.yaml", "base: ./mine.yaml\n")
+    write("said.yaml", "base: h200_sxm\ndescription: ours\n")
+    found = [load_hardware(f"{name}.yaml").spec.description for name in ("mine", "other", "said")]
+    assert found == ["based on h200_sxm", "based on mine", "ours"]
+
+
 def test_circles_are_refused(write: Write) -> None:
     write("a.yaml", "base: b.yaml\n")
     write("b.yaml", "\nbase: ./a.yaml\n")
