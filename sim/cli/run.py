@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="full: every line simulated; sampled: a part, the rest extrapolated; bound: the analytic floor, at once.",
 )
-@click.option("--what-if", is_flag=True, help="Run again with one resource ideal at a time.")
+@click.option(
+    "--what-if",
+    is_flag=True,
+    help="Run again with one resource ideal, or twice as fast, at a time; docs/reports.md lists the cases.",
+)
 @click.option(
     "--verify", is_flag=True, help="Replay the simulated order on real data and check every output."
 )

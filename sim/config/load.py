@@ -155,6 +155,15 @@ def load_runtime(name_or_path: str) -> Runtime:
     return _plain("runtime", name_or_path, Runtime).spec
 
 
+def load_part(kind: str, name_or_path: str) -> Resolved[Model] | Resolved[KernelProfile] | Resolved[Runtime]:
+    """What a workload names: kind is model, kernel or runtime."""
+    if kind == "model":
+        return _plain("model", name_or_path, Model)
+    if kind == "kernel":
+        return _plain("kernel profile", name_or_path, KernelProfile)
+    return _plain("runtime", name_or_path, Runtime)
+
+
 def load_measured(name: str) -> Measured:
     """What silicon of this name showed; empty where nothing ships."""
     return (

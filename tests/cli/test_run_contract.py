@@ -10,6 +10,7 @@ from sim.causes import CAUSES
 from sim.cli.run import run
 from sim.cli.run_screen import BINARY, BYTES, ENERGY, scaled
 from sim.cli.trace import trace
+from sim.whatif import IDEALS, MEANINGS
 
 SMALL = ["--set", "workload.batch=2", "--set", "workload.context=512"]
 KEYS = [
@@ -139,3 +140,9 @@ def test_options_of_later_issues_are_refused() -> None:
     for arguments in (["--fidelity", "exact"], ["--timeline", "x.json"]):
         done = CliRunner().invoke(run, ["decode_16x8k", "--hw", "h100_sxm", *arguments])
         assert done.exit_code == 2
+
+
+def test_every_what_if_has_a_meaning_and_the_page_lists_it() -> None:
+    assert list(MEANINGS) == list(IDEALS)
+    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    assert all(f"| `{name}` | {text} |" in page for name, text in MEANINGS.items())
