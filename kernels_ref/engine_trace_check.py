@@ -3,6 +3,7 @@
 Compiled code indexes with these arrays without looking: a number out of its range would read foreign memory.
 """
 
+import json
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -109,7 +110,9 @@ def check_values(arrays: Arrays, statics: list[dict[str, Any]]) -> None:
     limits = _limits(arrays, [statics[static] for static in arrays["static_of"]])
     frames = np.int64(len(arrays["frame_format.first"]))
     _check_range("row_base", arrays["row_base"], -1, np.arange(len(arrays["row_base"])))
-    _check_range("row_shared", arrays["row_shared"], 0, np.int64(1 << 31))
+    # How much of a row that is continued there is, decoding shows; a row of its own continues none.
+    continued = np.where(arrays["row_base"] < 0, 1, np.int64(1) << 31)
+    _check_range("row_shared", arrays["row_shared"], 0, continued)
     _check_range("row_rest", arrays["row_rest"], 0, frames)
     for name in FRAME_FIELDS:
         _check_range(f"{name}.at", arrays[f"{name}.at"], 0, frames)
@@ -141,6 +144,15 @@ def _check_range(name: str, values: npt.NDArray[Any], low: int, below: npt.NDArr
         first = int(wrong[0])
         highest = int(np.broadcast_to(below, values.shape)[first]) - 1
         raise DamagedError(f"{name}[{first}]: found {values[first]}; allowed: {low} to {highest}")
+
+
+def json_value(name: str, array: npt.NDArray[Any]) -> Any:
+    """What an array of bytes says as JSON text. Raises DamagedError."""
+    _demand(array.dtype == np.uint8 and array.ndim == 1, name, f"{array.dtype} {array.shape}", "bytes")
+    try:
+        return json.loads(array.tobytes())
+    except ValueError:
+        raise DamagedError(f"{name}: found no JSON text; allowed: bytes of one") from None
 
 
 def check_statics(statics: object) -> list[dict[str, Any]]:

@@ -41,6 +41,7 @@ from kernels_ref.engine_trace_check import (
     check_statics,
     check_step,
     check_values,
+    json_value,
 )
 from kernels_ref.engine_trace_rows import RowEncoder, decode_rows
 from kernels_ref.errors import InputError
@@ -198,7 +199,7 @@ def is_engine_trace(path: str | Path) -> bool:
     """Whether the file calls itself an engine trace, whole or not."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return bool(json.loads(_get(archive, "header").tobytes())["format"] == FORMAT)
+            return bool(json_value("header", _get(archive, "header"))["format"] == FORMAT)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
         return False
 
@@ -208,7 +209,7 @@ def _check_header(archive: zipfile.ZipFile, names: set[str], path: Path) -> None
         raise InputError(
             f"{path}: not an engine trace: found {', '.join(sorted(names))[:80]}; header.npy is needed"
         )
-    header = json.loads(_get(archive, "header").tobytes())
+    header = json_value("header", _get(archive, "header"))
     if header.get("format") != FORMAT or header.get("version") != VERSION:
         found = f"{header.get('format')} version {header.get('version')}"
         raise InputError(f"{path}: found {found}; allowed: {FORMAT} version {VERSION}")
@@ -224,7 +225,7 @@ def _get(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
 
 
 def _read_chunks(archive: zipfile.ZipFile, names: set[str]) -> Iterator[tuple[Step, StepEvents]]:
-    end = json.loads(_get(archive, "end").tobytes())
+    end = json_value("end", _get(archive, "end"))
     steps = 0
     for chunk in range(end["chunks"]):
         for step in _read_chunk(archive, f"c{chunk:06d}.", names):
@@ -240,7 +241,7 @@ def _read_chunk(archive: zipfile.ZipFile, prefix: str, names: set[str]) -> Itera
         n[len(prefix) : -len(suffix)]: _get(archive, n[: -len(suffix)]) for n in names if n.startswith(prefix)
     }
     check_layout(arrays)
-    statics = check_statics(json.loads(arrays["statics"].tobytes()))
+    statics = check_statics(json_value("statics", arrays["statics"]))
     check_values(arrays, statics)
     rows = decode_rows(arrays["row_base"], arrays["row_shared"], arrays["row_rest"], arrays["row_ptr"])
     frames = {name: arrays[f"{name}.first"] for name in FRAME_FIELDS}

@@ -74,7 +74,10 @@ def load_stored(path: Path, sets: Sequence[str] = ()) -> tuple[Workload, "Step"]
     with tempfile.TemporaryDirectory(prefix="pagewalk-") as folder:
         copy = Path(folder) / f"{path.stem}.yaml"
         copy.write_text(yaml.safe_dump(stored))
-        before, after = load_workload(str(copy)).spec, load_workload(str(copy), sets).spec
+        try:
+            before, after = load_workload(str(copy)).spec, load_workload(str(copy), sets).spec
+        except InputError as error:
+            raise InputError(*(problem.replace(str(copy), str(path)) for problem in error.problems)) from None
     _refuse_another_step(path, before, steps[0])
     for key in FIXED:
         if getattr(before, key) != getattr(after, key):
@@ -109,10 +112,12 @@ def _refuse_another_step(path: Path, spec: Workload, step: "Step") -> None:
 
 
 def _stored_spec(path: Path) -> dict[str, Any]:
+    from kernels_ref.engine_trace_check import json_value
+
     try:
         with zipfile.ZipFile(path) as archive:
             text = np.lib.format.read_array(io.BytesIO(archive.read(ENTRY)), allow_pickle=False)
-        spec = json.loads(text.tobytes())
+        spec = json_value(ENTRY, text)
     except (KeyError, ValueError, zipfile.BadZipFile):
         raise InputError(f"{path}: no workload in it; allowed: a file that `pagewalk trace` wrote") from None
     return dict(spec)

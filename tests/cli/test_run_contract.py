@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -10,6 +11,7 @@ from sim.causes import CAUSES
 from sim.cli.run import run
 from sim.cli.run_screen import BINARY, BYTES, ENERGY, scaled
 from sim.cli.trace import trace
+from sim.errors import InputError
 from sim.whatif import IDEALS, MEANINGS
 
 SMALL = ["--set", "workload.batch=2", "--set", "workload.context=512"]
@@ -146,3 +148,27 @@ def test_every_what_if_has_a_meaning_and_the_page_lists_it() -> None:
     assert list(MEANINGS) == list(IDEALS)
     page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
     assert all(f"| `{name}` | {text} |" in page for name, text in MEANINGS.items())
+
+
+def test_a_trace_whose_workload_speaks_of_another_step_is_refused(tmp_path: Path) -> None:
+    file, other = tmp_path / "chat.npz", tmp_path / "other.npz"
+    made = ["decode_chat", "--out", str(file), "--set", "workload.batch=4"]
+    assert CliRunner().invoke(trace, made).exit_code == 0
+    with np.load(file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    spec = json.loads(arrays["workload"].tobytes())
+
+    def refusal(**changes: object) -> str:
+        text = json.dumps(spec | changes).encode()
+        np.savez(other, **arrays | {"workload": np.frombuffer(text, np.uint8)})
+        done = CliRunner().invoke(run, [str(other), "--hw", "h100_sxm", "--fidelity", "bound"])
+        assert isinstance(done.exception, InputError)
+        return str(done.exception)
+
+    assert refusal(page_tokens=32).startswith(
+        f"{other}: damaged trace: page_tokens: found 32 in its workload and 16"
+    )
+    assert "kv_format: found ('int8',) in its workload and ('fp16',) in its step" in refusal(kv_format="int8")
+    assert "model: found Geometry(" in refusal(causal=False)
+    # A file of its own holds the workload while it is checked: its name says nothing to the user.
+    assert refusal(batch=0).startswith(f"{other}:")
