@@ -1,4 +1,4 @@
-"""Bring the tables of docs/hardware.md and docs/kernels.md up to date with the shipped configs.
+"""Bring the tables of docs/hardware.md, docs/kernels.md and docs/reports.md up to date with what ships.
 
 python docs/make_pages.py
 """
@@ -14,6 +14,7 @@ from sim.config.provenance import numbers
 from sim.memory.dram.standards import STANDARDS
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import peak_gb_s
+from sim.whatif import MEANINGS
 
 DOCS = Path(__file__).parent
 ESTIMATED = ("estimate", "calibrated")
@@ -156,7 +157,12 @@ def page(text: str, tables: dict[str, str]) -> str:
 
 
 def pages() -> dict[str, dict[str, str]]:
-    return {"hardware.md": hardware_tables(), "kernels.md": kernel_tables()}
+    what_if = table(["case", "what it means"], [[f"`{name}`", text] for name, text in MEANINGS.items()])
+    return {
+        "hardware.md": hardware_tables(),
+        "kernels.md": kernel_tables(),
+        "reports.md": {"what if": what_if},
+    }
 
 
 def is_proposal(spec: Hardware) -> bool:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from kernels_ref.block_events import BlockCopied, BlockEvent, BlockRemoved
-from kernels_ref.engine_trace_io import REASONS, StepEvents
+from kernels_ref.engine_trace_check import REASONS
+from kernels_ref.engine_trace_io import StepEvents
 from kernels_ref.errors import InputError
 from kernels_ref.metadata import Conversion
 from kernels_ref.migration import Move

@@ -30,6 +30,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kernels_ref.engine_trace_check import (
+    EVENTS,
+    FRAME_FIELDS,
+    PER_SEQUENCE,
+    REASONS,
+    STEP_FIELDS,
+    DamagedError,
+    check_layout,
+    check_statics,
+    check_step,
+    check_values,
+    json_value,
+)
 from kernels_ref.engine_trace_rows import RowEncoder, decode_rows
 from kernels_ref.errors import InputError
 from kernels_ref.trace import Geometry, Step
@@ -38,9 +51,8 @@ FORMAT = "pagewalk.engine_trace"
 VERSION = 1
 CHUNK_STEPS = 256
 ROW_FIELDS = ("table", "table_ptr")
-FRAME_FIELDS = ("frame_format", "frame_residency")
-EVENT_KINDS = {"conversions": 3, "migrations": 3, "evictions": 2}
-REASONS = ("allocation", "capacity", "preemption", "migration", "window", "clear")
+PLAIN_FIELDS = [name for name in (*PER_SEQUENCE, *STEP_FIELDS) if name != "table"]
+"""Array fields of a step that are stored as they are."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -117,29 +129,20 @@ def _json_array(value: Any) -> npt.NDArray[np.uint8]:
 def _chunk_arrays(pending: list[tuple[Step, StepEvents]]) -> Arrays:
     steps = [step for step, _ in pending]
     arrays = _statics(steps)
-    for name in _array_fields(steps[0]):
+    for name in PLAIN_FIELDS:
         arrays |= _joined(name, [getattr(step, name) for step in steps])
     for name in FRAME_FIELDS:
         arrays |= _changes(name, [getattr(step, name) for step in steps])
     rows = RowEncoder()
     numbers = [np.array([rows.add(step.row(s)) for s in range(step.sequences)], np.int32) for step in steps]
     arrays |= _joined("table", numbers) | rows.arrays()
-    for kind in EVENT_KINDS:
+    for kind in EVENTS:
         arrays |= _joined(f"event.{kind}", [getattr(events, kind) for _, events in pending])
     return arrays
 
 
-def _array_fields(step: Step) -> list[str]:
-    special = (*ROW_FIELDS, *FRAME_FIELDS)
-    return [
-        f.name
-        for f in fields(step)
-        if f.name not in special and isinstance(getattr(step, f.name), np.ndarray)
-    ]
-
-
 def _statics(steps: list[Step]) -> Arrays:
-    arrays = (*_array_fields(steps[0]), *ROW_FIELDS, *FRAME_FIELDS)
+    arrays = (*PLAIN_FIELDS, *ROW_FIELDS, *FRAME_FIELDS)
     names = [f.name for f in fields(steps[0]) if f.name not in arrays]
     distinct: dict[str, int] = {}
     which = []
@@ -179,22 +182,24 @@ def read_engine_trace(path: str | Path) -> Iterator[tuple[Step, StepEvents]]:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
             _check_header(archive, names, path)
-            end = json.loads(_get(archive, "end").tobytes())
-            for chunk in range(end["chunks"]):
-                yield from _read_chunk(archive, f"c{chunk:06d}.", names)
+            yield from _read_chunks(archive, names)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{path}: truncated or damaged engine trace: {error}") from None
-    except (KeyError, ValueError, TypeError, IndexError) as error:
+    except DamagedError as error:
+        raise InputError(f"{path}: damaged engine trace: {error}") from None
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, MemoryError) as error:
         raise InputError(f"{path}: damaged engine trace: {type(error).__name__}: {error}") from None
+    except (RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{path}: not as pagewalk writes an engine trace: {error}") from None
 
 
 def is_engine_trace(path: str | Path) -> bool:
     """Whether the file calls itself an engine trace, whole or not."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return bool(json.loads(_get(archive, "header").tobytes())["format"] == FORMAT)
+            return bool(json_value("header", _get(archive, "header"))["format"] == FORMAT)
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError):
         return False
 
@@ -204,7 +209,7 @@ def _check_header(archive: zipfile.ZipFile, names: set[str], path: Path) -> None
         raise InputError(
             f"{path}: not an engine trace: found {', '.join(sorted(names))[:80]}; header.npy is needed"
         )
-    header = json.loads(_get(archive, "header").tobytes())
+    header = json_value("header", _get(archive, "header"))
     if header.get("format") != FORMAT or header.get("version") != VERSION:
         found = f"{header.get('format')} version {header.get('version')}"
         raise InputError(f"{path}: found {found}; allowed: {FORMAT} version {VERSION}")
@@ -219,25 +224,37 @@ def _get(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
     return array
 
 
+def _read_chunks(archive: zipfile.ZipFile, names: set[str]) -> Iterator[tuple[Step, StepEvents]]:
+    end = json_value("end", _get(archive, "end"))
+    steps = 0
+    for chunk in range(end["chunks"]):
+        for step in _read_chunk(archive, f"c{chunk:06d}.", names):
+            steps += 1
+            yield step
+    if steps != end["steps"]:
+        raise DamagedError(f"end: found {end['steps']} steps; allowed: {steps}, as the chunks hold")
+
+
 def _read_chunk(archive: zipfile.ZipFile, prefix: str, names: set[str]) -> Iterator[tuple[Step, StepEvents]]:
     suffix = ".npy"
     arrays = {
         n[len(prefix) : -len(suffix)]: _get(archive, n[: -len(suffix)]) for n in names if n.startswith(prefix)
     }
-    statics = json.loads(arrays["statics"].tobytes())
+    check_layout(arrays)
+    statics = check_statics(json_value("statics", arrays["statics"]))
+    check_values(arrays, statics)
     rows = decode_rows(arrays["row_base"], arrays["row_shared"], arrays["row_rest"], arrays["row_ptr"])
-    special = ("table", *FRAME_FIELDS, *(f"event.{kind}" for kind in EVENT_KINDS))
-    plain = [n[: -len(".data")] for n in arrays if n.endswith(".data") and n[: -len(".data")] not in special]
     frames = {name: arrays[f"{name}.first"] for name in FRAME_FIELDS}
     for number, static in enumerate(arrays["static_of"]):
         values = _restored(statics[static])
-        values |= {name: _part(arrays, name, number) for name in plain}
+        values |= {name: _part(arrays, name, number) for name in PLAIN_FIELDS}
         frames = {name: _advanced(arrays, name, number, frames[name]) for name in FRAME_FIELDS}
         mine = [rows[row] for row in _part(arrays, "table", number)]
         values["table"] = np.concatenate([np.empty(0, np.int32), *mine])
         values["table_ptr"] = np.concatenate(([0], np.cumsum([len(row) for row in mine]))).astype(np.int64)
-        events = {kind: _part(arrays, f"event.{kind}", number) for kind in EVENT_KINDS}
-        yield Step(**(values | frames)), StepEvents(**events)
+        step = Step(**(values | frames))
+        check_step(step)
+        yield step, StepEvents(**{kind: _part(arrays, f"event.{kind}", number) for kind in EVENTS})
 
 
 def _restored(static: dict[str, Any]) -> dict[str, Any]:

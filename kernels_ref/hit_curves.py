@@ -83,8 +83,9 @@ def hit_curves(
 ) -> Iterator[CurvePoint]:
     """Points as they are done: each policy at each capacity and tier size, the optimum at each total size,
     and the infinite cache. Raises InputError for a capacity below 1."""
-    if not capacities or min(capacities) < 1 or min(tiers, default=0) < 0:
-        raise InputError("blocks: capacities are at least 1, tiers at least 0")
+    for key, sizes, least in (("blocks", capacities, 1), ("tier", tiers, 0)):
+        if min(sizes, default=least) < least:
+            raise InputError(f"{key}: found {min(sizes)}; allowed: at least {least}")
     rules = rules or TierRules()
     rules.check()
     if rules != TierRules() and not any(tiers):

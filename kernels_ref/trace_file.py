@@ -13,13 +13,13 @@ from kernels_ref.errors import InputError
 
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
-    """The file's text. Raises InputError for a missing, truncated, damaged or non-text file."""
+    """The file's text without a byte order mark. Raises InputError for a missing, damaged or non-text file."""
     try:
         if path.suffix == ".gz":
-            with gzip.open(path, "rt", encoding="utf-8", newline="") as stream:
+            with gzip.open(path, "rt", encoding="utf-8-sig", newline="") as stream:
                 yield stream
         else:
-            with path.open("r", encoding="utf-8", newline="") as stream:
+            with path.open("r", encoding="utf-8-sig", newline="") as stream:
                 yield stream
     except OSError as error:
         reason = error.strerror or str(error)

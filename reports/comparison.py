@@ -12,6 +12,8 @@ from sim.result import Result
 
 Value = float | int | None
 MOST_CAUSES = 6
+EXACT = ("tightest bound", "KV cache held", "area")
+"""Follow from the configs and the batch alone: a sampled run knows them as well as a full one."""
 NOTHING = 1e-12
 """Relative differences up to rounding are no differences."""
 
@@ -84,7 +86,8 @@ def _metric(name: str, unit: str, better: str, values: Sequence[Value], results:
     for value, result in zip(values, results, strict=True):
         ratio = value / first if value is not None and first else None
         relative.append(ratio)
-        calls.append(_call(ratio, better, sampling_error(results[0]) + sampling_error(result)))
+        error = 0.0 if name in EXACT else sampling_error(results[0]) + sampling_error(result)
+        calls.append(_call(ratio, better, error))
     return Metric(name, unit, better, tuple(values), tuple(relative), tuple(calls))
 
 

@@ -119,8 +119,8 @@ def _check_tier(size: int, workload: Workload, hw: Hardware) -> None:
     if workload.tier is None:
         return
     if workload.tier.name not in hw.tiers:
-        known = ", ".join(hw.tiers) or "none"
-        raise InputError(f"workload.tier.name: {workload.tier.name!r}; tiers of {hw.name}: {known}")
+        allowed = f"a tier of {hw.name}, which has {', '.join(hw.tiers) or 'none'}"
+        raise InputError(f"workload.tier.name: found {workload.tier.name!r}; allowed: {allowed}")
     room = hw.tiers[workload.tier.name].capacity_gib * GIB
     if size > room:
         raise InputError(

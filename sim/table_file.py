@@ -54,8 +54,10 @@ def read_rows(path: Path, required: tuple[str, ...]) -> list[Row]:
             lines = [(line, cells) for line, cells in _lines(file, path) if cells]
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a CSV file: {error}") from None
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path}:{_first_foreign_line(path)}: is not UTF-8 text; expected a CSV file in UTF-8"
+        ) from None
     columns = lines[0][1] if lines else []
     _check_columns(columns, required, path)
     _check_widths(lines, path)
@@ -66,6 +68,16 @@ def read_rows(path: Path, required: tuple[str, ...]) -> list[Row]:
         Row({column: cell for column, cell in zip(columns, cells, strict=True) if column}, f"{path}:{line}")
         for line, cells in lines[1:]
     ]
+
+
+def _first_foreign_line(path: Path) -> int:
+    """The line, from 1, that is not UTF-8."""
+    raw = path.read_bytes()
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return raw.count(b"\n", 0, error.start) + 1
+    return 1
 
 
 def _lines(file: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:

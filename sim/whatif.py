@@ -1,4 +1,4 @@
-"""What-if: the same run with one resource ideal at a time; the speed-up that each would buy.
+"""What-if: the same run with one resource ideal, or twice as fast, at a time; the speed-up that each would buy.
 
 Each ideal is a change of the machine (or, for barriers, of the kernels), so that the mapping is searched again for
 it. The list is closed (design: closed accounting).
@@ -75,6 +75,24 @@ IDEALS: Mapping[str, Callable[[Hardware, int], Hardware]] = MappingProxyType(
         "infinite_tier_bandwidth": _infinite_tier_bandwidth,
     }
 )
+
+
+MEANINGS: Mapping[str, str] = MappingProxyType(
+    {
+        "free_translation": "kernels find KV without a block table, as if each sequence lay in one piece; TLBs stay",
+        "free_unpack": "an engine beside the pipes expands every packed format, in no time",
+        "infinite_sram": "each SM also holds the longest context of a KV head, in 16 bit",
+        "infinite_l2": f"L2 of at least {HUGE_L2_MIB:,.0f} MiB, all of it usable; its bandwidth stays",
+        "double_hbm": "twice the peak of the device memory; its latency stays",
+        "zero_latency_hbm": "rows of the device memory are open and data come at once: only the bus takes time",
+        "free_launch": "launches of kernels and starts of CTAs take no time",
+        "free_barriers": "barriers in a kernel, and its waits for an entry of the block table, take no time",
+        "double_tensor": "twice the tensor rate in every format",
+        "free_gather": "no time for the descriptors and the addresses of runs",
+        "infinite_tier_bandwidth": "memory tiers deliver 1,000 TB/s, any number of accesses a second; latencies stay",
+    }
+)
+"""What each ideal means, as the documentation lists them."""
 
 
 def ideal_profiles(name: str, profiles: list[KernelProfile]) -> list[KernelProfile]:

@@ -142,12 +142,15 @@ def _calibrate_jointly(truth: Path, recipe: Path, out: Path, blind: bool, as_jso
     from sim.calibration.run_joint import calibrate_jointly
     from sim.cli.attention_case import sampled_ns, step_of
     from sim.cli.calibrate_out import check_folder
+    from sim.out_folder import mark_out
     from sim.validation.names import shipped_names
 
     wanted = read_recipe(recipe)
-    check_folder(out, wanted)
+    job = f"calibrate {recipe.name}"
+    check_folder(out, wanted, job)
     result = calibrate_jointly(truth, wanted, shipped_names(), step_of, sampled_ns, blind, _tell, out)
     write_joint(result, out)
+    mark_out(out, job)
     if as_json:
         import json
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from sim.calibration.output import overheads_path
 from sim.calibration.recipe import Recipe
 from sim.config.catalog import YAML_SUFFIXES, find
 from sim.config.merge import read_layers
 from sim.errors import InputError
+from sim.out_folder import check_writable, refuse_another
 
 
 def check_file(out: Path, hardware: Sequence[str], profile: str | None) -> None:
@@ -22,7 +22,7 @@ def check_file(out: Path, hardware: Sequence[str], profile: str | None) -> None:
         if path.resolve() in written:
             text = "would replace what --hw or --profile is, or inherits; allowed: another path"
             raise InputError(f"--out: {written[path.resolve()]} {text}")
-    _check_writable(out.parent)
+    check_writable(out, out.parent)
 
 
 def _given(hardware: Sequence[str], profile: str | None) -> Iterable[Path]:
@@ -33,24 +33,15 @@ def _given(hardware: Sequence[str], profile: str | None) -> Iterable[Path]:
         yield from (layer.path for layer in read_layers("kernel profile", find("kernel profile", profile)))
 
 
-def check_folder(out: Path, recipe: Recipe) -> None:
+def check_folder(out: Path, recipe: Recipe, job: str) -> None:
     """Configs of another fit would be taken for some of this one by who copies them."""
     if out.is_file():
         raise InputError(f"--out: {out} is a file; allowed: a folder for the configs of --recipe")
+    refuse_another(out, job)
     ours = {*recipe.machines, *recipe.profiles, "overheads"}
     others = sorted(path.name for path in out.glob("*.yaml") if path.stem not in ours)
     if others:
         raise InputError(
             f"--out: {out} holds {others[0]} of another fit; allowed: an empty folder, or one of the same recipe"
         )
-    _check_writable(out)
-
-
-def _check_writable(folder: Path) -> None:
-    """Try it where the folder is, or would be made: permissions alone say nothing of read-only file systems."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    try:
-        with TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        raise InputError(f"--out: {folder}: cannot be written: {error.strerror}") from None
+    check_writable(out)

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.params import HARDWARE, json_option, print_json, set_option
+from sim.cli.params import HARDWARE, json_option, print_json, seed_option, set_option
 
 if TYPE_CHECKING:
     from sim.characterise.characterise import Row
     from sim.config.hardware import Hardware
 
 SCHEMA = "pagewalk.characterisation/1"
+JOB = "characterise"
+"""Whose folder --out is: any machine's microbenchmarks take the place of earlier ones."""
 NAMES = ("chase", "stream", "inflight", "gather", "table")
 COLUMNS = ("section", "quantity", "x", "x_unit", "simulated", "unit", "measured", "difference", "source")
 
@@ -26,9 +28,7 @@ COLUMNS = ("section", "quantity", "x", "x_unit", "simulated", "unit", "measured"
     help="Run this one only; give several.  [default: all]",
 )
 @set_option
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice."
-)
+@seed_option
 @click.option(
     "--out",
     metavar="DIR",
@@ -57,10 +57,11 @@ def characterise(
     """
     from sim.config.load import load_hardware
     from sim.config.overrides import machine_overrides
+    from sim.out_folder import check_out
 
     overrides = machine_overrides(sets)
     if out is not None:
-        _make_folder(out)
+        check_out(out, JOB)
     document = _document(load_hardware(hardware, overrides).spec, sections or NAMES, seed)
     if out is not None:
         _write(out, document)
@@ -101,20 +102,6 @@ def _plain(row: "Row") -> dict[str, Any]:
     return asdict(row) | {"measured": [asdict(value) for value in row.measured]}
 
 
-def _make_folder(out: Path) -> None:
-    """Refuse a place that cannot take the files before the simulation, not after it."""
-    import os
-
-    from sim.errors import InputError
-
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be made: {error.strerror}") from None
-    if not os.access(out, os.W_OK):
-        raise InputError(f"--out {out}: cannot be written to")
-
-
 def _write(out: Path, document: dict[str, Any]) -> None:
     import csv
     import json
@@ -122,8 +109,10 @@ def _write(out: Path, document: dict[str, Any]) -> None:
     from reports.canvas import save
     from reports.characterisation import figure
     from sim.errors import InputError
+    from sim.out_folder import mark_out
 
     try:
+        mark_out(out, JOB)
         (out / "characterisation.json").write_text(json.dumps(document, indent=1, allow_nan=False) + "\n")
         with (out / "characterisation.csv").open("w", newline="") as file:
             writer = csv.writer(file)

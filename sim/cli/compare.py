@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.params import HARDWARE, WORKLOAD, json_option, print_json, set_option
+from sim.cli.params import HARDWARE, WORKLOAD, json_option, print_json, seed_option, set_option
 
 if TYPE_CHECKING:
     from reports.comparison import Comparison, Metric
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--fidelity", type=click.Choice(["full", "sampled", "bound"]), default="full", show_default=True
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice."
-)
+@seed_option
 @click.option("--jobs", type=click.IntRange(1, 1024), help="Processes.  [default: one per core]")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep the results here, for `pagewalk report`.")
 @json_option
@@ -57,6 +55,9 @@ def compare(
 
     if len(hardware) < 2:
         raise click.UsageError("give at least two machines: --hw A --hw B.")
+    twice = [name for place, name in enumerate(hardware) if name in hardware[:place]]
+    if twice:
+        raise click.UsageError(f"--hw: found {twice[0]} twice; allowed: each machine once.")
     names, results = _run(workload, hardware, sets, fidelity, seed, jobs, out)
     comparison = side_by_side(names, results)
     if as_json:
@@ -95,7 +96,7 @@ def _run(
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pagewalk-")))
         facts = facts_of(sys.argv[1:], folder, points)
         request = Request(folder, jobs or min(cores(), len(points)))
-        name = f"{points[0].workload} on {len(points)} machines"
+        name = f"{points[0].workload} on {', '.join(point.hardware for point in points)}"
         run_sweep("compare", name, plan, points, facts, simulate, request)
         return [point.hardware for point in points], _results(folder, points)
 

@@ -69,11 +69,16 @@ def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
 )
 @json_option
 def check(file: str, require_sources: bool, as_json: bool) -> None:
-    """Report every problem of a config, and its numbers without a source."""
+    """Report every problem of a config, also where its memory system cannot be built, and its numbers without a
+    source."""
     from sim.config.load import load_hardware
+    from sim.config.placed import places_named
     from sim.config.provenance import numbers, unsourced
+    from sim.memory.params import build as build_device
 
     resolved = load_hardware(file)
+    with places_named(hw=resolved):
+        build_device(resolved.spec)
     missing = unsourced(resolved.spec, resolved.raw)
     count = len(numbers(resolved.spec))
     if as_json:

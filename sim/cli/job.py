@@ -4,7 +4,7 @@ The one place where the engine and the simulator meet; everything below it sees 
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +94,7 @@ def geometry_of(model: Model, parallel: int, causal: bool = True) -> "Geometry":
 
     if model.q_heads % parallel:
         raise InputError(
-            f"workload.tensor_parallel: {parallel}; allowed: a divisor of {model.q_heads} query heads"
+            f"workload.tensor_parallel: found {parallel}; allowed: a divisor of {model.q_heads} query heads"
         )
     latent = model.attention == "mla"
     return Geometry(
@@ -126,7 +126,7 @@ def contexts_of(workload: Workload, seed: int) -> "NDArray[np.int32]":
         return snapshot(read_requests(trace_path(wanted.trace)), wanted.at_s, workload.batch, rng)
     if len(wanted) != workload.batch:
         raise InputError(
-            f"workload.context: {len(wanted)} lengths; allowed: batch = {workload.batch} of them"
+            f"workload.context: found {len(wanted)} lengths; allowed: batch = {workload.batch} of them"
         )
     return np.array(wanted, np.int32)
 
@@ -139,7 +139,7 @@ def trace_path(name: str) -> Path:
     path = Path(str(shipped)) if shipped.is_file() else Path(name)
     if not path.is_file():
         raise InputError(
-            f"workload.context.trace: {name!r}; allowed: a shipped trace (sample_chat) or a file"
+            f"workload.context.trace: found {name!r}; allowed: a shipped trace (sample_chat) or a file"
         )
     return path
 
@@ -221,14 +221,16 @@ def run_named(
 ) -> "Result":
     """Load by name or path and simulate; a workload that ends in .npz is a stored engine trace."""
     from sim.config.load import load_any_workload, load_hardware
+    from sim.config.placed import places_named
 
-    hw = load_hardware(hardware, sets).spec
-    spec: Workload | Micro
-    step: Step | None
+    machine = load_hardware(hardware, sets)
+    run = partial(simulate, machine.spec, fidelity=fidelity, seed=seed, what_if=what_if, verify=verify)
     if workload.endswith(".npz"):
         from sim.cli.stored_trace import load_stored
 
         spec, step = load_stored(Path(workload), sets)
-    else:
-        spec, step = load_any_workload(workload, sets).spec, None
-    return simulate(hw, spec, fidelity=fidelity, seed=seed, what_if=what_if, verify=verify, step=step)
+        with places_named(hw=machine):
+            return run(spec, step=step)
+    found = load_any_workload(workload, sets)
+    with places_named(hw=machine, workload=found):
+        return run(found.spec)

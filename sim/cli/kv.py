@@ -10,14 +10,31 @@ if TYPE_CHECKING:
     from kernels_ref.kvcache import Workload
 
 SCHEMA = "pagewalk.kv/1"
+JOB = "kv"
+"""Whose folder --out is: curves of any trace take the place of earlier ones."""
 
 
-def integers(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
-    """Whole numbers separated by commas."""
-    try:
-        return [int(part) for part in value.split(",")]
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a list of whole numbers such as 1000,3000") from None
+MOST_BLOCKS = 2**31 - 1
+"""Block tables number blocks in 32 bit."""
+
+
+class Sizes(click.ParamType):  # type: ignore[type-arg]  # generic since click 8.4 only
+    """Whole numbers of at least `least`, separated by commas."""
+
+    name = "N[,N...]"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
+        try:
+            sizes = [int(part) for part in value.split(",")]
+        except ValueError:
+            self.fail(f"{value[:80]!r} is not a list of whole numbers such as 1000,3000", param, ctx)
+        for size in sizes:
+            if not self.least <= size <= MOST_BLOCKS:
+                self.fail(f"found {str(size)[:80]}; allowed: from {self.least} to {MOST_BLOCKS}", param, ctx)
+        return sizes
 
 
 @click.command(
@@ -27,7 +44,7 @@ def integers(ctx: click.Context, param: click.Parameter, value: str) -> list[int
 @click.option(
     "--blocks",
     required=True,
-    callback=integers,
+    type=Sizes(1),
     metavar="N[,N...]",
     help="Capacities of the cache, in blocks.",
 )
@@ -44,7 +61,7 @@ def integers(ctx: click.Context, param: click.Parameter, value: str) -> list[int
     "--tier",
     "tiers",
     default="0",
-    callback=integers,
+    type=Sizes(0),
     metavar="N[,N...]",
     help="Sizes of a second tier, in blocks; 0 is none.",
 )
@@ -52,18 +69,22 @@ def integers(ctx: click.Context, param: click.Parameter, value: str) -> list[int
     "--inclusion",
     default="exclusive",
     show_default=True,
-    metavar="I",
-    help="Of the tier: exclusive, inclusive.",
+    type=click.Choice(["exclusive", "inclusive"]),
+    help="Of the tier.",
 )
 @click.option(
-    "--write", default="back", show_default=True, metavar="W", help="Into the tier: back, through, selective."
+    "--write",
+    default="back",
+    show_default=True,
+    type=click.Choice(["back", "through", "selective"]),
+    help="Into the tier.",
 )
 @click.option(
     "--admission",
     default="all",
     show_default=True,
-    metavar="A",
-    help="To the tier: all, frequent (used twice).",
+    type=click.Choice(["all", "frequent"]),
+    help="To the tier; frequent: used twice.",
 )
 @click.option(
     "--block-tokens",
@@ -95,7 +116,10 @@ def kv(
     from kernels_ref.hit_curves import TierRules, hit_curves, policy_names
     from kernels_ref.kvcache import prepare
     from kernels_ref.request_trace import read_requests
+    from sim.out_folder import check_out
 
+    if out is not None:
+        check_out(out, JOB)
     names = policy_names(policies.split(","))
     requests = read_requests(trace)
     load = prepare(requests, block_tokens)
@@ -135,9 +159,10 @@ def _write(out: Path, document: dict[str, Any], points: "list[CurvePoint]") -> N
 
     from sim.cli.kv_plot import draw_hit_rates
     from sim.errors import InputError
+    from sim.out_folder import mark_out
 
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        mark_out(out, JOB)
         (out / "kv.json").write_text(json.dumps(document, indent=2, allow_nan=False) + "\n")
         draw_hit_rates(points, f"{document['trace']}, {document['block_tokens']} tokens per block", out)
     except OSError as error:

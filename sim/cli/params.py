@@ -56,6 +56,18 @@ def set_option(command: Command) -> Command:
     )(command)
 
 
+def seed_option(command: Command) -> Command:
+    """`--seed N`, as large as a sweep file takes it; arrives as `seed`."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(0, 2**63 - 1),
+        metavar="N",
+        default=0,
+        show_default=True,
+        help="Seed of every random choice.",
+    )(command)
+
+
 def json_option(command: Command) -> Command:
     """`--json`; arrives as `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on standard output.")(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sim.cli.params import HARDWARE, WORKLOAD, json_option, set_option
+from sim.cli.params import HARDWARE, WORKLOAD, json_option, seed_option, set_option
 
 if TYPE_CHECKING:
     from sim.result import Result
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
     show_default=True,
     help="full: every line simulated; sampled: a part, the rest extrapolated; bound: the analytic floor, at once.",
 )
-@click.option("--what-if", is_flag=True, help="Run again with one resource ideal at a time.")
+@click.option(
+    "--what-if",
+    is_flag=True,
+    help="Run again with one resource ideal, or twice as fast, at a time; docs/reports.md lists the cases.",
+)
 @click.option(
     "--verify", is_flag=True, help="Replay the simulated order on real data and check every output."
 )
-@click.option(
-    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every random choice."
-)
+@seed_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder to write (whole or not at all).")
 @json_option
 def run(
@@ -70,25 +72,19 @@ def run(
     else:
         from sim.cli.run_screen import screen
 
-        click.echo(screen(result, out))
+        click.echo(screen(result, out, sets))
     if result.verify is not None and not result.verify["ok"]:
         sys.exit(1)
 
 
 def _check_folder(out: Path) -> None:
     """Refuse a place that cannot take the run folder before the simulation, not after it."""
-    import os
-
     from sim.errors import InputError
+    from sim.out_folder import check_writable
 
     if out.exists() and not (out / "result.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"--out {out}: exists and is not a run folder; allowed: a new or an old run folder")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: cannot be made: {error.strerror}") from None
-    if not os.access(out.parent, os.W_OK):
-        raise InputError(f"--out {out}: {out.parent} cannot be written to")
+    check_writable(out, out.parent)
 
 
 def _write_folder(out: Path, result: "Result") -> None:
@@ -99,6 +95,7 @@ def _write_folder(out: Path, result: "Result") -> None:
 
     import yaml
 
+    out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     resolved: dict[str, Any] = {"hardware": result.hardware, "workload": result.workload}
     (fresh / "result.json").write_text(result.to_json())

@@ -1,5 +1,6 @@
 """The first screen of `run`: verdict, time, achieved against peak, where the time went, what would help."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,9 +45,20 @@ def time_text(ns: float) -> str:
     return f"{ns:.4g} ns"
 
 
-def screen(result: "Result", out: Path | None) -> str:
-    """Plain text; complete without colour. GB/s are 10^9 B/s."""
-    parts = [_verdict(result), _headline(result)]
+BYTES = (("GB (10^9 B)", 1e9), ("MB (10^6 B)", 1e6), ("kB (10^3 B)", 1e3), ("B", 1.0))
+BINARY = (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10), ("B", 1.0))
+ENERGY = (("J", 1.0), ("mJ", 1e-3), ("uJ", 1e-6), ("nJ", 1e-9))
+
+
+def scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:
+    """In the largest unit of which it is a tenth or more."""
+    unit, size = next(((unit, size) for unit, size in units if value >= size / 10), units[-1])
+    return f"{value / size:.4g} {unit}"
+
+
+def screen(result: "Result", out: Path | None, sets: Sequence[str] = ()) -> str:
+    """Plain text; complete without colour. GB/s are 10^9 B/s. `sets`: what --set changed of the named configs."""
+    parts = [_verdict(result), _changes(sets), _headline(result)]
     if result.fidelity != "bound":
         parts += [_mapping(result), _resources(result), _stalls(result)]
     parts += [_bounds(result), _gains(result), _verified(result), _files(out)]
@@ -64,6 +76,10 @@ def _verdict(result: "Result") -> str:
     )
 
 
+def _changes(sets: Sequence[str]) -> str:
+    return f"changed     {', '.join(sets)}" if sets else ""
+
+
 def _interval(result: "Result") -> str:
     share = result.sampling.get("relative_ci95") or 0.0
     return f" +- {share:.1%} (95% interval of sampling)" if share else ""
@@ -76,12 +92,12 @@ def _headline(result: "Result") -> str:
         rows.append(["tokens/s", f"{rate:,.0f}"])
     rows += _measured(result)
     if result.bytes.get("hbm_read"):
-        rows.append(["memory read", f"{result.bytes['hbm_read'] / 1e9:.4g} GB (10^9 B)"])
+        rows.append(["memory read", scaled(result.bytes["hbm_read"], BYTES)])
     kv = result.kv
     if kv:
-        rows.append(["KV blocks", f"{kv['used_bytes'] / 2**30:.4g} GiB, {kv['waste_fraction']:.2%} unfilled"])
+        rows.append(["KV blocks", f"{scaled(kv['used_bytes'], BINARY)}, {kv['waste_fraction']:.2%} unfilled"])
     if result.energy_j:
-        rows.append(["energy", f"{sum(result.energy_j.values()):.4g} J"])
+        rows.append(["energy", scaled(sum(result.energy_j.values()), ENERGY)])
     return columns(rows)
 
 

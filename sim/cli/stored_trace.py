@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from sim.config.load import load_workload, model_of
-from sim.config.workload import Workload
+from sim.config.workload import MixedFormat, Workload
 from sim.errors import InputError
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ FIXED = (
 def write_stored(path: Path, workload: Workload, step: "Step") -> None:
     """Write the trace file; it appears whole or not at all. Raises InputError where it cannot be written."""
     from kernels_ref.engine_trace_io import EngineTraceWriter
+    from kernels_ref.errors import InputError as EngineInputError
 
     spec = workload.model_copy(update={"model": model_of(workload)}).model_dump(
         mode="json", exclude_none=True
@@ -53,6 +54,8 @@ def write_stored(path: Path, workload: Workload, step: "Step") -> None:
         os.replace(whole, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    except EngineInputError as error:
+        raise InputError(str(error).replace(str(whole), str(path))) from None
     finally:
         whole.unlink(missing_ok=True)
 
@@ -71,7 +74,11 @@ def load_stored(path: Path, sets: Sequence[str] = ()) -> tuple[Workload, "Step"]
     with tempfile.TemporaryDirectory(prefix="pagewalk-") as folder:
         copy = Path(folder) / f"{path.stem}.yaml"
         copy.write_text(yaml.safe_dump(stored))
-        before, after = load_workload(str(copy)).spec, load_workload(str(copy), sets).spec
+        try:
+            before, after = load_workload(str(copy)).spec, load_workload(str(copy), sets).spec
+        except InputError as error:
+            raise InputError(*(problem.replace(str(copy), str(path)) for problem in error.problems)) from None
+    _refuse_another_step(path, before, steps[0])
     for key in FIXED:
         if getattr(before, key) != getattr(after, key):
             found = json.dumps(after.model_dump(mode="json")[key])[:80]
@@ -82,18 +89,35 @@ def load_stored(path: Path, sets: Sequence[str] = ()) -> tuple[Workload, "Step"]
     if before.has_table and not after.has_table:
         allowed = f"flat or two_level, as the trace {path} has a block table"
         raise InputError(f"--set workload.table_layout: found none; allowed: {allowed}")
-    if after.page_tokens != steps[0].page_tokens:
-        raise InputError(
-            f"{path}: page_tokens: {after.page_tokens}; its blocks hold {steps[0].page_tokens} tokens"
-        )
     return after, steps[0]
 
 
+def _refuse_another_step(path: Path, spec: Workload, step: "Step") -> None:
+    """The workload in the file speaks of the step beside it. Raises InputError where it does not."""
+    from sim.cli.job import geometry_of
+
+    kv = spec.kv_format
+    said = {
+        "phase": (spec.phase, step.phase),
+        "batch": (spec.batch, step.sequences),
+        "context": (spec.context, step.context.tolist()),
+        "page_tokens": (spec.page_tokens, step.page_tokens),
+        "kv_format": ((kv.hot, kv.cold) if isinstance(kv, MixedFormat) else (kv,), step.formats),
+        "model": (geometry_of(model_of(spec), spec.tensor_parallel, spec.causal), step.geometry),
+    }
+    for key, (workload, traced) in said.items():
+        if workload != traced:
+            found = f"found {str(workload)[:80]} in its workload and {str(traced)[:80]} in its step"
+            raise InputError(f"{path}: damaged trace: {key}: {found}; allowed: the same in both")
+
+
 def _stored_spec(path: Path) -> dict[str, Any]:
+    from kernels_ref.engine_trace_check import json_value
+
     try:
         with zipfile.ZipFile(path) as archive:
             text = np.lib.format.read_array(io.BytesIO(archive.read(ENTRY)), allow_pickle=False)
-        spec = json.loads(text.tobytes())
+        spec = json_value(ENTRY, text)
     except (KeyError, ValueError, zipfile.BadZipFile):
         raise InputError(f"{path}: no workload in it; allowed: a file that `pagewalk trace` wrote") from None
     return dict(spec)

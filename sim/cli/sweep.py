@@ -3,12 +3,17 @@
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sim.config.load import Resolved
+    from sim.config.sweep import Sweep
     from sim.sweep.points import Plan, Point
     from sim.sweep.sweep import Outcome
 
@@ -51,7 +56,7 @@ def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path |
 
     loaded = load_sweep(str(sweep_file))
     plan = plan_of(loaded.spec)
-    points = expand(plan, load_hardware, load_any_workload, engine())
+    points = _expanded(loaded, partial(expand, plan, load_hardware, load_any_workload, engine()))
     name = loaded.spec.name or sweep_file.stem
     folder = out or Path("out") / re.sub(r"[^\w.-]+", "_", name).lstrip(".")
     facts = facts_of(sys.argv[1:], folder, points)
@@ -63,6 +68,20 @@ def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path |
         click.echo(f"interrupted; finished points are kept in {folder}: the same command goes on", err=True)
         raise SystemExit(130) from None
     show(folder, outcome)
+
+
+def _expanded(loaded: "Resolved[Sweep]", expand: "Callable[[], list[Point]]") -> "list[Point]":
+    """The points. Raises InputError; what concerns the sweep file says where in it."""
+    from sim.errors import InputError
+
+    try:
+        return expand()
+    except InputError as error:
+        keys = [problem.partition(":")[0].partition(",")[0] for problem in error.problems]
+        places = [f"{loaded.origin[key]}: " if key in loaded.origin else "" for key in keys]
+        raise InputError(
+            *(place + text for place, text in zip(places, error.problems, strict=True))
+        ) from None
 
 
 def plan_of(spec: Any) -> "Plan":

@@ -71,18 +71,22 @@ def attention(
     from sim.cli.attention_case import time_case
     from sim.cli.sweep import cores
     from sim.error_summary import summary
+    from sim.out_folder import check_out
     from sim.validation.attention import Options, validate_attention
     from sim.validation.names import shipped_names, with_calibration
 
+    job = f"validate attention {truth.name}"
+    if out is not None:
+        check_out(out, job)
     names = shipped_names() if overheads is None else with_calibration(shipped_names(), overheads)
     folder = out / "cases" if out is not None else None
     options = Options(fidelity, anchor, jobs or cores(), folder)
     result = validate_attention(truth, names, time_case, options)
     if not result.predictions:
-        _refuse(result, truth, out)
+        _refuse(result, truth, out, job)
     text = summary_text(result, out is not None)
     if out is not None:
-        _write(out, lambda: _write_all(result, text, out))
+        _write(out, job, lambda: _write_all(result, text, out))
     if as_json:
         import json
 
@@ -104,13 +108,13 @@ def attention(
         raise SystemExit(1)
 
 
-def _refuse(result: "Validation", truth: Path, out: Path | None) -> NoReturn:
+def _refuse(result: "Validation", truth: Path, out: Path | None, job: str) -> NoReturn:
     """The list of reasons is worth most where no row could be used."""
     from sim.errors import InputError
     from sim.validation.skipped import counts_text
 
     if out is not None:
-        _write(out, lambda: _write_skipped(result, out))
+        _write(out, job, lambda: _write_skipped(result, out))
     first = f"{result.skipped[0].row.id}: {result.skipped[0].reason}"
     raise InputError(
         f"{truth}: no row can be predicted ({counts_text(result.skipped)}); first reason: {first}"
@@ -214,10 +218,12 @@ def _write_skipped(result: "Validation", out: Path) -> None:
     (out / "skipped.csv").write_text(as_csv(result.skipped), encoding="utf-8")
 
 
-def _write(out: Path, write: Callable[[], None]) -> None:
+def _write(out: Path, job: str, write: Callable[[], None]) -> None:
     from sim.errors import InputError
+    from sim.out_folder import mark_out
 
     try:
+        mark_out(out, job)
         write()
     except OSError as error:
         raise InputError(f"{out}: --out: cannot be written: {error.strerror}") from None

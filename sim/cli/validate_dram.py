@@ -43,13 +43,17 @@ def dram(truth: Path, out: Path | None, as_json: bool, max_error: float | None, 
     """
     from sim.memory.dram.validate import as_json as to_json
     from sim.memory.dram.validate import computed, counted_summary, validate_dram
+    from sim.out_folder import check_out
     from sim.sweep.facts import engine
     from sim.sweep.finished import Finished
 
+    job = f"validate dram {truth.name}"
+    if out is not None:
+        check_out(out, job)
     keep = computed if out is None else Finished(out / "cases", engine()).once
     result = validate_dram(truth, _progress, grain, keep)
     if out is not None:
-        _write(result, out)
+        _write(result, out, job)
     if as_json:
         import json
 
@@ -110,12 +114,13 @@ def _print_errors(name: str, error: dict[str, Any]) -> None:
     )
 
 
-def _write(result: "Validation", out: Path) -> None:
+def _write(result: "Validation", out: Path, job: str) -> None:
     from sim.errors import InputError
     from sim.memory.dram.validate import write_predictions
+    from sim.out_folder import mark_out
 
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        mark_out(out, job)
         write_predictions(result, out / "predictions.csv")
         _draw(result, out)
     except OSError as error:

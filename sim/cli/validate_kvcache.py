@@ -37,12 +37,16 @@ def kvcache(reference: Path, traces: Path, out: Path | None, as_json: bool, max_
     integer differs, with 2 if a file is unusable.
     """
     from kernels_ref.kvcache_reference import compare_with_reference, not_compared
+    from sim.out_folder import check_out
 
+    job = f"validate kvcache {reference.name}"
+    if out is not None:
+        check_out(out, job)
     rows = list(compare_with_reference(reference, traces))
     if ignored := not_compared(reference):
         click.echo(f"not compared, no replay counts them: {', '.join(ignored)}", err=True)
     if out is not None:
-        _write(rows, out)
+        _write(rows, out, job)
     if as_json:
         _print_json(rows)
     else:
@@ -52,13 +56,14 @@ def kvcache(reference: Path, traces: Path, out: Path | None, as_json: bool, max_
         raise SystemExit(1)
 
 
-def _write(rows: "list[Comparison]", out: Path) -> None:
+def _write(rows: "list[Comparison]", out: Path, job: str) -> None:
     import csv
 
     from sim.errors import InputError
+    from sim.out_folder import mark_out
 
     try:
-        out.mkdir(parents=True, exist_ok=True)
+        mark_out(out, job)
         with (out / "counts.csv").open("w", newline="") as stream:
             table = csv.writer(stream, lineterminator="\n")
             table.writerow(("trace", "case", "field", "asked", "seen"))

@@ -1,5 +1,7 @@
 """`pagewalk workload list|show|check`: what is run on a machine."""
 
+from pathlib import Path
+
 import click
 
 from sim.cli.columns import columns, number_text
@@ -55,9 +57,10 @@ def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
     from sim.config.load import load_any_workload, model_of
     from sim.config.merge import leaves
     from sim.config.micro import Micro
+    from sim.config.overrides import workload_overrides
     from sim.config.problems import path_text
 
-    resolved = load_any_workload(name, sets)
+    resolved = load_any_workload(name, workload_overrides(sets))
     spec = resolved.spec
     dump = spec.model_dump(mode="json")
     model = None if isinstance(spec, Micro) else model_of(spec).model_dump(mode="json")
@@ -76,13 +79,21 @@ def show(name: str, sets: tuple[str, ...], as_json: bool) -> None:
 
 @workload.command(epilog="Example: pagewalk workload check my_workload.yaml")
 @click.argument("file", type=WORKLOAD, metavar="FILE")
+@click.option(
+    "--kind",
+    type=click.Choice(["workload", "model", "kernel", "runtime"]),
+    default="workload",
+    show_default=True,
+    help="What the file is: a workload, or what one names.",
+)
 @json_option
-def check(file: str, as_json: bool) -> None:
-    """Report every problem of a workload."""
-    from sim.config.load import load_any_workload
+def check(file: str, kind: str, as_json: bool) -> None:
+    """Report every problem of a workload, or of a model, a kernel profile or a runtime."""
+    from sim.config.load import load_any_workload, load_part
 
-    resolved = load_any_workload(file)
+    resolved = load_any_workload(file) if kind == "workload" else load_part(kind, file)
+    name = getattr(resolved.spec, "name", "") or Path(resolved.path).stem
     if as_json:
-        print_json({"schema": "pagewalk.workload_check/1", "file": resolved.path, "name": resolved.spec.name})
+        print_json({"schema": "pagewalk.workload_check/1", "file": resolved.path, "name": name})
     else:
-        click.echo(f"{resolved.spec.name}: no errors")
+        click.echo(f"{name}: no errors")

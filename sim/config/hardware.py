@@ -51,7 +51,8 @@ class Sm(Section):
     regfile_kib: Int = Field(ge=1, le=65536, description="register file per SM")
     gpc_sms: list[Annotated[Int, Field(ge=1, le=4096)]] = Field(
         default_factory=list,
-        description="SMs of each GPC, in which a thread block cluster has to lie; none: no clusters",
+        description="SMs of each GPC, in which a thread block cluster has to lie, at most sm.count together (SMs in "
+        "no GPC hold no cluster); none: no clusters",
     )
     tmem_kib: Int = Field(default=0, ge=0, le=65536, description="tensor memory per SM")
     max_ctas: Int = Field(default=32, ge=1, le=128, description="CTA slots per SM")
@@ -63,7 +64,9 @@ class Sm(Section):
         description="lanes of a warp (AMD's wavefronts: 64), each with its own registers",
     )
     max_inflight_kib: Float = Field(
-        gt=0, le=65536, description="bytes that one SM can have outstanding to memory"
+        gt=0,
+        le=65536,
+        description="bytes that one SM can have outstanding to memory; at least a line of L2 (l2.line_bytes)",
     )
     async_copy: Literal["tma", "cp_async", "none"] = Field(
         description="best engine from memory to SRAM: decides which kernels can run"
@@ -87,12 +90,18 @@ class Sm(Section):
     exp_per_clk: Rate = Field(description="exponentials (MUFU) per clock and SM")
 
 
+LEAST_NOC_NS = 2.5
+"""The memory model looks ahead by the way there and back, 5 ns at least."""
+
+
 class Noc(Section):
     """Network between SMs and L2 slices."""
 
     port_bytes_per_clk: Rate = Field(description="read data per clock into one SM")
     write_bytes_per_clk: Rate = Field(default=32, description="write data per clock out of one SM")
-    latency_ns: Latency = Field(description="one way, SM to a near L2 slice, uncontended")
+    latency_ns: Float = Field(
+        ge=LEAST_NOC_NS, le=1e6, description="one way, SM to a near L2 slice, uncontended"
+    )
     far_extra_ns: Latency = Field(default=0, description="added one way for a slice of another partition")
     interpartition_gb_s: Bandwidth | None = Field(
         default=None, description="link between partitions, per direction; none: not limiting"
@@ -247,6 +256,23 @@ class Hardware(Section):
         if self.l2.private and self.l2.far_copies:
             text = "found true; allowed: only where l2.private is false, as private L2s share nothing"
             raise broken_rule(text, ("l2", "private"), ("l2", "far_copies"))
+        return self
+
+    @model_validator(mode="after")
+    def gpcs_hold_no_more_than_all_sms(self) -> Self:
+        held = sum(self.sm.gpc_sms)
+        if held > self.sm.count:
+            found = f"found {held} SMs in {len(self.sm.gpc_sms)} GPCs of a device with {self.sm.count} SMs"
+            text = f"{found}; allowed: at most sm.count in sm.gpc_sms, or [] (no clusters)"
+            raise broken_rule(text, ("sm", "count"), ("sm", "gpc_sms"))
+        return self
+
+    @model_validator(mode="after")
+    def a_line_is_in_flight(self) -> Self:
+        if self.sm.max_inflight_kib * 1024 < self.l2.line_bytes:
+            line = self.l2.line_bytes
+            text = f"found {self.sm.max_inflight_kib:g} KiB; allowed: at least one line of L2, {line / 1024:g} KiB"
+            raise broken_rule(text, ("l2", "line_bytes"), ("sm", "max_inflight_kib"))
         return self
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ All problems of a config are reported at once in one InputError, each with the p
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -154,6 +155,15 @@ def load_runtime(name_or_path: str) -> Runtime:
     return _plain("runtime", name_or_path, Runtime).spec
 
 
+def load_part(kind: str, name_or_path: str) -> Resolved[Model] | Resolved[KernelProfile] | Resolved[Runtime]:
+    """What a workload names: kind is model, kernel or runtime."""
+    if kind == "model":
+        return _plain("model", name_or_path, Model)
+    if kind == "kernel":
+        return _plain("kernel profile", name_or_path, KernelProfile)
+    return _plain("runtime", name_or_path, Runtime)
+
+
 def load_measured(name: str) -> Measured:
     """What silicon of this name showed; empty where nothing ships."""
     return (
@@ -167,8 +177,11 @@ def model_of(workload: Workload) -> Model:
 
 
 def _name_after_file(layers: list[Document], found: Found) -> None:
-    """A name is not inherited: results of a file must not look like those of its base."""
-    layers[-1].data.setdefault("name", found.path.stem[:80] or "unnamed")
+    """Name and description are not inherited: results of a file must not look like those of its base."""
+    own = layers[-1].data
+    own.setdefault("name", found.path.stem[:80] or "unnamed")
+    if len(layers) > 1:
+        own.setdefault("description", f"based on {Path(layers[-2].file).stem}")
 
 
 def _plain(kind: Kind, name_or_path: str, model: type[AnySpec]) -> Resolved[AnySpec]:

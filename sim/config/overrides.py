@@ -65,12 +65,17 @@ def parse_overrides(sets: Sequence[str | Override]) -> list[Override]:
 
 def machine_overrides(sets: Sequence[str]) -> list[Override]:
     """Those of a command that has no workload. Raises InputError for others too."""
+    return _only("hw", sets, "this command has no workload; allowed: keys of hw")
+
+
+def workload_overrides(sets: Sequence[str]) -> list[Override]:
+    """Those of a command that has no machine. Raises InputError for others too."""
+    return _only("workload", sets, "this command has no machine; allowed: keys of workload")
+
+
+def _only(target: str, sets: Sequence[str], reason: str) -> list[Override]:
     overrides = parse_overrides(sets)
-    others = [
-        f"--set {o.key}: this command has no workload; allowed: keys of hw"
-        for o in overrides
-        if o.target != "hw"
-    ]
+    others = [f"--set {o.key}: {reason}" for o in overrides if o.target != target]
     if others:
         raise InputError(*others)
     return overrides

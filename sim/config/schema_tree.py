@@ -181,13 +181,18 @@ def _bounds(option: Fragment) -> str:
     low, high = option.get("minimum"), option.get("maximum")
     above, below = option.get("exclusiveMinimum"), option.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f" from {low:.12g} to {high:.12g}"
+        return f" from {_number(low)} to {_number(high)}"
     words = [
-        f"{word} {bound:.12g}"
+        f"{word} {_number(bound)}"
         for word, bound in (("above", above), ("at least", low), ("at most", high), ("below", below))
         if bound is not None
     ]
     return " " + ", ".join(words) if words else ""
+
+
+def _number(bound: float) -> str:
+    """Whole ones in full: 2^63 - 1 to twelve digits is another number."""
+    return f"{bound:d}" if isinstance(bound, int) else f"{bound:.12g}"
 
 
 @cache

@@ -18,10 +18,22 @@ def translated(error: ValidationError, tree: Tree, schema: SchemaTree) -> Iterat
         path = data_path(detail["loc"], detail["type"])
         if any(path[:length] in tree.trapped for length in range(1, len(path) + 1)):
             continue
+        others = ""
         if detail["type"] == RULE:
             taking_part = [(*path, *key) for key in detail["ctx"]["paths"]]
             path = max(reversed(taking_part), key=tree.rank)
-        yield Problem(tree.place_of(path), path_text(path), _text(detail, path, schema))
+            others = _set_elsewhere(taking_part, path, tree)
+        yield Problem(tree.place_of(path), path_text(path), _text(detail, path, schema) + others)
+
+
+def _set_elsewhere(taking_part: list[KeyPath], blamed: KeyPath, tree: Tree) -> str:
+    """Where the other keys of a rule were set, if that is in another file: the reader has to look there too."""
+    here = tree.place_of(blamed).file
+    places = {
+        path_text(path): tree.places[path] for path in taking_part if path in tree.places and path != blamed
+    }
+    away = [f"{key} is set at {place}" for key, place in places.items() if place.file != here]
+    return f" ({', '.join(away)})" if away else ""
 
 
 def data_path(location: tuple[int | str, ...], kind: str) -> KeyPath:

@@ -17,6 +17,13 @@ from sim.config.fields import (
 from sim.config.hardware import KvFormat, MmaFormat
 
 AttentionKind = Literal["gqa", "mla", "window", "ssm", "hybrid"]
+KINDS_OF_KEYS: dict[str, tuple[AttentionKind, ...]] = {
+    "window": ("window",),
+    "latent": ("mla",),
+    "state_dim": ("ssm", "hybrid"),
+    "attention_every": ("hybrid",),
+}
+"""Keys of a model that only some kinds of attention have a use for."""
 
 
 class LatentProjections(Section):
@@ -111,6 +118,15 @@ class Model(Section):
             raise broken_rule(
                 f"found {kind}; allowed: only together with {needed}", ("attention",), (needed,)
             )
+        return self
+
+    @model_validator(mode="after")
+    def keys_have_a_use(self) -> Self:
+        for key, kinds in KINDS_OF_KEYS.items():
+            if self.attention not in kinds and getattr(self, key) != type(self).model_fields[key].default:
+                found = f"found {key} with attention {self.attention}"
+                text = f"{found}; allowed: only with attention {' or '.join(kinds)} (null takes an inherited one away)"
+                raise broken_rule(text, ("attention",), (key,))
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ class Finished:
         if self._store is not None:
             self._store.create()
             self._store.sweep_up()
-            ours = [found for found in self._store.results() if found["key"] == key]
+            ours = [found for found in self._store.results() if found.get("key") == key]
             self._values = {found["step"]: found["value"] for found in ours}
 
     def __len__(self) -> int:

@@ -150,9 +150,10 @@ def _refuse_twins(points: Sequence[Point]) -> None:
     for point in points:
         twin = first.setdefault(point.hash, point)
         if twin is not point:
+            where = "axes" if point.axes else "hardware, workload"
             raise InputError(
-                f"axes: points {twin.index + 1} and {point.index + 1} resolve to the same inputs "
-                f"({_spell(twin)} and {_spell(point)}); remove one of the values"
+                f"{where}: points {twin.index + 1} and {point.index + 1} resolve to the same inputs "
+                f"({_spell(twin)} and {_spell(point)}); remove one of them"
             )
 
 

@@ -17,12 +17,13 @@ class Progress(Protocol):
 
 
 class PlainProgress:
-    """`sweep: 12/24 points, 0 failed, 31 s, about 31 s left`, at most every ten seconds and at the end."""
+    """`sweep: 12/24 points, 0 failed, 31 s, about 31 s left`, at most every ten seconds and at the end. `kept` of the
+    points were there before the start."""
 
-    def __init__(self, total: int, stream: TextIO | None = None, what: str = "sweep") -> None:
+    def __init__(self, total: int, stream: TextIO | None = None, what: str = "sweep", kept: int = 0) -> None:
         self.total = total
         self.what = what
-        self.done = 0
+        self.kept = self.done = kept
         self.failed = 0
         self.stream = stream or sys.stderr
         self.started = self.printed = time.monotonic()
@@ -41,7 +42,8 @@ class PlainProgress:
     def _print(self) -> None:
         self.printed = time.monotonic()
         spent = self.printed - self.started
-        left = f", about {spent / self.done * (self.total - self.done):.0f} s left" if self.done else ""
+        ran = self.done - self.kept
+        left = f", about {spent / ran * (self.total - self.done):.0f} s left" if ran else ""
         ending = "" if self.done == self.total else left
         text = f"{self.what}: {self.done}/{self.total} points, {self.failed} failed, {spent:.0f} s{ending}"
         print(text, file=self.stream, flush=True)
@@ -50,7 +52,7 @@ class PlainProgress:
 class RichProgress:
     """A live bar; only for terminals."""
 
-    def __init__(self, total: int, what: str = "sweep") -> None:
+    def __init__(self, total: int, what: str = "sweep", kept: int = 0) -> None:
         from rich.console import Console
         from rich.progress import (
             BarColumn,
@@ -71,7 +73,7 @@ class RichProgress:
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
-        self.task = self.bar.add_task(what, total=total, failed=0)
+        self.task = self.bar.add_task(what, total=total, completed=kept, failed=0)
         self.bar.start()
 
     def advance(self, *, ok: bool) -> None:
@@ -85,6 +87,7 @@ class RichProgress:
         self.bar.stop()
 
 
-def progress_for(total: int, what: str = "sweep") -> Progress:
+def progress_for(total: int, what: str = "sweep", kept: int = 0) -> Progress:
+    """Of `total` points, of which `kept` are there already."""
     live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-    return RichProgress(total, what) if live else PlainProgress(total, what=what)
+    return RichProgress(total, what, kept) if live else PlainProgress(total, what=what, kept=kept)

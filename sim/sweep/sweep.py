@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sim.out_folder import refuse_another
 from sim.sweep.execute import Simulate
 from sim.sweep.points import Plan, Point
-from sim.sweep.progress import progress_for
+from sim.sweep.progress import Progress, progress_for
 from sim.sweep.runner import run_local
 from sim.sweep.store import Store, manifest, write_manifest
 from sim.sweep.table import write_table
@@ -44,8 +45,10 @@ def run_sweep(
 ) -> Outcome:
     """Run what is not finished yet and write results.csv. `kind`: sweep or compare.
 
-    Raises InputError (folder in use or unusable, no scheduler), KeyboardInterrupt (finished points are kept).
+    Raises InputError (folder in use, unusable or of another job, no scheduler), KeyboardInterrupt (finished points
+    are kept).
     """
+    refuse_another(request.folder, f"{kind} {name}")
     store = Store(request.folder)
     store.create()
     with store.locked():
@@ -55,13 +58,14 @@ def run_sweep(
         write_manifest(store.folder, manifest(kind, name, plan, points, facts))
         todo = [p for p in points if not store.is_finished(p.hash)]
         if todo:
-            _run(todo, store, simulate, request)
+            _run(todo, store, simulate, request, progress_for(len(points), kind, len(points) - len(todo)))
         write_table(store, points)
     return Outcome(len(points), len(points) - len(todo), len(todo), _failures(store, points))
 
 
-def _run(todo: Sequence[Point], store: Store, simulate: Simulate, request: Request) -> None:
-    progress = progress_for(len(todo))
+def _run(
+    todo: Sequence[Point], store: Store, simulate: Simulate, request: Request, progress: Progress
+) -> None:
     try:
         if request.scheduler is not None:
             from sim.sweep.cluster import run_cluster

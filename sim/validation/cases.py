@@ -3,19 +3,23 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from pydantic import ValidationError
 
 from sim.config.context import MOST_SEQUENCES
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware
+from sim.config.merge import Tree
+from sim.config.schema_tree import schema_tree
+from sim.config.translate import translated
 from sim.config.workload import Workload
 from sim.formats import token_bytes
 from sim.memory.params import peak_gb_s
 from sim.validation.lengths import Lengths, drawn_lengths
 from sim.validation.measure import METRICS, Amounts, Measure, measure_of
 from sim.validation.names import GpuName, Names, Recognised, recognise
-from sim.validation.truth import TruthRow
+from sim.validation.truth import COUNTS, LARGEST_COUNT, TruthRow
 
 LATENT_DIMS = {576: 512, 288: 256}
 """Width of an MLA row to its value part: 512 + 64 rotary values (DeepSeek), 256 + 32 (MiniCPM3)."""
@@ -141,7 +145,8 @@ def map_row(row: TruthRow, names: Names, machines: Machines) -> Mapped | Skipped
     try:
         workload = _workload(row, found, shape, names.use.get(found.kernel.profile, found.kernel.profile))
     except ValidationError as error:
-        detail = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors()[:2])
+        problems = translated(error, Tree(row.id, {}), schema_tree(Workload))
+        detail = "; ".join(f"{problem.key}: {problem.text}" for problem in islice(problems, 2))
         return Skipped(row, f"shape: {detail}")
     return Mapped(row, found, shape, hw, workload, measure)
 
@@ -156,6 +161,10 @@ def _unfit(row: TruthRow) -> str:
         return f"metric: {row.metric!r} is not the time or rate of one kernel; known: {', '.join(METRICS)}"
     if row.value <= 0:
         return f"value: {row.value} is not positive"
+    for key in COUNTS:
+        count = getattr(row, key)
+        if count is not None and not 0 < count <= LARGEST_COUNT:
+            return f"shape: {key}: found {count:.6g}; allowed: 1 to {LARGEST_COUNT}"
     missing = [key for key in SHAPE if getattr(row, key) is None]
     if row.phase == "prefill" and row.q_len is None:
         missing.append("q_len")

@@ -16,7 +16,9 @@ SPELLINGS = {
     **{name: "GFLOP/s" for name in ("GFLOPS", "GFLOPs", "GFLOPS/s", "GFLOPs/s")},
     **{name: "TFLOP/s" for name in ("TFLOPS", "TFLOPs", "TFLOPS/s", "TFLOPs/s")},
 }
-"""Other names of a unit. Case tells bits from bytes, so it is not folded."""
+"""Other names of a unit."""
+CASE_MATTERS = ("bandwidth",)
+"""There it tells bits from bytes."""
 METRICS = tuple(UNITS)
 
 
@@ -44,11 +46,19 @@ class Amounts:
     peak_tflop_s: float
 
 
+def _unit_name(metric: str, unit: str) -> str:
+    """The unit as `UNITS` spells it; as it is where that is not known."""
+    if metric in CASE_MATTERS:
+        return SPELLINGS.get(unit, unit)
+    names = {name: name for name in UNITS[metric]} | SPELLINGS
+    return {name.casefold(): known for name, known in names.items()}.get(unit.casefold(), unit)
+
+
 def measure_of(metric: str, unit: str, amounts: Amounts) -> Measure | str:
     """How to read a metric, or why its rows cannot be predicted."""
     if metric not in METRICS:
         return f"metric: {metric!r} is not the time or rate of one kernel; known: {', '.join(METRICS)}"
-    size = UNITS[metric].get(SPELLINGS.get(unit, unit))
+    size = UNITS[metric].get(_unit_name(metric, unit))
     if size is None:
         return f"unit: {metric} in {unit!r} is not known; known: {', '.join(UNITS[metric])}"
     if metric == "latency":

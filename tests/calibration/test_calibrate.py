@@ -301,7 +301,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_fit(
 ) -> None:
     (tmp_path / "file").write_text("")
     err = refused_out(capsys, tmp_path / "file" / "o.yaml", "--hw", chip)
-    assert f"--out: {tmp_path / 'file'}: cannot be written: Not a directory" in err
+    assert f"--out {tmp_path / 'file' / 'o.yaml'}: cannot be written: Not a directory" in err
 
 
 def test_the_help_names_every_machine_parameter(capsys: pytest.CaptureFixture[str]) -> None:

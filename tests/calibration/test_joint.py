@@ -374,7 +374,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_fit(
     (tmp_path / "file").write_text("")
     out = str(tmp_path / "file" / "o")
     err = run(capsys, "no.csv", "--recipe", str(tmp_path / "recipe.yaml"), "--out", out, code=2)
-    assert f"--out: {out}: cannot be written: Not a directory" in err
+    assert f"--out {out}: cannot be written: Not a directory" in err
 
 
 def test_the_shipped_recipe_is_one() -> None:

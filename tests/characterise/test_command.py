@@ -81,7 +81,8 @@ def test_out_takes_table_object_and_figure(
     out = tmp_path / "out"
     assert run("--hw", chip, "--section", "inflight", "--section", "chase", "--out", str(out)) == 0
     assert {path.name for path in out.iterdir()} == {
-        f"characterisation.{end}" for end in ("csv", "json", "png", "svg")
+        "job.json",
+        *(f"characterisation.{end}" for end in ("csv", "json", "png", "svg")),
     }
     data = json.loads((out / "characterisation.json").read_text())
     with (out / "characterisation.csv").open() as file:
@@ -112,4 +113,4 @@ def test_a_file_in_place_of_the_folder_is_refused_before_anything_runs(
     chip: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("--hw", chip, "--out", chip) == 2
-    assert "cannot be made" in capsys.readouterr().err
+    assert "found a file; allowed: a folder" in capsys.readouterr().err

@@ -104,6 +104,14 @@ HARDWARE = {
         "name: !!python/object/apply:os.getcwd []",
         "tag:yaml.org,2002:python/object/apply:os.getcwd",
     ),
+    "pages of no power of two": (
+        "tlb: {page_kib: 100}",
+        "c.yaml:2:7: tlb.page_kib: 100; allowed: a power of two",
+    ),
+    "memory too near": (
+        "noc: {latency_ns: 1}",
+        "c.yaml:2:7: noc.latency_ns: found 1; allowed: a number from 2.5 to",
+    ),
     "source of nothing": (
         "sources: {sm.sram: {kind: estimate, ref: x}}",
         "c.yaml:2:11: sources.sm.sram: unknown",
@@ -194,11 +202,11 @@ RUNS = {
     ),
     "a tier that is not there": (
         ("decode_64x8k", "--set", "workload.tier={name: cxl7, fraction: 0.5}"),
-        "workload.tier.name: 'cxl7'",
+        "command line: --set workload.tier={name: cxl7, fraction: 0.5}: tier.name: found 'cxl7'; allowed: a tier of",
     ),
     "no such trace": (
-        ("decode_64x8k", "--set", "workload.context={trace: none.csv, at_s: 60}"),
-        "none.csv",
+        ("./chat.yaml",),
+        "chat.yaml:2:11: context.trace: found 'none.csv'; allowed: a shipped trace (sample_chat) or a file",
     ),
     "zero requests": (
         ("decode_64x8k", "--set", "workload.context={trace: ./empty.jsonl, at_s: 60}"),
@@ -209,6 +217,11 @@ RUNS = {
         "blocks.jsonl:1: hash_ids: found 2 ids for 100 tokens; ",
     ),
     "no trace file": (("none.npz",), "none.npz"),
+    "a context shorter than what is inherited": (
+        ("prefill_4k", "--set", "workload.context=700"),
+        "context: found q_len 4096 in a context of 700; allowed: at most the shortest context "
+        "(q_len is set at workloads/prefill_4k.yaml:",
+    ),
     "a broken trace file": (("broken.npz",), "broken.npz"),
     "no such fidelity": (
         ("decode_64x8k", "--fidelity", "exact"),
@@ -225,6 +238,7 @@ def test_a_run_that_cannot_be(refused: Refused, tmp_path: Path, what: str) -> No
         '{"timestamp": 0, "input_length": 100, "output_length": 1, "hash_ids": [1, 2]}\n'
         '{"timestamp": 9, "input_length": 900, "output_length": 1, "hash_ids": [1, 2, 3]}\n'
     )
+    (tmp_path / "chat.yaml").write_text("base: decode_64x8k\ncontext: {trace: none.csv, at_s: 60}\n")
     (tmp_path / "broken.npz").write_bytes(b"PK\x03\x04 broken")
     arguments, message = RUNS[what]
     assert message in refused("run", *arguments, "--hw", "h100_sxm")
@@ -272,6 +286,35 @@ def test_a_limit_that_no_error_exceeds_is_refused(
     command: tuple[str, ...], number: str, refused: Refused
 ) -> None:
     assert f"Invalid value for '{command[-1]}'" in refused(*command, number)
+
+
+@pytest.mark.parametrize("command", [("workload", "show"), ("trace", "--out", "x.npz")])
+def test_a_command_without_machine_refuses_to_set_one(refused: Refused, command: tuple[str, ...]) -> None:
+    said = refused(*command, "decode_16x8k", "--set", "sm.count=3")
+    assert said == "--set hw.sm.count: this command has no machine; allowed: keys of workload\n"
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "--hw", "h100_sxm"), ("compare", "--hw", "h100_sxm", "--hw", "h200_sxm"), ("trace",)]
+)
+def test_a_seed_is_as_large_as_in_a_sweep_file(refused: Refused, command: tuple[str, ...]) -> None:
+    assert "is not in the range 0<=x<=9223372036854775807" in refused(
+        *command, "decode_16x8k", "--seed", "9" * 20
+    )
+
+
+def test_a_machine_given_twice_is_named_by_its_option(refused: Refused) -> None:
+    twice = ("--hw", "h100_sxm", "--hw", "h100_sxm")
+    assert "--hw: found h100_sxm twice" in refused("compare", "decode_16x8k", *twice)
+
+
+def test_equal_points_are_named_with_the_line_of_the_axes(refused: Refused, tmp_path: Path) -> None:
+    (tmp_path / "s.yaml").write_text(
+        "hardware: h100_sxm\nworkload: decode_64x8k\naxes: {sm.count: [132, 132]}\n"
+    )
+    assert refused("sweep", "s.yaml").startswith(
+        "s.yaml:3:1: axes: points 1 and 2 resolve to the same inputs"
+    )
 
 
 @pytest.mark.parametrize("command", [("hw", "show", "h100_sxm"), ("characterise", "--hw", "h100_sxm")])

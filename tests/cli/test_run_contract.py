@@ -3,12 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 from sim.causes import CAUSES
 from sim.cli.run import run
+from sim.cli.run_screen import BINARY, BYTES, ENERGY, scaled
 from sim.cli.trace import trace
+from sim.errors import InputError
+from sim.whatif import IDEALS, MEANINGS
 
 SMALL = ["--set", "workload.batch=2", "--set", "workload.context=512"]
 KEYS = [
@@ -99,6 +103,29 @@ def test_the_first_screen_says_verdict_time_resources_stalls_and_files(tmp_path:
     assert "sm:" in (out / "config.resolved.yaml").read_text()
 
 
+def test_the_first_screen_says_what_was_set(tmp_path: Path) -> None:
+    text = invoke("decode_16x8k", "--hw", "h100_sxm", *SMALL).stdout
+    assert text.splitlines()[2] == f"changed     {', '.join(SMALL[1::2])}"
+    assert "changed" not in invoke("decode_1x8k", "--hw", "h100_sxm", "--fidelity", "bound").stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "units", "text"),
+    [
+        (537_100_000, BYTES, "0.5371 GB (10^9 B)"),
+        (99_000_000, BYTES, "99 MB (10^6 B)"),
+        (64, BYTES, "64 B"),
+        (1536, BINARY, "1.5 KiB"),
+        (6.4e-8, ENERGY, "64 nJ"),
+        (0, BYTES, "0 B"),
+    ],
+)
+def test_an_amount_is_shown_in_a_unit_of_its_size(
+    value: float, units: tuple[tuple[str, float], ...], text: str
+) -> None:
+    assert scaled(value, units) == text
+
+
 def test_a_stored_trace_gives_the_same_result_to_the_bit(tmp_path: Path) -> None:
     file = tmp_path / "chat.npz"
     made = CliRunner().invoke(trace, ["decode_chat", "--out", str(file), "--set", "workload.batch=4"])
@@ -115,3 +142,33 @@ def test_options_of_later_issues_are_refused() -> None:
     for arguments in (["--fidelity", "exact"], ["--timeline", "x.json"]):
         done = CliRunner().invoke(run, ["decode_16x8k", "--hw", "h100_sxm", *arguments])
         assert done.exit_code == 2
+
+
+def test_every_what_if_has_a_meaning_and_the_page_lists_it() -> None:
+    assert list(MEANINGS) == list(IDEALS)
+    page = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+    assert all(f"| `{name}` | {text} |" in page for name, text in MEANINGS.items())
+
+
+def test_a_trace_whose_workload_speaks_of_another_step_is_refused(tmp_path: Path) -> None:
+    file, other = tmp_path / "chat.npz", tmp_path / "other.npz"
+    made = ["decode_chat", "--out", str(file), "--set", "workload.batch=4"]
+    assert CliRunner().invoke(trace, made).exit_code == 0
+    with np.load(file) as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    spec = json.loads(arrays["workload"].tobytes())
+
+    def refusal(**changes: object) -> str:
+        text = json.dumps(spec | changes).encode()
+        np.savez(other, **arrays | {"workload": np.frombuffer(text, np.uint8)})
+        done = CliRunner().invoke(run, [str(other), "--hw", "h100_sxm", "--fidelity", "bound"])
+        assert isinstance(done.exception, InputError)
+        return str(done.exception)
+
+    assert refusal(page_tokens=32).startswith(
+        f"{other}: damaged trace: page_tokens: found 32 in its workload and 16"
+    )
+    assert "kv_format: found ('int8',) in its workload and ('fp16',) in its step" in refusal(kv_format="int8")
+    assert "model: found Geometry(" in refusal(causal=False)
+    # A file of its own holds the workload while it is checked: its name says nothing to the user.
+    assert refusal(batch=0).startswith(f"{other}:")

@@ -256,7 +256,20 @@ def test_workload_show_resolves_the_model(printed: Callable[..., Any]) -> None:
     assert "llama3_70b" in printed("workload", "list", "--json")["models"]
 
 
-@pytest.mark.parametrize("kind", ["hardware", "workload", "sweep"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("model", "llama3_8b"), ("kernel", "fa3"), ("runtime", "vllm"), ("workload", "decode_1x8k")],
+)
+def test_check_knows_what_a_workload_names(
+    printed: Callable[..., Any], tmp_path: Path, kind: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert printed("workload", "check", name, "--kind", kind, "--json")["name"] == name
+    (tmp_path / "mine.yaml").write_text(f"base: {name}\nnot_a_key: 1\n")
+    assert shell("workload", "check", str(tmp_path / "mine.yaml"), "--kind", kind) == 2
+    assert "mine.yaml:2:1: not_a_key: unknown key; allowed: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["hardware", "workload", "sweep", "model", "kernel", "runtime"])
 def test_schema_prints_json_schema(printed: Callable[..., Any], kind: str) -> None:
     data = printed("schema", kind)
     assert data["$schema"] == "https://json-schema.org/draft/2020-12/schema"

@@ -96,12 +96,22 @@ def test_a_rule_between_keys_blames_the_one_that_was_set_last(write: Write) -> N
     assert problems("b.yaml") == [
         "b.yaml:3:3: l2.capacity_mib: found 0.1 MiB; allowed: at least one set per slice, "
         "96 slices x 16 ways x 128 B = 0.1875 MiB"
+        " (l2.slices is set at a.yaml:2:6, l2.ways is set at a.yaml:2:18, l2.line_bytes is set at a.yaml:2:28)"
     ]
     write("c.yaml", "base: a.yaml\nl2:\n  capacity_mib: 1\n")
     assert problems("c.yaml", ("l2.slices=4096",)) == [
         "command line: --set l2.slices=4096: l2.slices: found 1 MiB; allowed: at least one set per slice, "
         "4096 slices x 16 ways x 128 B = 8 MiB"
+        " (l2.ways is set at a.yaml:2:18, l2.line_bytes is set at a.yaml:2:28, l2.capacity_mib is set at c.yaml:3:3)"
     ]
+
+
+def test_a_description_is_not_inherited(write: Write) -> None:
+    write("mine.yaml", "base: h200_sxm\n")
+    write("other.yaml", "base: ./mine.yaml\n")
+    write("said.yaml", "base: h200_sxm\ndescription: ours\n")
+    found = [load_hardware(f"{name}.yaml").spec.description for name in ("mine", "other", "said")]
+    assert found == ["based on h200_sxm", "based on mine", "ours"]
 
 
 def test_circles_are_refused(write: Write) -> None:

@@ -68,6 +68,7 @@ def test_a_setting_that_breaks_a_rule_of_the_model_is_blamed() -> None:
     assert str(caught.value) == (
         "command line: --set workload.model.kv_heads=3: model.kv_heads: "
         "found 64 query heads for 3 KV heads; allowed: q_heads a multiple of kv_heads"
+        " (model.q_heads is set at workloads/models/llama3_70b.yaml:2:1)"
     )
 
 

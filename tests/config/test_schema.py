@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sim.config.hardware import Hardware
+from sim.config.hardware import LEAST_NOC_NS, Hardware
 from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_workload
 from sim.config.micro import Micro
 from sim.config.schema_tree import schema_tree
 from sim.config.workload import Model, Workload
 from sim.errors import InputError
+from sim.memory.params import MIN_WINDOW_PS
 
 Check = Callable[[str], list[str]]
 MODEL = {"layers": 2, "q_heads": 8, "kv_heads": 2, "head_dim": 128, "hidden": 64, "ffn": 64, "vocab": 9}
@@ -64,7 +65,7 @@ def workload_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
             "hbm: {capacity_gib: 1e30}",
             "hbm.capacity_gib: found 1e+30; allowed: a number above 0, at most 65536",
         ),
-        ("noc: {latency_ns: -1}", "noc.latency_ns: found -1; allowed: a number from 0 to 1000000"),
+        ("noc: {latency_ns: -1}", "noc.latency_ns: found -1; allowed: a number from 2.5 to 1000000"),
         ("hbm: {hash: 1}", "hbm.hash: found 1; allowed: true or false"),
         ('hbm: {hash: "true"}', 'hbm.hash: found "true"; allowed: true or false'),
         ("hbm: {grain: trains}", 'hbm.grain: found "trains"; allowed: one of train, exact'),
@@ -89,6 +90,14 @@ def workload_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         (
             "l2: {partitions: 7}",
             "l2.partitions: found 80 slices in 7 partitions; allowed: the same number in each",
+        ),
+        (
+            "sm: {gpc_sms: [100, 40]}",
+            "sm.gpc_sms: found 140 SMs in 2 GPCs of a device with 132 SMs; allowed: at most sm.count in sm.gpc_sms",
+        ),
+        (
+            "sm: {max_inflight_kib: 0.1}",
+            "sm.max_inflight_kib: found 0.1 KiB; allowed: at least one line of L2, 0.125 KiB",
         ),
     ],
 )
@@ -134,6 +143,10 @@ def test_an_impossible_hardware_value_is_refused(hardware_problems: Check, text:
         (
             "causal: false\nmodel: {base: llama3_8b, attention: window, window: 512}",
             "causal: found false with a sliding window; allowed: true",
+        ),
+        (
+            "model: {base: llama3_70b, window: 16}",
+            "model.window: found window with attention gqa; allowed: only with attention window (null takes",
         ),
         ("page_tokens: 0", "page_tokens: found 0; allowed: a whole number from 1 to 65536"),
     ],
@@ -185,12 +198,30 @@ def test_yaml_numbers_written_as_text_are_numbers() -> None:
         ({"attention": "mla"}, "value_dim"),
         ({"attention": "ssm"}, "state_dim"),
         ({"attention": "mla", "value_dim": 256}, "head_dim"),
+        ({"window": 16}, "window"),
+        (
+            {"latent": {"key_dim": 64, "value_dim": 64}},
+            "latent with attention gqa; allowed: only with attention mla",
+        ),
+        ({"state_dim": 16}, "state_dim with attention gqa; allowed: only with attention ssm or hybrid"),
+        ({"attention": "ssm", "state_dim": 16, "attention_every": 2}, "only with attention hybrid"),
     ],
 )
 def test_a_model_keeps_the_rules_between_its_fields(change: dict[str, Any], key: str) -> None:
     Model.model_validate(MODEL)
     with pytest.raises(ValidationError, match=key):
         Model.model_validate(MODEL | change)
+
+
+def test_null_takes_an_inherited_key_away_with_the_kind_that_used_it() -> None:
+    sets = ("workload.model.attention=gqa", "workload.model.window=null")
+    model = load_workload("decode_window", sets).spec.model
+    assert isinstance(model, Model)
+    assert (model.attention, model.window) == ("gqa", None)
+
+
+def test_the_least_way_to_l2_is_what_the_memory_model_can_look_ahead() -> None:
+    assert 2000 * LEAST_NOC_NS == MIN_WINDOW_PS
 
 
 def test_specs_are_frozen() -> None:

@@ -92,7 +92,7 @@ def test_the_command_writes_predictions_and_parity_plots(truth: Path, tmp_path: 
     assert run.exit_code == 0, run.output
     assert "overall (bw_GBps)" in run.output
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
-        *("cases", "parity.png", "parity.svg", "predictions.csv")
+        *("cases", "job.json", "parity.png", "parity.svg", "predictions.csv")
     }
 
 

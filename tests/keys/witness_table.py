@@ -143,6 +143,7 @@ WITNESSES = MappingProxyType(
             "workload.model.experts={count: 8, active: 2, ffn: 256, shared_ffn: 256, layers: 1}"
         ),
         "latent_three": LATENT.but("workload.batch=3"),
+        "latent_any_kernel": LATENT.but("workload.kernel=auto"),
         "window": DECODE.but("workload.model.attention=window", "workload.model.window=128"),
         "states": Witness(
             (*SMALL_CHIP, *SMALL_BATCH, "workload.model.attention=ssm", "workload.model.state_dim=32")

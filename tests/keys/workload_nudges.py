@@ -35,7 +35,7 @@ NUDGES = MappingProxyType(
         "model.head_bytes": Nudge("one_device", "4"),
         "model.qk_norm": Nudge("step", "true"),
         "model.vocab": Nudge("step", "50000"),
-        "model.attention": Nudge("window", "gqa"),
+        "model.attention": Nudge("latent_any_kernel", "gqa"),
         "model.window": Nudge("window", "256"),
         "model.state_dim": Nudge("states", "64"),
         "model.attention_every": Nudge("hybrid", "1"),

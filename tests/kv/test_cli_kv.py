@@ -4,10 +4,12 @@ import json
 import shutil
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from kernels_ref.errors import InputError
+from kernels_ref.policies.tiering import ADMISSION, INCLUSION, WRITING
 from sim.cli.kv import kv
 from sim.cli.validate_kvcache import kvcache
 
@@ -75,9 +77,7 @@ def test_a_smaller_page_is_asked_for_by_its_tokens(trace: Path) -> None:
         (["--blocks", "4", "--block-tokens", "5"], "block_tokens: found 5; the trace has 16-token blocks"),
         (["--blocks", "4", "--policy", "clock"], "policy: found clock; allowed: lru_tail_first"),
         (["--blocks", "4", "--block-tokens", "0"], "block_tokens: found 0; the trace has 16-token blocks"),
-        (["--blocks", "0"], "capacities are at least 1"),
         (["--blocks", "4", "--write", "through"], "write, admission: found without a tier"),
-        (["--blocks", "4", "--inclusion", "both"], "inclusion: found both; allowed: exclusive, inclusive"),
         (
             ["--blocks", "4", "--tier", "2", "--write", "through"],
             "write policy: found through with exclusive tiers",
@@ -90,10 +90,35 @@ def test_bad_requests_are_named(trace: Path, arguments: list[str], message: str)
     assert message in str(result.exception)
 
 
-def test_a_list_that_is_no_numbers_is_a_usage_error(trace: Path) -> None:
-    result = call(kv, trace, "--blocks", "many")
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--blocks", "many", "'many' is not a list of whole numbers"),
+        ("--blocks", "3,0", "found 0; allowed: from 1 to 2147483647"),
+        ("--blocks", "9" * 30, f"found {'9' * 30}; allowed: from 1 to 2147483647"),
+        ("--tier", "-1", "found -1; allowed: from 0 to 2147483647"),
+        ("--inclusion", "both", "'both' is not one of 'exclusive', 'inclusive'"),
+        ("--write", "sideways", "'sideways' is not one of 'back', 'through', 'selective'"),
+        ("--admission", "none", "'none' is not one of 'all', 'frequent'"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_was_found(
+    trace: Path, option: str, value: str, message: str
+) -> None:
+    result = call(kv, trace, *(("--blocks", "4") if option != "--blocks" else ()), option, value)
     assert result.exit_code == 2
-    assert "is not a list of whole numbers" in result.stderr
+    assert f"Invalid value for '{option}': {message}" in result.stderr
+
+
+def test_the_choices_of_the_tier_are_those_that_there_are() -> None:
+    known = {"inclusion": INCLUSION, "write": WRITING, "admission": ADMISSION}
+    choices = {p.name: set(p.type.choices) for p in kv.params if isinstance(p.type, click.Choice)}
+    assert choices == {name: set(table) for name, table in known.items()}
+
+
+def test_a_byte_order_mark_is_ignored(trace: Path) -> None:
+    trace.write_bytes(b"\xef\xbb\xbf" + trace.read_bytes())
+    assert call(kv, trace, "--blocks", "4").exit_code == 0
 
 
 def test_a_trace_without_ids_has_no_prefix_cache_results(tmp_path: Path) -> None:
@@ -172,7 +197,7 @@ def test_all_compared_integers_are_written_as_a_table(reference: Path, tmp_path:
     assert lines[:2] == ["trace,case,field,asked,seen", "tiny.jsonl,trace,requests,3,3"]
     assert len(lines) == 11
     blocked = call(kvcache, reference, "--traces", tmp_path, "--out", reference)
-    assert "--out: cannot be written" in str(blocked.exception)
+    assert "found a file; allowed: a folder" in str(blocked.exception)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from kernels_ref.block_manager import BlockManager
+from kernels_ref.engine_trace_check import REASONS
 from kernels_ref.engine_trace_events import step_copies, step_events
-from kernels_ref.engine_trace_io import REASONS, EngineTraceWriter, read_engine_trace
+from kernels_ref.engine_trace_io import EngineTraceWriter, read_engine_trace
 from kernels_ref.errors import InputError
 from kernels_ref.metadata import Conversion, PageMetadata
 from kernels_ref.migration import Migrations

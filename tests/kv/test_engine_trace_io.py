@@ -161,7 +161,7 @@ def test_a_missing_part_another_version_and_a_foreign_file_are_named(tmp_path: P
         ),
         "part.npz": (
             {k: v for k, v in arrays.items() if k != "c000000.row_ptr"},
-            "damaged engine trace: KeyError",
+            "damaged engine trace: row_ptr: found nothing; allowed: the array",
         ),
         "foreign.npz": ({"x": np.zeros(2)}, "not an engine trace: found x.npy"),
         "new.npz": (
@@ -185,3 +185,68 @@ def test_a_foreign_pickle_is_refused_unread(tmp_path: Path) -> None:
         list(read_engine_trace(tmp_path / "p.npz"))
     with pytest.raises(InputError, match="cannot be read: No such file"):
         list(read_engine_trace(tmp_path / "absent.npz"))
+
+
+def refusal(path: Path) -> str | None:
+    try:
+        list(read_engine_trace(path))
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def damages(array: np.ndarray) -> dict[str, np.ndarray | None]:
+    """Ways in which one array of a file may be wrong; each differs from the array."""
+    return {
+        "missing": None,
+        "another type": array.astype(np.float64),
+        "one value less": array[:-1],
+        "one value more": np.concatenate([array, array[-1:]]) if len(array) else np.zeros(1, array.dtype),
+        "another dimension": array[:, None],
+        "too large": np.full_like(array, 10**9 if array.dtype.itemsize > 1 else 255),
+        "too small": np.full_like(array, -2 if array.dtype.kind == "i" else 255),
+    }
+
+
+def test_no_array_may_be_missing_of_another_type_or_length_or_out_of_range(tmp_path: Path) -> None:
+    # The simulator's compiled code indexes with these arrays unchecked: a wrong one would be read out of bounds.
+    write(tmp_path / "trace.npz", 30)
+    with np.load(tmp_path / "trace.npz") as archive:
+        arrays = {name: archive[name] for name in archive.files}
+    accepted = []
+    for name in (name for name in arrays if name.startswith("c000000.")):
+        for what, damaged in damages(arrays[name]).items():
+            if damaged is not None and damaged.shape == arrays[name].shape and not damaged.size:
+                continue
+            rest = {key: array for key, array in arrays.items() if key != name}
+            np.savez(tmp_path / "bad.npz", **rest if damaged is None else rest | {name: damaged})
+            if (problem := refusal(tmp_path / "bad.npz")) is None:
+                accepted.append(f"{name}: {what}")
+            else:
+                assert "bad.npz: damaged engine trace: " in problem
+    assert accepted == []
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "message"),
+    [
+        ("row_rest", 3, 512, r"row_rest\[3\]: found 512; allowed: 0 to 511"),
+        ("row_shared", 2, -1, r"row_shared\[2\]: found -1; allowed: 0 to"),
+        ("table.data", 2, 10**6, r"table.data\[2\]: found 1000000; allowed: 0 to "),
+        ("context.data", 0, 8 * 16 + 1, r"context of a step\[0\]: found 129; allowed: 1 to 1"),
+        ("frame_format.to", 1, 2, r"frame_format of a step\[\d+\]: found 2; allowed: 0 to 1"),
+        ("event.evictions.data", 0, 512, r"event.evictions.data\[0\]: found 512; allowed: 0 to 511"),
+        ("static_of", 0, 9, r"static_of\[0\]: found 9; allowed: 0 to "),
+        ("table.ptr", 1, 100, r"table.ptr: found bounds that fall; allowed: bounds in order"),
+    ],
+)
+def test_one_wrong_number_is_named_with_its_array_and_range(
+    tmp_path: Path, name: str, place: int, value: int, message: str
+) -> None:
+    write(tmp_path / "trace.npz")
+    with np.load(tmp_path / "trace.npz") as archive:
+        arrays = {key: archive[key] for key in archive.files}
+    arrays[f"c000000.{name}"].flat[place] = value
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(InputError, match=message):
+        list(read_engine_trace(tmp_path / "bad.npz"))

@@ -26,6 +26,14 @@ def test_a_difference_below_the_sampling_errors_is_equal():
     assert calls("time", first, second, third) == ("=", "=", "worse")
 
 
+def test_what_follows_from_the_configs_alone_has_no_sampling_error():
+    first = replace(make_result(228, "fp16", False, 1.0), sampling={"mode": "s", "relative_ci95": 0.02})
+    first = replace(first, area_mm2={"sm_sram": 100.0}, bound_ns=100.0)
+    second = replace(first, area_mm2={"sm_sram": 101.0}, bound_ns=99.0)
+    assert calls("area", first, second) == ("=", "worse")
+    assert calls("tightest bound", first, second) == ("=", "better")
+
+
 def test_only_inputs_that_differ_are_listed_with_their_path():
     first, second = make_result(228, "fp16", False, 1.0), make_result(512, "int4", False, 1.0)
     assert differing_inputs([first, second]) == {

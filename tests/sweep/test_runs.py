@@ -12,6 +12,7 @@ from sweep_fakes import load_hardware, load_workload, simulate
 
 from sim.errors import InputError
 from sim.sweep.points import Plan, expand
+from sim.sweep.progress import PlainProgress
 from sim.sweep.store import Store
 from sim.sweep.sweep import Outcome, Request, run_sweep
 
@@ -167,3 +168,14 @@ def test_a_point_whose_file_holds_no_result_runs_again(text: str, tmp_path: Path
     next(tmp_path.glob("points/*.json")).write_text(text)
     assert sweep(tmp_path, (1, 2)).ran == 1
     assert (tmp_path / "results.csv").read_text() == table
+
+
+def test_progress_counts_what_was_there_before_and_reckons_without_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    progress = PlainProgress(12, what="compare", kept=5)
+    progress.started -= 8
+    progress.advance(ok=True)
+    progress.close()
+    # One point took eight seconds and six are left.
+    assert capsys.readouterr().err == "compare: 6/12 points, 0 failed, 8 s, about 48 s left\n"

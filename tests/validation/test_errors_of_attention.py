@@ -64,7 +64,9 @@ def predicted(cases: list[Mapped], times_us: list[float], bounds_us: list[float]
 
 
 def test_bad_cells_are_named_with_file_line_and_column(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", {"batch": "many"}, {"value": "nan"}, {"causal": "maybe"}, {"context": 0})
+    path = write(
+        tmp_path / "t.csv", {"batch": "many"}, {"value": "nan"}, {"causal": "maybe"}, {"context": 0.5}
+    )
     with pytest.raises(InputError) as caught:
         read_truth(path)
     starts = [f"{path}:2: batch: ", f"{path}:3: value: ", f"{path}:4: causal: ", f"{path}:5: context: "]
@@ -73,15 +75,27 @@ def test_bad_cells_are_named_with_file_line_and_column(tmp_path: Path) -> None:
         assert problem.startswith(start)
 
 
-def test_what_is_allowed_is_said_where_a_count_is_too_large_or_a_text_blank(tmp_path: Path) -> None:
-    path = write(tmp_path / "t.csv", {"context": "1e13"}, {"id": " "}, {"metric": "\t"})
+def test_what_is_allowed_is_said_where_a_text_is_blank(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", {"id": " "}, {"metric": "\t"})
     with pytest.raises(InputError) as caught:
         read_truth(path)
     assert caught.value.problems == (
-        f"{path}:2: context: found 1e13; allowed: 1 to 1099511627776",
-        f"{path}:3: id: found nothing; allowed: a text",
-        f"{path}:4: metric: found nothing; allowed: a text",
+        f"{path}:2: id: found nothing; allowed: a text",
+        f"{path}:3: metric: found nothing; allowed: a text",
     )
+
+
+def test_a_number_that_cannot_be_true_costs_its_row_only(tmp_path: Path) -> None:
+    rows = ({}, {"batch": 0}, {"context": "1e13"}, {"value": -3}, {"batch": "1e9"}, {"page_size": -1})
+    cases, reasons = mapped(write(tmp_path / "t.csv", *rows))
+    assert [case.row.id for case in cases] == ["r-0"]
+    assert reasons == {
+        "r-1": "shape: batch: found 0; allowed: 1 to 1099511627776",
+        "r-2": "shape: context: found 1e+13; allowed: 1 to 1099511627776",
+        "r-3": "value: -3.0 is not positive",
+        "r-4": "shape: batch: found 1000000000; allowed: a whole number from 1 to 65536",
+        "r-5": "shape: page_size: found -1; allowed: 1 to 1099511627776",
+    }
 
 
 def test_units_have_several_names_and_gib_are_not_gb(tmp_path: Path) -> None:
@@ -89,6 +103,8 @@ def test_units_have_several_names_and_gib_are_not_gb(tmp_path: Path) -> None:
         "latency": {
             "us": 200,
             "usec": 200,
+            "US": 200,
+            "uSec": 200,
             "\u00b5s": 200,
             "\u03bcs": 200,
             "msec": 0.2,
@@ -96,7 +112,7 @@ def test_units_have_several_names_and_gib_are_not_gb(tmp_path: Path) -> None:
             "ns": 2e5,
         },
         "bandwidth": {"GB/s": 2000, "GBps": 2000, "MB/s": 2e6, "TB/s": 2, "GiB/s": 2e12 / 2**30},
-        "tflops": {"TFLOP/s": 20, "TFLOPS": 20, "TFLOPs/s": 20, "GFLOPs": 2e4},
+        "tflops": {"TFLOP/s": 20, "TFLOPS": 20, "TFLOPs/s": 20, "tflops": 20, "GFLOPs": 2e4},
         "utilization": {"%": 2, "percent": 2},
     }
     for metric, values in same.items():

@@ -32,6 +32,17 @@ def test_what_cannot_be_read_is_named_with_its_line(name: str, tmp_path: Path) -
     assert str(caught.value).startswith(f"{path}{message}")
 
 
+@pytest.mark.parametrize(("encoding", "line"), [("utf-16", 1), ("latin-1", 3)])
+def test_another_encoding_is_named_with_its_line_and_without_the_words_of_a_codec(
+    encoding: str, line: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes("a,b\n1,2\n3,\u00b5s\n".encode(encoding))
+    with pytest.raises(InputError) as caught:
+        read_rows(path, ("a",))
+    assert str(caught.value) == f"{path}:{line}: is not UTF-8 text; expected a CSV file in UTF-8"
+
+
 def test_all_rows_of_another_width_are_named(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("a,b\n1\n1,2\n1,2,3\n")
