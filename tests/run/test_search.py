@@ -37,8 +37,8 @@ def test_no_mapping_is_much_better_than_the_one_that_is_taken(
 ) -> None:
     """In whole simulations of all that the tile grain puts within the tenth by which it may miss.
 
-    It misses by -6 to +3% in these cases, so that a tie there (two and three stages of 32 tokens in `prefill_4k`, tiles of
-    32 and 64 tokens on B200) may lose as much: 5 and 6%.
+    It misses by -6 to +3% in these cases, so that a tie there (two and three stages of 32 tokens in `prefill_4k`,
+    tiles of 32 and 64 tokens on B200) may lose as much: 5 and 6%.
     """
     task = task_of(workload, hardware, *sets)
     addresses = build_address_map(task.step, task.workload.layout, task.workload.table_entry_bytes)
