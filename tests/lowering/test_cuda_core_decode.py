@@ -13,7 +13,7 @@ CHAIN_CLK = 540  # barriers, waits, shuffles and loads in a row, and the copies 
 def clk_per_token(kv_heads: int, group: int, batch: int, context: int) -> float:
     """Clocks of an A100 for each token, from L2, with one page a sequence so that no context is split."""
     case = mapped_row(
-        gpu="A100", kernel="FlashInfer BatchDecode", batch=batch, context=str(context), page_size=context,
+        gpu="A100", kernel="FlashInfer BatchDecode", batch=batch, context=context, page_size=context,
         q_heads=kv_heads * group, kv_heads=kv_heads, kv_dtype="fp16",
     )  # fmt: skip
     return simulate(case.hw, case.workload).time_ns * case.hw.sm.clock_ghz / context

@@ -9,7 +9,7 @@ from tests.validation.rows import mapped_row
 def time_us(q_heads: int, q_len: int, batch: int, context: int = 4096) -> tuple[float, float]:
     """Microseconds on B200 with FP8, and how often the cache is read."""
     case = mapped_row(
-        gpu="B200", kernel="TRT-LLM gen MLA", batch=batch, context=str(context), page_size=64, q_heads=q_heads,
+        gpu="B200", kernel="TRT-LLM gen MLA", batch=batch, context=context, page_size=64, q_heads=q_heads,
         kv_heads=1, head_dim=576, kv_dtype="fp8", q_len=q_len,
     )  # fmt: skip
     result = simulate(case.hw, case.workload)
