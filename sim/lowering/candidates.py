@@ -165,25 +165,29 @@ def _taken(fits: list[tuple[Shape, Footprint]], profile: KernelProfile) -> list[
 def candidates(
     step: Step, profiles: Sequence[KernelProfile], fixed: Mapping | None, hw: Hardware, entry_bytes: int
 ) -> list[Candidate]:
-    """Every mapping that fits, smallest SRAM class first. Raises InputError, with the sums, when none fits."""
+    """Every mapping that fits, smallest SRAM class first. Raises InputError when none does: with the sums of the one that
+    comes nearest."""
     fixed = fixed or Mapping()
     found: list[Candidate] = []
-    rejected: list[str] = []
+    rejected: list[tuple[int, str]] = []
     for profile in (profile_at(p, step) for p in profiles):
         fits: list[tuple[Shape, Footprint]] = []
         for shape in _shapes(profile, fixed):
             tile, stages, heads = shape
             if step.geometry.kv_heads % heads:
                 text = f"{heads} KV heads per CTA do not divide {step.geometry.kv_heads}"
-                rejected.append(f"{profile.name}: {text}")
+                rejected.append((0, f"{profile.name}: {text}"))
                 continue
             storage = tile_shape(step, profile, tile, heads, entry_bytes)
             fits.append((shape, footprint(storage, stages, profile, hw.sm)))
         for shape, storage_of_cta in _taken(fits, profile):
             cuts = list(_cuts(step, profile, fixed, hw, storage_of_cta.ctas_per_sm, shape))
             if not cuts:
-                rejected.append(f"{profile.name}, {shape[0]} tokens: {storage_of_cta.arithmetic()}")
+                asked = f"{fixed.ctas_per_sm or 1} CTA(s) per SM asked, {storage_of_cta.room()}"
+                reason = f"{profile.name}, {shape[0]} tokens: {asked}: {storage_of_cta.arithmetic()}"
+                rejected.append((storage_of_cta.ctas_per_sm, reason))
             found += [Candidate(cut, storage_of_cta) for cut in cuts]
     if not found:
-        raise InputError(*(f"workload.mapping: does not fit {hw.name}: {reason}" for reason in rejected[:8]))
+        _, nearest = max(rejected, key=lambda pair: pair[0])
+        raise InputError(f"workload.mapping: does not fit {hw.name}: {nearest}")
     return sorted(found, key=lambda candidate: candidate.sram_class)

@@ -46,6 +46,12 @@ class Footprint:
     def ctas_per_sm(self) -> int:
         return min(self.fit_sram, self.fit_registers, self.fit_slots)
 
+    def room(self) -> str:
+        """For how many CTAs each part of the SM has room, for messages."""
+        return (
+            f"room for {self.fit_sram} in SRAM, {self.fit_registers} in registers, {self.fit_slots} in slots"
+        )
+
     def arithmetic(self) -> str:
         """The sum as a sentence, for messages and results."""
         return (

@@ -196,6 +196,14 @@ RUNS = {
         ("decode_64x8k", "--set", "sm.sram_kib=4"),
         "KiB of 4 KiB SRAM",
     ),
+    "more CTAs than any part of an SM has room for": (
+        ("decode_64x8k", "--set", "workload.mapping={ctas_per_sm: 128}"),
+        "128 CTA(s) per SM asked, room for 3 in SRAM, 3 in registers, 16 in slots",
+    ),
+    "registers too few for any mapping": (
+        ("decode_64x8k", "--set", "sm.regfile_kib=1"),
+        "1 CTA(s) per SM asked, room for 2 in SRAM, 0 in registers, 16 in slots",
+    ),
     "more KV than capacity": (
         ("decode_64x8k", "--set", "workload.kind=step", "--set", "workload.batch=1024"),
         "allowed on h100_sxm: ",
