@@ -165,7 +165,7 @@ def _taken(fits: list[tuple[Shape, Footprint]], profile: KernelProfile) -> list[
 def candidates(
     step: Step, profiles: Sequence[KernelProfile], fixed: Mapping | None, hw: Hardware, entry_bytes: int
 ) -> list[Candidate]:
-    """Every mapping that fits, smallest SRAM class first. Raises InputError, with the sums of the nearest, if none does."""
+    """Every mapping that fits, smallest SRAM class first. Raises InputError, with the nearest sums, when none fits."""
     fixed = fixed or Mapping()
     found: list[Candidate] = []
     rejected: list[tuple[int, str]] = []
