@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from kernels_ref.trace import Step
-from sim.bounds import attention_bounds_ns, least_exp_share
+from sim.bounds import attention_bounds_ns, kernel_bounds_ns
 from sim.clock import under_load
 from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse, coarse_time
 from sim.coarse.machine import Memory
@@ -282,10 +282,7 @@ def _run_whole(
 
 def _bound_ps(task: Task) -> float:
     """No run is faster than this."""
-    share = least_exp_share(task.profiles, task.workload.kernel)
-    bounds = attention_bounds_ns(
-        step_work(task.step), task.step.formats, task.loaded, warm=_warm(task), exp_share=share
-    )
+    bounds = kernel_bounds_ns(task.step, task.profiles, task.workload, task.loaded)
     return max(bounds.values()) * PS_PER_NS
 
 

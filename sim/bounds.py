@@ -7,11 +7,13 @@ were declared resident (a warm L2, at most its capacity) need no memory read.
 import math
 from collections.abc import Iterable
 
+from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.config.kernel_profile import KernelProfile
+from sim.config.workload import Workload
 from sim.errors import SelfCheckError
 from sim.memory.params import data_peak_gb_s
-from sim.work import Work
+from sim.work import Work, step_work
 
 ROUNDING = 1e-9
 
@@ -53,6 +55,15 @@ def attention_bounds_ns(
         fastest = max(tier.bandwidth_gb_s for tier in hw.tiers.values())
         bounds["tier"] = work.kv_bytes_in_tiers / fastest
     return bounds
+
+
+def kernel_bounds_ns(
+    step: Step, profiles: Iterable[KernelProfile], workload: Workload, hw: Hardware
+) -> dict[str, float]:
+    """Bounds of the attention launch of `step` by the workload's kernel, or by any of `profiles` that may be chosen."""
+    share = least_exp_share(profiles, workload.kernel)
+    warm = workload.l2_state == "warm"
+    return attention_bounds_ns(step_work(step), step.formats, hw, warm=warm, exp_share=share)
 
 
 def check_not_beaten(time_ns: float, bounds: dict[str, float]) -> None:

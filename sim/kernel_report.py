@@ -6,14 +6,13 @@ from typing import Any
 
 from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun, Task
-from sim.bounds import attention_bounds_ns, least_exp_share
+from sim.bounds import kernel_bounds_ns
 from sim.causes import CAUSES
 from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
 from sim.lowering.occupancy import KIB
 from sim.lowering.units import attention_units
 from sim.operations import Operations
-from sim.work import step_work
 
 PS_PER_NS = 1000
 
@@ -101,10 +100,8 @@ def _tensor_rate(hw: Hardware, mma: str) -> float:
 
 
 def report_attention(task: Task, run: AttentionRun) -> KernelReport:
-    work = step_work(task.step)
     outcome = run.outcome
-    share, warm = least_exp_share(task.profiles, task.workload.kernel), task.workload.l2_state == "warm"
-    bounds = attention_bounds_ns(work, task.step.formats, task.loaded, warm=warm, exp_share=share)
+    bounds = kernel_bounds_ns(task.step, task.profiles, task.workload, task.loaded)
     counters: dict[str, float] = dict(outcome.counters)
     counters |= {"ctas": run.totals.ctas_first, "tiles": run.totals.tiles_first}
     return KernelReport(

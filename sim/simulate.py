@@ -11,7 +11,7 @@ from typing import Any
 
 from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun, Task, run_attention
-from sim.bounds import attention_bounds_ns, check_not_beaten, least_exp_share
+from sim.bounds import check_not_beaten, kernel_bounds_ns
 from sim.clock import under_load
 from sim.config.hardware import Hardware
 from sim.config.kernel_profile import KernelProfile
@@ -199,11 +199,7 @@ def _bounds(case: Case) -> list[tuple[Mapping[str, float], int]]:
     workload = case.workload
     parts: list[tuple[Mapping[str, float], int]] = []
     if case.step is not None:
-        warm = workload.l2_state == "warm"
-        share = least_exp_share(case.profiles, workload.kernel)
-        bounds = attention_bounds_ns(
-            step_work(case.step), case.step.formats, case.loaded, warm=warm, exp_share=share
-        )
+        bounds = kernel_bounds_ns(case.step, case.profiles, workload, case.loaded)
         parts.append((bounds, attention_count))
     if state_count:
         bounds = state_bounds_ns(case.model, workload, case.loaded)

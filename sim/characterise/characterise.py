@@ -119,10 +119,12 @@ def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     sizes = _footprints_mib(known.replay, stream.replay_footprints(hw))
 
     def point(mib: float, **how: Any) -> tuple[float, stream.StreamPoint]:
-        return mib, stream.stream_point(run(stream.stream(hw, stream.Stream(mib, **how), seed)))
+        what = stream.Stream(mib, **how)
+        outcome = run(stream.stream(hw, what, seed))
+        return mib, stream.launch_point(outcome, hw) if what.launch else stream.stream_point(outcome)
 
     launches = known.replay is not None and known.replay.launches
-    points = _launches(hw, sizes, seed) if launches else [point(size, warm=True) for size in sizes]
+    points = [point(size, warm=True, launch=launches) for size in sizes]
     cached = point(sizes[0], warm=True) if launches else points[0]
     cold, written = point(stream.COLD_MIB, passes=1), point(stream.written_mib(hw), passes=1, write=True)
     ends = (("l2_read", cached), ("memory_read", cold), ("memory_write", written))
@@ -134,12 +136,6 @@ def _stream(hw: Hardware, known: Measured, seed: int) -> Characterisation:
     return Characterisation(
         tuple(rows), {name: _with("footprint_mib", part) for name, part in curves.items()}
     )
-
-
-def _launches(hw: Hardware, sizes: Sequence[float], seed: int) -> list[tuple[float, stream.StreamPoint]]:
-    """A replay of launches, each footprint in one."""
-    benches = [(mib, stream.stream(hw, stream.Stream(mib, warm=True, launch=True), seed)) for mib in sizes]
-    return [(mib, stream.launch_point(run(bench), hw)) for mib, bench in benches]
 
 
 def _inflight(hw: Hardware, known: Measured) -> Characterisation:

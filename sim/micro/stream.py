@@ -76,8 +76,10 @@ def written_mib(hw: Hardware) -> float:
 
 
 def passes_of(s: Stream, hw: Hardware) -> int:
-    if s.launch or s.passes is not None:
-        return s.passes or 1
+    if s.launch:
+        return 1
+    if s.passes is not None:
+        return s.passes
     least = max(TRAFFIC_MIB * MIB / BLOCK_BYTES, BLOCKS_PER_SLOT * (s.sms or hw.sm.count) * SLOTS)
     return math.ceil(least / s.blocks)
 
