@@ -1,7 +1,7 @@
 """The rest of a step: pointwise kernels, all-reduces, and all of it together."""
 
 import math
-import time
+import sys
 from typing import Any
 
 import pytest
@@ -314,10 +314,20 @@ def test_every_number_of_a_runtime_has_a_source(name: str) -> None:
     assert runtime.name == name
 
 
-def test_the_rest_of_a_step_costs_milliseconds_to_build() -> None:
+def test_the_rest_of_a_step_is_cheap_to_build() -> None:
     around("step_llama3_70b_tp8")
-    started = time.process_time()
-    for _ in range(5):
+    calls = 0
+
+    def count(frame: object, event: str, arg: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
         around("step_llama3_70b_tp8")
-    # 3 ms each on the machine of the benchmarks, YAML included; a step at sampled fidelity has a second.
-    assert time.process_time() - started < 5 * 0.05
+    finally:
+        sys.setprofile(before)
+    # Calls and not seconds, which a busy machine decides: 34,000 with the YAML of five files, about 40 ms. A
+    # step at sampled fidelity has a second.
+    assert calls < 100_000
