@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sim.coarse import columns as c
 from sim.coarse.heap import HEAD, KINDS, schedule, take_event
-from sim.coarse.jit import compiled, entry
+from sim.coarse.jit import compiled, entry, inlined
 from sim.coarse.path import complete, store, transfer
 from sim.coarse.shares import ONE
 from sim.coarse.state import (
@@ -50,11 +50,18 @@ from sim.coarse.state import (
 )
 from sim.coarse.tags import Cache, find, find_rows, keep, pointers
 from sim.coarse.units import SM_COLS, compute
+from sim.memory.bits import quotient
 from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
 
 START, SEND, READY, FREE, DONE, STORE = range(6)
+
+
+@inlined
+def wrapped(place: int, length: int) -> int:
+    """A place of a ring that is less than twice around."""
+    return place if place < length else place - length
 
 
 @compiled
@@ -69,7 +76,7 @@ def take_next(d: Grid, s: State, slot: int) -> int:
     return int(d.order[at]) if at < d.p[c.CTAS] else -1
 
 
-@compiled
+@inlined
 def credit(d: Grid, s: State, sm: int, part: int, at: int) -> int:
     """First instant from `at` on at which `part` bytes fit under the port's cap."""
     credits = d.p[c.CREDITS]
@@ -81,12 +88,12 @@ def credit(d: Grid, s: State, sm: int, part: int, at: int) -> int:
                 break
             at = s.due[sm * credits + head]
         s.sms[sm * SM_COLS + P_INFLIGHT] -= s.sizes[sm * credits + head]
-        s.sms[sm * SM_COLS + P_RHEAD] = (head + 1) % credits
+        s.sms[sm * SM_COLS + P_RHEAD] = wrapped(head + 1, credits)
         s.sms[sm * SM_COLS + P_RCOUNT] -= 1
     return int(at)
 
 
-@compiled
+@inlined
 def line_up(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     """Find out when the next segment of the tile that is first in line at an idle port has left, if there is one."""
     row = sm * SM_COLS
@@ -132,14 +139,14 @@ def add_query(d: Grid, s: State, cache: Cache, sm: int, query: int) -> None:
     s.sms[row + P_SIZE] += size
 
 
-@compiled
+@inlined
 def sending(d: Grid, s: State, sm: int, tile: int, part: int) -> int:
     """Time that the port takes over a segment of the tile under way."""
     cost = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.PORT]
-    return int(cost * part // max(1, s.sms[sm * SM_COLS + P_SIZE]))
+    return quotient(cost * part, max(1, s.sms[sm * SM_COLS + P_SIZE]))
 
 
-@compiled
+@inlined
 def ask(d: Grid, s: State, cache: Cache, slot: int, tiles: int, now: int) -> None:
     """Put up to `tiles` further tiles of a slot's CTA in line at its port."""
     sm = slot % d.p[c.SMS]
@@ -147,12 +154,13 @@ def ask(d: Grid, s: State, cache: Cache, slot: int, tiles: int, now: int) -> Non
     while tiles > 0 and s.slots[slot * SLOT_COLS + S_ASKED] < s.slots[slot * SLOT_COLS + S_END]:
         tiles -= 1
         s.slots[slot * SLOT_COLS + S_ASKED] += 1
-        s.waiting[sm * room + (s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT]) % room] = slot
+        place = wrapped(s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT], room)
+        s.waiting[sm * room + place] = slot
         s.sms[sm * SM_COLS + P_COUNT] += 1
     line_up(d, s, cache, sm, now)
 
 
-@compiled
+@inlined
 def start(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     """A CTA's first instruction is behind it: fill its buffers."""
     cta = s.slots[slot * SLOT_COLS + S_CTA]
@@ -168,12 +176,12 @@ def start(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     ask(d, s, cache, slot, d.p[c.STAGES], now)
 
 
-@compiled
+@inlined
 def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
     """The last segment of a tile is on its way and arrives at `at`."""
     depth = d.p[c.STAGES] + 1
     sm = slot % d.p[c.SMS]
-    s.sms[sm * SM_COLS + P_HEAD] = (s.sms[sm * SM_COLS + P_HEAD] + 1) % d.p[c.ROOM]
+    s.sms[sm * SM_COLS + P_HEAD] = wrapped(s.sms[sm * SM_COLS + P_HEAD] + 1, d.p[c.ROOM])
     s.sms[sm * SM_COLS + P_COUNT] -= 1
     s.arrived[slot * depth + tile % depth] = at
     s.slots[slot * SLOT_COLS + S_ISSUED] += 1
@@ -183,7 +191,7 @@ def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
         schedule(s.heap, max(at, ready), slot * KINDS + READY)
 
 
-@compiled
+@inlined
 def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     """A segment of the tile that is first in line at a port has left."""
     row = sm * SM_COLS
@@ -198,7 +206,7 @@ def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     line_up(d, s, cache, sm, now)
 
 
-@compiled
+@inlined
 def take(d: Grid, s: State, slot: int, now: int) -> None:
     """A tile is there and its turn has come: take it through the units."""
     sm = slot % d.p[c.SMS]
@@ -228,7 +236,7 @@ def take(d: Grid, s: State, slot: int, now: int) -> None:
         s.slots[slot * SLOT_COLS + S_WAITS] = 1
 
 
-@compiled
+@inlined
 def free(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     """A tile's buffer is free again."""
     s.consumed[s.g[G_CONSUMED]] = now
@@ -236,7 +244,7 @@ def free(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     ask(d, s, cache, slot, 1, now)
 
 
-@compiled
+@inlined
 def finish(d: Grid, s: State, slot: int, now: int) -> None:
     """A CTA has computed its tiles: its result follows, and one that runs ahead asks for its next item meanwhile."""
     result = now + d.p[c.EPILOGUE]
@@ -252,7 +260,7 @@ def finish(d: Grid, s: State, slot: int, now: int) -> None:
         schedule(s.heap, looked_up(d, s, cta, slot % d.p[c.SMS], now, now), slot * KINDS + START)
 
 
-@compiled
+@inlined
 def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     """A CTA writes its result; the slot goes on to the next one, if it has not yet."""
     sm, cta = slot % d.p[c.SMS], s.slots[slot * SLOT_COLS + S_DONE]
@@ -270,7 +278,7 @@ def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
         schedule(s.heap, looked_up(d, s, cta, sm, now, asks), slot * KINDS + START)
 
 
-@compiled
+@inlined
 def searching(d: Grid, last: int, cta: int) -> int:
     """Time that the search for a CTA's sequence takes, from sequence `last` on (`sim.lowering.item_search`)."""
     passed = max(0, d.sequence[cta] - last) // d.p[c.SEARCH_GROUP]
@@ -304,7 +312,7 @@ def fill_slots(d: Grid, s: State) -> None:
         schedule(s.heap, looked_up(d, s, cta, slot % d.p[c.SMS], at, asks), slot * KINDS + START)
 
 
-@compiled
+@inlined
 def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> None:
     """Process one event."""
     if kind == SEND:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
-from sim.coarse.jit import compiled
+from sim.coarse.jit import compiled, inlined
 from sim.coarse.shares import ONE
 from sim.coarse.state import (
     B_AT,
@@ -49,14 +49,14 @@ if blocks fell on channels at random: n blocks, give or take the root of n. Thos
 wider (grids of benchmarks/bench_sampled.py: from 2 to 3 alike, 1 and 5 worse)."""
 
 
-@compiled
+@inlined
 def serve(g: Int64, server: int, arrival: int, size: int, cost_q16: int) -> int:
     """Take `size` bytes through a server; when they are through."""
     g[server] = max(arrival, g[server]) + ((size * cost_q16) >> 16)
     return int(g[server])
 
 
-@compiled
+@inlined
 def serve_at_homes(p: Int64, g: Int64, group: int, missing: int, arrival: int) -> int:
     """Take what `group` misses through the L2s and links of the partitions that are home to it."""
     groups = p[c.GROUPS]
@@ -68,7 +68,7 @@ def serve_at_homes(p: Int64, g: Int64, group: int, missing: int, arrival: int) -
     return int(done)
 
 
-@compiled
+@inlined
 def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending: int) -> None:
     """Take a segment of a tile on its way, the last byte of which leaves now, `sending` after the first. A CTA's query
     rows come before the KV of its first tile.
@@ -113,7 +113,7 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
     note_due(d, s, sm, part, at + late)
 
 
-@compiled
+@inlined
 def at_fullest(d: Grid, s: State, group: int, size: int, tile: int, arrival: int) -> int:
     """When `size` bytes of a tile have passed the slice that has most of them, which serves readers of the same tile
     one after the other."""
@@ -125,7 +125,7 @@ def at_fullest(d: Grid, s: State, group: int, size: int, tile: int, arrival: int
     return int(s.fullest[at])
 
 
-@compiled
+@inlined
 def query_part(d: Grid, s: State, sm: int, part: int, tile: int) -> int:
     """How many bytes of a port's next segment are query rows."""
     row = sm * SM_COLS
@@ -136,7 +136,7 @@ def query_part(d: Grid, s: State, sm: int, part: int, tile: int) -> int:
     return int(max(0, left - max(kv, left - part)))
 
 
-@compiled
+@inlined
 def complete(d: Grid, s: State, sm: int, tile: int, now: int) -> int:
     """All of a tile is under way from `now` on; when it has arrived.
 
@@ -172,7 +172,7 @@ def refresh_wait(met: float, refresh: int, sending: int, drawn: float) -> int:
     return max(0, int(refresh - left))
 
 
-@compiled
+@inlined
 def check_bits(d: Grid, s: State, sm: int, tile: int, now: int) -> int:
     """What check bits of inline ECC add to a segment's time in memory, in 1/65536; less than nothing where the equal
     segment of a tile in the same blocks, of another head, was asked for shortly before and brings them all.
@@ -188,7 +188,7 @@ def check_bits(d: Grid, s: State, sm: int, tile: int, now: int) -> int:
     return int(d.p[c.NO_CHECK_BITS] if shared else added)
 
 
-@compiled
+@inlined
 def channel_delay(p: Int64, g: Int64, queued: int) -> int:
     """How much later (or sooner, if negative) than the mean over channels a segment's own ones serve it, after a wait
     of `queued` ps on average."""
@@ -196,25 +196,31 @@ def channel_delay(p: Int64, g: Int64, queued: int) -> int:
     return int(width * (2 * random(g) - 1))
 
 
-@compiled
+@inlined
 def random(g: Int64) -> float:
     """The next number in (0, 1) of the generator."""
     g[G_RANDOM] = g[G_RANDOM] * MULTIPLIER % MODULUS
     return float(g[G_RANDOM] / MODULUS)
 
 
-@compiled
+@inlined
 def note_due(d: Grid, s: State, sm: int, part: int, at: int) -> None:
     """Note when a segment's bytes come back, in order of time."""
     credits = d.p[c.CREDITS]
-    head = s.sms[sm * SM_COLS + P_RHEAD]
+    first = sm * credits
     rank = s.sms[sm * SM_COLS + P_RCOUNT]
-    while rank > 0 and s.due[sm * credits + (head + rank - 1) % credits] > at:
-        s.due[sm * credits + (head + rank) % credits] = s.due[sm * credits + (head + rank - 1) % credits]
-        s.sizes[sm * credits + (head + rank) % credits] = s.sizes[sm * credits + (head + rank - 1) % credits]
+    place = s.sms[sm * SM_COLS + P_RHEAD] + rank
+    cell = first + (place if place < credits else place - credits)
+    while rank > 0:
+        before = (cell if cell > first else first + credits) - 1
+        if s.due[before] <= at:
+            break
+        s.due[cell] = s.due[before]
+        s.sizes[cell] = s.sizes[before]
+        cell = before
         rank -= 1
-    s.due[sm * credits + (head + rank) % credits] = at
-    s.sizes[sm * credits + (head + rank) % credits] = part
+    s.due[cell] = at
+    s.sizes[cell] = part
     s.sms[sm * SM_COLS + P_RCOUNT] += 1
     s.sms[sm * SM_COLS + P_INFLIGHT] += part
 
