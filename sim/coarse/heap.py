@@ -7,7 +7,7 @@ bits of a code are the order of creation.
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.coarse.jit import inlined
+from sim.coarse.jit import compiled, inlined
 
 Int64 = NDArray[np.int64]
 
@@ -24,7 +24,7 @@ def new_heap(capacity: int) -> Int64:
     return np.zeros(HEAD + 2 * capacity, np.int64)
 
 
-@inlined
+@compiled
 def schedule(heap: Int64, time: int, code: int) -> None:
     """Add an event."""
     i = heap[0]

@@ -147,7 +147,7 @@ def sending(d: Grid, s: State, sm: int, tile: int, part: int) -> int:
 
 
 @inlined
-def ask(d: Grid, s: State, cache: Cache, slot: int, tiles: int, now: int) -> None:
+def ask(d: Grid, s: State, slot: int, tiles: int) -> None:
     """Put up to `tiles` further tiles of a slot's CTA in line at its port."""
     sm = slot % d.p[c.SMS]
     room = d.p[c.ROOM]
@@ -157,11 +157,10 @@ def ask(d: Grid, s: State, cache: Cache, slot: int, tiles: int, now: int) -> Non
         place = wrapped(s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT], room)
         s.waiting[sm * room + place] = slot
         s.sms[sm * SM_COLS + P_COUNT] += 1
-    line_up(d, s, cache, sm, now)
 
 
 @inlined
-def start(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
+def start(d: Grid, s: State, slot: int, now: int) -> None:
     """A CTA's first instruction is behind it: fill its buffers."""
     cta = s.slots[slot * SLOT_COLS + S_CTA]
     first = d.tile_ptr[cta]
@@ -173,7 +172,7 @@ def start(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     s.slots[slot * SLOT_COLS + S_AT0] = max(now, s.slots[slot * SLOT_COLS + S_AT0])
     s.slots[slot * SLOT_COLS + S_AT1] = max(now, s.slots[slot * SLOT_COLS + S_AT1])
     s.slots[slot * SLOT_COLS + S_WAITS] = 1
-    ask(d, s, cache, slot, d.p[c.STAGES], now)
+    ask(d, s, slot, d.p[c.STAGES])
 
 
 @inlined
@@ -192,7 +191,7 @@ def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
 
 
 @inlined
-def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
+def send(d: Grid, s: State, sm: int, now: int) -> None:
     """A segment of the tile that is first in line at a port has left."""
     row = sm * SM_COLS
     s.sms[row + P_EVENT] = 0
@@ -203,7 +202,6 @@ def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     s.sms[row + P_LEFT] -= part
     if s.sms[row + P_LEFT] == 0:
         sent(d, s, slot, tile, complete(d, s, sm, tile, now))
-    line_up(d, s, cache, sm, now)
 
 
 @inlined
@@ -237,11 +235,11 @@ def take(d: Grid, s: State, slot: int, now: int) -> None:
 
 
 @inlined
-def free(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
+def free(d: Grid, s: State, slot: int, now: int) -> None:
     """A tile's buffer is free again."""
     s.consumed[s.g[G_CONSUMED]] = now
     s.g[G_CONSUMED] += 1
-    ask(d, s, cache, slot, 1, now)
+    ask(d, s, slot, 1)
 
 
 @inlined
@@ -314,19 +312,21 @@ def fill_slots(d: Grid, s: State) -> None:
 
 @inlined
 def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> None:
-    """Process one event."""
+    """Process one event, after which a port that has nothing on its way may have something to send."""
+    sm = index % d.p[c.SMS]
     if kind == SEND:
-        send(d, s, cache, index, now)
+        send(d, s, sm, now)
     elif kind == READY:
         take(d, s, index, now)
     elif kind == FREE:
-        free(d, s, cache, index, now)
+        free(d, s, index, now)
     elif kind == DONE:
         finish(d, s, index, now)
     elif kind == STORE:
         leave(d, s, cache, index, now)
     else:
-        start(d, s, cache, index, now)
+        start(d, s, index, now)
+    line_up(d, s, cache, sm, now)
 
 
 @entry
