@@ -20,7 +20,8 @@ MAX_FILE_BYTES = 4 * 2**20
 MAX_DEPTH = 32
 MAX_NODES = 200_000
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""In C where PyYAML has that: fifteen times as fast."""
 _TAG = "tag:yaml.org,2002:"
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9_]*)")
 _RADIX = {"0x": "hexadecimal", "0b": "binary"}
@@ -102,7 +103,7 @@ def _decode(content: bytes, file: str) -> str:
 def _compose(text: str, file: str) -> yaml.Node | None:
     try:
         _check_depth(text, file)
-        return yaml.compose(text, Loader=_LOADER)
+        return yaml.compose(text, Loader=LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{file}:{mark.line + 1}:{mark.column + 1}" if mark else file
@@ -114,7 +115,7 @@ def _compose(text: str, file: str) -> yaml.Node | None:
 def _check_depth(text: str, file: str) -> None:
     # The composer is recursive; the event parser is not, so the depth is known before anything recurses.
     depth = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:

@@ -23,7 +23,7 @@ from sim.config.hardware import KvFormat
 from sim.config.load import resolved_plain
 from sim.config.merge import Tree, overlay
 from sim.config.runtime import Pointwise
-from sim.config.yaml_source import read_document
+from sim.config.yaml_source import LOADER, read_document
 from sim.errors import InputError
 from sim.validation.lengths import DRAWN, Lengths
 from sim.validation.truth import TruthRow
@@ -186,7 +186,7 @@ def shipped_names() -> Names:
     folder = resources.files("sim.validation") / "data"
     tables: dict[str, Any] = {}
     for name in ("gpus.yaml", "kernels.yaml", "runtimes.yaml", "overheads.yaml"):
-        tables |= yaml.safe_load((folder / name).read_text(encoding="utf-8"))
+        tables |= yaml.load((folder / name).read_text(encoding="utf-8"), Loader=LOADER)
     return Names.model_validate(tables)
 
 
