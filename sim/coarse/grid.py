@@ -6,6 +6,7 @@ kind is lowered in full and lends its tiles to all of its kind. With formats mix
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,17 +75,18 @@ class Grid:
         size: Int64 = np.diff(self.query_ptr)[self.query]
         return size
 
+    @cached_property
     def tile_bytes(self) -> Int64:
         """[T] KV bytes of each tile."""
-        sizes: Int64 = self.classes[self.tile_class, c.BYTES]
+        sizes: Int64 = self.classes[:, c.BYTES].take(self.tile_class)
         return sizes
 
+    @cached_property
     def memory_bytes(self) -> NDArray[np.float64]:
         """[T] bytes of a contiguous stream for which memory works as long as for each tile, all of it missing in L2
         and its check bits shared with no other."""
-        sizes: NDArray[np.float64] = self.tile_bytes() * (
-            1 + self.classes[self.tile_class, c.CHECK_BITS] / ONE
-        )
+        added = self.classes[:, c.CHECK_BITS].take(self.tile_class)
+        sizes: NDArray[np.float64] = self.tile_bytes * (1 + added / ONE)
         return sizes
 
 

@@ -92,7 +92,7 @@ def _cached_bytes(hw: Hardware) -> float:
 
 
 def _is_large(grid: Grid, hw: Hardware) -> bool:
-    return int(grid.tile_bytes().sum()) > NOTHING_LEFT * _cached_bytes(hw)
+    return int(grid.tile_bytes.sum()) > NOTHING_LEFT * _cached_bytes(hw)
 
 
 def different(objects: Int64) -> int:
@@ -102,7 +102,7 @@ def different(objects: Int64) -> int:
 
 def taken_in(grid: Grid, reuse: Reuse) -> int:
     """Bytes that the caches take in over the launch, if everything is fetched once."""
-    size = grid.tile_bytes()
+    size = grid.tile_bytes
     if reuse.cache is None:
         missing = float((size * (1 - reuse.hits / ONE)).sum())
     else:
@@ -137,7 +137,8 @@ def found_of(grid: Grid, reuse: Reuse, ctas: Int64) -> NDArray[np.float64]:
     group = np.arange(len(ctas)) % p[tags.SMS] * p[tags.GROUPS] // p[tags.SMS]
     blocks = reuse.objects[first][:, None] * p[tags.PARTS] + np.arange(p[tags.PARTS])
     there = np.isin(blocks, reuse.cache.last_tags)
-    for number, own in enumerate(reuse.cache.tags.reshape(p[tags.GROUPS], -1)):
+    places = len(reuse.cache.stamps)
+    for number, own in enumerate(reuse.cache.tags[:places].reshape(p[tags.GROUPS], -1)):
         asked = (group == number)[:, None]
         if p[tags.COPIES]:
             asked = asked | (blocks % p[tags.GROUPS] == number)
@@ -185,7 +186,7 @@ def tile_reuse(objects: Int64, policies: Int64, grid: Grid, cut: Cut, hw: Hardwa
     nothing_left = hw.l2.residency.is_plain and _is_large(grid, hw)
     if is_read_once(objects) and (not warm or nothing_left):
         return Reuse(objects, np.zeros(grid.tiles, np.int64))
-    size = int(grid.tile_bytes().max(initial=1))
+    size = int(grid.tile_bytes.max(initial=1))
     p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, int(objects.max()) + 1)
     cache = tags.new_cache(p, policies)
     if warm:

@@ -95,7 +95,7 @@ def scalars(
     p[c.AHEAD] = int(launch.runs_ahead)
     p[c.EPILOGUE], p[c.BARRIER] = times.epilogue, times.barrier
     p[c.CAP] = v[Param.CAP]
-    total = int(grid.tile_bytes().sum())
+    total = int(grid.tile_bytes.sum())
     most = max(SEGMENT_BYTES, int(p[c.CAP]) // LEAST_IN_FLIGHT)
     p[c.SEGMENT] = min(max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS)), most)
     p[c.CTAS] = grid.ctas
@@ -229,7 +229,7 @@ def run_grid(
     loop.run(arrays, state, tags.Cache(*(part.copy() for part in found)))
     end = int(state.g[layout.G_END])
     written = int(state.g[layout.G_WRITTEN])
-    missing = float((grid.memory_bytes() * (1 - arrays.hit / ONE)).sum()) + written
+    missing = float((grid.memory_bytes * (1 - arrays.hit / ONE)).sum()) + written
     missing += query_missing(grid, arrays.query_hit)
     memory_ps = round(missing * int(p[c.HBM_Q16]) / ONE)
     return Timing(start, end, state.consumed, arrays.hit, arrays.query_hit, memory_ps, written)

@@ -74,7 +74,7 @@ def groups_of(grid: Grid, reuse: Reuse, held_bytes: int, slots: int) -> Form | N
     if reuse.cache is None or grid.ctas < (BEFORE + 2 * HALF + AFTER) * LEAST_GAIN * slots:
         return None
     warm = bool((reuse.cache.tags != tags.EMPTY).any())
-    if warm and different(reuse.objects) * float(grid.tile_bytes().mean()) < held_bytes:
+    if warm and different(reuse.objects) * float(grid.tile_bytes.mean()) < held_bytes:
         return None
     form = form_of(period_of(grid, reuse.objects), slots)
     return form if form.groups * LEAST_GAIN * form.period <= grid.ctas else None

@@ -62,5 +62,5 @@ def long_timing(grid: Grid, run: RunGrid) -> Timing | None:
         longest,
         end=round(longest.end + slopes[1] * (grid.tiles - tiles[-1])),
         hits=np.zeros(grid.tiles, np.int64),
-        memory_ps=round(longest.memory_ps * int(grid.tile_bytes().sum()) / int(forms[-1].tile_bytes().sum())),
+        memory_ps=round(longest.memory_ps * int(grid.tile_bytes.sum()) / int(forms[-1].tile_bytes.sum())),
     )

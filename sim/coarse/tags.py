@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sim.coarse.jit import compiled, entry, inlined
 from sim.coarse.shares import ONE
+from sim.memory.bits import TOGETHER, equal, trailing_zeros
 from sim.memory.params import KEEP_CODE
 from sim.memory.pointer import cells
 
@@ -23,6 +24,8 @@ MULTIPLIER, MODULUS = 48271, 2**31 - 1
 """The minimal standard generator (Park, Miller and Stockmeyer, CACM 36, 1993): draws victims, the same in every run."""
 LRU, RANDOM, NRU = range(3)
 EMPTY = -1
+WAY_BITS = 16
+"""More than the number of a place in its set has."""
 NORMAL, PIN, BYPASS = (KEEP_CODE[name] for name in ("normal", "pin", "bypass"))
 
 # Scalars. GROUPS: of SMs with an L2 of their own; COPIES: one keeps copies of what others are home to; OBJECTS: how
@@ -36,7 +39,8 @@ C_USES, C_RANDOM, C_LAST, C_TAKEN = range(4)
 
 
 class Cache(NamedTuple):
-    """p: [SCALARS]; tags, stamps: [groups x sets x ways] and of the last-level cache; clock: [C_TAKEN + groups];
+    """p: [SCALARS]; tags, stamps: [groups x sets x ways] and of the last-level cache, tags with TOGETHER empty cells
+    behind them, since so many are compared at once; clock: [C_TAKEN + groups];
     complete: [groups x objects] 1 + what the group had taken in when it last held all of an object; keep:
     [objects] how the L2 keeps each object (NORMAL, PIN, BYPASS); marks: [groups x sets x ways] how it keeps a place."""
 
@@ -59,9 +63,9 @@ def new_cache(p: Int64, keep: Int64 | None = None) -> Cache:
     places, last = groups * int(p[SETS] * p[WAYS]), int(p[LAST_SETS] * p[LAST_WAYS])
     return Cache(
         p=p,
-        tags=np.full(places, EMPTY, np.int64),
+        tags=np.full(places + TOGETHER, EMPTY, np.int64),
         stamps=np.zeros(places, np.int64),
-        last_tags=np.full(last, EMPTY, np.int64),
+        last_tags=np.full(last + TOGETHER, EMPTY, np.int64),
         last_stamps=np.zeros(last, np.int64),
         clock=clock,
         complete=np.zeros(groups * int(p[OBJECTS]), np.int64),
@@ -72,15 +76,13 @@ def new_cache(p: Int64, keep: Int64 | None = None) -> Cache:
 
 @compiled
 def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, clock: Int64) -> int:
-    """Place to replace in the set of `ways` places from `first` on."""
-    best = first
+    """Place to replace in the set of `ways` places from `first` on: an empty one, else by the policy."""
+    best = oldest(stamps, first, ways)
+    if policy == LRU:
+        return best
     for at in range(first, first + ways):
         if tags[at] == EMPTY:
             return int(at)
-        if stamps[at] < stamps[best]:
-            best = at
-    if policy == LRU:
-        return int(best)
     clock[C_RANDOM] = clock[C_RANDOM] * MULTIPLIER % MODULUS
     start = clock[C_RANDOM] % ways
     if policy == NRU and stamps[best] > 0:
@@ -93,16 +95,31 @@ def victim(tags: Int64, stamps: Int64, first: int, ways: int, policy: int, clock
     return int(best)
 
 
+@inlined
+def oldest(stamps: Int64, first: int, ways: int) -> int:
+    """The place with the least stamp, the first of equal ones: an empty one, whose stamp is 0, if there is any.
+
+    Stamp and way are compared as one number, which the compiler does several at a time.
+    """
+    best = stamps[first] << WAY_BITS
+    for way in range(1, ways):
+        best = min(best, stamps[first + way] << WAY_BITS | way)
+    return int(first + (best & ((1 << WAY_BITS) - 1)))
+
+
 @compiled
 def touch(
     tags: Int64, stamps: Int64, first: int, ways: int, block: int, policy: int, clock: Int64, taken: int
 ) -> bool:
     """Look a block up in the set from `first` on and leave it there. `taken`: cell that counts what is taken in."""
     clock[C_USES] += 1
-    for place in range(first, first + ways):
-        if tags[place] == block:
-            stamps[place] = clock[C_USES]
-            return True
+    for begin in range(first, first + ways, TOGETHER):
+        found = equal(tags, begin, -1, block)
+        if found:
+            place = begin + trailing_zeros(found)
+            if place < first + ways:
+                stamps[place] = clock[C_USES]
+                return True
     place = victim(tags, stamps, first, ways, policy, clock)
     tags[place] = block
     stamps[place] = clock[C_USES]

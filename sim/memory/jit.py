@@ -26,7 +26,8 @@ R = TypeVar("R")
 UNCOMPILED = environ.get("NUMBA_DISABLE_JIT", "0") == "1"
 """Numba's own switch: the plane then runs as plain Python."""
 NOT_COMPILED = ("addresses", "build", "plane")
-
+SHARED = ("jit", "pointer", "bits", "one_module")
+"""What compiled code of every folder is made with."""
 
 HERE = Path(__file__).parent
 
@@ -40,7 +41,7 @@ if machine().lower() in ("x86_64", "amd64"):
 def source_digest(folder: Path) -> str:
     """Digest of every source of a folder that compiled code can depend on, and of what all compiled code shares."""
     digest = hashlib.sha256()
-    for path in sorted({*folder.glob("*.py"), HERE / "jit.py", HERE / "pointer.py"}):
+    for path in sorted({*folder.glob("*.py"), *(HERE / f"{name}.py" for name in SHARED)}):
         if path.stem not in NOT_COMPILED:
             digest.update(path.read_bytes())
     return digest.hexdigest()

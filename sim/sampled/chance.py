@@ -26,7 +26,7 @@ PAST_LRU = 1.5
 
 def found_share(grid: Grid, hits: NDArray[np.int64]) -> float:
     """Part of the KV bytes that L2 has. hits: [T] shares in 1/65536."""
-    size = grid.tile_bytes()
+    size = grid.tile_bytes
     return float((size * (hits / ONE)).sum() / size.sum())
 
 

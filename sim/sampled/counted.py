@@ -64,7 +64,7 @@ def fixed_bytes(kernel: Coarse, table: int) -> Fixed:
     return Fixed(
         query=int(kernel.grid.query_bytes.sum()),
         table=table,
-        merged=0 if combine is None else int(combine.tile_bytes().sum()),
+        merged=0 if combine is None else int(combine.tile_bytes.sum()),
         written=int(kernel.grid.output_ptr[-1]),
         results=0 if combine is None else int(combine.output_ptr[-1]),
     )
@@ -83,7 +83,7 @@ class Pair:
     @property
     def scale(self) -> float:
         """KV bytes of the whole over those of the sample."""
-        return int(self.whole.grid.tile_bytes().sum()) / int(self.part.grid.tile_bytes().sum())
+        return int(self.whole.grid.tile_bytes.sum()) / int(self.part.grid.tile_bytes.sum())
 
 
 def whole_counters(
@@ -137,4 +137,4 @@ def _in_proportion(seen: Mapping[str, int], counters: Mapping[str, int]) -> dict
 
 
 def _found(grid: Grid, hits: NDArray[np.int64]) -> float:
-    return float((grid.tile_bytes() * (hits / ONE)).sum())
+    return float((grid.tile_bytes * (hits / ONE)).sum())

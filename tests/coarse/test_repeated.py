@@ -125,6 +125,6 @@ def test_segments_of_a_large_launch_stay_well_below_what_may_be_in_flight() -> N
     """17 GB in 400,000 segments would be 43 KB each, of which one fits under a cap of 48 KiB."""
     inflight = "hw.sm.max_inflight_kib=48"
     made, coarse = kernel("workload.context=16384", "workload.q_len=16384", inflight)
-    assert coarse.grid.tile_bytes().sum() > 400_000 * 40_000
+    assert coarse.grid.tile_bytes.sum() > 400_000 * 40_000
     p = scalars(coarse.grid, made.step.formats, made.hw, made.memory, 0)
     assert p[c.SEGMENT] == 8192 == 48 * 1024 / 6

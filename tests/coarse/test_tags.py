@@ -10,9 +10,26 @@ from sim.coarse.jit import entry
 from sim.memory.params import REPLACEMENT_CODE
 
 ALL = 1 << 16
-look_up, find, find_rows, keep = (
-    entry(f.py_func) for f in (tags.look_up, tags.find, tags.find_rows, tags.keep)
-)
+
+
+@entry
+def look_up(cache: tags.Cache, block: int, group: int) -> bool:
+    return tags.look_up(tags.pointers(cache), block, group)
+
+
+@entry
+def find(cache: tags.Cache, tile_object: int, group: int) -> int:
+    return tags.find(tags.pointers(cache), tile_object, group)
+
+
+@entry
+def find_rows(cache: tags.Cache, begin: int, end: int, group: int) -> int:
+    return tags.find_rows(tags.pointers(cache), begin, end, group)
+
+
+@entry
+def keep(cache: tags.Cache, begin: int, end: int, group: int) -> None:
+    tags.keep(tags.pointers(cache), begin, end, group)
 
 
 def scalars(sets: int, ways: int, *, slots: int = 4, policy: str = "lru") -> np.ndarray:

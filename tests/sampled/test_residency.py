@@ -64,7 +64,7 @@ def test_the_walk_at_tile_grain_finds_the_share_that_the_plane_finds(hardware: s
     counters = warm.by_fetches().counters
     grid = attention_grid_of(warm.problem, warm.units)
     hits = coarse_time(warm.problem, build_coarse(warm.problem, warm.units, grid)).attention.hits
-    size = grid.tile_bytes()
+    size = grid.tile_bytes
     found = float((size * (hits / ONE)).sum() / size.sum())
     assert found == pytest.approx(counters["l2_hit"] / counters["l2_read"], abs=0.05)
 
