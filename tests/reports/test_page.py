@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from synthetic import make_result, write_demo
 
+from reports import fig_bandwidth, fig_latency
+from reports.canvas import styled
 from reports.conclusion import conclude
 from reports.model_error import STATED
 from reports.page import page
@@ -176,3 +178,18 @@ def test_sixty_four_series_are_told_apart():
 
 def test_chart_names_are_distinct():
     assert len({chart.name for chart in CHARTS}) == len(CHARTS)
+
+
+@pytest.mark.parametrize("chart", [fig_latency, fig_bandwidth])
+@pytest.mark.parametrize("slow", [False, True])
+def test_all_panels_show_all_of_their_points(chart, slow, tmp_path):
+    """One scale for all panels; the first once set it, and points of later ones lay above their frame."""
+    study = load(write_demo(tmp_path / "demo", lambda sram, fmt, assist: 6.0 if assist is slow else 1.0))
+    with styled():
+        panels = [axes for axes in chart.draw(study).axes if axes.get_visible() and axes.lines]
+    assert len(panels) == 2
+    for axes in panels:
+        low, high = axes.get_ylim()
+        heights = [float(y) for line in axes.lines for y in line.get_ydata()]
+        assert low == 0
+        assert max(heights) < high
