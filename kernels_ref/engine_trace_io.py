@@ -21,6 +21,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from pathlib import Path
@@ -85,7 +86,8 @@ class EngineTraceWriter:
             self._zip = zipfile.ZipFile(self._partial, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from None
-        self._put("header", _json_array({"format": FORMAT, "version": VERSION, "reasons": REASONS}))
+        with self._dropped_on_error():
+            self._put("header", _json_array({"format": FORMAT, "version": VERSION, "reasons": REASONS}))
         return self
 
     def write(self, step: Step, events: StepEvents | None = None) -> None:
@@ -101,13 +103,27 @@ class EngineTraceWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if kind is not None:
-            self._zip.close()
-            self._partial.unlink(missing_ok=True)
+            self._drop()
             return
-        self._flush()
-        self._put("end", _json_array({"steps": self.steps, "chunks": self._chunks}))
-        self._zip.close()
-        os.replace(self._partial, self.path)
+        with self._dropped_on_error():
+            self._flush()
+            self._put("end", _json_array({"steps": self.steps, "chunks": self._chunks}))
+            self._zip.close()
+            os.replace(self._partial, self.path)
+
+    @contextmanager
+    def _dropped_on_error(self) -> Iterator[None]:
+        """On a full disk, say, nothing of the file stays, not even an archive that closes itself later."""
+        try:
+            yield
+        except BaseException:
+            self._drop()
+            raise
+
+    def _drop(self) -> None:
+        with suppress(OSError):
+            self._zip.close()
+        self._partial.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         if not self._pending:

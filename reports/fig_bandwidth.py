@@ -35,8 +35,10 @@ def draw(study: Study) -> Any:
             if label:
                 handles[label] = line_key(label, **style)
         axes.set_title(title)
-        axes.set_ylim(bottom=0)
         label_x(axes, plan)
+    grid[0].set_ylim(
+        bottom=0
+    )  # of all panels, and only now: a limit that is set stays, whatever is drawn later
     grid[0].set_ylabel("device memory bandwidth (GB/s)")
     peak = line_key("peak", color="#333333", ls="--", lw=1.1)
     legend_right(figure, [*handles.values(), peak], axis_name(plan.series.path) if plan.series else None)

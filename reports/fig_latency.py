@@ -31,8 +31,10 @@ def draw(study: Study) -> Any:
             if label:
                 handles[label] = line_key(label, **style)
         axes.set_title(title)
-        axes.set_ylim(bottom=0)
         label_x(axes, plan)
+    grid[0].set_ylim(
+        bottom=0
+    )  # of all panels, and only now: a limit that is set stays, whatever is drawn later
     grid[0].set_ylabel(f"time ({unit})")
     bound = line_key("bound", color="#555555", ls=":", lw=1.5)
     legend_right(figure, [*handles.values(), bound], axis_name(plan.series.path) if plan.series else None)

@@ -19,7 +19,8 @@ CAPTION = (
 
 
 def draw(study: Study) -> Any:
-    """One point per row, coloured by series, marked by panel; None without FLOPs or bandwidth."""
+    """One point per row, coloured by series (else by what x names), marked by panel; None without FLOPs or
+    bandwidth."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -27,6 +28,7 @@ def draw(study: Study) -> Any:
     if not placed:
         return None
     plan = layout(study)
+    told_apart = plan.series or (plan.x if plan.x and not plan.x.numeric else None)
     figure = Figure(figsize=(7.8, 4.4), layout="constrained")
     axes = figure.subplots()
     results = [result for _, result in placed]
@@ -35,7 +37,7 @@ def draw(study: Study) -> Any:
     titles = [title for title, _ in panels(study, plan)]
     for panel, (_title, rows) in enumerate(panels(study, plan)):
         for row, result in rows:
-            series = plan.series.values.index(row.axes[plan.series.path]) if plan.series else 0
+            series = told_apart.values.index(row.axes[told_apart.path]) if told_apart else 0
             flops, x = useful_flops(result), intensity(result)
             if flops is None or x is None:
                 continue
@@ -51,17 +53,17 @@ def draw(study: Study) -> Any:
                 alpha=0.9,
             )
     handles: list[Any] = []
-    if plan.series is not None:
+    if told_apart is not None:
         handles += [
-            Line2D([], [], color=SERIES_COLOURS[i % 8], lw=5, label=text_of(plan.series, value))
-            for i, value in enumerate(plan.series.values)
+            Line2D([], [], color=SERIES_COLOURS[i % 8], lw=5, label=text_of(told_apart, value))
+            for i, value in enumerate(told_apart.values)
         ]
     if len(titles) > 1:
         handles += [
             Line2D([], [], color="#666666", marker=SERIES_MARKERS[i % 8], ls="", label=title)
             for i, title in enumerate(titles)
         ]
-    legend_right(figure, handles, axis_name(plan.series.path) if plan.series else None)
+    legend_right(figure, handles, axis_name(told_apart.path) if told_apart else None)
     axes.set(xscale="log", yscale="log", xlim=span)
     axes.set_xlabel("arithmetic intensity (useful FLOP per byte of device memory)")
     axes.set_ylabel("useful TFLOP/s")
@@ -78,11 +80,11 @@ def _span(results: list[Result]) -> tuple[float, float]:
 
 
 def _ceilings(axes: Any, results: list[Result], span: tuple[float, float]) -> None:
-    """Sloped: device memory; flat: tensor cores in the formats used. 1 FLOP/ns is 1e-3 TFLOP/s."""
-    bandwidths = sorted({round(peak, 1) for r in results if (peak := hbm_peak_gb_s(r)) is not None})
-    ceilings = dict(c for r in results if (c := tensor_ceiling(r)) is not None)
-    highest = max(ceilings.values(), default=float("inf"))
-    for bandwidth in bandwidths:
+    """Sloped: device memory; flat: tensor cores in the formats used, each up to where it meets those of its machines.
+    1 FLOP/ns is 1e-3 TFLOP/s."""
+    pairs = [(round(peak, 1), tensor_ceiling(r)) for r in results if (peak := hbm_peak_gb_s(r)) is not None]
+    for bandwidth in sorted({bandwidth for bandwidth, _ in pairs}):
+        highest = max((c[1] for b, c in pairs if c and b == bandwidth), default=float("inf"))
         end = min(span[1], highest / bandwidth)
         axes.plot([span[0], end], [bandwidth * span[0] / 1e3, bandwidth * end / 1e3], color="#333333", lw=1.2)
         x = span[0] * (end / span[0]) ** 0.5
@@ -96,8 +98,9 @@ def _ceilings(axes: Any, results: list[Result], span: tuple[float, float]) -> No
             transform_rotates_text=True,
             fontsize=8,
         )
-    for name, peak in sorted(ceilings.items(), key=lambda item: item[1]):
-        axes.plot([peak / max(bandwidths), span[1]], [peak / 1e3] * 2, color="#333333", lw=1.2)
+    for name, peak in sorted({ceiling for _, ceiling in pairs if ceiling}, key=lambda item: item[1]):
+        ridge = peak / max(b for b, ceiling in pairs if ceiling == (name, peak))
+        axes.plot([ridge, span[1]], [peak / 1e3] * 2, color="#333333", lw=1.2)
         text = f"tensor {name.upper()} {peak / 1e3:.0f} TFLOP/s"
         axes.annotate(
             text, (span[1], peak / 1e3), (-4, 4), textcoords="offset points", ha="right", fontsize=8

@@ -150,14 +150,15 @@ class Ledger:
         begins = self._take(edges)
         self._walk(begins, np.maximum(self._now, _last_edges(self._edges, begins, until)))
 
-    def close(self, edges: NDArray[np.int64], end: int) -> dict[str, float]:
-        """SM-picoseconds by cause over [0, end), with the last edges; every cause is present. Raises SelfCheckError as
-        `settle` does, and when the sum does not close to 1e-9."""
-        self._walk(self._take(edges), np.full(len(self._now), end))
+    def close(self, edges: NDArray[np.int64], end: int | NDArray[np.int64]) -> dict[str, float]:
+        """SM-picoseconds by cause over [0, end), of all SMs or [SMs] of each, with the last edges; every cause is
+        present. Raises SelfCheckError as `settle` does, and when the sum does not close to 1e-9."""
+        ends = np.zeros(len(self._now), np.int64) + end
+        self._walk(self._take(edges), ends)
         total = np.zeros(len(CAUSES))
         for of_sm in self.account:
             total += of_sm
-        check_closed(total, len(self.account), end)
+        check_closed(total, 1, int(ends.sum()))
         return {cause: float(total[i]) for i, cause in enumerate(CAUSES)}
 
     def _take(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -190,6 +191,28 @@ def account_window(
     """`account_sms` of [begin, end) alone."""
     shifted = [Phase(p.cause, max(0, p.begin - begin), max(0, p.end - begin)) for p in phases]
     return account_sms([_clipped(rows, begin, end) for rows in records], end - begin, shifted)
+
+
+def account_spans(
+    records: Sequence[NDArray[np.int64]], spans: Sequence[NDArray[np.int64]]
+) -> dict[str, float]:
+    """`account_sms` of parts of the time in which CTAs are resident, of each SM its own: [K, 2] begin, end, in order
+    and apart."""
+    rows, sm = joined([_squeezed(record, own) for record, own in zip(records, spans, strict=True)])
+    ends = np.array([int((own[:, 1] - own[:, 0]).sum()) for own in spans], np.int64)
+    return Ledger(len(records)).close(edges_of(rows, sm), ends)
+
+
+def _squeezed(rows: NDArray[np.int64], spans: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Rows on a clock that runs in the spans only."""
+    if not len(spans):
+        return np.zeros((0, 3), np.int64)
+    lengths = spans[:, 1] - spans[:, 0]
+    before = np.cumsum(lengths) - lengths
+    part = rows.copy()
+    at = np.maximum(0, np.searchsorted(spans[:, 0], rows[:, 1:], side="right") - 1)
+    part[:, 1:] = before[at] + np.clip(rows[:, 1:] - spans[at, 0], 0, lengths[at])
+    return part[part[:, 2] > part[:, 1]]
 
 
 def _clipped(rows: NDArray[np.int64], begin: int, end: int) -> NDArray[np.int64]:

@@ -217,8 +217,11 @@ def _no_latency(task: Task) -> bool:
 def _samples(task: Task, candidate: Candidate) -> bool:
     """Whether the tile grain is good enough to extrapolate with: not for tiers, which move pages of the whole launch,
     nor where the L2 keeps classes of data apart, as it is then up to 4% too fast, beyond the interval of a sample, nor
-    for replays out of a last-level cache, whose hits cost it no more than those of L2 (20% too fast on MI300X)."""
-    alike = task.workload.tier is None and task.hw.l2.residency.is_plain and not _replays_from_llc(task)
+    where an assist walks the block table, as it knows no walkers (10 to 23% too fast on pages of 16 tokens), nor for
+    replays out of a last-level cache, whose hits cost it no more than those of L2 (20% too fast on MI300X)."""
+    if task.workload.tier is not None or _replays_from_llc(task):
+        return False
+    alike = task.hw.l2.residency.is_plain and not task.hw.translation.assist
     return alike and candidate.cut.profile.algorithm == "flash"
 
 

@@ -40,7 +40,7 @@ def report(folder: Path, out: Path | None, model_error: float | None) -> None:
     except ReportError as error:
         raise InputError(str(error)) from None
     except OSError as error:
-        raise InputError(f"{error.filename or folder}: cannot be written: {error.strerror}") from None
+        raise InputError(f"{error.filename or out or folder}: cannot be written: {error.strerror}") from None
     click.echo(written.said.headline)
     for sentence in written.said.sentences:
         click.echo(f"- {sentence}")

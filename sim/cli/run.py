@@ -95,12 +95,19 @@ def _write_folder(out: Path, result: "Result") -> None:
 
     import yaml
 
+    from sim.errors import InputError
+
     out.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     resolved: dict[str, Any] = {"hardware": result.hardware, "workload": result.workload}
-    (fresh / "result.json").write_text(result.to_json())
-    (fresh / "config.resolved.yaml").write_text(yaml.safe_dump(resolved, sort_keys=False))
-    fresh.chmod(0o755)
-    if out.exists():
-        shutil.rmtree(out)
-    os.replace(fresh, out)
+    try:
+        (fresh / "result.json").write_text(result.to_json())
+        (fresh / "config.resolved.yaml").write_text(yaml.safe_dump(resolved, sort_keys=False))
+        fresh.chmod(0o755)
+        if out.exists():
+            shutil.rmtree(out)
+        os.replace(fresh, out)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written: {error.strerror}") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)

@@ -1,8 +1,10 @@
 """`pagewalk sweep`: every point of a sweep file, on this machine or on a cluster; resumes by default."""
 
+import json
 import os
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sim.config.load import Resolved
+    from sim.config.overrides import Override
     from sim.config.sweep import Sweep
     from sim.sweep.points import Plan, Point
     from sim.sweep.sweep import Outcome
@@ -56,7 +59,16 @@ def sweep(sweep_file: Path, jobs: int | None, scheduler: str | None, out: Path |
 
     loaded = load_sweep(str(sweep_file))
     plan = plan_of(loaded.spec)
-    points = _expanded(loaded, partial(expand, plan, load_hardware, load_any_workload, engine()))
+    points = _expanded(
+        loaded,
+        partial(
+            expand,
+            plan,
+            lambda name, sets: load_hardware(name, placed_settings(loaded, sets)),
+            lambda name, sets: load_any_workload(name, placed_settings(loaded, sets)),
+            engine(),
+        ),
+    )
     name = loaded.spec.name or sweep_file.stem
     folder = out or Path("out") / re.sub(r"[^\w.-]+", "_", name).lstrip(".")
     facts = facts_of(sys.argv[1:], folder, points)
@@ -82,6 +94,20 @@ def _expanded(loaded: "Resolved[Sweep]", expand: "Callable[[], list[Point]]") ->
         raise InputError(
             *(place + text for place, text in zip(places, error.problems, strict=True))
         ) from None
+
+
+def placed_settings(loaded: "Resolved[Sweep]", sets: "Sequence[str]") -> "list[Override]":
+    """Values of axes, as PATH=VALUE, that say where in the sweep file they are."""
+    from sim.config.overrides import parse_override
+    from sim.config.problems import Place
+
+    found = []
+    for setting in sets:
+        path = setting.partition("=")[0]
+        values = [f"{path}={json.dumps(value)}" for value in loaded.spec.axes[path]]
+        place = loaded.origin[f"axes.{path}[{values.index(setting)}]"]
+        found.append(replace(parse_override(setting), where=Place(place)))
+    return found
 
 
 def plan_of(spec: Any) -> "Plan":

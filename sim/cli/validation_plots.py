@@ -20,6 +20,8 @@ EDGE = 8.0
 NARROW = 4
 NEAR_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2)
 WIDE_TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
+FEW_DECADES = 1e3
+"""Range of times up to which there is room for ticks between the decades."""
 
 
 def draw(predictions: "Sequence[Prediction]", out: Path) -> None:
@@ -34,10 +36,21 @@ def draw(predictions: "Sequence[Prediction]", out: Path) -> None:
                 panel(axes, [p for p in predictions if p.case.row.phase == phase], _colours(predictions))
                 axes.set_title(phase, loc="left")
                 axes.set_xscale("log")
+                _write_out(axes.xaxis)
                 axes.set_xlabel("measured time (us)")
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5))
             save(out, name, figure)
+
+
+def _write_out(axis: Any) -> None:
+    """Ticks of a logarithmic axis as numbers: 200, not 2 x 10^2; between decades where there are few of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1,) if high / low > FEW_DECADES else (1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _panels(count: int) -> tuple[Any, Any]:
@@ -60,6 +73,7 @@ def _parity(axes: Any, predictions: "Sequence[Prediction]", styles: dict[str, di
     low, high = min(times) * 0.9, max(times) * 1.1
     axes.plot([low, high], [low, high], color="#555555", linewidth=1)
     axes.set(yscale="log", ylim=(low, high))
+    _write_out(axes.yaxis)
     axes.set_ylabel("predicted time (us)")
 
 

@@ -72,7 +72,7 @@ class Sm(Section):
         description="best engine from memory to SRAM: decides which kernels can run"
     )
     tensor_flop_per_clk: dict[MmaFormat, Rate] = Field(
-        min_length=1, description="dense tensor FLOP per clock and SM, by format"
+        min_length=1, description="dense tensor FLOP per clock and SM, by format; fp16 is needed"
     )
     mma_instructions: list[MmaInstruction] = Field(
         default_factory=list,
@@ -265,6 +265,14 @@ class Hardware(Section):
             found = f"found {held} SMs in {len(self.sm.gpc_sms)} GPCs of a device with {self.sm.count} SMs"
             text = f"{found}; allowed: at most sm.count in sm.gpc_sms, or [] (no clusters)"
             raise broken_rule(text, ("sm", "count"), ("sm", "gpc_sms"))
+        return self
+
+    @model_validator(mode="after")
+    def sixteen_bit_products_have_a_rate(self) -> Self:
+        if "fp16" not in self.sm.tensor_flop_per_clk:
+            found = ", ".join(self.sm.tensor_flop_per_clk)
+            text = f"found {found}; allowed: fp16 among them, for all that has no rate of its own"
+            raise broken_rule(text, ("sm", "tensor_flop_per_clk"))
         return self
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from sim.config.fields import Float, Int, Section, broken_rule
-from sim.config.hardware import KvFormat, MmaInstruction
+from sim.config.hardware import KvFormat
 from sim.config.split import Split
 from sim.config.workload import AttentionKind
 
@@ -167,7 +167,7 @@ class KernelProfile(Section):
         default="sram",
         description="where a CTA keeps its query rows; register: among registers_per_thread, out of shared memory",
     )
-    mma_instruction: MmaInstruction | Literal["any"] = Field(
+    mma_instruction: Literal["any", "mma_sync", "wgmma", "tcgen05", "mfma"] = Field(
         default="any",
         description="matrix instruction that it is written with, which the chip has to know; any: compiled for what "
         "there is, or without one",

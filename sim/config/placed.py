@@ -4,17 +4,26 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from sim.config.catalog import shown_path
-from sim.config.load import Resolved
 from sim.errors import InputError
 
 KEY = re.compile(r"(hw|workload)\.([\w.\[\]-]+): ")
 
 
+class Placed(Protocol):
+    """A resolved config, as far as it says where its keys were set: origin: key to place; path: of its file."""
+
+    @property
+    def origin(self) -> dict[str, str]: ...
+
+    @property
+    def path(self) -> str: ...
+
+
 @contextmanager
-def places_named(**configs: Resolved[Any]) -> Iterator[None]:
+def places_named(**configs: Placed) -> Iterator[None]:
     """In it, an InputError about `hw.KEY` or `workload.KEY` says which line or option set the key (or its section; else
     which file leaves it out). `configs`: the resolved `hw`, the resolved `workload`."""
     try:
@@ -23,7 +32,7 @@ def places_named(**configs: Resolved[Any]) -> Iterator[None]:
         raise InputError(*(_placed(problem, configs) for problem in error.problems)) from None
 
 
-def _placed(problem: str, configs: Mapping[str, Resolved[Any]]) -> str:
+def _placed(problem: str, configs: Mapping[str, Placed]) -> str:
     match = KEY.match(problem)
     if match is None or match[1] not in configs:
         return problem
@@ -31,7 +40,7 @@ def _placed(problem: str, configs: Mapping[str, Resolved[Any]]) -> str:
     return f"{_place(config, key)}: {key}: {problem[match.end() :]}"
 
 
-def _place(config: Resolved[Any], key: str) -> str:
+def _place(config: Placed, key: str) -> str:
     while key:
         if key in config.origin:
             return config.origin[key]

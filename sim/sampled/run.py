@@ -19,6 +19,7 @@ from sim.sampled.draws import drawn_time
 from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
 from sim.sampled.idle import idle_share
 from sim.sampled.residency import found_before, resident_ranges
+from sim.sampled.turnover import Turns, lives, steady_account
 
 Int64 = NDArray[np.int64]
 
@@ -86,23 +87,43 @@ def _windows(outcome: RunOutcome, course: Course, all_work_until: int) -> list[t
     ]
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """How the whole launch differs from its sample. until: instant up to which all places of the sample have work, ps;
+    idle: of the whole's SMs, SM-ps; merge_ps: of the whole's reduction; refills: of its CTAs that follow another."""
+
+    until: int
+    idle: float
+    merge_ps: float
+    refills: int
+
+
 def _account(
-    outcome: RunOutcome, course: Course, whole: Whole, combine: float, ends: tuple[int, float]
+    outcome: RunOutcome, course: Course, part: Grid, whole: Whole, by: Stretch, places: int
 ) -> dict[str, float]:
     """SM-ps by cause: of the sample its head as it is, and the rest stretched.
 
-    What is left out of the whole runs with all places at work, until that is over in the sample too (`ends[0]`); its
-    tail is as much longer as SMs in the whole's are longer without work (`ends[1]`, SM-ps).
+    What is left out of the whole runs with all `places` of an SM at work, until that is over in the sample too, with
+    fewer CTAs that begin and end there; its tail is as much longer as SMs in the whole's are longer without work.
     """
-    parts = _windows(outcome, course, ends[0])
+    detail = outcome.detail
+    assert detail is not None
+    parts = _windows(outcome, course, by.until)
     idle = parts[2][0].get("no_work", 0.0)
-    length = parts[1][1] + parts[2][1] + whole.added_ps
-    tail = (ends[1] - parts[0][0].get("no_work", 0.0)) / idle if idle else 1.0
-    tail = min(max(0.0, tail), length / parts[2][1]) if parts[2][1] else 1.0
-    weights = [1.0, (length - tail * parts[2][1]) / parts[1][1], tail, combine / max(1, parts[3][1])]
+    steady, last = parts[1][1], parts[2][1]
+    length = steady + last + whole.added_ps
+    tail = (by.idle - parts[0][0].get("no_work", 0.0)) / idle if idle else 1.0
+    tail = min(max(0.0, tail), length / last) if last else 1.0
+    weights = [1.0, (length - tail * last) / steady, tail, by.merge_ps / max(1, parts[3][1])]
+    accounts = [account for account, _ in parts]
+    run = lives(detail.records, outcome.orders[0], part.tile_ptr, places)
+    if run is not None:
+        turns = Turns(weights[1] * sum(accounts[1].values()), by.refills)
+        window = (course.first, course.first + steady)
+        accounts[1], weights[1] = steady_account(accounts[1], run, window, course.end, turns), 1.0
     total: dict[str, float] = {}
-    for (window, _), weight in zip(parts, weights, strict=True):
-        for cause, value in window.items():
+    for account, weight in zip(accounts, weights, strict=True):
+        for cause, value in account.items():
             total[cause] = total.get(cause, 0.0) + weight * value
     return total
 
@@ -140,14 +161,17 @@ def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> 
         unseen = max(0.0, beyond)
     tiles, per_sm = np.diff(whole.grid.tile_ptr), problem.cut.ctas_per_sm
     idle = idle_share(tiles, whole.grid.order, sms, per_sm, timing.memory_share)
-    idle *= sms * (predicted.end_ps - timing.start)
+    stretch = Stretch(
+        until=_all_work_until(outcome, part.grid, slots),
+        idle=idle * sms * (predicted.end_ps - timing.start),
+        merge_ps=merge,
+        refills=size.refills,
+    )
     pair = Pair(whole, part, table_bytes(problem, every), table_bytes(problem, units))
     counters = whole_counters(outcome.counters, pair, timing, some.attention)
     return Sampled(
         time_ps=time,
-        account=_account(
-            outcome, course, predicted, merge, (_all_work_until(outcome, part.grid, slots), idle)
-        ),
+        account=_account(outcome, course, part.grid, predicted, stretch, per_sm),
         counters=counters,
         relative_ci95=relative_ci95(predicted, time, chance_ps(problem, whole, drawn, unseen)),
         pace=predicted.pace,

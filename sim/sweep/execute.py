@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from sim.config.placed import places_named
 from sim.errors import InputError, SelfCheckError, StuckError
 from sim.sweep.points import Job
 
@@ -12,9 +13,11 @@ It must be a top-level function, since worker processes import it by name."""
 
 
 def execute(simulate: Simulate, job: Job) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """(result, None) or (None, {kind, message}). An interrupt is not a failure and passes through."""
+    """(result, None) or (None, {kind, message}), which names file and line of a key that is to blame. An interrupt is
+    not a failure and passes through."""
     try:
-        result = simulate(job.hardware, job.workload, fidelity=job.fidelity, seed=job.seed)
+        with places_named(**job.configs):
+            result = simulate(job.hardware, job.workload, fidelity=job.fidelity, seed=job.seed)
     except Exception as error:
         return None, describe(error)
     return result.to_dict(), None

@@ -4,10 +4,12 @@ import hashlib
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from sim.config.load import load_part
 from sim.errors import InputError
 
 MAX_POINTS = 100_000
@@ -20,19 +22,27 @@ class ResolvedConfig(Protocol):
     @property
     def spec(self) -> Any: ...
 
+    @property
+    def origin(self) -> dict[str, str]: ...
+
+    @property
+    def path(self) -> str: ...
+
 
 Loader = Callable[[str, Sequence[str]], ResolvedConfig]
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one worker needs to run one point: checked specs, and digests of the files that they name."""
+    """What one worker needs to run one point: checked specs, digests of the files that they name, and the configs `hw`
+    and `workload` that say where a key was set."""
 
     hardware: Any
     workload: Any
     files: dict[str, str]
     fidelity: str
     seed: int
+    configs: Mapping[str, ResolvedConfig] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -65,13 +75,14 @@ def expand(plan: Plan, load_hardware: Loader, load_workload: Loader, version: st
     not after an hour; equal problems are reported once. `version` names the simulator that will run.
     """
     combinations = _combinations(plan)
+    hardware_of, workload_of = cache(load_hardware), cache(load_workload)
     labels = short_names(plan.hardware) | short_names(plan.workload)
     problems: dict[str, None] = {}
     points: list[Point] = []
     for hardware, workload, axes in combinations:
         hw_sets, wl_sets = _overrides(axes)
         try:
-            hw, wl = load_hardware(hardware, hw_sets), load_workload(workload, wl_sets)
+            hw, wl = hardware_of(hardware, hw_sets), workload_of(workload, wl_sets)
         except InputError as error:
             problems.update(dict.fromkeys(error.problems))
             continue
@@ -79,7 +90,8 @@ def expand(plan: Plan, load_hardware: Loader, load_workload: Loader, version: st
             text = f"found sampled for {labels[workload]}, a microbenchmark, which is simulated whole"
             problems[f"fidelity: {text}; allowed: full, bound"] = None
             continue
-        job = Job(hw.spec, wl.spec, named_files(wl.spec), plan.fidelity, plan.seed)
+        files, configs = named_files(wl.spec), {"hw": hw, "workload": wl}
+        job = Job(hw.spec, wl.spec, files, plan.fidelity, plan.seed, configs)
         digest = point_hash(job, version)
         points.append(Point(len(points), digest, labels[hardware], labels[workload], axes, job))
     if problems:
@@ -100,14 +112,14 @@ def _combinations(plan: Plan) -> list[tuple[str, str, dict[str, Any]]]:
     return [(hw, wl, dict(zip(plan.axes, values, strict=True))) for hw, wl, *values in grid]
 
 
-def _overrides(axes: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+def _overrides(axes: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Axis values as `path=value` for the two loaders; values as JSON (it is YAML). A bare path means hw."""
     hw_sets: list[str] = []
     wl_sets: list[str] = []
     for path, value in axes.items():
         target = wl_sets if path.startswith("workload.") else hw_sets
         target.append(f"{path}={json.dumps(value)}")
-    return hw_sets, wl_sets
+    return tuple(hw_sets), tuple(wl_sets)
 
 
 def short_names(given: Sequence[str]) -> dict[str, str]:
@@ -119,7 +131,7 @@ def short_names(given: Sequence[str]) -> dict[str, str]:
 def point_hash(job: Job, version: str) -> str:
     """16 hex digits over the resolved inputs, the files they name, and the version of the simulator."""
     inputs = config_inputs(job) | {"version": version}
-    return hashlib.sha256(canonical(inputs).encode()).hexdigest()[:16]
+    return _digest(canonical(inputs).encode())
 
 
 def config_inputs(job: Job) -> dict[str, Any]:
@@ -137,12 +149,26 @@ def canonical(data: Any) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+PARTS = ("model", "kernel", "runtime")
+"""Keys of a workload that may name YAML files."""
+
+
 def named_files(workload: Any) -> dict[str, str]:
-    """Digests of the user's own files that a workload names (kernel, trace); the loader made them paths."""
-    holders = ((workload, "model"), (workload, "kernel"), (getattr(workload, "context", None), "trace"))
-    names = [getattr(holder, key, None) for holder, key in holders]
-    paths = [Path(name) for name in names if isinstance(name, str)]
-    return {str(p): hashlib.sha256(p.read_bytes()).hexdigest()[:16] for p in paths if p.is_file()}
+    """Digests of the user's own files that a workload names; the loader made them paths. Of a YAML file, of what it
+    says with all that it inherits."""
+    found = {}
+    for part in PARTS:
+        name = getattr(workload, part, None)
+        if isinstance(name, str) and Path(name).is_file():
+            found[name] = _digest(canonical(load_part(part, name).raw).encode())
+    trace = getattr(getattr(workload, "context", None), "trace", None)
+    if isinstance(trace, str) and Path(trace).is_file():
+        found[trace] = _digest(Path(trace).read_bytes())
+    return found
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def _refuse_twins(points: Sequence[Point]) -> None:

@@ -24,7 +24,8 @@ TEMPORARY = ".tmp-"
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write by rename, so that a reader or a killed writer never leaves half a file under this name."""
+    """Write by rename, so that a reader or a killed writer never leaves half a file under this name. Raises OSError,
+    which names the file, also when it is the disk that is full."""
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
     try:
         with temporary.open("w", encoding="utf-8", newline="") as stream:
@@ -32,6 +33,9 @@ def write_whole(path: Path, text: str) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

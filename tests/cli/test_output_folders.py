@@ -1,5 +1,7 @@
 """An output folder belongs to the job that wrote it: another one is refused, the same one goes on."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +104,22 @@ def test_a_place_that_takes_nothing_is_named_as_given_before_any_work(
 ) -> None:
     Path("file").write_text("")
     assert say(*command, "--out", "file/x") == (2, "--out file/x: cannot be written: Not a directory\n")
+
+
+@pytest.mark.parametrize("writes", ["yaml.safe_dump", "kernels_ref.engine_trace_io.os.replace"])
+def test_a_full_disk_leaves_one_line_and_nothing_half_written(
+    writes: str, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(writes, full)
+    Path("new").mkdir()
+    command = ("run", "decode_1x8k", "--hw", "h100_sxm", "--fidelity", "bound", "--out", "new/out")
+    if "trace" in writes:
+        command = ("trace", "decode_1x8k", "--out", "new/out.npz")
+    code, err = say(*command)
+    assert code == 2
+    assert err.strip().endswith(f"{command[-1]}: cannot be written: No space left on device")
+    assert len(err.strip().splitlines()) == 1
+    assert not list(Path("new").iterdir())

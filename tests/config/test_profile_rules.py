@@ -51,3 +51,8 @@ def test_only_resident_ctas_run_ahead(tmp_path: Path) -> None:
     found = problem(tmp_path, "base: fa2_prefill\nname: mine\nruns_ahead: true\n")
     text = "runs_ahead: found true for grid; allowed: with resident CTAs (counter, stride)"
     assert found.endswith(f"mine.yaml:3:1: {text}")
+
+
+def test_an_instruction_is_one_of_a_list(tmp_path: Path) -> None:
+    found = problem(tmp_path, "base: fa3\nname: mine\nmma_instruction: wmma\n")
+    assert 'mma_instruction: found "wmma"; allowed: one of any, mma_sync, wgmma, tcgen05, mfma' in found

@@ -81,6 +81,10 @@ def workload_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
             "sm: {tensor_flop_per_clk: {fp5: 1}}",
             "sm.tensor_flop_per_clk.fp5: unknown key; allowed: fp16, bf16, fp8",
         ),
+        (
+            "sm: {tensor_flop_per_clk: {fp16: null}}",
+            "sm.tensor_flop_per_clk: found bf16, fp8, int8; allowed: fp16 among them, for all that has no rate",
+        ),
         ("tiers: {a.b: {kind: ssd}}", "tiers.a.b: unknown key; allowed: a name of letters, digits, _ and -"),
         (
             "tiers: {x: {kind: tape}}",

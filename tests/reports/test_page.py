@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from synthetic import make_result, write_demo
 
+from reports import fig_bandwidth, fig_latency, fig_roofline
+from reports.canvas import styled
 from reports.conclusion import conclude
 from reports.model_error import STATED
 from reports.page import page
@@ -176,3 +178,40 @@ def test_sixty_four_series_are_told_apart():
 
 def test_chart_names_are_distinct():
     assert len({chart.name for chart in CHARTS}) == len(CHARTS)
+
+
+@pytest.mark.parametrize("chart", [fig_latency, fig_bandwidth])
+@pytest.mark.parametrize("slow", [False, True])
+def test_all_panels_show_all_of_their_points(chart, slow, tmp_path):
+    """One scale for all panels; the first once set it, and points of later ones lay above their frame."""
+    study = load(write_demo(tmp_path / "demo", lambda sram, fmt, assist: 6.0 if assist is slow else 1.0))
+    with styled():
+        panels = [axes for axes in chart.draw(study).axes if axes.get_visible() and axes.lines]
+    assert len(panels) == 2
+    for axes in panels:
+        low, high = axes.get_ylim()
+        heights = [float(y) for line in axes.lines for y in line.get_ydata()]
+        assert low == 0
+        assert max(heights) < high
+
+
+def test_each_machine_has_its_own_roof_and_colour(tmp_path):
+    """A roof of 66 SMs is half as high as one of 132, and meets the memory of its own machine."""
+    machines = {"half": 66, "whole": 132}
+    points = []
+    (tmp_path / "points").mkdir()
+    for index, (name, sms) in enumerate(machines.items()):
+        result = make_result(228, "fp16", False, 1.0)
+        result.hardware["sm"]["count"] = sms
+        result.hardware["name"] = name
+        digest = f"{index:016x}"
+        points.append({"index": index, "hash": digest, "hardware": name, "workload": "w", "axes": {}})
+        (tmp_path / "points" / f"{digest}.json").write_text(result.to_json())
+    manifest = {"schema": "pagewalk.sweep/1", "kind": "compare", "name": "two", "points": points}
+    (tmp_path / "sweep.resolved.yaml").write_text(json.dumps(manifest))
+    with styled():
+        (axes,) = fig_roofline.draw(load(tmp_path)).axes
+    marks = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
+    assert len({line.get_color() for line in marks}) == len(machines)
+    flat = {round(float(y[0])) for line in axes.lines if (y := line.get_ydata())[0] == y[-1] and len(y) == 2}
+    assert flat == {round(sms * 4096 * 1.83 / 1e3) for sms in machines.values()}

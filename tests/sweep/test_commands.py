@@ -1,8 +1,10 @@
 """sweep, compare and report as commands, at fidelity bound: the whole way without a simulation."""
 
 import csv
+import errno
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -75,7 +77,8 @@ def test_failed_points_end_with_1_and_keep_the_others(tmp_path, sweep_file, capf
     ("change", "message"),
     [
         (("peak_gb_s", "peak_gbs"), "peak_gb_s"),
-        (("[2400, 4800]", "[-1, 4800]"), "hw.hbm.peak_gb_s"),
+        (("[2400, 4800]", "[-1, 4800]"), "tiny.yaml:6:22: hbm.peak_gb_s: found -1; allowed: "),
+        (("[2400, 4800]", "[2400, -1]"), "tiny.yaml:6:28: hbm.peak_gb_s: found -1; allowed: "),
         (("h200_sxm", "h300"), "h300"),
     ],
 )
@@ -86,6 +89,35 @@ def test_a_bad_sweep_ends_with_2_before_anything_is_written(tmp_path, sweep_file
     assert message in captured.err
     assert "Traceback" not in captured.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_point_that_fails_names_the_line_to_blame(tmp_path, sweep_file, capfd):
+    """What machine and workload make together is known in the worker only: an axis value, a line of a workload."""
+    sweep_file.write_text(
+        SWEEP.split("workload: ")[0]
+        + """workload: decode_tiered
+axes:
+  workload.tier.name: [attic]
+fidelity: sampled
+"""
+    )
+    assert pagewalk("sweep", str(sweep_file), "--jobs", "1", "--out", str(tmp_path / "out")) == 1
+    place = f"{tmp_path}/tiny.yaml:6:24: "
+    assert f"attic): {place}tier.name: found 'attic'; allowed: a tier of h200_sxm" in capfd.readouterr().err
+    assert pagewalk("compare", "decode_tiered", "--hw", "h200_sxm", "--hw", "h200_tiered", "--jobs", "1") == 2
+    assert "h200_sxm: workloads/decode_tiered.yaml:10:8: tier.name: found 'host'" in capfd.readouterr().err
+
+
+def test_a_full_disk_ends_with_one_line(tmp_path, sweep_file, capfd, monkeypatch):
+    """`write` and `fsync` name no file."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("sim.sweep.store.os.fsync", full)
+    out = tmp_path / "out"
+    assert pagewalk("sweep", str(sweep_file), "--jobs", "1", "--out", str(out)) == 2
+    assert capfd.readouterr().err == f"{out}/sweep.resolved.yaml: No space left on device\n"
 
 
 def test_jobs_and_scheduler_exclude_each_other(sweep_file, capfd):

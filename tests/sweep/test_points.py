@@ -3,8 +3,10 @@
 import pytest
 from sweep_fakes import load_hardware, load_workload
 
+from sim.config.load import load_any_workload
+from sim.config.load import load_hardware as load_machine
 from sim.errors import InputError
-from sim.sweep.points import Plan, expand
+from sim.sweep.points import Job, Plan, expand, named_files, point_hash
 
 
 def points(plan: Plan, version: str = "1"):
@@ -57,3 +59,27 @@ def test_an_endless_sweep_is_refused_with_its_size():
 def test_an_axis_without_values_is_refused():
     with pytest.raises(InputError, match=r"axes: hw\.x: no values"):
         points(Plan(("a",), ("w",), {"hw.x": ()}))
+
+
+def test_the_hash_moves_with_what_a_named_file_says_and_inherits(tmp_path):
+    """A folder that is resumed must not keep what another runtime, or another base of a kernel, gave."""
+    runtime, base, kernel = (tmp_path / f"{name}.yaml" for name in ("runtime", "base", "kernel"))
+    runtime.write_text("base: vllm\n")
+    base.write_text("base: fa3\nprologue_clk: 10\n")
+    kernel.write_text("base: base.yaml\n")
+
+    machine = load_machine("h100_sxm").spec
+
+    def digest(*sets: str) -> str:
+        workload = load_any_workload("step_llama3_8b", sets)
+        return point_hash(Job(machine, workload.spec, named_files(workload.spec), "full", 0), "1")
+
+    sets = (f"workload.runtime={runtime}", f"workload.kernel={kernel}")
+    seen = [digest(*sets)]
+    kernel.write_text("base: base.yaml   # the same\n")
+    assert digest(*sets) == seen[0]
+    runtime.write_text("base: vllm\nk_step: 128\n")
+    seen.append(digest(*sets))
+    base.write_text("base: fa3\nprologue_clk: 20\n")
+    seen.append(digest(*sets))
+    assert len(set(seen)) == 3
