@@ -38,6 +38,7 @@ def found(**cells: object) -> Recognised:
         ("RTX-PRO-6000-Server", "rtx_pro_6000_server", "blackwell_rtx"),
         ("RTX PRO 6000 Workstation", "rtx_pro_6000_workstation", "blackwell_rtx"),
         ("MI300X", "mi300x", "cdna3"),
+        ("MI350 series (gfx950)", "mi355x", "cdna4"),
         ("A100-SXM4-80GB, 400W", "a100_sxm_80gb", "ampere"),
         ("A800-SXM4-40GB", "a100_sxm_40gb", "ampere"),
         ("H800 PCIe", "h100_pcie", "hopper"),
@@ -52,7 +53,7 @@ def found(**cells: object) -> Recognised:
     ],
 )
 def test_a_gpu_name_means_its_config(gpu: str, hw: str, arch: str) -> None:
-    kernel = "Triton attention" if arch == "cdna3" else "FlashInfer"
+    kernel = "Triton attention" if arch.startswith("cdna") else "FlashInfer"
     meaning = found(gpu=gpu, kernel=kernel)
     assert (meaning.gpu.hw, meaning.gpu.arch) == (hw, arch)
 
@@ -99,9 +100,8 @@ def test_fp8_queries_are_quantised_where_the_generated_kernels_take_them() -> No
         "not stated",
         "not stated (Hopper)",
         "",
-        "MI355X",
-        "AMD Instinct MI350X",
-        "gfx950",
+        "MI250X",
+        "gfx1201",
         "RTX 4090 Laptop GPU",
         "H100 MIG 1g.10gb",
         "T4",
