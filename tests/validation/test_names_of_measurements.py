@@ -491,7 +491,8 @@ def test_flashinfer_decodes_on_cuda_cores_unless_told_otherwise(
 @pytest.mark.parametrize(
     ("kernel", "gpu", "profile"),
     [
-        ("Triton flash attention", "B200", "flex_prefill_blackwell"),
+        ("Triton flash attention", "B200", "triton_blackwell_prefill"),
+        ("SGLang Triton extend attention", "B200", "flex_prefill_blackwell"),
         ("Helion attention", "GB200", "flex_prefill_blackwell"),
         ("FlexAttention (Triton template)", "B200", "flex_prefill_blackwell"),
         ("FlexAttention (TLX template)", "B200", "flex_prefill_blackwell"),
@@ -520,8 +521,8 @@ def test_flash_attention_2_packs_no_heads_where_a_query_has_several_tokens() -> 
         ("Flash-Attention v3", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
         ("FlashAttention v2.7", "H100", "fa2", "sdpa_flash_prefill"),
         ("FlashAttention-4 (CuTe DSL)", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
-        ("ONNX Runtime GroupQueryAttention", "H100", "fa2", "sdpa_flash_prefill"),
-        ("ONNX Runtime GroupQueryAttention", "RTX-4090", "fa2", "fa2_prefill"),
+        ("ONNX Runtime MultiHeadAttention", "H100", "fa2", "sdpa_flash_prefill"),
+        ("ONNX Runtime GroupQueryAttention", "RTX-4090", "fa2", "fa2_append_prefill"),
         ("FlashInfer single_decode_with_kv_cache", "H100", "flashinfer_cuda_cores_grouped", "fa3_prefill"),
         ("FlashInfer BatchPrefillWithPagedKVCache", "B200", "flashinfer", "flashinfer_prefill"),
         ("FlashInfer BatchPrefill (trtllm-gen)", "B200", "trtllm_gen", "trtllm_gen_prefill"),
