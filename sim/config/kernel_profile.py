@@ -167,6 +167,11 @@ class KernelProfile(Section):
         default="sram",
         description="where a CTA keeps its query rows; register: among registers_per_thread, out of shared memory",
     )
+    kv_in: Literal["sram", "register"] = Field(
+        default="sram",
+        description="where a tile of K and V waits for the MMA; register: among registers_per_thread, out of shared "
+        "memory",
+    )
     mma_instruction: Literal["any", "mma_sync", "wgmma", "tcgen05", "mfma"] = Field(
         default="any",
         description="matrix instruction that it is written with, which the chip has to know; any: compiled for what "

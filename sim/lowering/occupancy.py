@@ -1,8 +1,8 @@
 """How much on-chip storage a CTA of an attention kernel takes, and how many fit an SM.
 
-Stage buffers hold KV as stored (compressed, with scales); Q, the expanded tile (where the kernel expands in
-shared memory) and the window of the block table lie beside them. Accumulators and softmax state live in
-registers, or in tensor memory where the chip has it (FlashAttention-3 and -4 papers).
+Stage buffers hold KV as stored (compressed, with scales), unless tiles go to registers; Q, the expanded tile (where
+the kernel expands in shared memory) and the window of the block table lie beside them. Accumulators and softmax state
+live in registers, or in tensor memory where the chip has it (FlashAttention-3 and -4 papers).
 """
 
 from dataclasses import dataclass
@@ -106,6 +106,8 @@ def footprint(shape: TileShape, stages: int, profile: KernelProfile, sm: Sm) -> 
     )
     if profile.cta_pairs:
         stage = -(-stage // 2)
+    if profile.kv_in == "register":
+        stage = 0
     expanded = 0
     if profile.expand_in == "sram":
         dims = shape.head_dim if shape.latent else shape.head_dim + shape.value_dim

@@ -28,7 +28,7 @@ from sim.errors import InputError
 from sim.validation.lengths import DRAWN, Lengths
 from sim.validation.truth import TruthRow
 
-Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", "cdna3", ""]
+Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", "cdna3", "cdna4", ""]
 KvClass = Literal["16bit", "fp8", "int8", "int4"]
 
 

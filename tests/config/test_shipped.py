@@ -21,6 +21,7 @@ MACHINES = {
     "rtx_pro_6000_server",
     "rtx_pro_6000_workstation",
     "mi300x",
+    "mi355x",
     "ideal_paged",
 }
 

@@ -22,6 +22,7 @@ RATED = {
     "rtx_pro_6000_server": (500, 1597),
     "rtx_pro_6000_workstation": (500, 1792),
     "mi300x": (1307.4, 5300),
+    "mi355x": (2516.6, 8000),
 }
 FP8_RATED = {
     "h100_sxm": 1979,
@@ -30,6 +31,7 @@ FP8_RATED = {
     "l4": 242.5,
     "rtx4090": 330.3,
     "mi300x": 2614.9,
+    "mi355x": 5033.2,
 }
 HIT_NS = {
     # cycles of the pointer chase / clock of the measurement

@@ -75,6 +75,7 @@ NUDGES = MappingProxyType(
         "expand_in": ProfileNudge("mixed_decode", "int4", "sram"),
         "unpack_values_per_clk": ProfileNudge("mixed_decode", "int4", 2),
         "mma_operands": ProfileNudge("fa3", "decode", "register"),
+        "kv_in": ProfileNudge("register_prefill", "short_of_sram", "register"),
         "query_in": ProfileNudge("register_prefill", "short_of_sram", "register"),
         "direct_mma": ProfileNudge("fa3_fp8", "fp8_direct", []),
         "prologue_clk": ProfileNudge("fa3", "decode", 5000),

@@ -30,6 +30,42 @@ def test_a_name_means_the_kernel_of_its_library(kernel: str, head_dim: int, prof
     assert meaning.kernel.profile == profile
 
 
+@pytest.mark.parametrize("gpu", ["MI300X", "MI325X", "MI355X"])
+@pytest.mark.parametrize(
+    ("kernel", "profile"),
+    [
+        ("vLLM PagedAttention (ROCm custom)", "paged_rocm"),
+        ("paged_attention_ll4mi_QKV_mfma16_kernel", "paged_rocm"),
+        ("vLLM paged attention", "paged_rocm"),
+        ("vLLM paged_attention_v1", "paged_v1"),
+        ("aiter paged_attention_v1", "aiter_paged"),
+        ("AITER paged_attention_rocm (HIP)", "aiter_paged"),
+        ("AITER pa_fwd_asm", "aiter_pa_asm"),
+        ("AITER paged attention (assembly)", "aiter_pa_asm"),
+        ("AITER Gluon pa_decode", "aiter_pa_gluon"),
+        ("AITER Triton unified attention", "register_decode"),
+        ("CK fmha splitkv", "register_decode"),
+    ],
+)
+def test_a_name_means_the_paged_decode_of_its_library(gpu: str, kernel: str, profile: str) -> None:
+    assert found(gpu=gpu, kernel=kernel).kernel.profile == profile
+
+
+@pytest.mark.parametrize(
+    ("kernel", "profile"),
+    [
+        ("AITER asm", "aiter_prefill_cdna4"),
+        ("AITER CK flash attention", "ck_prefill_cdna4"),
+        ("AITER Triton flash attention", "triton_cdna4_prefill"),
+    ],
+)
+def test_prefill_rounds_in_one_instruction_on_mi355x(kernel: str, profile: str) -> None:
+    assert found(gpu="MI355X", kernel=kernel, phase="prefill").kernel.profile == profile
+    on_mi300x = found(gpu="MI300X", kernel=kernel, phase="prefill").kernel.profile
+    assert on_mi300x is not None
+    assert load_profile(profile).softmax_ops_per_score <= load_profile(on_mi300x).softmax_ops_per_score - 8
+
+
 def held(name: str, rows: int, tokens: int, head_dim: int = 128) -> Footprint:
     shape = TileShape(rows, tokens, 1, head_dim, head_dim, False, ("bf16",), 64, 4)
     profile = load_profile(name)

@@ -22,7 +22,7 @@ from sim.validation.names import shipped_names, with_known_spelling
         ("F.scaled_dot_product_attention", "F.SDPA"),
         ("PyTorch SDPA flash", "PyTorch SDPA flash"),
         ("vLLM paged_attention_v2", "vLLM PagedAttention_v2"),
-        ("ORT GroupQueryAttention", "ONNX Runtime ONNX Runtime"),
+        ("ORT GroupQueryAttention", "ONNX Runtime ONNX Runtime GQA"),
         ("Tvm.tl flash", "TileLang.TileLang"),
         ("vLLM unified_attention", "vLLM Triton unified attention"),
         ("vLLM Triton unified attention", "vLLM Triton unified attention"),
