@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sim.causes import BUSY, CAUSES, IDLE, INDEX
 from sim.device.recorder import RESIDENT, SUMMED, joined
 from sim.errors import SelfCheckError
+from sim.memory.jit import loads_fast
 
 N_BUSY = len(BUSY)
 N_CODES = SUMMED + 1
@@ -87,6 +88,7 @@ def _sweep(
     return -1
 
 
+@loads_fast
 @njit(cache=True)
 def _sweep_all(
     edges: NDArray[np.int64],
@@ -108,6 +110,7 @@ def _sweep_all(
     return -1, -1
 
 
+@loads_fast
 @njit(cache=True)
 def _last_edges(
     edges: NDArray[np.int64], begins: NDArray[np.int64], until: NDArray[np.int64]
