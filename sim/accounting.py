@@ -48,7 +48,9 @@ def _first(counts: NDArray[np.int64], begin: int, end: int) -> int:
 @njit(cache=True)
 def _share_waits(counts: NDArray[np.int64], span: int, account: NDArray[np.float64]) -> bool:
     """Divide an instant among the resident CTAs' waits; False unless each CTA has exactly one."""
-    waiting = counts[N_BUSY:FIRST_IDLE].sum()
+    waiting = 0
+    for code in range(N_BUSY, FIRST_IDLE):
+        waiting += counts[code]
     if waiting != counts[RESIDENT]:
         return False
     for code in range(N_BUSY, FIRST_IDLE):
