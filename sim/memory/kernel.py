@@ -86,18 +86,20 @@ def advance(
     what it needs to go on: GROW, that the pool grows; ROOM, a free row for a fetch.
 
     p: the pipelines (`pipeline_layout`). submissions: of Python, by time, each as SUBMISSION cells, for the first
-    window; as many rows for fetches are free. runs, kinds, classes, entries: of all fetches, as in FetchTable; rows:
-    [F] where each submitted one has its row; askers: [F] who asked for it.
+    window; as many rows for fetches are free beside those that pipelines ask for. runs, kinds, classes, entries: of all
+    fetches, as in FetchTable; rows: [F] where each submitted one has its row; askers: [F] who asked for it.
     """
     m = cells(m)
     p = cells(p)
     windows.forget_told(m)
-    if len(submissions):
-        windows.submit_all(m, submissions, runs, kinds, classes, entries, rows)
+    first = True
     while True:
         m[Q_BEGAN] = now
         if not windows.hand_in(m, p, now, runs, kinds, classes, entries, rows, askers):
             return ROOM
+        if first:  # Python asks at an SM when what its pipeline asked for has been handed in
+            windows.submit_all(m, submissions, runs, kinds, classes, entries, rows)
+            first = False
         end = now + m[Q_WINDOW]
         event = until(m, end - m[NEAR])
         if event == GROW:

@@ -40,6 +40,7 @@ from sim.memory.pipeline_layout import (
     PL_SHUT,
     PL_STARVED,
     PL_TILE,
+    PS_ASKED,
     PS_ASKS,
     PS_BUFFER,
     PS_FETCH,
@@ -254,6 +255,7 @@ def ask(p: Memory, r: int, number: int, at: int, kept: int) -> None:
     place = (p[r + PL_FIRST] + p[r + PL_ASKED]) % p[PS_ASKS]
     cell = r + PL_RING + place * ASK_COLS
     p[r + PL_ASKED] += 1
+    p[PS_ASKED] += 1
     p[cell + ASK_FETCH] = number + p[PS_FETCH]
     p[cell + ASK_AT] = at
     p[cell + ASK_KEPT] = kept
@@ -269,4 +271,5 @@ def first_asked(p: Memory, r: int) -> int:
 def drop_first(p: Memory, r: int) -> None:
     """What was asked for first is handed in."""
     p[r + PL_ASKED] -= 1
+    p[PS_ASKED] -= 1
     p[r + PL_FIRST] = (p[r + PL_FIRST] + 1) % p[PS_ASKS]

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 Pipes = NDArray[np.int64]
 
-# Header. PS_ACTIVE: pipelines under way; PS_FETCH: number of the launch's first fetch; PS_KEEP: stamps of all fetches
-# are kept; PS_COLS: cells of an SM's row; PS_ASKS: places of its ring; PS_TILES, PS_WAITS: rows of the record; AT_:
-# where the parts begin.
+# Header. PS_ASKED: fetches in the rings of all SMs; PS_FETCH: number of the launch's first fetch; PS_KEEP: stamps of
+# all fetches are kept; PS_COLS: cells of an SM's row; PS_ASKS: places of its ring; PS_TILES, PS_WAITS: rows of the
+# record; AT_: where the parts begin.
 (
     PS_SMS,
-    PS_ACTIVE,
+    PS_ASKED,
     PS_FETCH,
     PS_BUFFER,
     PS_KEEP,

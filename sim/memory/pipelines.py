@@ -20,7 +20,7 @@ from sim.memory.pipeline_layout import (
     PL_RING,
     PL_ROOT,
     PL_TILE,
-    PS_ACTIVE,
+    PS_ASKED,
     PS_ASKS,
     PS_BUFFER,
     PS_COLS,
@@ -97,7 +97,6 @@ class Pipelines:
         p, r = self.cells, self._row(sm)
         p[r + PL_TILE], p[r + PL_END] = tiles
         p[r + PL_ROOT], p[r + PL_LAST_LINE] = root, last_line
-        p[PS_ACTIVE] += 1
         kernel.start(p, r, now)
 
     def reached(self, sm: int) -> int:
@@ -108,6 +107,11 @@ class Pipelines:
         """What was computed, [N, TILE_COLS], and waits for gates meanwhile, [M, WAIT_COLS]; both begin anew."""
         tiles = self._record(AT_TILES, PS_TILES, TILE_COLS)
         return tiles, self._record(AT_WAITS, PS_WAITS, WAIT_COLS)
+
+    @property
+    def asked(self) -> int:
+        """Fetches that are asked for and not yet handed to their ports."""
+        return int(self.cells[PS_ASKED])
 
     @property
     def recorded(self) -> int:

@@ -245,7 +245,8 @@ class MemoryPlane:
     def _advance(self) -> None:
         """Process windows from now on until something is due in Python, which is told of it then."""
         submissions = self._due()
-        self._make_room(len(submissions) // windows.SUBMISSION)
+        asked_beside = 0 if self._pipelines is None else self._pipelines.asked
+        self._make_room(len(submissions) // windows.SUBMISSION + asked_beside)
         asked = self._asked_for[0][0] if self._asked_for else NEVER
         limit = int(min(self.env.peek(), asked))
         pipes = self._no_pipelines if self._pipelines is None else self._pipelines.cells

@@ -37,7 +37,7 @@ from sim.memory.pipeline_layout import (
     ASK_KEPT,
     AT_ROWS,
     PL_AT,
-    PS_ACTIVE,
+    PS_ASKED,
     PS_COLS,
     PS_KEEP,
     PS_SMS,
@@ -105,7 +105,7 @@ def hand_in(
     askers: NDArray[np.uint8],
 ) -> bool:
     """Hand in what pipelines ask for up to `now`; whether rows for fetches were enough."""
-    if p[PS_ACTIVE] == 0:
+    if p[PS_ASKED] == 0:
         return True
     for sm in range(p[PS_SMS]):
         r = p[AT_ROWS] + sm * p[PS_COLS]
@@ -140,7 +140,6 @@ def hand_out(m: Memory, p: Memory, end: int, askers: NDArray[np.uint8]) -> None:
             r = p[AT_ROWS] + sm * p[PS_COLS]
             if not pipeline.told(p, sm, r, fetch, time):
                 continue
-            p[PS_ACTIVE] -= 1
             time, fetch = p[r + PL_AT], FINISHED
         to = m[AT_OUT] + due * OUT_COLS
         m[to + OUT_TIME] = time
@@ -188,7 +187,7 @@ def next_window(m: Memory, p: Memory, event: int) -> int:
     time = event
     if m[Q_TOLD] < m[Q_OUT]:
         time = min(time, m[m[AT_OUT] + m[Q_TOLD] * OUT_COLS + OUT_TIME])
-    if p[PS_ACTIVE] > 0:
+    if p[PS_ASKED] > 0:
         for sm in range(p[PS_SMS]):
             at = pipeline.first_asked(p, p[AT_ROWS] + sm * p[PS_COLS])
             if at >= 0:
