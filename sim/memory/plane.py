@@ -141,7 +141,11 @@ class MemoryPlane:
             kernel.release(self._memory, fetches, self._rows)
 
     def load_tiles(self, work: TileWork) -> None:
-        """From now on SMs can work through the tiles of a launch, whose record begins anew; none is at work."""
+        """From now on SMs can work through the tiles of a launch, whose record begins anew. Raises ValueError while one
+        is at work, or what it asked for has not reached its port.
+        """
+        if self._working or (self._pipelines is not None and self._pipelines.asked):
+            raise ValueError("tiles of another launch are still under way")
         self._pipelines = Pipelines(work, int(self._memory[Param.SMS]), self._keeps_all)
 
     def run_tiles(self, sm: int, tiles: tuple[int, int], root: int, last_line: int) -> simpy.Event:

@@ -1,6 +1,7 @@
 """Software pipelines in compiled code do what their definition says, instant by instant, however windows are cut."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -127,6 +128,12 @@ def test_shorter_windows_change_nothing_but_their_number(small: Hardware, lined:
         assert other.done == runs[0].done
         for name in ("tiles", "waits", "asked", "here"):
             assert np.array_equal(getattr(other, name), getattr(runs[0], name)), name
+
+
+def test_compiled_pipelines_do_what_their_plain_twin_does(small: Hardware, repo: Path) -> None:
+    from tests.memory.pipeline_twin import digest, plain_digest
+
+    assert digest(small, 6) == plain_digest(small, 6, repo)
 
 
 def test_what_a_tile_writes_is_asked_for_when_it_is_computed(small: Hardware) -> None:
