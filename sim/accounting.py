@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sim.causes import BUSY, CAUSES, IDLE, INDEX
 from sim.device.recorder import RESIDENT, SUMMED, joined
 from sim.errors import SelfCheckError
+from sim.memory.jit import loads_fast
 
 N_BUSY = len(BUSY)
 N_CODES = SUMMED + 1
@@ -47,7 +48,9 @@ def _first(counts: NDArray[np.int64], begin: int, end: int) -> int:
 @njit(cache=True)
 def _share_waits(counts: NDArray[np.int64], span: int, account: NDArray[np.float64]) -> bool:
     """Divide an instant among the resident CTAs' waits; False unless each CTA has exactly one."""
-    waiting = counts[N_BUSY:FIRST_IDLE].sum()
+    waiting = 0
+    for code in range(N_BUSY, FIRST_IDLE):
+        waiting += counts[code]
     if waiting != counts[RESIDENT]:
         return False
     for code in range(N_BUSY, FIRST_IDLE):
@@ -87,6 +90,7 @@ def _sweep(
     return -1
 
 
+@loads_fast
 @njit(cache=True)
 def _sweep_all(
     edges: NDArray[np.int64],
@@ -108,6 +112,7 @@ def _sweep_all(
     return -1, -1
 
 
+@loads_fast
 @njit(cache=True)
 def _last_edges(
     edges: NDArray[np.int64], begins: NDArray[np.int64], until: NDArray[np.int64]

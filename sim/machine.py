@@ -11,8 +11,9 @@ from sim.accounting import Ledger, Phase, account_sms, edges_of
 from sim.causes import INDEX
 from sim.config.hardware import Hardware
 from sim.device.chain import Chain
+from sim.device.cta import DEPENDENT_LOAD, TRANSLATION
 from sim.device.dispatch import Plan, run_grid
-from sim.device.job import Context
+from sim.device.job import Context, Job
 from sim.device.order import Order
 from sim.device.recorder import joined, rows_of, rows_of_work
 from sim.device.sm import Sm
@@ -103,6 +104,8 @@ class Machine:
         self._engines = self._copy_engines(tiers) if tiers else None
         self._gate = make_gate(self._env, tiers, self._engines) if tiers and self._engines else None
         self._prefetch = tiers is not None and tiers.prefetch
+        self._at_work: tuple[Context, Job] | None = None
+        """Of the launch whose tiles the plane works through (`memory.pipeline`)."""
 
     def _copy_engines(self, tiers: TierPlan) -> CopyEngines:
         """Engines write through ports of their own, behind those of the SMs, in turn."""
@@ -187,8 +190,27 @@ class Machine:
     def _settle(self) -> None:
         """Account for what the SMs have recorded, and let it go: so records do not grow with the length of a run."""
         now = int(self._env.now)
+        self._take_tiles()
         self._add_sums()
         self._ledger.settle(self._taken(), np.array([sm.recorded(now) for sm in self._sms]))
+
+    def _take_tiles(self) -> None:
+        """Enter what the plane did with tiles in the records of their SMs."""
+        if self._at_work is None:
+            return
+        context, job = self._at_work
+        tiles, waits = self._plane.take_tiles()
+        by_sm = tiles[np.argsort(tiles[:, 0], kind="stable"), 1:]
+        ends = np.cumsum(np.bincount(tiles[:, 0], minlength=len(self._sms)))
+        for sm, rows in zip(self._sms, np.split(by_sm, ends[:-1]), strict=True):
+            if len(rows):
+                sm.recorder.tiles.append(rows)
+        for number, has_line, begin, end in waits.tolist():
+            cause = TRANSLATION if has_line else DEPENDENT_LOAD
+            self._sms[number].recorder.gate(cause, begin, end, context.sums)
+        if context.log is not None:
+            durations = np.array([chain.duration for chain in self._chains], np.int64)
+            context.log.computed(tiles[:, 3] + durations[tiles[:, 5]], tiles[:, 1] - job.fetch_offset)
 
     def _add_sums(self) -> None:
         """Account for the tiles of CTAs that had their SMs for themselves."""
@@ -223,6 +245,10 @@ class Machine:
             program.order, program.scheduling, cta_ps, program.item_ps, program.search_ps, program.sequence
         )
 
+        if program.job.pipelined and gate is None:
+            self._plane.load_tiles(program.job.work())
+            self._at_work = context, program.job
+
         def start() -> Generator[simpy.Event, Any, None]:
             yield env.timeout(gap)
             yield run_grid(context, program.job, self._sms, program.ctas_per_sm, plan)
@@ -231,6 +257,8 @@ class Machine:
             env.run(until=env.process(start()))
         except RuntimeError as error:
             raise StuckError(f"{program.name}: nothing can happen after {env.now} ps: {error}") from error
+        self._take_tiles()
+        self._at_work = None
 
 
 def _with_copy_ports(hw: Hardware) -> Hardware:

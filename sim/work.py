@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import DEVICE, Step
 from sim.formats import token_bytes
+from sim.memory.jit import loads_fast
 
 Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
@@ -33,6 +34,7 @@ class Work:
     scores: int
 
 
+@loads_fast
 @njit(cache=True)
 def _most_tokens(
     table_ptr: Int64, table: Int32, first: Int64, end: Int64, page_tokens: int, most: Int32

@@ -55,8 +55,9 @@ def find(kind: Kind, name: str, relative_to: Path | None = None) -> Found:
     local = (relative_to / name) if relative_to is not None else Path(name)
     name_shown = shown(name)[1:-1]
     if not looks_like_path(name):
-        if name in shipped(kind):
-            return Found(folder(kind) / f"{name}.yaml", shown_path(folder(kind) / f"{name}.yaml"))
+        path = folder(kind) / f"{name}.yaml"
+        if path.is_file():
+            return Found(path, shown_path(path))
         if not name or not os.path.exists(local):
             known = shipped(kind)
             raise refuse(

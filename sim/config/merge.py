@@ -118,15 +118,17 @@ def merge_mapping(
             merge_mapping(tree, data[key], value, here, places)
             continue
         inherited = key in data
-        forget(tree, here)
+        if inherited or here in tree.places:
+            forget(tree, here)
         if value is None and inherited and here not in tree.trapped:
             del data[key]
             tree.places[here] = places.get(here, tree.place_of(path))
             continue
         data[key] = value
-        for below, place in places.items():
-            if below[: len(here)] == here:
-                tree.places[below] = place
+        inside = places if isinstance(value, dict | list) else (here,)  # a single value has one place
+        for below in inside:
+            if below[: len(here)] == here and below in places:
+                tree.places[below] = places[below]
 
 
 def forget(tree: Tree, path: KeyPath) -> None:

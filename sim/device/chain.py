@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +80,8 @@ def chains_of(parts: Iterable[StageTimes], first: int) -> tuple[list[Chain], "ar
             *(times.exp, times.alu, times.pv, times.pv_stall),
             strict=True,
         )
-        of_tile.extend(index.setdefault(shape, len(index)) for shape in work)
+        for shape, alike in groupby(work):  # mostly all of a CTA
+            of_tile.extend(repeat(index.setdefault(shape, len(index)), len(list(alike))))
         chains += (Chain(first + i, _steps(shape, times)) for shape, i in list(index.items())[len(chains) :])
     return chains, of_tile
 

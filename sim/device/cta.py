@@ -49,13 +49,10 @@ class Cta:
 
     # -- producer ----------------------------------------------------------------------------------
 
-    def pump(self, at: int) -> bool:
-        """Ask, at the instant `at`, for every tile that credits and gates allow then.
-
-        False, and nothing more asked for, when it cannot be said yet whether a gate will be open.
-        """
+    def pump(self, at: int) -> None:
+        """Ask, at the present `at`, for every tile that credits and gates allow."""
         if self.gate is not None:
-            return True
+            return
         job, gated = self.job, self.context.page_gate is not None
         sizes, lines, end = job.tile_bytes, job.tile_line, self.end
         while (tile := self.next) < end and (
@@ -64,19 +61,13 @@ class Cta:
             if gated or lines[tile] != self.open_line:
                 gate = self._closed_gate(tile, at)
                 if gate is not None:
-                    if at > self.now:
-                        return False
                     self.gate = gate
                     gate[0].callbacks.append(self._reopen)
-                    return True
+                    return
             self.next = tile + 1
             self.held_bytes += sizes[tile]
-            self._ask(tile, at)
-        return True
-
-    def _ask(self, tile: int, at: int) -> None:
-        fetch = tile + self.job.fetch_offset
-        self.arrivals[tile] = self.context.memory.submit(self.sm.index, fetch, at, kept=True)
+            fetch = tile + self.job.fetch_offset
+            self.arrivals[tile] = self.context.memory.submit(self.sm.index, fetch, at, kept=True)
 
     def _reopen(self, _event: simpy.Event) -> None:
         self.gate = None

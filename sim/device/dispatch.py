@@ -44,7 +44,7 @@ class Plan:
 def _slot(
     context: Context, job: Job, sm: Sm, queue: deque[int], plan: Plan
 ) -> Generator[simpy.Event, Any, None]:
-    kind = AloneCta if job.alone and context.page_gate is None else Cta
+    kind = AloneCta if job.pipelined and context.page_gate is None else Cta
     last: int | None = None
     while queue:
         index = queue.popleft()

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from sim.device.chain import Chain
+from sim.memory.pipelines import TileWork
 
 Ints = Sequence[int]
 """Of Python integers: NumPy's scalars are slow one at a time. Arrays take a fifth of the memory of lists."""
@@ -19,14 +22,20 @@ class Memory(Protocol):
 
     def submit(self, sm: int, fetch: int, at: int, kept: bool = False) -> simpy.Event: ...
 
-    def ask(self, sm: int, fetch: int, at: int, known: Callable[[int, int], None]) -> None:
-        """Kept, and in place of an event `known(fetch, time)` as soon as it is known when the fetch is complete."""
+    def run_tiles(self, sm: int, tiles: tuple[int, int], root: int, last_line: int) -> simpy.Event:
+        """Fetch and compute tiles [first, end) of the launch on an SM that does nothing else (`memory.pipeline`)."""
+
+    def tiles_reached(self, sm: int) -> int:
+        """ps up to which it is known what it did of them."""
 
 
 class Log(Protocol):
     """Observer of the order of work (for the functional replay); times in ps."""
 
     def consumed(self, now: int, cta: int, tile: int) -> None: ...
+
+    def computed(self, ends: NDArray[np.int64], tiles: NDArray[np.int64]) -> None:
+        """The same of many tiles."""
 
     def finished(self, now: int, cta: int) -> None: ...
 
@@ -57,14 +66,33 @@ class Job:
     """Index among `chains` of each tile's."""
 
     @cached_property
-    def durations(self) -> list[int]:
-        """ps of each chain on free units."""
-        return [chain.duration for chain in self.chains]
+    def pipelined(self) -> bool:
+        """Whether all that a CTA does with its tiles follows from when they arrive, so that compiled code can do it."""
+        gated = max(self.root, default=-1) >= 0 or max(self.tile_line, default=-1) >= 0
+        return self.alone and not (self.tile_output and gated) and self._has_lines_in_order()
 
-    @cached_property
-    def numbers(self) -> list[int]:
-        """Number of each chain among those of the run."""
-        return [chain.number for chain in self.chains]
+    def _has_lines_in_order(self) -> bool:
+        falls = np.flatnonzero(np.diff(np.array(self.tile_line, np.int64)) < 0) + 1
+        return bool(np.isin(falls, self.tile_ptr).all())
+
+    def work(self) -> TileWork:
+        """All tiles, for pipelines."""
+        durations, numbers = (
+            np.array([getattr(chain, name) for chain in self.chains], np.int64)
+            for name in ("duration", "number")
+        )
+        chain = np.array(self.chain_of, np.int64)
+        writes = np.array(self.tile_output, np.int64) if self.tile_output else np.full(len(chain), -1)
+        return TileWork(
+            tile_ptr=np.array(self.tile_ptr, np.int64),
+            bytes=np.array(self.tile_bytes, np.int64),
+            line=np.array(self.tile_line, np.int64),
+            duration_ps=durations[chain],
+            chain=numbers[chain],
+            write=writes,
+            first_fetch=self.fetch_offset,
+            buffer_bytes=self.buffer_bytes,
+        )
 
 
 @dataclass(frozen=True)

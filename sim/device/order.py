@@ -22,5 +22,8 @@ class Order:
     def consumed(self, now: int, _cta: int, tile: int) -> None:
         self.consumed_ps[tile] = now
 
+    def computed(self, ends: NDArray[np.int64], tiles: NDArray[np.int64]) -> None:
+        self.consumed_ps[tiles] = ends
+
     def finished(self, now: int, cta: int) -> None:
         self.finished_ps[cta] = now

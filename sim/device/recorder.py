@@ -30,9 +30,9 @@ class Recorder:
     __slots__ = ("_chains", "_entered", "_left", "_rows", "_summed", "_waits", "seen", "tiles")
 
     def __init__(self) -> None:
-        self.tiles: list[int] = []
-        """Of each tile whose chain found every unit free, five numbers: its fetch, since when it was waited for, when
-        its chain began, whether all stage buffers were out meanwhile, the number of its chain."""
+        self.tiles: list[Rows] = []
+        """[N, 5] of tiles that a pipeline computed: fetch, since when it was waited for, when its chain began, whether
+        all stage buffers were out meanwhile, number of its chain."""
         self.clear()
 
     def clear(self) -> None:
@@ -62,6 +62,13 @@ class Recorder:
     def summed(self, at: int, more: int) -> None:
         """From `at` on (more: 1), or until then (-1), a CTA alone on its SM does nothing but what is in `tiles`."""
         self._summed.extend((at, SUMMED, more))
+
+    def gate(self, cause: int, begin: int, end: int, sums: bool) -> None:
+        """A pipeline could compute nothing while a gate was shut; where its tiles are summed this comes between."""
+        if sums:
+            self.summed(begin, -1)
+            self.summed(end, 1)
+        self.add(cause, begin, end)
 
     def take_tiles(self) -> Rows:
         """[T, 5] `tiles`, which begins anew."""
@@ -105,7 +112,7 @@ class Recorder:
         return _table(self._rows, 3)
 
     def _tiles(self) -> Rows:
-        return np.array(self.tiles, np.int64).reshape(-1, 5)
+        return np.concatenate([np.empty((0, 5), np.int64), *self.tiles])
 
 
 def _table(cells: "array[int]", columns: int) -> Rows:

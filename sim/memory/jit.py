@@ -17,6 +17,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from llvmlite import binding  # type: ignore[import-untyped]
 from numba import njit
+from numba.core.caching import FunctionCache
+from numba.core.runtime.nrt import rtsys
 
 from sim.memory.one_module import EntryCompiler, PartCompiler
 
@@ -25,11 +27,12 @@ R = TypeVar("R")
 
 UNCOMPILED = environ.get("NUMBA_DISABLE_JIT", "0") == "1"
 """Numba's own switch: the plane then runs as plain Python."""
-NOT_COMPILED = ("addresses", "build", "plane")
-SHARED = ("jit", "pointer", "bits", "one_module")
-"""What compiled code of every folder is made with."""
+NOT_COMPILED = ("addresses", "build", "pipelines", "plane")
+
 
 HERE = Path(__file__).parent
+SHARED = tuple(HERE / f"{name}.py" for name in ("bits", "jit", "one_module", "pointer"))
+"""What compiled code of every folder is made with."""
 
 if machine().lower() in ("x86_64", "amd64"):
     # LLVM makes branches of conditional moves in loops, as if they could be guessed. Here most cannot: simulated time
@@ -37,11 +40,22 @@ if machine().lower() in ("x86_64", "amd64"):
     binding.set_option("", "-x86-cmov-converter=false")
 
 
+class _Stored(FunctionCache):
+    """Stored code, loaded with no more than the runtime that it calls. Numba first makes ready all that it can compile,
+    which takes half a second and which compiling does by itself, if it comes to that.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+
+
 @cache
 def source_digest(folder: Path) -> str:
     """Digest of every source of a folder that compiled code can depend on, and of what all compiled code shares."""
     digest = hashlib.sha256()
-    for path in sorted({*folder.glob("*.py"), *(HERE / f"{name}.py" for name in SHARED)}):
+    for path in sorted({*folder.glob("*.py"), *SHARED}):
         if path.stem not in NOT_COMPILED:
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -81,4 +95,11 @@ def stored(function: Callable[P, R], folder: Path, **options: bool) -> Callable[
     compile_: Any = njit
     dispatcher = compile_(cache=True, error_model="numpy", pipeline_class=EntryCompiler, **options)(function)
     dispatcher._cache._cache_file._source_stamp = source_digest(folder)
-    return cast("Callable[P, R]", dispatcher)
+    return loads_fast(cast("Callable[P, R]", dispatcher))
+
+
+def loads_fast(dispatcher: Callable[P, R]) -> Callable[P, R]:
+    """Of a function that numba compiles and stores by itself: what is stored is loaded fast."""
+    if not UNCOMPILED:
+        cast("Any", dispatcher)._cache.__class__ = _Stored
+    return dispatcher

@@ -1,30 +1,31 @@
-"""The compiled loop of the memory plane: take submissions, process events up to a horizon, hand out
-completions.
+"""The compiled loop of the memory plane: window after window, hand in what is asked for, process events up to a
+horizon, tell of what is complete.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.memory import assist, events, fetch_rows, hbm_ahead, l2, noc, port, returns, tlb
+from sim.memory import assist, events, fetch_rows, hbm_ahead, l2, noc, pipeline, port, returns, tlb, windows
 from sim.memory.jit import compiled, entry, inlined
 from sim.memory.layout import (
     ARRIVE,
     AT_PORTS,
     CROSS,
     EV_TIME,
-    F_CLASS,
-    F_INDEX,
-    F_KEPT,
-    F_KIND,
     FILL,
     HOME,
     LOOKUP,
     OUT,
     P_BLOCKED,
     PORT_COLS,
+    Q_BEGAN,
+    Q_DUE,
+    Q_FOLLOWING,
     Q_FREE_COUNT,
     Q_GROW,
     Q_WALK_END,
+    Q_WINDOW,
+    Q_WINDOWS,
     RETURN,
     STAGE,
     TRANSLATE,
@@ -32,49 +33,19 @@ from sim.memory.layout import (
     WALKED,
     Memory,
 )
-from sim.memory.loads_ahead import ask_for_port
 from sim.memory.params import Param
 from sim.memory.pointer import cells
 from sim.memory.request import is_write, slice_at, sm_of
 
 NEAR = int(Param.NEAR)
 SMS = int(Param.SMS)
-GROW, IDLE = -1, -2
-SUBMISSION = 4
-"""Cells of a submission."""
+DONE, GROW, ROOM = 0, -1, -2
 
 
 @entry
-def submit_all(
-    m: Memory,
-    submissions: NDArray[np.int64],
-    runs: NDArray[np.int64],
-    kinds: NDArray[np.uint8],
-    classes: NDArray[np.uint8],
-    entries: NDArray[np.int64],
-    rows: NDArray[np.int32],
-) -> None:
-    """Hand a window's submissions (time, SM, fetch, kept), in order, to their ports. As many rows for fetches are free.
-
-    runs, kinds, classes, entries: of all fetches, as in FetchTable; rows: [F] where each submitted one has its row.
-    """
-    m = cells(m)
-    count = len(submissions)
-    for i in range(0, count, SUBMISSION):
-        fetch = submissions[i + 2]
-        f = fetch_rows.take(m)
-        rows[fetch] = f
-        begin, end = (entries[fetch], entries[fetch + 1]) if len(entries) > 1 else (0, 0)
-        fetch_rows.prepare(m, f, runs[fetch], runs[fetch + 1], begin, end)
-        m[f + F_KIND] = kinds[fetch]
-        m[f + F_CLASS] = classes[fetch]
-        m[f + F_INDEX] = fetch
-        m[f + F_KEPT] = submissions[i + 3]
-    for i in range(0, count, SUBMISSION):
-        if i + SUBMISSION < count:
-            ask_for_port(m, m[AT_PORTS] + submissions[i + SUBMISSION + 1] * PORT_COLS)
-        sm = m[AT_PORTS] + submissions[i + 1] * PORT_COLS
-        port.submit(m, sm, rows[submissions[i + 2]], submissions[i])
+def start(p: Memory, r: int, now: int) -> None:
+    """Let the pipeline whose row is at r begin (`pipeline.begin`)."""
+    pipeline.begin(cells(p), r, now)
 
 
 @entry
@@ -97,18 +68,63 @@ def resume(m: Memory) -> None:
 
 
 @entry
-def advance(m: Memory, horizon: int) -> int:
-    """Process every event before `horizon`. Returns the next event's time, IDLE, or GROW: the pool must grow
-    first.
+def advance(
+    m: Memory,
+    p: Memory,
+    submissions: NDArray[np.int64],
+    runs: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    classes: NDArray[np.uint8],
+    entries: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    askers: NDArray[np.uint8],
+    now: int,
+    limit: int,
+) -> int:
+    """Process windows from `now` on, until Python is needed: it is to be told of Q_DUE fetches and pipelines, in the
+    window that began at Q_BEGAN, or the next window, at Q_FOLLOWING, would not begin before `limit`. Returns DONE, or
+    what it needs to go on: GROW, that the pool grows; ROOM, a free row for a fetch.
+
+    p: the pipelines (`pipeline_layout`). submissions: of Python, by time, each as SUBMISSION cells, for the first
+    window; as many rows for fetches are free beside those that pipelines ask for. runs, kinds, classes, entries: of all
+    fetches, as in FetchTable; rows: [F] where each submitted one has its row; askers: [F] who asked for it.
     """
     m = cells(m)
+    p = cells(p)
+    windows.forget_told(m)
+    first = True
+    while True:
+        m[Q_BEGAN] = now
+        if not windows.hand_in(m, p, now, runs, kinds, classes, entries, rows, askers):
+            return ROOM
+        if first:  # Python asks at an SM when what its pipeline asked for has been handed in
+            windows.submit_all(m, submissions, runs, kinds, classes, entries, rows)
+            first = False
+        end = now + m[Q_WINDOW]
+        event = until(m, end - m[NEAR])
+        if event == GROW:
+            return GROW
+        m[Q_WINDOWS] += 1
+        windows.hand_out(m, p, end, askers)
+        now = max(now + 1, windows.next_window(m, p, event))
+        m[Q_FOLLOWING] = now
+        if m[Q_DUE] > 0 or now >= limit:
+            return DONE
+        windows.forget_told(m)
+
+
+@inlined
+def until(m: Memory, horizon: int) -> int:
+    """Process every event before `horizon`. Returns when the next one can be seen at an SM (NEVER: there is none), or
+    GROW: the pool must grow first.
+    """
     while True:
         if m[Q_GROW] or m[Q_FREE_COUNT] <= port.MARGIN:
             return GROW
         node = events.pop(m, horizon)
         if node < 0:
             following = events.next_time(m)
-            return following if following >= 0 else IDLE
+            return following + m[NEAR] if following >= 0 else windows.NEVER
         dispatch(m, node, m[node + EV_TIME])
 
 

@@ -176,14 +176,19 @@ LOG_COLS = 7
 """Of a row of the command log (`hbm_log`)."""
 # A run: address, bytes.
 R_ADDR, R_BYTES, RUN_COLS = range(3)
-# A fetch that is complete: when, at which SM, its index.
+# A fetch that is complete: when, at which SM, its index; FINISHED in its place: the SM's pipeline has computed all.
 OUT_TIME, OUT_SM, OUT_FETCH, OUT_COLS = range(4)
+FINISHED = -1
+# Who asked for a fetch.
+NOBODY, BY_PYTHON, BY_PIPELINE = range(3)
 # A credit of a port: when it came back, bytes.
 CREDIT_AT, CREDIT_BYTES, CREDIT_COLS = range(3)
 
 PARAMS = 112
 """Cells for parameters."""
-# Q_MAPPED: the shared TLB holds every page of the launch, for good, since none is ever walked (`tlb`).
+# Q_MAPPED: the shared TLB holds every page of the launch, for good, since none is ever walked (`tlb`). Of windows: how
+# long they are, how many there were, when the last one began and the next one shall, complete fetches told of in it,
+# and those of them that are for Python, which lie first (`windows`).
 (
     Q_LOG,
     Q_LOG_END,
@@ -206,6 +211,12 @@ PARAMS = 112
     Q_WALK_HEAD,
     Q_WALK_TAIL,
     Q_MAPPED,
+    Q_WINDOW,
+    Q_WINDOWS,
+    Q_BEGAN,
+    Q_FOLLOWING,
+    Q_TOLD,
+    Q_DUE,
     AT_PORTS,
     AT_CREDITS,
     AT_SLICES,
@@ -228,6 +239,6 @@ PARAMS = 112
     AT_CLASSES,
     AT_HEAP,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 43)
-COUNTER_BASE = PARAMS + 48
+) = range(PARAMS, PARAMS + 49)
+COUNTER_BASE = PARAMS + 56
 FIRST_SECTION = COUNTER_BASE + 64

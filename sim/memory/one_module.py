@@ -7,6 +7,7 @@ point takes in all parts that it reaches, each once, and optimises them together
 
 from typing import Any
 
+from llvmlite import binding  # type: ignore[import-untyped]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
@@ -56,7 +57,7 @@ class _Part(JITCodeLibrary):
 
 
 class _Entry(JITCodeLibrary):
-    """What Python calls, with all parts that it reaches."""
+    """What Python calls, with all parts that it reaches; no other function calls it."""
 
     def finalize(self) -> None:
         libraries = reached(self._linking_libraries)
@@ -65,6 +66,17 @@ class _Entry(JITCodeLibrary):
                 self._final_module.link_in(_own_module(library), preserve=True)
         self._linking_libraries = [library for library in libraries if not isinstance(library, _Part)]
         super().finalize()  # type: ignore[no-untyped-call]
+
+    def _get_module_for_linking(self) -> Any:
+        """Names without code: numba stores this beside the machine code, to say what that defines, and reads it in
+        every process. With its code that would take five times as long as the machine code itself.
+        """
+        if self._shared_module is None:
+            made = [function for function in self._final_module.functions if not function.is_declaration]
+            names = [function.name for function in made if function.linkage.name == "external"]
+            text = "".join(f'@"{name}" = global i8 0\n' for name in names)
+            self._shared_module = binding.parse_assembly(text)
+        return self._shared_module
 
 
 def _own_module(library: Any) -> Any:

@@ -4,7 +4,8 @@ Coupling. No request that an SM submits at time t can touch anything shared (L2,
 way there, and nothing comes back before another way. So when the driver wakes at T it may process every
 shared event before T + way there, and knows for good each completion before T + W, W being the way there
 and back; later ones stay open, since later requests may overtake them. The driver sleeps until the next
-completion can be due and never turns an empty window.
+completion can be due and never turns an empty window. Where nothing else is due meanwhile, windows follow each other
+in compiled code, ahead of SimPy's clock.
 """
 
 from bisect import bisect_right
@@ -19,30 +20,39 @@ from numpy.typing import NDArray
 
 from sim.config.hardware import Hardware
 from sim.errors import StuckError
-from sim.memory import build, kernel, warming
+from sim.memory import build, kernel, warming, windows
 from sim.memory.counters import as_dict
 from sim.memory.fetches import FetchTable
 from sim.memory.layout import (
     AT_OUT,
     AT_PORTS,
+    BY_PYTHON,
     F_STAMPS,
+    FINISHED,
     OUT_COLS,
     P_HEAD,
     PORT_COLS,
+    Q_BEGAN,
+    Q_DUE,
     Q_FETCH_COUNT,
     Q_FETCH_HEAD,
-    Q_OUT,
+    Q_FOLLOWING,
+    Q_WINDOW,
+    Q_WINDOWS,
     STAMP_COLS,
     Memory,
 )
 from sim.memory.params import Param
+from sim.memory.pipelines import Pipelines, TileWork, no_pipelines
 from sim.memory.regions import NO_REGIONS, Regions
 
-TIME, TIME_AND_SM = itemgetter(0), itemgetter(0, 1)
+TIME = itemgetter(0)
 Known = Callable[[int, int], None]
-NEVER = 1 << 62
+NEVER = windows.NEVER
+NOTHING = np.empty(0, np.int64)
 FEW = 8
 """With less than an eighth of their rows free after stamps were taken, fetches need more rows."""
+NORMAL: Any = 1
 AFTER_NORMAL: Any = 2
 """Priority behind SimPy's normal events of the instant: order must not depend on how windows were cut."""
 
@@ -91,7 +101,6 @@ class MemoryPlane:
             hw, table, zero_latency=zero_latency, log_rows=log_rows, regions=regions
         )
         self.min_window_ps = 2 * int(self._memory[Param.NEAR])
-        self._back = int(self._memory[Param.NEAR])
         self._window = max(1, round(self.min_window_ps * window_scale))
         self._table = (
             np.ascontiguousarray(table.run_ptr, np.int64),
@@ -99,6 +108,7 @@ class MemoryPlane:
             np.ascontiguousarray(table.cls, np.uint8),
             np.ascontiguousarray(table.entry_ptr, np.int64),
         )
+        self._memory[Q_WINDOW] = self._window
         self._rows = np.zeros(table.fetches, np.int32)
         """Where each submitted fetch has its row."""
         # The assist looks along a port's fetches, complete ones among them.
@@ -106,12 +116,13 @@ class MemoryPlane:
         self._waiting: dict[int, Known] = {}
         self._asked_for: list[tuple[int, int, int, bool]] = []
         """In order of time, then of asking: when, SM, fetch, whether it is kept."""
-        self._asked = bytearray(table.fetches)
-        """1 for each fetch that was asked for."""
-        self._later: list[list[int]] = []
-        """Complete, but not yet due: time, SM, fetch."""
+        self._askers = np.zeros(table.fetches, np.uint8)
+        """Who asked for each fetch."""
+        self._pipelines: Pipelines | None = None
+        self._no_pipelines = no_pipelines()
+        self._working: dict[int, simpy.Event] = {}
+        """Of each SM whose pipeline is under way: occurs when its last tile is computed."""
         self._wake_at = NEVER
-        self.windows = 0
 
     @property
     def stamps(self) -> NDArray[np.int64]:
@@ -128,6 +139,38 @@ class MemoryPlane:
         """The stamps of complete fetches that were kept are of no use any more."""
         if not self._keeps_all:
             kernel.release(self._memory, fetches, self._rows)
+
+    def load_tiles(self, work: TileWork) -> None:
+        """From now on SMs can work through the tiles of a launch, whose record begins anew. Raises ValueError while one
+        is at work, or what it asked for has not reached its port.
+        """
+        if self._working or (self._pipelines is not None and self._pipelines.asked):
+            raise ValueError("tiles of another launch are still under way")
+        self._pipelines = Pipelines(work, int(self._memory[Param.SMS]), self._keeps_all)
+
+    def run_tiles(self, sm: int, tiles: tuple[int, int], root: int, last_line: int) -> simpy.Event:
+        """Let an SM work through tiles [first, end) of the launch that is loaded, from now on (`Pipelines.begin`); the
+        event occurs when the last one is computed."""
+        assert self._pipelines is not None
+        done = self._working[sm] = simpy.Event(self.env)
+        self._pipelines.begin(sm, tiles, root, last_line, self._now)
+        self._wake(self._now + self._window)
+        return done
+
+    def tiles_reached(self, sm: int) -> int:
+        """ps up to which it is known what the SM's pipeline did."""
+        assert self._pipelines is not None
+        return self._pipelines.reached(sm)
+
+    def take_tiles(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The record of the launch that is loaded (`Pipelines.take`), which begins anew."""
+        assert self._pipelines is not None
+        return self._pipelines.take()
+
+    @property
+    def windows(self) -> int:
+        """Windows so far."""
+        return int(self._memory[Q_WINDOWS])
 
     @property
     def counters(self) -> dict[str, int]:
@@ -155,9 +198,9 @@ class MemoryPlane:
         """Queue a fetch at an SM's port at the instant `at`, the present or later, and call `known(fetch, time)` as
         soon as the time is known for good at which it is complete. Each fetch may be asked for once.
         """
-        if self._asked[fetch]:
+        if self._askers[fetch]:
             raise ValueError(f"fetch {fetch} submitted twice")
-        self._asked[fetch] = 1
+        self._askers[fetch] = BY_PYTHON
         self._waiting[fetch] = known
         asked, submission = self._asked_for, (at, sm, fetch, kept or self._keeps_all)
         if not asked or asked[-1][0] <= at:
@@ -198,39 +241,46 @@ class MemoryPlane:
     def _on_wake(self, _: simpy.Event) -> None:
         if self._wake_at == self._now:
             self._wake_at = NEVER
-            self._advance()
+            if self._memory[Q_DUE]:
+                self._tell()
+            else:
+                self._advance()
 
     def _advance(self) -> None:
-        """Process one window from now on and set the next wake-up."""
-        self.windows += 1
-        self._hand_in()
-        end = self._now + self._window
-        following = kernel.advance(self._memory, end - self._back)
-        while following == kernel.GROW:
-            self._memory = build.grown(self._memory, build.pool_rows(self._memory))
-            kernel.resume(self._memory)
-            following = kernel.advance(self._memory, end - self._back)
-        self._hand_out(end)
-        wakes = [] if following < 0 else [following + self._back]
-        if self._later:
-            wakes.append(self._later[0][0])
-        if self._asked_for:
-            wakes.append(self._asked_for[0][0] + self._window)
-        if wakes:
-            self._wake(max(min(wakes), self._now + 1))
-        elif self._waiting:
-            raise StuckError(self._stuck())
+        """Process windows from now on until something is due in Python, which is told of it then."""
+        submissions = self._due()
+        asked_beside = 0 if self._pipelines is None else self._pipelines.asked
+        self._make_room(len(submissions) // windows.SUBMISSION + asked_beside)
+        asked = self._asked_for[0][0] if self._asked_for else NEVER
+        limit = int(min(self.env.peek(), asked))
+        pipes = self._no_pipelines if self._pipelines is None else self._pipelines.cells
+        state = self._go_on(pipes, submissions, self._now, limit)
+        while state != kernel.DONE:
+            if state == kernel.GROW:
+                self._memory = build.grown(self._memory, build.pool_rows(self._memory))
+                kernel.resume(self._memory)
+            else:
+                self._make_room(1)
+            state = self._go_on(pipes, NOTHING, int(self._memory[Q_BEGAN]), limit)
+        if self._memory[Q_DUE] and self._memory[Q_BEGAN] > self._now:
+            self._wake(int(self._memory[Q_BEGAN]))
+        else:
+            self._tell()
 
-    def _hand_in(self) -> None:
-        """Submit what was asked for up to now, in order of time."""
+    def _go_on(self, pipes: NDArray[np.int64], submissions: NDArray[np.int64], now: int, limit: int) -> int:
+        return kernel.advance(
+            self._memory, pipes, submissions, *self._table, self._rows, self._askers, now, limit
+        )
+
+    def _due(self) -> NDArray[np.int64]:
+        """What was asked for up to now, in order of time, cell by cell."""
         count = bisect_right(self._asked_for, self._now, key=TIME)
-        if count:
-            self._make_room(count)
-            due = np.fromiter(
-                chain.from_iterable(self._asked_for[:count]), np.int64, count * kernel.SUBMISSION
-            )
-            del self._asked_for[:count]
-            kernel.submit_all(self._memory, due, *self._table, self._rows)
+        if not count:
+            return NOTHING
+        cells = chain.from_iterable(self._asked_for[:count])
+        due = np.fromiter(cells, np.int64, count * windows.SUBMISSION)
+        del self._asked_for[:count]
+        return due
 
     def _make_room(self, rows: int) -> None:
         """See that so many rows for fetches are free: have stamps taken, or make more."""
@@ -243,29 +293,36 @@ class MemoryPlane:
             more = build.pool_rows(self._memory)
             self._memory = build.grown(self._memory, more, Q_FETCH_HEAD)
 
-    def _hand_out(self, end: int) -> None:
-        """Tell of completions due before `end`, by (time, SM, port order); keep the rest.
+    def _tell(self) -> None:
+        """Tell of what is complete, by (time, SM, port order), and set the next wake-up."""
+        count, out = int(self._memory[Q_DUE]), int(self._memory[AT_OUT])
+        self._memory[Q_DUE] = 0
+        rows = self._memory[out : out + count * OUT_COLS].reshape(count, OUT_COLS).tolist()
+        for time, sm, fetch in rows:
+            if fetch == FINISHED:
+                self._finish(sm, time)
+            else:
+                self._waiting.pop(fetch)(fetch, time)
+        following = int(self._memory[Q_FOLLOWING])
+        if self._asked_for:
+            following = min(following, self._asked_for[0][0] + self._window)
+        if following < NEVER:
+            self._wake(max(following, self._now + 1))
+        elif self._waiting or self._working:
+            raise StuckError(self._stuck())
 
-        These are few a window: lists are faster than arrays.
-        """
-        complete = int(self._memory[Q_OUT])
-        if complete:
-            self._memory[Q_OUT] = 0
-            out = int(self._memory[AT_OUT])
-            self._later += self._memory[out : out + complete * OUT_COLS].reshape(complete, OUT_COLS).tolist()
-            self._later.sort(key=TIME_AND_SM)
-        waiting, due = self._waiting, 0
-        for time, _, fetch in self._later:
-            if time >= end:
-                break
-            waiting.pop(fetch)(fetch, time)
-            due += 1
-        del self._later[:due]
+    def _finish(self, sm: int, time: int) -> None:
+        """An SM's last tile is computed at `time`."""
+        done = self._working.pop(sm)
+        done._ok = True
+        done._value = None
+        self.env.schedule(done, NORMAL, time - self._now)
 
     def _stuck(self) -> str:
         ports = build.section(self._memory, AT_PORTS, int(self._memory[Param.SMS]), PORT_COLS)
         return (
-            f"memory plane: {len(self._waiting)} fetches incomplete at {self._now} ps and no event left; "
+            f"memory plane: {len(self._waiting)} fetches incomplete at {self._now} ps and no event left, "
+            f"{len(self._working)} SMs at work on tiles; "
             f"SM ports with work: {np.flatnonzero(ports[:, P_HEAD] >= 0)[:16].tolist()}, "
             f"fetches: {sorted(self._waiting)[:16]}"
         )

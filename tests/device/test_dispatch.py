@@ -31,7 +31,7 @@ def places_and_end(
 
     monkeypatch.setattr(dispatch, "Cta", Item)
     context: Any = SimpleNamespace(env=env)
-    job: Any = SimpleNamespace(prologue_ps=PROLOGUE_PS, alone=False, runs_ahead=False)
+    job: Any = SimpleNamespace(prologue_ps=PROLOGUE_PS, pipelined=False, runs_ahead=False)
     numbers: Any = list(range(sms))
     env.run(until=run_grid(context, job, numbers, 1, plan))
     return seen, int(env.now)

@@ -30,7 +30,8 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], tuple[int, int
         def noted(plane: MemoryPlane, rows: int) -> None:
             machine = getattr(plane._reclaim, "__self__", None)
             if isinstance(machine, Machine):
-                cells = sum(len(sm.recorder.tiles) + len(sm.recorder.seen) for sm in machine._sms)
+                tiles = 0 if plane._pipelines is None else plane._pipelines.recorded
+                cells = 5 * tiles + sum(len(sm.recorder.seen) for sm in machine._sms)
                 seen.append((build.pool_rows(plane._memory), cells))
             make_room(plane, rows)
 

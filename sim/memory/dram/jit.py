@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from sim.memory.jit import stored
+from sim.memory.jit import part, stored
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -13,5 +13,10 @@ HERE = Path(__file__).parent
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile on first call, or load what equal sources compiled before."""
+    """Callable from compiled code."""
+    return part(function)
+
+
+def entry(function: Callable[P, R]) -> Callable[P, R]:
+    """Callable from Python: compiled on first call, or loaded if equal sources were compiled before."""
     return stored(function, HERE)

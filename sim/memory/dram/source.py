@@ -9,7 +9,7 @@ any horizon and continued: the result is the same to the bit.
 # (numpy types an element of an array as Any)
 
 from sim.memory.dram.frfcfs_queues import hand_over
-from sim.memory.dram.jit import compiled
+from sim.memory.dram.jit import compiled, entry
 from sim.memory.dram.layout import (
     A_STRIDE,
     CHANNEL0,
@@ -109,7 +109,7 @@ def _next_wake(S: IntArray) -> int:
     return t
 
 
-@compiled
+@entry
 def run_bank_queues(memory: IntArray, horizon: int) -> None:
     """Advance to `horizon`. A completion of tick c admits in tick c + 1; hand-over precedes the step."""
     S = cells(memory)
@@ -127,7 +127,7 @@ def run_bank_queues(memory: IntArray, horizon: int) -> None:
                 S[G_STEPS] += 1
 
 
-@compiled
+@entry
 def run_frfcfs(memory: IntArray, horizon: int) -> None:
     """Advance to `horizon`. Completions of tick c admit in tick c; steps precede admission and hand-over."""
     S = cells(memory)

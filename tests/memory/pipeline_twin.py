@@ -1,0 +1,35 @@
+"""Run pipelines behind block-table lines and print a digest of all they did; started by a test, uncompiled."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sim.config.hardware import Hardware
+from tests.memory.test_pipeline import example, run
+
+
+def digest(hw: Hardware, seed: int) -> str:
+    seen = run(hw, *example(seed, lined=True))
+    parts = (seen.tiles, seen.waits, seen.asked, seen.here)
+    numbers = [*(part.tolist() for part in parts), seen.done, seen.windows]
+    return hashlib.sha256(json.dumps(numbers).encode()).hexdigest()
+
+
+def plain_digest(hw: Hardware, seed: int, repo: Path) -> str:
+    """The same, computed uncompiled in another process."""
+    plain = subprocess.run(
+        [sys.executable, "-m", "tests.memory.pipeline_twin", hw.model_dump_json(), str(seed)],
+        cwd=repo,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return plain.stdout.strip()
+
+
+if __name__ == "__main__":
+    print(digest(Hardware.model_validate(json.loads(sys.argv[1])), int(sys.argv[2])))
