@@ -21,12 +21,12 @@ from sim.lowering.attention_tiles import QUERY_BYTES, TABLE_LINE_BYTES, tile_cou
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer, repeat_index
-from sim.lowering.table_wait import INDEX_BYTES
 from sim.lowering.units import Units, start_order, take_units
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 PS_PER_NS = 1000
+INDEX_BYTES = 4
 ENTRIES_PER_LINE = TABLE_LINE_BYTES // INDEX_BYTES
 """Block-table entries in a line, of 4 bytes; where they have 8, two lines count as one."""
 LENT = 3

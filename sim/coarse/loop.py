@@ -194,8 +194,22 @@ def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     transfer(d, s, sm, part, tile, now, sending(d, s, sm, tile, part))
     s.sms[row + P_LEFT] -= part
     if s.sms[row + P_LEFT] == 0:
-        sent(d, s, slot, tile, complete(d, s, sm, tile, now))
+        sent(d, s, slot, tile, complete(d, s, sm, tile, now) + look_up(d, s, slot, tile, now))
     line_up(d, s, cache, sm, now)
+
+
+@compiled
+def look_up(d: Grid, s: State, slot: int, tile: int, now: int) -> int:
+    """How much later a tile comes whose blocks are looked up when they are about to be copied. Lines of the block table
+    are taken to be in L2 as far as the tile's KV is, since both age with what passes."""
+    p = d.p
+    if p[c.LOOK_UP] == 0:
+        return 0
+    rank = tile - d.tile_ptr[s.slots[slot * SLOT_COLS + S_CTA]]
+    if rank == 0 or rank % p[c.LOOK_UP] != 0:
+        return 0
+    beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + max(0, s.g[G_HBM] - now - p[c.WAY_IN])
+    return int(p[c.TABLE_HIT] + ((beyond * (ONE - d.hit[tile])) >> 16))
 
 
 @compiled

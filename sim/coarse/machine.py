@@ -142,6 +142,7 @@ def _set_dependent_reads(p: NDArray[np.int64], v: NDArray[np.int64], launch: Lau
     p[c.ROOT] = hit if (launch.ctas.root >= 0).any() else 0
     p[c.TABLE_HIT] = hit
     p[c.TABLE_MISS] = hit + beyond_l2_ps(v)
+    p[c.LOOK_UP] = launch.tiles_per_look_up
     p[c.STORE] = hit if (launch.ctas.output >= 0).any() else 0
     # Bytes under way are limited for stores as for loads.
     p[c.STORE_Q16] = max(v[Param.EGRESS_Q16], v[Param.GEN_Q16], params.q16(hit / v[Param.CAP]))
