@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.config.kernel_profile import KernelProfile
-from sim.lowering.attention_tiles import LookUp, Tiles, lower_tiles, tile_counts, tiles_per_line
+from sim.lowering.attention_tiles import (
+    TABLE_LINE_BYTES,
+    LookUp,
+    Tiles,
+    lower_tiles,
+    tile_counts,
+    tiles_per_line,
+)
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch
 from sim.lowering.operands import mma_format
@@ -108,6 +115,7 @@ def build_attention(
     mma = mma_format(step, cut, hw)
     tiles = lower_tiles(step, units, cut, mma, hw, addresses, look_up)
     parts = _fetch_parts(step, units, tiles, cut, addresses, look_up)
+    waits = _tiles_per_look_up(step, cut, look_up)
     in_order = cut.profile.grid_order == "seq_head_split" and not cut.begun
     return Launch(
         name="attention",
@@ -134,7 +142,10 @@ def build_attention(
         loads_operands=cut.profile.mma_operands == "register",
         code_trips=cut.profile.code_trips,
         scale_bytes=tiles.scale_bytes,
-        tiles_per_look_up=_tiles_per_look_up(step, cut, look_up),
+        tiles_per_look_up=waits,
+        lines_per_look_up=max(
+            1, waits * cut.tile_tokens * look_up.entry_bytes // (step.page_tokens * TABLE_LINE_BYTES)
+        ),
         scheduling=cut.profile.scheduling,
         item_clk=cut.profile.item_clk,
         search_clk=0 if cut.profile.scheduling == "grid" else cut.profile.search_clk,

@@ -109,6 +109,8 @@ class Launch:
     """Scale metadata among the bytes that its tiles fetch."""
     tiles_per_look_up: int = 0
     """Tiles of a CTA between two waits for lines of the block table; 0: it asks for lines ahead, or for none."""
+    lines_per_look_up: int = 1
+    """Lines that it then waits for at once."""
     tile_output: Int32 | None = None
     """[T] fetch that a tile's consumer writes when it is done with it, or -1; none: no tile writes."""
     scheduling: str = "grid"

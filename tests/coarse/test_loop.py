@@ -169,9 +169,13 @@ def test_who_asks_for_a_line_that_is_on_its_way_waits_for_it() -> None:
 def test_a_cta_that_looks_up_at_use_waits_at_every_further_line(found: float, trip: int) -> None:
     """One buffer: tile after tile. Of seven tiles, two to a line, the first line comes with the start; three follow, in
     L2 as far as the tiles are."""
-    at_use = LATENCY | LOOK_UP | {c.STAGES: 1, c.LOOK_UP: 2}
-    ahead = run(at_use | {c.LOOK_UP: 0}, TILE, [7], hit=found)
-    assert run(at_use, TILE, [7], hit=found) - ahead == 3 * trip
+    at_use = LATENCY | LOOK_UP | {c.STAGES: 1, c.LOOK_UP: 2, c.LOOK_LINES: 1}
+    scalars = (at_use | {c.LOOK_UP: 0}, at_use)
+    ahead, waits = (
+        finished(p, TILE, [7, 1, 1, 1, 1], [found] * 11, list(range(11)), tables=[0, 0, 0, 0, 0])
+        for p in scalars
+    )
+    assert waits.g[layout.G_END] - ahead.g[layout.G_END] == 3 * trip
 
 
 def test_a_tile_found_in_l2_saves_the_latency_of_memory() -> None:
