@@ -22,7 +22,6 @@ from sim.lowering.attention_tiles import QUERY_BYTES, score_ops, tile_counts
 from sim.lowering.candidates import Candidate
 from sim.lowering.cut import Cut, block_rows
 from sim.lowering.operands import mma_format, operand_reads
-from sim.lowering.table_wait import barrier_clk
 from sim.lowering.units import Units, attention_units
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
@@ -77,7 +76,7 @@ def tile_clocks(step: Step, cut: Cut, hw: Hardware) -> TileClocks:
     softmax = scores * max(profile.exp_share / sm.exp_per_clk, score_ops(profile, hw) / sm.fp32_per_clk)
     softmax += _unpack_clocks(step, cut, hw, values)
     issue = cut.tile_tokens * token_issue_clk(profile, g.head_dim)
-    barrier = barrier_clk(profile, step.page_tokens, cut.tile_tokens)
+    barrier = profile.barrier_clk
     if profile.mma_operands == "register":
         products /= sm.mma_sync_fraction
         return TileClocks(max(products + softmax, loads, issue), products + loads + softmax + issue + barrier)

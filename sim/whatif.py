@@ -99,4 +99,4 @@ def ideal_profiles(name: str, profiles: list[KernelProfile]) -> list[KernelProfi
     """The kernels under an ideal: without barriers, or as they are."""
     if name != "free_barriers":
         return profiles
-    return [profile.model_copy(update={"barrier_clk": 0.0, "table_wait_clk": 0.0}) for profile in profiles]
+    return [profile.model_copy(update={"barrier_clk": 0.0}) for profile in profiles]

@@ -29,8 +29,9 @@ CLASS_COLS = 13
 # L2 takes in over the launch; HOLDS: that it can hold; CHANNEL: a block at its channel; CHECKS_HELD: how long check
 # bits of inline ECC are of use to other tiles; NO_CHECK_BITS: CHECK_BITS of a segment that needs none; REFRESH: how
 # long one keeps a bank; REFRESH_BYTES: of which one block meets a refresh. ROOT: a CTA's read of where its block
-# table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not. WARM: whether L2 may have query rows
-# before anybody has asked for them.
+# table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not; LOOK_UP: tiles between two waits for
+# further lines, 0: none; LOOK_LINES: lines of each wait. WARM: whether L2 may have query rows before anybody has asked
+# for them.
 (
     SMS,
     CTAS,
@@ -49,6 +50,8 @@ CLASS_COLS = 13
     ROOT,
     TABLE_HIT,
     TABLE_MISS,
+    LOOK_UP,
+    LOOK_LINES,
     EPILOGUE,
     STORE,
     BARRIER,
@@ -77,5 +80,5 @@ CLASS_COLS = 13
     REFRESH,
     REFRESH_BYTES,
     WARM,
-) = range(45)
-SCALARS = 45
+) = range(47)
+SCALARS = 47

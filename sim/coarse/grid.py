@@ -22,12 +22,12 @@ from sim.lowering.attention_tiles import QUERY_BYTES, TABLE_LINE_BYTES, tile_cou
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer, repeat_index
-from sim.lowering.table_wait import INDEX_BYTES
 from sim.lowering.units import Units, start_order, take_units
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 PS_PER_NS = 1000
+INDEX_BYTES = 4
 ENTRIES_PER_LINE = TABLE_LINE_BYTES // INDEX_BYTES
 """Block-table entries in a line, of 4 bytes; where they have 8, two lines count as one."""
 LENT = 3
@@ -215,9 +215,14 @@ def tile_blocks(units: Units, cut: Cut, hw: Hardware, sample: Launch, counts: In
 
 
 def table_lines(step: Step, units: Units, sample: Launch) -> Int64:
-    """[C] number of the line of the block table that has a CTA's first entry; -1: `sample` looks nothing up."""
+    """[C] number of the line of the block table that has a CTA's first entry, where CTAs wait for further ones those
+    between them counted too; -1: `sample` looks nothing up."""
     if not (sample.tile_line >= 0).any() and len(sample.fetches.entry_addr) == 0:
         return np.full(len(units.sequence), -1, np.int64)
     entry = step.table_ptr[units.sequence] + units.lo // step.page_tokens
-    lines: Int64 = np.unique(entry // ENTRIES_PER_LINE, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    lines: Int64 = entry // ENTRIES_PER_LINE
+    if sample.tiles_per_look_up:
+        lines = lines - int(lines.min())
+    else:
+        lines = np.unique(lines, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return lines

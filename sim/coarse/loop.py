@@ -41,6 +41,9 @@ from sim.coarse.state import (
     S_DONE,
     S_END,
     S_ISSUED,
+    S_KNOWN,
+    S_LOOKS,
+    S_OWED,
     S_QUEUE,
     S_TAKEN,
     S_WAITS,
@@ -55,7 +58,7 @@ from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
 
-START, SEND, READY, FREE, DONE, STORE = range(6)
+START, SEND, READY, FREE, DONE, STORE, KNOWN = range(7)
 
 
 @inlined
@@ -147,16 +150,47 @@ def sending(d: Grid, s: State, sm: int, tile: int, part: int) -> int:
 
 
 @inlined
-def ask(d: Grid, s: State, slot: int, tiles: int) -> None:
-    """Put up to `tiles` further tiles of a slot's CTA in line at its port."""
+def ask(d: Grid, s: State, slot: int, tiles: int, now: int) -> None:
+    """Put up to `tiles` further tiles of a slot's CTA in line at its port, as far as it knows where they lie."""
     sm = slot % d.p[c.SMS]
     room = d.p[c.ROOM]
+    tiles += s.slots[slot * SLOT_COLS + S_OWED]
+    s.slots[slot * SLOT_COLS + S_OWED] = 0
     while tiles > 0 and s.slots[slot * SLOT_COLS + S_ASKED] < s.slots[slot * SLOT_COLS + S_END]:
+        if s.slots[slot * SLOT_COLS + S_ASKED] == s.slots[slot * SLOT_COLS + S_KNOWN]:
+            s.slots[slot * SLOT_COLS + S_OWED] = tiles
+            look_up(d, s, slot, now)
+            break
         tiles -= 1
         s.slots[slot * SLOT_COLS + S_ASKED] += 1
         place = wrapped(s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT], room)
         s.waiting[sm * room + place] = slot
         s.sms[sm * SM_COLS + P_COUNT] += 1
+
+
+@compiled
+def look_up(d: Grid, s: State, slot: int, now: int) -> None:
+    """Ask for the next line of the block table, if none is on its way. Who asks first finds it in L2 as far as the KV
+    of the tile before was, since both age with what passes; others find it there, or wait with that one."""
+    if s.slots[slot * SLOT_COLS + S_LOOKS]:
+        return
+    s.slots[slot * SLOT_COLS + S_LOOKS] = 1
+    cta, tile = s.slots[slot * SLOT_COLS + S_CTA], s.slots[slot * SLOT_COLS + S_ASKED]
+    sm = slot % d.p[c.SMS]
+    at_port = max(0, s.sms[sm * SM_COLS + P_INGRESS] - now)
+    line = d.tables[cta] + (tile - d.tile_ptr[cta]) // d.p[c.LOOK_UP] * d.p[c.LOOK_LINES]
+    if s.tables[line] == 0:
+        beyond = d.p[c.TABLE_MISS] - d.p[c.TABLE_HIT] + max(0, s.g[G_HBM] - now - d.p[c.WAY_IN])
+        s.tables[line] = now + d.p[c.TABLE_HIT] + ((beyond * (ONE - d.hit[tile - 1])) >> 16)
+    schedule(s.heap, max(now + d.p[c.TABLE_HIT] + at_port, s.tables[line]), slot * KINDS + KNOWN)
+
+
+@inlined
+def known(d: Grid, s: State, slot: int, now: int) -> None:
+    """A line of the block table is there."""
+    s.slots[slot * SLOT_COLS + S_LOOKS] = 0
+    s.slots[slot * SLOT_COLS + S_KNOWN] += d.p[c.LOOK_UP]
+    ask(d, s, slot, 0, now)
 
 
 @inlined
@@ -168,11 +202,12 @@ def start(d: Grid, s: State, slot: int, now: int) -> None:
     s.slots[slot * SLOT_COLS + S_ISSUED] = first
     s.slots[slot * SLOT_COLS + S_TAKEN] = first
     s.slots[slot * SLOT_COLS + S_END] = d.tile_ptr[cta + 1]
+    s.slots[slot * SLOT_COLS + S_KNOWN] = first + d.p[c.LOOK_UP] if d.p[c.LOOK_UP] else d.tile_ptr[cta + 1]
     # One that runs ahead has the units when it is done with the item before.
     s.slots[slot * SLOT_COLS + S_AT0] = max(now, s.slots[slot * SLOT_COLS + S_AT0])
     s.slots[slot * SLOT_COLS + S_AT1] = max(now, s.slots[slot * SLOT_COLS + S_AT1])
     s.slots[slot * SLOT_COLS + S_WAITS] = 1
-    ask(d, s, slot, d.p[c.STAGES])
+    ask(d, s, slot, d.p[c.STAGES], now)
 
 
 @inlined
@@ -239,7 +274,7 @@ def free(d: Grid, s: State, slot: int, now: int) -> None:
     """A tile's buffer is free again."""
     s.consumed[s.g[G_CONSUMED]] = now
     s.g[G_CONSUMED] += 1
-    ask(d, s, slot, 1)
+    ask(d, s, slot, 1, now)
 
 
 @inlined
@@ -324,6 +359,8 @@ def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> No
         finish(d, s, index, now)
     elif kind == STORE:
         leave(d, s, cache, index, now)
+    elif kind == KNOWN:
+        known(d, s, index, now)
     else:
         start(d, s, index, now)
     line_up(d, s, cache, sm, now)

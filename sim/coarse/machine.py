@@ -106,6 +106,15 @@ def scalars(
     return p
 
 
+def last_lines(grid: Grid) -> NDArray[np.int64]:
+    """[C] number of the last line of the block table that each CTA may ask for."""
+    sample = grid.sample
+    if not sample.tiles_per_look_up:
+        return grid.tables
+    further: NDArray[np.int64] = np.diff(grid.tile_ptr) // sample.tiles_per_look_up * sample.lines_per_look_up
+    return further + grid.tables
+
+
 def _mean_way_ps(v: NDArray[np.int64]) -> int:
     """From an SM to L2, over homes in all partitions."""
     near, far, partitions = int(v[Param.NEAR]), int(v[Param.FAR]), int(v[Param.PARTITIONS])
@@ -142,6 +151,7 @@ def _set_dependent_reads(p: NDArray[np.int64], v: NDArray[np.int64], launch: Lau
     p[c.ROOT] = hit if (launch.ctas.root >= 0).any() else 0
     p[c.TABLE_HIT] = hit
     p[c.TABLE_MISS] = hit + beyond_l2_ps(v)
+    p[c.LOOK_UP], p[c.LOOK_LINES] = launch.tiles_per_look_up, launch.lines_per_look_up
     p[c.STORE] = hit if (launch.ctas.output >= 0).any() else 0
     # Bytes under way are limited for stores as for loads.
     p[c.STORE_Q16] = max(v[Param.EGRESS_Q16], v[Param.GEN_Q16], params.q16(hit / v[Param.CAP]))
@@ -178,7 +188,7 @@ def new_state(
         arrived=_rows(sms * per_sm, stages + 1),
         fetched=np.zeros(objects, np.int64),
         fullest=np.zeros(int(p[c.GROUPS]) * objects, np.int64),
-        heap=new_heap(sms * (per_sm * (stages + 3) + 2) + 64),
+        heap=new_heap(sms * (per_sm * (stages + 4) + 2) + 64),
         g=_shared(int(p[c.GROUPS]), seed),
         consumed=np.zeros(tiles, np.int64),
         checked=np.full(layout.CHECKED_COLS * blocks, layout.NEVER, np.int64),
@@ -217,7 +227,7 @@ def run_grid(
         sequence=np.ascontiguousarray(grid.sequence, np.int64),
     )
     objects, blocks, lines = (
-        int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, grid.tables)
+        int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, last_lines(grid))
     )
     state = new_state(p, grid.tiles, objects, memory.seed, blocks, lines, queries)
     if memory.warm:

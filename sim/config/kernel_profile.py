@@ -206,12 +206,10 @@ class KernelProfile(Section):
         description="per tile: synchronisation, and the latency of dependent instructions (fragment loads, MMA, "
         "shuffles of the row maximum) that no unit is busy with; other CTAs of the SM work meanwhile",
     )
-    table_wait_clk: Float = Field(
-        default=0,
-        ge=0,
-        le=1e6,
-        description="flash: a tile's wait for page indices that it needs at once, where they fill a line of the block "
-        "table or more; in proportion where they are part of one; 0: indices are loaded ahead",
+    page_indices: Literal["ahead", "at_use"] = Field(
+        default="ahead",
+        description="flash: when software asks for a line of the block table: while it works on the line before; or "
+        "when a block is about to be copied, which then waits for a trip to L2 or to memory",
     )
     softmax_ops_per_score: Float = Field(
         default=6,

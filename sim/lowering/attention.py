@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 from kernels_ref.trace import Step
 from sim.config.hardware import Hardware
 from sim.config.kernel_profile import KernelProfile
-from sim.lowering.attention_tiles import LookUp, Tiles, lower_tiles, tile_counts
+from sim.lowering.attention_tiles import (
+    TABLE_LINE_BYTES,
+    LookUp,
+    Tiles,
+    lower_tiles,
+    tile_counts,
+    tiles_per_line,
+)
 from sim.lowering.cut import Cut
 from sim.lowering.launch import CtaTable, Launch
 from sim.lowering.operands import mma_format
 from sim.lowering.runs import Runs, join_runs, pointer, single_runs
-from sim.lowering.table_wait import barrier_clk
 from sim.lowering.units import Units, start_order
 from sim.memory.addresses import AddressMap
 from sim.memory.fetches import FetchTable, TrafficClass
@@ -109,6 +115,7 @@ def build_attention(
     mma = mma_format(step, cut, hw)
     tiles = lower_tiles(step, units, cut, mma, hw, addresses, look_up)
     parts = _fetch_parts(step, units, tiles, cut, addresses, look_up)
+    waits = _tiles_per_look_up(step, cut, look_up)
     in_order = cut.profile.grid_order == "seq_head_split" and not cut.begun
     return Launch(
         name="attention",
@@ -130,11 +137,15 @@ def build_attention(
         prologue_clk=cut.profile.prologue_clk,
         epilogue_clk=cut.profile.epilogue_clk + merge_clk(cut),
         token_issue_clk=token_issue_clk(cut.profile, step.geometry.head_dim),
-        barrier_clk=_barrier_clk(step, cut, look_up),
+        barrier_clk=cut.profile.barrier_clk,
         unpack_per_clk=cut.profile.unpack_values_per_clk,
         loads_operands=cut.profile.mma_operands == "register",
         code_trips=cut.profile.code_trips,
         scale_bytes=tiles.scale_bytes,
+        tiles_per_look_up=waits,
+        lines_per_look_up=max(
+            1, waits * cut.tile_tokens * look_up.entry_bytes // (step.page_tokens * TABLE_LINE_BYTES)
+        ),
         scheduling=cut.profile.scheduling,
         item_clk=cut.profile.item_clk,
         search_clk=0 if cut.profile.scheduling == "grid" else cut.profile.search_clk,
@@ -172,11 +183,10 @@ def fetch_table(
     return replace(table, entry_ptr=np.concatenate([entries.ptr, pad]), entry_addr=entries.address)
 
 
-def _barrier_clk(step: Step, cut: Cut, look_up: LookUp) -> float:
-    """With the waits for a block table that software reads; the assist has it ahead."""
-    if not look_up.software:
-        return cut.profile.barrier_clk
-    return barrier_clk(cut.profile, step.page_tokens, cut.tile_tokens, look_up.entry_bytes)
+def _tiles_per_look_up(step: Step, cut: Cut, look_up: LookUp) -> int:
+    """0 where software does not look up, or ahead of its use."""
+    waits = look_up.software and cut.profile.page_indices == "at_use"
+    return tiles_per_line(step, cut, look_up.entry_bytes) if waits else 0
 
 
 def token_issue_clk(profile: KernelProfile, head_dim: int) -> float:

@@ -140,7 +140,8 @@ def query_runs(step: Step, units: Units, addresses: AddressMap, heads: int) -> t
 
 @dataclass(frozen=True)
 class TableLines:
-    """Software look-ups: fetches of block-table pieces, and which of them each tile needs last."""
+    """Software look-ups: fetches of block-table pieces, and which of them each tile needs last; last: [C] up to which
+    a CTA asks for the next one when it begins to use one, so that with the first of its pieces it never does."""
 
     runs: Runs
     last: Int64
@@ -148,8 +149,9 @@ class TableLines:
 
 
 def tiles_per_line(step: Step, cut: Cut, entry_bytes: int) -> int:
-    """Tiles whose entries of the block table are read together."""
-    return max(1, TABLE_LINE_BYTES // entry_bytes * step.page_tokens // cut.tile_tokens)
+    """Tiles whose entries of the block table are read together: those of a line, or of a KV block that needs more."""
+    block = cut.profile.block_tiles if cut.profile.page_indices == "at_use" else 1
+    return max(block, TABLE_LINE_BYTES // entry_bytes * step.page_tokens // cut.tile_tokens)
 
 
 def line_runs(step: Step, units: Units, cut: Cut, table_base: int, entry_bytes: int) -> tuple[Runs, Int64]:
@@ -173,7 +175,8 @@ def table_lines(
     start = np.cumsum(lines) - lines
     local = np.arange(len(tiles.cta)) - tiles.ptr[tiles.cta]
     line = np.minimum(local // per_line, lines[tiles.cta] - 1)
-    return TableLines(runs, start + lines - 1, start[tiles.cta] + line)
+    ahead = lines - 1 if cut.profile.page_indices == "ahead" else 0
+    return TableLines(runs, start + ahead, start[tiles.cta] + line)
 
 
 @dataclass(frozen=True)

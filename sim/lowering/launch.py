@@ -65,7 +65,7 @@ class CtaTable:
     tile_ptr: Int64
     sequence: Int32
     last_line: Int32
-    """Last block-table fetch of the CTA, or -1 when no software look-up is needed."""
+    """Last block-table fetch of the CTA that it asks for ahead of its use, or -1 when no software look-up is needed."""
     root: Int32
     """Fetch of the first table level (two_level layout), or -1."""
     output: Int32
@@ -107,6 +107,10 @@ class Launch:
     """To memory, one behind the other, for its code, parameters and descriptors where L2 holds none of them."""
     scale_bytes: int = 0
     """Scale metadata among the bytes that its tiles fetch."""
+    tiles_per_look_up: int = 0
+    """Tiles of a CTA between two waits for lines of the block table; 0: it asks for lines ahead, or for none."""
+    lines_per_look_up: int = 1
+    """Lines that it then waits for at once."""
     tile_output: Int32 | None = None
     """[T] fetch that a tile's consumer writes when it is done with it, or -1; none: no tile writes."""
     scheduling: str = "grid"

@@ -165,6 +165,19 @@ def test_who_asks_for_a_line_that_is_on_its_way_waits_for_it() -> None:
     assert two.g[layout.G_END] == one.g[layout.G_END]
 
 
+@pytest.mark.parametrize(("found", "trip"), [(1.0, 200_000), (0.5, 400_000), (0.0, 600_000)])
+def test_a_cta_that_looks_up_at_use_waits_at_every_further_line(found: float, trip: int) -> None:
+    """One buffer: tile after tile. Of seven tiles, two to a line, the first line comes with the start; three follow, in
+    L2 as far as the tiles are."""
+    at_use = LATENCY | LOOK_UP | {c.STAGES: 1, c.LOOK_UP: 2, c.LOOK_LINES: 1}
+    scalars = (at_use | {c.LOOK_UP: 0}, at_use)
+    ahead, waits = (
+        finished(p, TILE, [7, 1, 1, 1, 1], [found] * 11, list(range(11)), tables=[0, 0, 0, 0, 0])
+        for p in scalars
+    )
+    assert waits.g[layout.G_END] - ahead.g[layout.G_END] == 3 * trip
+
+
 def test_a_tile_found_in_l2_saves_the_latency_of_memory() -> None:
     scalars = OVERHEAD | LATENCY
     assert run(scalars, TILE, [1]) - run(scalars, TILE, [1], hit=1.0) == 300_000
