@@ -82,7 +82,7 @@ NUDGES = MappingProxyType(
         "epilogue_clk": ProfileNudge("fa3", "decode", 5000),
         "tile_issue_clk": ProfileNudge("fa3", "decode", 2000),
         "barrier_clk": ProfileNudge("fa3", "decode", 900),
-        "page_indices": ProfileNudge("flashinfer", "long", "ahead"),
+        "page_indices": ProfileNudge("flashinfer", "single_tokens", "ahead"),
         "softmax_ops_per_score": ProfileNudge("fa3", "decode", 200),
         "score_clk": ProfileNudge("flashinfer_cuda_cores", "decode", 60),
         "cluster_splits": ProfileNudge("trtllm_gen", "cluster", 0),

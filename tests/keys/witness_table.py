@@ -81,6 +81,7 @@ WITNESSES = MappingProxyType(
         "many_sequences": DECODE.but("hw.sm.count=48", "workload.batch=96", "workload.context=64"),
         "short": AS_IT_IS.but("workload.batch=1"),
         "long": AS_IT_IS.but("workload.batch=1", "workload.context=2048"),
+        "single_tokens": AS_IT_IS.but("workload.batch=1", "workload.context=8192", "workload.page_tokens=1"),
         "cluster": AS_IT_IS.but(
             *("hw.sm.gpc_sms=[4]", "hw.sm.mma_instructions=[]"),
             *("workload.batch=1", "workload.context=1024", "workload.kernel=trtllm_gen"),
