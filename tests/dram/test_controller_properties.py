@@ -131,6 +131,6 @@ def test_stored_compiled_code_is_keyed_by_the_whole_folder_and_what_it_shares() 
     before = jit.source_digest(folder)
     assert source.run_frfcfs._cache._cache_file._source_stamp == before  # type: ignore[attr-defined]
     # Any byte of any file of the folder, the constants included, enters the key, and what all compiled code shares.
-    shared = [folder.parent / f"{name}.py" for name in ("jit", "one_module", "pointer")]
-    everything = b"".join(p.read_bytes() for p in [*sorted(folder.glob("*.py")), *shared])
+    shared = [folder.parent / f"{name}.py" for name in ("bits", "jit", "one_module", "pointer")]
+    everything = b"".join(p.read_bytes() for p in sorted([*folder.glob("*.py"), *shared]))
     assert before == hashlib.sha256(everything).hexdigest()
