@@ -104,7 +104,8 @@ fidelity: sampled
     assert pagewalk("sweep", str(sweep_file), "--jobs", "1", "--out", str(tmp_path / "out")) == 1
     place = f"{tmp_path}/tiny.yaml:6:24: "
     assert f"attic): {place}tier.name: found 'attic'; allowed: a tier of h200_sxm" in capfd.readouterr().err
-    assert pagewalk("compare", "decode_tiered", "--hw", "h200_sxm", "--hw", "h200_tiered", "--jobs", "1") == 2
+    machines = ("--hw", "h200_sxm", "--hw", "h200_tiered")
+    assert pagewalk("compare", "decode_tiered", *machines, "--fidelity", "bound", "--jobs", "1") == 2
     assert "h200_sxm: workloads/decode_tiered.yaml:10:8: tier.name: found 'host'" in capfd.readouterr().err
 
 

@@ -61,17 +61,16 @@ def test_equal_cases_are_simulated_once_and_finished_ones_never_again(
 BROKEN = ["", "{", "{}", "[]", "null", '{"time_ns": 5.0}', '{"time_ns": null, "bound_ns": 2.0}', "\udcff"]
 
 
-@pytest.mark.parametrize("text", BROKEN)
-def test_a_case_whose_file_holds_no_result_runs_again(
-    text: str, tmp_path: Path, log: Path, capsys: Capture
-) -> None:
-    truth, out = write_truth(tmp_path / "t.csv", {}, {"context": 1024, "value": 20}), tmp_path / "out"
+def test_cases_whose_files_hold_no_result_run_again(tmp_path: Path, log: Path, capsys: Capture) -> None:
+    rows = [{"context": 1024 + i, "value": 20} for i in range(len(BROKEN) + 1)]
+    truth, out = write_truth(tmp_path / "t.csv", *rows), tmp_path / "out"
     data, _ = validate(capsys, truth, "--out", str(out))
-    broken = next((out / "cases" / "points").glob("*.json"))
-    broken.write_text(text, encoding="utf-8", errors="surrogateescape")
+    files = sorted((out / "cases" / "points").glob("*.json"))
+    for broken, text in zip(files, BROKEN, strict=False):
+        broken.write_text(text, encoding="utf-8", errors="surrogateescape")
     assert validate(capsys, truth, "--out", str(out))[0] == data
-    assert sorted(lines(log).values()) == [1, 2]
-    assert json.loads(broken.read_text())["time_ns"] > 0
+    assert sorted(lines(log).values()) == [1] + [2] * len(BROKEN)
+    assert all(json.loads(path.read_text())["time_ns"] > 0 for path in files)
 
 
 def test_a_row_that_fails_is_listed_with_the_reason_and_the_others_stand(
