@@ -32,6 +32,12 @@ Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", 
 KvClass = Literal["16bit", "fp8", "int8", "int4"]
 
 
+NO_CONFIG = (
+    "no hardware config by this name; allowed: chips of gpus.yaml and shipped configs, of which `use:` in a file for "
+    "--overheads replaces one by yours"
+)
+
+
 class GpuName(Section):
     """A machine: a shipped config, with overrides where it stands in for a near relative."""
 
@@ -236,7 +242,7 @@ def recognise(row: TruthRow, names: Names) -> Recognised | str:
     """The meaning of a row's names, or why it has none."""
     gpu = next((g for g in names.gpus if _found(g.gpu, row.gpu)), None)
     if gpu is None or gpu.skip:
-        return f"gpu: {row.gpu!r}: {gpu.skip if gpu else 'no hardware config'}"
+        return f"gpu: {row.gpu!r}: {gpu.skip if gpu else NO_CONFIG}"
     kv = next((k for k in names.kv_dtypes if re.fullmatch(k.kv_dtype, row.kv_dtype, re.IGNORECASE)), None)
     if kv is None or kv.skip:
         return f"kv_dtype: {row.kv_dtype!r}: {kv.skip if kv else 'no KV format is known by this name'}"
