@@ -31,6 +31,7 @@ from sim.coarse.state import (
     P_LEFT,
     P_MISSED,
     P_QUERY,
+    P_QUEUED,
     P_RCOUNT,
     P_RHEAD,
     P_SIZE,
@@ -177,7 +178,7 @@ def look_up(d: Grid, s: State, slot: int, now: int) -> None:
     s.slots[slot * SLOT_COLS + S_LOOKS] = 1
     cta, tile = s.slots[slot * SLOT_COLS + S_CTA], s.slots[slot * SLOT_COLS + S_ASKED]
     sm = slot % d.p[c.SMS]
-    at_port = max(0, s.sms[sm * SM_COLS + P_INGRESS] - now)
+    at_port = s.sms[sm * SM_COLS + P_QUEUED]
     line = d.tables[cta] + (tile - d.tile_ptr[cta]) // d.p[c.LOOK_UP] * d.p[c.LOOK_LINES]
     if s.tables[line] == 0:
         beyond = d.p[c.TABLE_MISS] - d.p[c.TABLE_HIT] + max(0, s.g[G_HBM] - now - d.p[c.WAY_IN])

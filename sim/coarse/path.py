@@ -32,6 +32,7 @@ from sim.coarse.state import (
     P_LEFT,
     P_MISSED,
     P_QUERY,
+    P_QUEUED,
     P_RCOUNT,
     P_RHEAD,
     SHARED,
@@ -107,6 +108,7 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
         s.g[G_TAKEN] += missing
         s.sms[row + P_MISSED] += missing
     at = max(at, found) + p[c.L2_LATENCY] + p[c.WAY_BACK]
+    s.sms[row + P_QUEUED] = max(0, s.sms[row + P_INGRESS] - at)
     at = max(at, max(at - sending, s.sms[row + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16))
     s.sms[row + P_INGRESS] = at
     s.sms[row + P_LATEST] = max(s.sms[row + P_LATEST], at + late)

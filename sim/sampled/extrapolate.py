@@ -25,6 +25,9 @@ it never does (benchmarks/bench_sampled.py)."""
 UNEQUAL_PRIOR = 0.03
 """The same where some SMs hold more CTAs than others to the end: how they share memory the tile grain does not know, as
 a lone CTA keeps less under way while it waits for the last block of a tile (both grids; up to 0.1 on A100)."""
+LOOK_UP_PRIOR = 0.03
+"""The same where CTAs look pages up as they copy: the tile grain does not know in which order such small reads are
+served between the blocks of others (both grids and random ones)."""
 PACE_ERROR = 0.01
 """Standard deviation of the whole's pace around the sample's, beyond what the scatter there tells (same grid)."""
 CORRELATION = 3.0
@@ -127,13 +130,14 @@ def fitted_pace(detail: Course, coarse: Course, rounds: float) -> tuple[float, f
 @dataclass(frozen=True)
 class Run:
     """The whole at tile grain. memory_share: of its time, in which memory works; unequal: SMs hold unequal numbers of
-    CTAs, and none follows; tail_share: as of its `Course`."""
+    CTAs, and none follows; tail_share: as of its `Course`; looks_up: CTAs look pages up as they copy."""
 
     size: Size
     end_ps: int
     memory_share: float
     unequal: bool = False
     tail_share: float = 0.0
+    looks_up: bool = False
 
 
 def extrapolate(detail: Course, coarse: Course, sample: Size, whole: Run) -> Whole:
@@ -147,6 +151,8 @@ def extrapolate(detail: Course, coarse: Course, sample: Size, whole: Run) -> Who
     prior = memory_share * MEMORY_PRIOR + (1 - memory_share) * OTHER_PRIOR
     if whole.unequal:
         prior = max(prior, UNEQUAL_PRIOR)
+    if whole.looks_up:
+        prior = max(prior, LOOK_UP_PRIOR)
     weight = prior**2 / (prior**2 + variance)
     pace = 1 + weight * ratio * (slope - 1)
     head = detail.first - coarse.first

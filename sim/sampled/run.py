@@ -148,7 +148,9 @@ def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> 
     coarse = Course(some.attention.consumed, some.attention.end)
     size, size_part = (Size(grid.ctas, grid.tiles, slots) for grid in (whole.grid, part.grid))
     unequal = size.refills == 0 and whole.grid.ctas % problem.hw.sm.count != 0 and problem.cut.ctas_per_sm > 1
-    run = Run(size, timing.end, timing.memory_share, unequal, Course(timing.consumed, timing.end).tail_share)
+    tail_share = Course(timing.consumed, timing.end).tail_share
+    looks_up = whole.grid.sample.tiles_per_look_up > 0
+    run = Run(size, timing.end, timing.memory_share, unequal, tail_share, looks_up)
     predicted = extrapolate(course, coarse, size_part, run)
     merge = 0.0
     if whole.combine is not None:

@@ -178,6 +178,19 @@ def test_a_cta_that_looks_up_at_use_waits_at_every_further_line(found: float, tr
     assert waits.g[layout.G_END] - ahead.g[layout.G_END] == 3 * trip
 
 
+@pytest.mark.parametrize(
+    ("slow", "found", "queued"),
+    [(c.HBM_Q16, 0.0, 0), (c.INGRESS_Q16, 1.0, 3 * SEGMENT * 10)],
+)
+def test_a_port_is_as_busy_as_its_last_segment_found_it(slow: int, found: float, queued: int) -> None:
+    """Four segments asked for at once: from slow memory each finds the port idle, however long the way before; from
+    L2 the last one waits for three."""
+    scalars = LATENCY | {slow: q16(10)}
+    state = finished(scalars, NOTHING | {c.BYTES: BYTES}, [1], [found], [0])
+    assert state.sms[layout.P_QUEUED] == queued
+    assert state.sms[layout.P_INGRESS] > 3 * SEGMENT * 10
+
+
 def test_a_tile_found_in_l2_saves_the_latency_of_memory() -> None:
     scalars = OVERHEAD | LATENCY
     assert run(scalars, TILE, [1]) - run(scalars, TILE, [1], hit=1.0) == 300_000
