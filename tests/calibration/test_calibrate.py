@@ -100,6 +100,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> t
     return captured.out, captured.err
 
 
+@pytest.mark.slow
 def test_known_machine_parameters_come_back(
     tmp_path: Path, chip: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -111,6 +111,7 @@ def case_of(batch: int, tokens: int) -> Mapped:
     )
 
 
+@pytest.mark.slow
 def test_a_warm_prefill_is_sampled_and_agrees_with_the_whole() -> None:
     """Its matrix products take longer than the last-level cache: 2 x 2,048 tokens are 69 GFLOP and 17 MB of KV."""
     case = case_of(2, 2048)
