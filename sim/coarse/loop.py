@@ -18,7 +18,6 @@ from sim.coarse.shares import ONE
 from sim.coarse.state import (
     G_CONSUMED,
     G_END,
-    G_HBM,
     G_NEXT,
     P_BEGAN,
     P_COUNT,
@@ -26,12 +25,10 @@ from sim.coarse.state import (
     P_FOUND,
     P_HEAD,
     P_INFLIGHT,
-    P_INGRESS,
     P_LATEST,
     P_LEFT,
     P_MISSED,
     P_QUERY,
-    P_QUEUED,
     P_RCOUNT,
     P_RHEAD,
     P_SIZE,
@@ -52,6 +49,7 @@ from sim.coarse.state import (
     Grid,
     State,
 )
+from sim.coarse.table import first_line_at, next_line_at
 from sim.coarse.tags import Cache, find, find_rows, keep, pointers
 from sim.coarse.units import SM_COLS, compute
 from sim.memory.bits import quotient
@@ -160,30 +158,15 @@ def ask(d: Grid, s: State, slot: int, tiles: int, now: int) -> None:
     while tiles > 0 and s.slots[slot * SLOT_COLS + S_ASKED] < s.slots[slot * SLOT_COLS + S_END]:
         if s.slots[slot * SLOT_COLS + S_ASKED] == s.slots[slot * SLOT_COLS + S_KNOWN]:
             s.slots[slot * SLOT_COLS + S_OWED] = tiles
-            look_up(d, s, slot, now)
+            if not s.slots[slot * SLOT_COLS + S_LOOKS]:
+                s.slots[slot * SLOT_COLS + S_LOOKS] = 1
+                schedule(s.heap, next_line_at(d, s, slot, now), slot * KINDS + KNOWN)
             break
         tiles -= 1
         s.slots[slot * SLOT_COLS + S_ASKED] += 1
         place = wrapped(s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT], room)
         s.waiting[sm * room + place] = slot
         s.sms[sm * SM_COLS + P_COUNT] += 1
-
-
-@compiled
-def look_up(d: Grid, s: State, slot: int, now: int) -> None:
-    """Ask for the next line of the block table, if none is on its way. Who asks first finds it in L2 as far as the KV
-    of the tile before was, since both age with what passes; others find it there, or wait with that one."""
-    if s.slots[slot * SLOT_COLS + S_LOOKS]:
-        return
-    s.slots[slot * SLOT_COLS + S_LOOKS] = 1
-    cta, tile = s.slots[slot * SLOT_COLS + S_CTA], s.slots[slot * SLOT_COLS + S_ASKED]
-    sm = slot % d.p[c.SMS]
-    at_port = s.sms[sm * SM_COLS + P_QUEUED]
-    line = d.tables[cta] + (tile - d.tile_ptr[cta]) // d.p[c.LOOK_UP] * d.p[c.LOOK_LINES]
-    if s.tables[line] == 0:
-        beyond = d.p[c.TABLE_MISS] - d.p[c.TABLE_HIT] + max(0, s.g[G_HBM] - now - d.p[c.WAY_IN])
-        s.tables[line] = now + d.p[c.TABLE_HIT] + ((beyond * (ONE - d.hit[tile - 1])) >> 16)
-    schedule(s.heap, max(now + d.p[c.TABLE_HIT] + at_port, s.tables[line]), slot * KINDS + KNOWN)
 
 
 @inlined
@@ -291,7 +274,7 @@ def finish(d: Grid, s: State, slot: int, now: int) -> None:
         s.slots[slot * SLOT_COLS + S_CTA] = cta
         s.slots[slot * SLOT_COLS + S_AT0] = result + d.p[c.NEXT_ENTRY]
         s.slots[slot * SLOT_COLS + S_AT1] = result + d.p[c.NEXT_ENTRY]
-        schedule(s.heap, looked_up(d, s, cta, slot % d.p[c.SMS], now, now), slot * KINDS + START)
+        schedule(s.heap, first_line_at(d, s, cta, slot % d.p[c.SMS], now, now), slot * KINDS + START)
 
 
 @inlined
@@ -309,7 +292,7 @@ def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     if cta >= 0:
         s.slots[slot * SLOT_COLS + S_CTA] = cta
         asks = at + d.p[c.NEXT_ENTRY] + searching(d, last, cta)
-        schedule(s.heap, looked_up(d, s, cta, sm, now, asks), slot * KINDS + START)
+        schedule(s.heap, first_line_at(d, s, cta, sm, now, asks), slot * KINDS + START)
 
 
 @inlined
@@ -317,21 +300,6 @@ def searching(d: Grid, last: int, cta: int) -> int:
     """Time that the search for a CTA's sequence takes, from sequence `last` on (`sim.lowering.item_search`)."""
     passed = max(0, d.sequence[cta] - last) // d.p[c.SEARCH_GROUP]
     return int(d.p[c.SEARCH] * passed)
-
-
-@compiled
-def looked_up(d: Grid, s: State, cta: int, sm: int, now: int, asks: int) -> int:
-    """When a CTA that asks for its first blocks at `asks` knows where they lie, memory and the port of its SM being as
-    busy as they are `now`. The first CTA that reads a line of the block table brings it to L2; those that ask
-    meanwhile wait with it."""
-    asks += d.p[c.ROOT]
-    line = d.tables[cta]
-    if line < 0:
-        return asks
-    if s.tables[line] == 0:
-        s.tables[line] = asks + d.p[c.TABLE_MISS] + max(0, s.g[G_HBM] - now)
-    at_port = max(0, s.sms[sm * SM_COLS + P_INGRESS] - now)
-    return int(max(asks + d.p[c.TABLE_HIT] + at_port, s.tables[line]))
 
 
 @compiled
@@ -343,7 +311,7 @@ def fill_slots(d: Grid, s: State) -> None:
         cta = take_next(d, s, slot)
         s.slots[slot * SLOT_COLS + S_CTA] = cta
         asks = at + searching(d, 0, cta)
-        schedule(s.heap, looked_up(d, s, cta, slot % d.p[c.SMS], at, asks), slot * KINDS + START)
+        schedule(s.heap, first_line_at(d, s, cta, slot % d.p[c.SMS], at, asks), slot * KINDS + START)
 
 
 @inlined

@@ -2,12 +2,11 @@
 
 import hashlib
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 from sim.config.hardware import Hardware
+from tests.memory.plain_twin import uncompiled
 from tests.memory.test_pipeline import example, run
 
 
@@ -20,15 +19,7 @@ def digest(hw: Hardware, seed: int) -> str:
 
 def plain_digest(hw: Hardware, seed: int, repo: Path) -> str:
     """The same, computed uncompiled in another process."""
-    plain = subprocess.run(
-        [sys.executable, "-m", "tests.memory.pipeline_twin", hw.model_dump_json(), str(seed)],
-        cwd=repo,
-        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return plain.stdout.strip()
+    return uncompiled("tests.memory.pipeline_twin", repo, hw.model_dump_json(), str(seed))
 
 
 if __name__ == "__main__":

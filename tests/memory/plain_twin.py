@@ -29,8 +29,13 @@ def digest(hw: Hardware, seed: int, longest: int = 4000) -> str:
 
 def plain_digest(hw: Hardware, seed: int, repo: Path, longest: int = 4000) -> str:
     """The same, computed uncompiled in another process."""
+    return uncompiled("tests.memory.plain_twin", repo, hw.model_dump_json(), str(seed), str(longest))
+
+
+def uncompiled(module: str, repo: Path, *arguments: str) -> str:
+    """What a module prints that runs as plain Python."""
     plain = subprocess.run(
-        [sys.executable, "-m", "tests.memory.plain_twin", hw.model_dump_json(), str(seed), str(longest)],
+        [sys.executable, "-m", module, *arguments],
         cwd=repo,
         env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
         capture_output=True,
