@@ -29,6 +29,7 @@ def join_tables(tables: Sequence[FetchTable]) -> tuple[FetchTable, list[int]]:
         cls=np.concatenate([t.cls for t in tables]),
         entry_ptr=_join_ptr([_full_ptr(t) for t in tables], entries),
         entry_addr=np.concatenate([t.entry_addr for t in tables]),
+        entry_ends=np.concatenate([t.lists + e for t, e in zip(tables, entries[:-1], strict=True)]),
     )
     return joined, [int(f) for f in fetches[:-1]]
 

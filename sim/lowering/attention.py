@@ -115,12 +115,13 @@ def build_attention(
     mma = mma_format(step, cut, hw)
     tiles = lower_tiles(step, units, cut, mma, hw, addresses, look_up)
     parts = _fetch_parts(step, units, tiles, cut, addresses, look_up)
+    tile_ptr = pointer(tile_counts(units, cut))
     waits = _tiles_per_look_up(step, cut, look_up)
     in_order = cut.profile.grid_order == "seq_head_split" and not cut.begun
     return Launch(
         name="attention",
         ctas=CtaTable(
-            tile_ptr=pointer(tile_counts(units, cut)),
+            tile_ptr=tile_ptr,
             sequence=units.sequence.astype(np.int32),
             last_line=parts.last_line.astype(np.int32),
             root=parts.root.astype(np.int32),
@@ -128,9 +129,7 @@ def build_attention(
         ),
         work=tiles.work,
         tile_line=parts.tile_line.astype(np.int32),
-        fetches=fetch_table(
-            parts.runs, parts.classes, writes_from=int(parts.output[0]), entries=tiles.entries
-        ),
+        fetches=fetch_table(parts.runs, parts.classes, int(parts.output[0]), tiles.entries, tile_ptr),
         buffer_bytes=cut.stages * int(tiles.work.packed_bytes.max(initial=0)),
         ctas_per_sm=cut.ctas_per_sm,
         mma=mma,
@@ -167,7 +166,11 @@ def fetch_table(
     classes: Sequence[NDArray[Any]],
     writes_from: int,
     entries: Runs | None = None,
+    tile_ptr: NDArray[np.int64] | None = None,
 ) -> FetchTable:
+    """Reads, then writes from fetch `writes_from` on. entries: the block-table entries of the first fetches, which are
+    the tiles, for an assist; tile_ptr: bounds of each CTA's tiles.
+    """
     runs = join_runs(parts)
     fetches = len(runs.ptr) - 1
     table = FetchTable(
@@ -177,10 +180,15 @@ def fetch_table(
         kind=np.repeat(np.array([0, 1], np.uint8), [writes_from, fetches - writes_from]),
         cls=np.concatenate(classes).astype(np.uint8),
     )
-    if entries is None:
+    if entries is None or tile_ptr is None:
         return table
     pad = np.full(fetches + 1 - len(entries.ptr), len(entries.address))
-    return replace(table, entry_ptr=np.concatenate([entries.ptr, pad]), entry_addr=entries.address)
+    return replace(
+        table,
+        entry_ptr=np.concatenate([entries.ptr, pad]),
+        entry_addr=entries.address,
+        entry_ends=entries.ptr[tile_ptr[1:]],
+    )
 
 
 def _tiles_per_look_up(step: Step, cut: Cut, look_up: LookUp) -> int:

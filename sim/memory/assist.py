@@ -2,17 +2,20 @@
 L2.
 
 A fetch of KV may be issued once the block-table entries of its pages are known. The port asks for entries
-in the order of its fetches, at most `prefetch_depth` entries ahead of the fetch that it issues from. What
+in the order of its fetches, at most `prefetch_depth` entries ahead of the fetch that it issues from; behind
+the last entry of a fetch it prefetches as many of those that the fetch's CTA will need next. What
 its own cache does not hold goes to the shared level; what that does not hold is walked: one sector of the
 table read through L2 by one of a few walkers, and kept whole, as page walkers keep a line of neighbouring
-entries; requests for a sector that is being walked wait for it. As
-in `tlb`, an SM's own entry is usable once the answer of a shared hit can be back, since ports run ahead
-of the event order.
+entries. Who asks for a sector that is on its way waits for it, at the SM and at the shared level; who finds
+all places of its set there taken by walks waits for one of them to end.
+
+Ports run ahead of the event order. So a look-up in the SM's cache decides by the order of look-ups alone whether it
+must ask, and waits for a sector that is asked for, however long the answer takes.
 """
 
 from sim.memory import events, pool, tags
 from sim.memory.counters import INDEX
-from sim.memory.jit import compiled
+from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     ARRIVE,
@@ -28,8 +31,11 @@ from sim.memory.layout import (
     F_SUBMIT,
     F_UNKNOWN,
     FETCH,
+    LAST_ENTRY,
     LINK,
+    LOOKED,
     LOOKUP,
+    OWN_CELL,
     P_ASSIST,
     P_BLOCKED,
     P_NUMBER,
@@ -48,6 +54,7 @@ from sim.memory.layout import (
     RETURN,
     STAGE,
     TIE,
+    WAITERS,
     WALK_CELL,
     WHAT,
     Memory,
@@ -81,11 +88,11 @@ LOOKUP_TIE = 1 << 39
 
 @compiled
 def ask(m: Memory, sm: int) -> None:
-    """Look up the entries that the port may look up by now."""
+    """Look up the entries that the port may look up by now, and prefetch those behind them."""
     f = m[sm + P_X_FETCH]
     while f >= 0:
         at = m[sm + P_X_AT]
-        if at == m[f + F_ENTRY_END]:
+        if is_asked(m, f, at):
             following = m[f + F_NEXT]
             if following < 0:
                 return
@@ -93,17 +100,24 @@ def ask(m: Memory, sm: int) -> None:
             m[sm + P_X_FETCH] = f
             m[sm + P_X_AT] = m[f + F_ENTRY]
             continue
-        gate = gate_of(m, sm, f, m[f + F_FIRST] + at - m[f + F_ENTRY] - m[PREFETCH_DEPTH])
-        if m[gate + F_HEAD_AT] < 0:
-            return
         if m[Q_FREE_COUNT] <= MARGIN:
             m[Q_GROW] = 1
             m[sm + P_BLOCKED] = 1
             return
-        time = max(max(m[sm + P_X_FREE], m[f + F_SUBMIT]), m[gate + F_HEAD_AT])
-        m[sm + P_X_FREE] = time + m[CLK]
-        look_up(m, sm, f, m[at] & ~(m[SECTOR] - 1), time)
+        if at >= m[f + F_ENTRY_END]:
+            ask_ahead(m, sm, at)
+        elif not look_up(m, sm, f, at):
+            return
         m[sm + P_X_AT] = at + 1
+
+
+@inlined
+def is_asked(m: Memory, f: int, at: int) -> bool:
+    """Whether nothing is left to do for f at cell `at` of the entries: all looked up, and what follows prefetched."""
+    end = m[f + F_ENTRY_END]
+    if at < end:
+        return False
+    return bool(at - end >= m[PREFETCH_DEPTH] or m[f + F_ENTRY] == end or m[at - 1] & LAST_ENTRY)
 
 
 @compiled
@@ -119,51 +133,145 @@ def gate_of(m: Memory, sm: int, f: int, index: int) -> int:
 
 
 @compiled
-def look_up(m: Memory, sm: int, f: int, addr: int, time: int) -> None:
-    """Find the sector of one entry in the SM's cache, or send for it."""
+def look_up(m: Memory, sm: int, f: int, at: int) -> bool:
+    """Find the sector of entry `at` in the SM's cache, or send for it; False when it may not be looked up yet."""
+    gate = gate_of(m, sm, f, m[f + F_FIRST] + at - m[f + F_ENTRY] - m[PREFETCH_DEPTH])
+    if m[gate + F_HEAD_AT] < 0:
+        return False
+    time = max(max(m[sm + P_X_FREE], m[f + F_SUBMIT]), m[gate + F_HEAD_AT])
+    m[sm + P_X_FREE] = time + m[CLK]
     m[N_LOOKUPS] += 1
-    ways = m[ASSIST_WAYS]
-    row = m[sm + P_ASSIST] + ((addr >> m[SECTOR_SHIFT]) % m[ASSIST_SETS]) * (2 * ways + 1)
-    cell = find(m, row, ways, addr)
-    if cell >= 0 and m[cell + ways] <= time:
-        m[N_SM] += 1
-        m[f + F_READY] = max(m[f + F_READY], time + m[ASSIST_HIT])
-        return
+    sector = sector_of(m, at)
+    row = own_row(m, sm, sector)
+    cell = find(m, row, m[ASSIST_WAYS], sector)
+    looked = time + m[ASSIST_HIT]
     if cell < 0:
-        put(m, row, ways, addr, time + 2 * m[NEAR] + m[SHARED_LATENCY])
+        m[f + F_UNKNOWN] += 1
+        send(m, sm, f, row, sector, time)
+    elif m[cell + m[ASSIST_WAYS]] < 0:
+        wait(m, -m[cell + m[ASSIST_WAYS]], f, looked)
+    else:
+        learn(m, f, m[cell + m[ASSIST_WAYS]], looked)
+    return True
+
+
+@compiled
+def ask_ahead(m: Memory, sm: int, at: int) -> None:
+    """Send for the sector of entry `at`, which no fetch needs yet, unless it is there or on its way. Entries of one
+    sector are asked for once.
+    """
+    sector = sector_of(m, at)
+    if sector == sector_of(m, at - 1):
+        return
+    row = own_row(m, sm, sector)
+    if find(m, row, m[ASSIST_WAYS], sector) < 0:
+        time = m[sm + P_X_FREE]
+        m[sm + P_X_FREE] = time + m[CLK]
+        send(m, sm, -1, row, sector, time)
+
+
+@inlined
+def sector_of(m: Memory, at: int) -> int:
+    """Address of the sector that holds the entry of cell `at`."""
+    return int(m[at] & ~(m[SECTOR] - 1))
+
+
+@inlined
+def own_row(m: Memory, sm: int, sector: int) -> int:
+    return int(m[sm + P_ASSIST] + (sector >> m[SECTOR_SHIFT]) % m[ASSIST_SETS] * (2 * m[ASSIST_WAYS] + 1))
+
+
+@compiled
+def send(m: Memory, sm: int, f: int, row: int, sector: int, time: int) -> None:
+    """Ask the shared level for a sector, which gets a place in the SM's cache; f: the fetch that waits, -1 for none."""
     node = pool.take(m)
+    m[node + OWN_CELL] = row + m[row + 2 * m[ASSIST_WAYS]]
+    put(m, row, m[ASSIST_WAYS], sector, -node)
+    m[node + WAITERS] = -1
     m[sm + P_X_SEQ] += 1
     m[node + TIE] = (m[sm + P_NUMBER] << 40) | LOOKUP_TIE | m[sm + P_X_SEQ]
     m[node + STAGE] = LOOKUP
     m[node + FETCH] = f
-    m[node + ADDR] = addr
+    m[node + ADDR] = sector
     m[node + WHAT] = what(0, WALKER)
     m[node + PATH] = path(sm, 0)
-    m[f + F_UNKNOWN] += 1
     events.push(m, node, time + m[ASSIST_HIT] + m[NEAR])
 
 
 @compiled
+def wait(m: Memory, node: int, f: int, looked: int) -> None:
+    """A look-up of f, done at `looked`, waits for the sector that `node` brings."""
+    m[f + F_UNKNOWN] += 1
+    waiter = pool.take(m)
+    m[waiter + FETCH] = f
+    m[waiter + LOOKED] = looked
+    m[waiter + WAITERS] = m[node + WAITERS]
+    m[node + WAITERS] = waiter
+
+
+@inlined
+def learn(m: Memory, f: int, arrival: int, looked: int) -> None:
+    """An entry of f whose sector is at its SM from `arrival` on is known once it has been looked for."""
+    m[N_SM] += arrival <= looked
+    m[f + F_READY] = max(m[f + F_READY], max(arrival, looked))
+
+
+@compiled
 def shared_row(m: Memory, addr: int) -> int:
-    return int(m[AT_ASSIST] + ((addr >> m[SECTOR_SHIFT]) % m[SHARED_SETS]) * (3 * m[SHARED_WAYS] + 1))
+    """The set of a sector is the sum of the digits of its number to the base of sets: neighbours take all sets in turn,
+    and tables a power of two apart do not meet in one.
+    """
+    sets, rest, total = m[SHARED_SETS], addr >> m[SECTOR_SHIFT], 0
+    while sets > 1 and rest > 0:
+        total += rest % sets
+        rest //= sets
+    return int(m[AT_ASSIST] + total % sets * (3 * m[SHARED_WAYS] + 1))
 
 
 @compiled
 def shared(m: Memory, node: int, now: int) -> None:
-    """A request reaches the shared level: answered, queued behind the same walk, or walked."""
+    """A request reaches the shared level: answered, queued behind a walk, or walked."""
     ways = m[SHARED_WAYS]
     row = shared_row(m, m[node + ADDR])
     cell = find(m, row, ways, m[node + ADDR])
-    if cell >= 0 and m[cell + ways] == PENDING:
-        m[node + LINK] = m[cell + 2 * ways]
-        m[cell + 2 * ways] = node
-        return
-    if cell >= 0:
+    if cell >= 0 and m[cell + ways] != PENDING:
         m[N_SHARED] += 1
         answer(m, node, now + m[SHARED_LATENCY])
         return
+    if cell < 0:
+        cell = place(m, row)
+        if m[cell + ways] != PENDING:
+            enter(m, node, cell, now)
+            return
+    m[node + LINK] = m[cell + 2 * ways]
+    m[cell + 2 * ways] = node
+
+
+@compiled
+def place(m: Memory, row: int) -> int:
+    """Cell of the entry to replace: the first that came and whose walk has ended; where all are being walked, one of
+    those.
+    """
+    ways = m[SHARED_WAYS]
+    way = m[row + 3 * ways]
+    for ahead in range(ways):
+        at = (way + ahead) % ways
+        if m[row + ways + at] != PENDING:
+            way = at
+            break
+    m[row + 3 * ways] = (way + 1) % ways
+    return int(row + way)
+
+
+@compiled
+def enter(m: Memory, node: int, cell: int, now: int) -> None:
+    """A new entry takes its place; its walk begins when a walker is free."""
+    ways = m[SHARED_WAYS]
     m[N_WALKS] += 1
-    m[node + WALK_CELL] = enter(m, row, m[node + ADDR])
+    m[cell] = m[node + ADDR]
+    m[cell + ways] = PENDING
+    m[cell + 2 * ways] = -1
+    m[node + WALK_CELL] = cell
     if m[Q_WALKING] < m[BLOCK_WALKERS]:
         walk(m, node, now)
         return
@@ -173,21 +281,6 @@ def shared(m: Memory, node: int, now: int) -> None:
     else:
         m[m[Q_WALK_TAIL] + LINK] = node
     m[Q_WALK_TAIL] = node
-
-
-@compiled
-def enter(m: Memory, row: int, addr: int) -> int:
-    """Cell of a new entry whose walk is pending, -1 when all its set is."""
-    ways = m[SHARED_WAYS]
-    for _ in range(ways):
-        way = m[row + 3 * ways]
-        m[row + 3 * ways] = (way + 1) % ways
-        if m[row + ways + way] != PENDING:
-            m[row + way] = addr
-            m[row + ways + way] = PENDING
-            m[row + 2 * ways + way] = -1
-            return int(row + way)
-    return -1
 
 
 @compiled
@@ -210,23 +303,25 @@ def walk(m: Memory, node: int, now: int) -> None:
 
 @compiled
 def walked(m: Memory, node: int, now: int) -> None:
-    """A walk ends: who waited for it is answered, the next one begins."""
+    """A walk ends, the next begins: who waited for its sector is answered, who waited for its place looks again."""
     ways = m[SHARED_WAYS]
-    cell = m[node + WALK_CELL]
+    cell, sector = m[node + WALK_CELL], m[node + ADDR]
     answer(m, node, now)
-    if cell >= 0:
-        waiter = m[cell + 2 * ways]
-        m[cell + ways] = now
-        m[cell + 2 * ways] = -1
-        while waiter >= 0:
-            following = m[waiter + LINK]
-            answer(m, waiter, now)
-            waiter = following
+    waiter = m[cell + 2 * ways]
+    m[cell + ways] = now
+    m[cell + 2 * ways] = -1
     m[Q_WALKING] -= 1
     if m[Q_WALK_HEAD] >= 0:
         following = m[Q_WALK_HEAD]
         m[Q_WALK_HEAD] = m[following + LINK]
         walk(m, following, now)
+    while waiter >= 0:
+        following = m[waiter + LINK]
+        if m[waiter + ADDR] == sector:
+            answer(m, waiter, now)
+        else:
+            shared(m, waiter, now)
+        waiter = following
 
 
 @compiled
@@ -238,10 +333,22 @@ def answer(m: Memory, node: int, time: int) -> None:
 
 @compiled
 def answered(m: Memory, node: int, arrival: int) -> int:
-    """An entry is at its SM; the port is returned."""
+    """A sector of entries is at its SM; the port is returned."""
+    cell = m[node + OWN_CELL]
+    if m[cell + m[ASSIST_WAYS]] == -node:
+        m[cell + m[ASSIST_WAYS]] = arrival
     f = m[node + FETCH]
-    m[f + F_UNKNOWN] -= 1
-    m[f + F_READY] = max(m[f + F_READY], arrival)
+    if f >= 0:
+        m[f + F_UNKNOWN] -= 1
+        m[f + F_READY] = max(m[f + F_READY], arrival)
+    waiter = m[node + WAITERS]
+    while waiter >= 0:
+        following = m[waiter + WAITERS]
+        f = m[waiter + FETCH]
+        m[f + F_UNKNOWN] -= 1
+        learn(m, f, arrival, m[waiter + LOOKED])
+        pool.give(m, waiter)
+        waiter = following
     sm = sm_of(m, node)
     pool.give(m, node)
     return int(sm)

@@ -255,7 +255,9 @@ def _assists(m: Memory, p: Memory, table: FetchTable) -> None:
         ports[:, layout.P_ASSIST] = m[layout.AT_PORT_ASSISTS] + np.arange(len(ports)) * sets * columns
         ways = int(p[Param.SHARED_WAYS])
         section(m, layout.AT_ASSIST, int(p[Param.SHARED_SETS]), 3 * ways + 1)[:, :ways] = -1
-    section(m, layout.AT_ENTRIES, len(table.entry_addr), 1)[:, 0] = table.entry_addr
+    entries = section(m, layout.AT_ENTRIES, len(table.entry_addr), 1)[:, 0]
+    entries[:] = table.entry_addr
+    entries[table.lists[table.lists > 0] - 1] |= layout.LAST_ENTRY
 
 
 def _tlb_cells(p: Memory, sets: Param, ways: Param) -> int:

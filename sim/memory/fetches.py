@@ -45,6 +45,9 @@ class FetchTable:
     """[F + 1] bounds of each fetch's block-table entries for the hardware assist; [1] when there are none."""
     entry_addr: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     """[E] byte address of each entry."""
+    entry_ends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """[L] ends of the lists of entries that are used in order, those of a CTA, within which the assist prefetches; [0]:
+    each fetch has a list of its own."""
 
     def __post_init__(self) -> None:
         if len(self.run_ptr) != self.fetches + 1 or len(self.cls) != self.fetches:
@@ -55,6 +58,11 @@ class FetchTable:
             raise ValueError("a fetch without runs")
         if len(self.run_bytes) and (self.run_bytes.min() < 1 or self.run_addr.min() < 0):
             raise ValueError("a run without bytes, or a negative address")
+
+    @property
+    def lists(self) -> NDArray[np.int64]:
+        """[L] ends of the lists of entries."""
+        return self.entry_ends if len(self.entry_ends) else self.entry_ptr[1:]
 
     @property
     def fetches(self) -> int:

@@ -44,16 +44,18 @@ COPY_TIE = 1 << 61
     TLBW,
     HEAP_SLOT,
 ) = range(21)
-WALK_CELL = ELIGIBLE
-"""Of a block-table walker's row: cell of the entry that it walks for, -1 when none."""
+# Of a request for a block-table entry: its place in the SM's cache, the first of the look-ups that wait for it and its
+# place in the shared level. Of such a look-up: the next one, and when it has looked.
+OWN_CELL, WAITERS, WALK_CELL, LOOKED = ISSUE, INFLIGHT, ELIGIBLE, ADDR
 CLASS = PLACE
 """Until memory is asked: the class of a request's data (`regions.DataClass`), where the L2 tells classes apart."""
 CHUNK_COLS = 24
 MAX_TRAIN = 16
 """Accesses of one request at most, without check bits: the sectors under one tag of L2."""
 
-# Columns of an SM's port. P_CRED_FIRST, P_CRED_END: where the ring of its credits begins and ends; P_CRED_HEAD,
-# P_CRED_TAIL: the first of them and where the next one goes, equal when there is none.
+# Columns of an SM's port. P_CAP_TOTAL, P_ENTRY_TOTAL: how long it has waited in all for the cap and for block-table
+# entries. P_CRED_FIRST, P_CRED_END: where the ring of its credits begins and ends; P_CRED_HEAD, P_CRED_TAIL: the first
+# of them and where the next one goes, equal when there is none.
 (
     P_HEAD,
     P_TAIL,
@@ -67,7 +69,8 @@ MAX_TRAIN = 16
     P_INGRESS,
     P_EGRESS,
     P_BLOCKED,
-    P_BLOCK_TOTAL,
+    P_CAP_TOTAL,
+    P_ENTRY_TOTAL,
     P_RING_POS,
     P_PART,
     P_PAGE,
@@ -82,10 +85,11 @@ MAX_TRAIN = 16
     P_X_SEQ,
     P_CRED_FIRST,
     P_CRED_END,
-) = range(27)
+) = range(28)
 RING = 128
-"""Blocked intervals that a port remembers, to tell how long a fetch waited for the cap behind others."""
-P_RING = 27
+"""Waits that a port remembers, to tell how long a fetch waited behind others: when each ended, and its length, above 0
+for the cap and below 0 for block-table entries."""
+P_RING = 28
 PORT_COLS = P_RING + 2 * RING
 
 # Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition.
@@ -153,7 +157,7 @@ STAMP_COLS = 15
 # are listed apart (Q_FETCH_HEAD): they are out for long, and requests shall meet at few rows, which caches hold.
 # F_SUBMIT to F_WAITED, the first and the last of the stamps, hold all of them once the fetch is complete; what is
 # between is of use before only. F_RUN, F_RUN_END: positions of its first run and behind its last; F_WAITED: how long it
-# waited for block-table entries.
+# waited for block-table entries, those of fetches before it too.
 (
     F_SUBMIT,
     F_LEFT,
@@ -179,6 +183,8 @@ R_ADDR, R_BYTES, RUN_COLS = range(3)
 # A fetch that is complete: when, at which SM, its index; FINISHED in its place: the SM's pipeline has computed all.
 OUT_TIME, OUT_SM, OUT_FETCH, OUT_COLS = range(4)
 FINISHED = -1
+LAST_ENTRY = 1
+"""Set in the address of a block-table entry: the last of a CTA's list."""
 # Who asked for a fetch.
 NOBODY, BY_PYTHON, BY_PIPELINE = range(3)
 # A credit of a port: when it came back, bytes.

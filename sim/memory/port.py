@@ -38,14 +38,15 @@ from sim.memory.layout import (
     FETCH,
     INFLIGHT,
     ISSUE,
-    P_BLOCK_TOTAL,
     P_BLOCKED,
+    P_CAP_TOTAL,
     P_CRED_END,
     P_CRED_FIRST,
     P_CRED_HEAD,
     P_CRED_TAIL,
     P_EGRESS,
     P_ENTRIES,
+    P_ENTRY_TOTAL,
     P_FREE,
     P_HEAD,
     P_INFLIGHT,
@@ -163,18 +164,18 @@ def issue_one(m: Memory, sm: int) -> bool:
         return False
     ready = max(m[sm + P_FREE], m[f + F_SUBMIT])
     if m[f + F_READY] > ready:
-        m[f + F_WAITED] = m[f + F_READY] - ready
+        note_wait(m, sm, ready, m[f + F_READY], P_ENTRY_TOTAL)
         ready = m[f + F_READY]
     if offset == 0:
         ready += m[RUN_PS]
         if run == m[f + F_RUN]:
-            m[f + F_BLOCKED] = blocked_before(m, sm, m[f + F_SUBMIT])
+            note_first(m, sm, f)
     ready += (count * m[GEN_Q16]) >> 16
     start = take_credit(m, sm, ready, moved)
     if start < 0:
         return False
     if start > ready:
-        note_block(m, sm, ready, start)
+        note_wait(m, sm, ready, start, P_CAP_TOTAL)
     m[sm + P_FREE] = start
     m[sm + P_INFLIGHT] += moved
     send(m, sm, f, low, moved, ready, start)
@@ -235,7 +236,7 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     m[node + ENTRY] = tags.row_of(m, at, low)
     m[node + ELIGIBLE] = ready
     m[node + ISSUE] = start
-    m[node + INFLIGHT] = m[sm + P_BLOCK_TOTAL] - m[f + F_BLOCKED]
+    m[node + INFLIGHT] = m[sm + P_CAP_TOTAL] - m[f + F_BLOCKED]
     m[node + TLBW] = 0
     m[node + STAGE] = ARRIVE
     m[f + F_LEFT] += 1
@@ -257,28 +258,37 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     events.push(m, node, start + way)
 
 
+@inlined
+def note_first(m: Memory, sm: int, f: int) -> None:
+    """The first chunk of f is issued: how long its port has waited since f was submitted, by kind of wait."""
+    m[f + F_BLOCKED] = waited_before(m, sm, m[f + F_SUBMIT], P_CAP_TOTAL)
+    if m[ASSIST]:
+        m[f + F_WAITED] = m[sm + P_ENTRY_TOTAL] - waited_before(m, sm, m[f + F_SUBMIT], P_ENTRY_TOTAL)
+
+
 @compiled
-def note_block(m: Memory, sm: int, begin: int, end: int) -> None:
-    """Remember that the cap held the port from `begin` to `end`."""
-    m[sm + P_BLOCK_TOTAL] += end - begin
+def note_wait(m: Memory, sm: int, begin: int, end: int, total: int) -> None:
+    """Remember that the port waited from `begin` to `end`; total: the column of such waits."""
+    m[sm + total] += end - begin
     at = m[sm + P_RING_POS] % RING
     m[sm + P_RING + 2 * at] = end
-    m[sm + P_RING + 2 * at + 1] = end - begin
+    m[sm + P_RING + 2 * at + 1] = end - begin if total == P_CAP_TOTAL else begin - end
     m[sm + P_RING_POS] += 1
 
 
 @compiled
-def blocked_before(m: Memory, sm: int, time: int) -> int:
-    """How long the cap had held the port in all up to `time` (as far back as the port remembers)."""
-    total = m[sm + P_BLOCK_TOTAL]
+def waited_before(m: Memory, sm: int, time: int, total: int) -> int:
+    """How much of the column `total` the port had waited up to `time` (as far back as the port remembers)."""
+    waited = m[sm + total]
     position = m[sm + P_RING_POS]
     for back in range(1, min(position, RING) + 1):
         at = (position - back) % RING
-        end = m[sm + P_RING + 2 * at]
+        end, length = m[sm + P_RING + 2 * at], m[sm + P_RING + 2 * at + 1]
         if end <= time:
             break
-        total -= min(m[sm + P_RING + 2 * at + 1], end - time)
-    return int(total)
+        if (length > 0) == (total == P_CAP_TOTAL):
+            waited -= min(abs(length), end - time)
+    return int(waited)
 
 
 @inlined

@@ -39,7 +39,7 @@ DIRECT_MMA = DECODE.but(f"workload.kernel={Path(__file__).with_name('direct_mma.
 TLB = DECODE.but("hw.tlb.page_kib=4", "hw.tlb.l1_entries=2", "hw.tlb.l2_entries=16", "hw.tlb.walkers=1")
 ASSIST = DECODE.but("hw.translation.assist=true", "workload.kernel=flashinfer")
 TIGHT_ASSIST = ASSIST.but(
-    "hw.translation.sm_entries=4", "hw.translation.shared_entries=8", "hw.translation.walkers=1"
+    "hw.translation.sm_entries=16", "hw.translation.shared_entries=16", "hw.translation.walkers=1"
 )
 WARM = DECODE.but("workload.l2_state=warm", "hw.l2.capacity_mib=2", "hw.l2.effective_fraction=1")
 CROWDED = WARM.but("hw.l2.capacity_mib=0.25", "workload.shared_prefix=256")

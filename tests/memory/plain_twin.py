@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy as np
 from sim.config.hardware import Hardware
 from sim.memory.regions import DataClass, Regions
 from tests.memory.conftest import drive
+from tests.memory.test_plane_assist import with_entries
 from tests.memory.test_plane_invariants import mixed
 
 SPAN = 1 << 18
@@ -22,6 +24,9 @@ QUARTERS = Regions(np.arange(4) * (SPAN // 4), np.array(DataClass))
 def digest(hw: Hardware, seed: int, longest: int = 4000) -> str:
     """Of a stream of runs of up to `longest` bytes."""
     fetches = mixed(seed, count=60, span=SPAN, longest=longest)
+    if hw.translation.assist:
+        fetches = with_entries(fetches, [list(range(5 * f, 5 * f + 6)) for f in range(fetches.fetches)])
+        fetches = replace(fetches, entry_ends=fetches.entry_ptr[10::10])
     outcome = drive(hw, fetches, lambda f: f % 4, depth=2, regions=QUARTERS)
     text = outcome.plane.stamps.tobytes() + json.dumps(outcome.plane.counters).encode()
     return hashlib.sha256(text).hexdigest()

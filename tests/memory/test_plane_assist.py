@@ -21,6 +21,11 @@ def with_entries(fetches: FetchTable, entries: list[list[int]]) -> FetchTable:
     return replace(fetches, entry_ptr=pointer, entry_addr=address)
 
 
+def listed(fetches: FetchTable, ends: list[int]) -> FetchTable:
+    """The entries as lists that end before entry number ends[i], each what one CTA looks up in order."""
+    return replace(fetches, entry_ends=np.array(ends, np.int64))
+
+
 def assisted(small: Hardware, **values: Any) -> Hardware:
     return changed(
         small,
@@ -102,13 +107,75 @@ def test_few_walkers_make_walks_queue(small: Hardware) -> None:
     assert few.end > 4 * many.end
 
 
-def test_translation_does_not_depend_on_the_windows(small: Hardware) -> None:
+@pytest.mark.parametrize("lists", [False, True])
+def test_translation_does_not_depend_on_the_windows(small: Hardware, lists: bool) -> None:
     rng = np.random.default_rng(5)
     runs = [[(int(a) * 512, 2048)] for a in rng.integers(0, 1 << 14, 200)]
     fetches = with_entries(table(runs), [rng.integers(0, 4000, 6).tolist() for _ in runs])
+    if lists:
+        fetches = listed(fetches, [300, 1200])
     hw = assisted(small, translation__walkers=3, translation__sm_entries=16, translation__shared_entries=64)
     runs_seen = [drive(hw, fetches, lambda f: f % 4, depth=3, window_scale=w) for w in (1, 1 / 2, 1 / 7)]
     assert runs_seen[0].seen == runs_seen[1].seen == runs_seen[2].seen
     for other in runs_seen[1:]:
         assert np.array_equal(other.plane.stamps, runs_seen[0].plane.stamps)
         assert other.counter("assist_walks") == runs_seen[0].counter("assist_walks")
+
+
+def test_entries_that_a_cta_needs_next_are_asked_for_before_their_fetch_comes(small: Hardware) -> None:
+    """One fetch at a time, each with a sector of entries: a fetch of 4 KiB takes longer than a walk, so that the first
+    alone waits for one; the others look in the SM's cache, 4 clocks for the last of 8 look-ups that begin a clock apart.
+    """
+    fetches = with_entries(
+        table([[(4096 * f, 4096)] for f in range(8)]), [list(range(8 * f, 8 * f + 8)) for f in range(8)]
+    )
+    hw = assisted(small)
+    alone = drive(hw, fetches, lambda f: 0)
+    ahead = drive(hw, listed(fetches, [64]), lambda f: 0)
+    walk = alone.plane.stamps[0, Stamp.TRANSLATION_WAIT]
+    assert (alone.plane.stamps[:, Stamp.TRANSLATION_WAIT] >= 0.5 * walk).all()
+    assert (ahead.plane.stamps[1:, Stamp.TRANSLATION_WAIT] == (7 + 4) * 1000).all()
+    assert ahead.counter("assist_walks") == alone.counter("assist_walks") == 8
+
+
+def test_nothing_behind_the_last_entry_of_a_cta_is_prefetched(small: Hardware) -> None:
+    fetches = with_entries(table([[(4096 * f, 4096)] for f in range(2)]), [[0], [64]])
+    together, apart = (drive(assisted(small), listed(fetches, ends), lambda f: 0) for ends in ([2], [1, 2]))
+    walks = apart.plane.stamps[:, Stamp.TRANSLATION_WAIT]
+    assert walks[1] > 0.5 * walks[0]
+    assert together.plane.stamps[1, Stamp.TRANSLATION_WAIT] == 4_000
+
+
+@pytest.mark.parametrize("depth", [1, 4])
+def test_no_sector_is_walked_twice_while_it_is_on_its_way(small: Hardware, depth: int) -> None:
+    """Four SMs ask for two sectors of one set with a single place: who finds the place taken waits for it."""
+    hw = assisted(small, translation__shared_entries=8, translation__sm_entries=64)
+    fetches = with_entries(table([[(4096 * f, 32)] for f in range(4)]), [[0], [8], [8], [8]])
+    outcome = drive(hw, fetches, lambda f: f, depth=depth)
+    assert outcome.counter("assist_walks") == 2
+    assert outcome.counter("assist_shared_hits") == 0
+    walks = np.sort(outcome.plane.stamps[:, Stamp.TRANSLATION_WAIT])
+    assert walks[1] == walks[2] == walks[3] > 1.4 * walks[0]
+
+
+@pytest.mark.parametrize("stride_log2", [10, 13, 16, 20])
+def test_tables_a_power_of_two_apart_do_not_meet_in_one_set(small: Hardware, stride_log2: int) -> None:
+    """32 sectors of as many tables in 32 places, all asked for by one SM and then by another: shared hits."""
+    hw = assisted(
+        small, translation__shared_entries=256, translation__sm_entries=8, translation__prefetch_depth=0
+    )
+    numbers = [(f % 32 << stride_log2) // 4 for f in range(64)]
+    fetches = with_entries(table([[(4096 * f, 32)] for f in range(64)]), [[n] for n in numbers])
+    outcome = drive(hw, fetches, lambda f: 0)
+    assert outcome.counter("assist_walks") == 32
+    assert outcome.counter("assist_shared_hits") == 32
+
+
+def test_a_wait_behind_a_fetch_whose_entries_are_unknown_is_translation(small: Hardware) -> None:
+    fetches = with_entries(table([[(512, 32)], [(8192, 32)]]), [[0], []])
+    outcome = drive(assisted(small), fetches, lambda f: 0, depth=2)
+    first, second = outcome.plane.stamps[:, Stamp.TRANSLATION_WAIT]
+    assert first == second > 0
+    stamps = outcome.plane.stamps[1]
+    busy = 2 * 10_000 + 2 * 250  # run set-up and address generation of both
+    assert stamps[Stamp.ISSUE] - stamps[Stamp.SUBMIT] - second == busy

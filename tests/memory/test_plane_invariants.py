@@ -129,6 +129,10 @@ def test_plain_python_gives_the_same_bits_as_compiled_code(
         l2__partitions=2,
         l2__far_copies=copies,
         l2__replacement="nru" if copies else "lru",
+        translation__assist=copies,
+        translation__sm_entries=16,
+        translation__shared_entries=16,
+        translation__walkers=1,
     )
     from tests.memory.plain_twin import digest, plain_digest
 
