@@ -124,7 +124,7 @@ def test_translation_does_not_depend_on_the_windows(small: Hardware, lists: bool
 
 def test_entries_that_a_cta_needs_next_are_asked_for_before_their_fetch_comes(small: Hardware) -> None:
     """One fetch at a time, each with a sector of entries: a fetch of 4 KiB takes longer than a walk, so that the first
-    alone waits for one; the others look in the SM's cache, 4 clocks for the last of 8 look-ups that begin a clock apart.
+    alone waits for one; the others look in the SM's cache, 4 clocks for the last of 8 that begin a clock apart.
     """
     fetches = with_entries(
         table([[(4096 * f, 4096)] for f in range(8)]), [list(range(8 * f, 8 * f + 8)) for f in range(8)]
