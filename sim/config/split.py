@@ -12,6 +12,7 @@ SplitRule = Literal[
     "fixed",
     "fa2",
     "fa3",
+    "fa4",
     "xqa",
     "xqa_library",
     "flashinfer",

@@ -23,6 +23,10 @@ FA3_FEWEST_TILES = 4
 """FlashAttention-3 never splits contexts of so few tiles (hopper/heuristics.h)."""
 FA3_MOST_SEQUENCES = 992
 """FlashAttention-3 plans splits in one block of 32 warps x 31 sequences; above, nothing is split."""
+FA4_FEWEST_TILES = 4
+"""FlashAttention-4 never splits contexts of so few blocks (flash_attn/cute/interface.py)."""
+FA4_BLOCK_TOKENS = 128
+"""KV tokens of a block of FlashAttention-4 on Blackwell (n_block_size)."""
 XQA_MOST_SUB_SEQUENCES = 6000
 """Workspace of TensorRT-LLM's XQA: partial results of so many CTAs per KV head."""
 SGLANG_CHUNK_TOKENS = 32
@@ -140,6 +144,15 @@ def xqa_library(grid: Grid, split: Split) -> Int64:
     return ceil_div(grid.tiles, splits) * grid.tile_tokens
 
 
+def fa4(grid: Grid, split: Split) -> Int64:
+    """FlashAttention-4 (flash_attn/cute/interface.py, num_splits_heuristic): as many splits as fit the SMs once."""
+    blocks = ceil_div(grid.tokens, FA4_BLOCK_TOKENS)
+    longest = int(blocks.max(initial=1))
+    most = min(grid.sms // grid.ctas, grid.max_splits, longest)
+    splits = 1 if longest <= FA4_FEWEST_TILES else max(1, most)
+    return ceil_div(blocks, splits) * FA4_BLOCK_TOKENS
+
+
 def flashinfer(grid: Grid, split: Split) -> Int64:
     """FlashInfer's plan (attention/scheduler.cuh): the shortest chunk, in pages, whose CTAs fit the slots."""
     slots = grid.sms * split.ctas_per_sm
@@ -253,6 +266,7 @@ RULES: dict[str, Callable[[Grid, Split], Int64]] = {
         fixed,
         fa2,
         fa3,
+        fa4,
         xqa,
         xqa_library,
         flashinfer,

@@ -57,6 +57,18 @@ def test_fa2_cuts_all_sequences_into_chunks_of_the_longest() -> None:
     assert splits_of("fa2", [8192] + [1000] * 15, sms=108, ctas_per_sm=2) == [3] + [1] * 15
 
 
+# FlashAttention-4, B200: 148 SMs.
+def test_fa4_fills_the_sms_once_and_leaves_four_blocks_whole() -> None:
+    # 8 CTAs: 148 // 8 = 18 splits of 512 blocks are ceil(512 / 18) = 29 blocks each: 18 pieces. 16 of them: 148 // 128.
+    assert splits_of("fa4", [65536], sms=148) == [18]
+    assert splits_of("fa4", [65536] * 16, sms=148) == [1] * 16
+    assert splits_of("fa4", [65536] * 16, ctas_each=4, sms=148) == [2] * 16  # 148 // 64
+    assert splits_of("fa4", [65536] * 64, sms=148) == [1] * 64  # 148 // 512 = 0: not split
+    assert splits_of("fa4", [512], sms=148) == [1]  # four blocks
+    assert splits_of("fa4", [640], ctas_each=1, sms=148) == [5]  # as many as blocks
+    assert splits_of("fa4", [640], ctas_each=1, sms=148, tile=64) == [5]  # whatever a tile of ours is
+
+
 # XQA by its own library, H100: 132 SMs.
 def test_xqa_of_a_library_has_as_many_splits_as_whole_grids_fit_the_sms() -> None:
     assert splits_of("xqa_library", [32768], least=256) == [16]  # 132 / 8 = 16.5, cut

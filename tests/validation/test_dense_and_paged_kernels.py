@@ -59,6 +59,76 @@ def test_flash_attention_2_forces_its_split_kernel_only_for_pages(
     assert found(**{**usual, **cells}).kernel.profile == profile
 
 
+@pytest.mark.parametrize(
+    ("kernel", "profile"),
+    [
+        ("FlashAttention-2 flash_attn_with_kvcache, dense (num_splits=1)", "fa2_whole"),
+        ("FlashAttention-2 flash_attn_with_kvcache, paged (num_splits=1)", "fa2_unsplit"),
+        ("FlashAttention-2 flash_attn_with_kvcache, paged (num_splits=16)", "fa2"),
+        ("FlashAttention-2 flash_attn_with_kvcache, paged", "fa2"),
+    ],
+)
+def test_flash_attention_2_told_to_split_nothing(kernel: str, profile: str) -> None:
+    assert found(kernel=kernel, gpu="RTX 4090").kernel.profile == profile
+
+
+def test_dense_kernel_of_flash_attention_2_pads_twice_the_rows_of_the_split_kernel() -> None:
+    """Published on RTX 4090 (kernelscope), a sequence of 8 KV heads: 117.4 us for 2,048 tokens dense and 33.0 us for
+    1,024 over pages, both one CTA per KV head: 57 and 32 ns a token for 128 and 64 rows."""
+    shape = {"phase": "decode", "batch": 1, "q_heads": 32, "kv_heads": 8, "head_dim": 128}
+    dense = "FlashAttention-2 flash_attn_with_kvcache, dense (num_splits=1)"
+    paged = "FlashAttention-2 flash_attn_with_kvcache, paged (num_splits=1)"
+    whole = time_ns(gpu="RTX 4090", kernel=dense, context=2048, **shape)
+    pages = time_ns(gpu="RTX 4090", kernel=paged, context=1024, page_size=256, **shape)
+    assert whole / 2048 == pytest.approx(1.8 * pages / 1024, rel=0.1)
+    assert pages / 1e3 == pytest.approx(33.0, rel=0.25)
+
+
+def test_flex_decoding_waits_for_each_tile_where_pytorch_does_not_pipeline_it() -> None:
+    """Published: 398 us on RTX A6000 for 16 x 4,096 tokens of 16 heads of 64 (PyTorch PR 137036); 85.7 us on RTX 5090
+    for 4,096 tokens of 32 heads of 128 in one split, where memory would need 37 us."""
+    small = time_ns(
+        gpu="RTX A6000",
+        kernel="FlexAttention flex_decoding",
+        phase="decode",
+        batch=16,
+        q_heads=16,
+        kv_heads=16,
+        head_dim=64,
+        context=4096,
+    )
+    whole = time_ns(
+        gpu="RTX 5090",
+        kernel="FlexAttention",
+        notes="no block mask",
+        phase="decode",
+        batch=1,
+        q_heads=32,
+        kv_heads=32,
+        head_dim=128,
+        context=4096,
+    )
+    assert small / 1e3 == pytest.approx(398, rel=0.12)
+    assert whole / 1e3 == pytest.approx(85.7, rel=0.15)
+
+
+def test_flash_attention_4_decodes_in_pieces_that_fill_the_sms() -> None:
+    """Published on B200 (varlen, pages of 128): 36.3 us for 65,536 tokens of 4 KV heads, whose 512 blocks are cut into
+    37 pieces for 148 SMs; it copies 134 MB, 17 us at 7.7 TB/s."""
+    fourth = time_ns(
+        gpu="B200",
+        kernel="FlashAttention-4 varlen",
+        phase="decode",
+        batch=1,
+        q_heads=32,
+        kv_heads=4,
+        head_dim=128,
+        context=65536,
+        page_size=128,
+    )
+    assert fourth / 1e3 == pytest.approx(36.3, rel=0.15)
+
+
 def test_dense_decode_multiplies_128_rows_where_four_are_queries() -> None:
     """1.61 ms published for 256 x 4,096 tokens of 8 KV heads on H200 (flash_attn_func): 4.29 GB take 0.89 ms at
     4.8 TB/s, but 128 x 64 x 256 products for each of 131,072 blocks are 4.2 MFLOP: 0.56 ms at the whole rate,
