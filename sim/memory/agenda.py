@@ -1,12 +1,12 @@
 """The events that are due next, in order of time: cells of time and row in turn, from Q_NEXT to Q_LAST.
 
-The rows of events that enter are asked for, so that they are near when it is their turn; only then are equal times
-brought in order of TIE, which is in the rows.
+The rows of events that enter are asked for, so that they are near when it is their turn. Only where times are equal
+is TIE read, which is in the rows.
 """
 
 from sim.memory.buckets import PLACES, ROW, TIME_SHIFT
 from sim.memory.jit import compiled, inlined
-from sim.memory.layout import AT_AGENDA, Q_LAST, Q_NEXT, Q_SETTLED, TIE, Memory
+from sim.memory.layout import AT_AGENDA, Q_LAST, Q_NEXT, TIE, Memory
 from sim.memory.prefetch import prefetch
 
 FEW, ENOUGH = 2 * 16, 2 * 40
@@ -33,7 +33,6 @@ def is_short(m: Memory) -> bool:
 @inlined
 def close_up(m: Memory) -> None:
     """Let the list begin at the first of its cells."""
-    m[Q_SETTLED] -= m[Q_NEXT] - m[AT_AGENDA]
     to = m[AT_AGENDA]
     for at in range(m[Q_NEXT], m[Q_LAST], 2):
         m[to] = m[at]
@@ -56,6 +55,8 @@ def append(m: Memory, places: int, count: int, begin: int) -> None:
     if count <= 2:  # nearly always
         enter(m, at, begin + (min(a, b) >> TIME_SHIFT), min(a, b) & ROW)
         enter(m, at + 2, begin + (max(a, b) >> TIME_SHIFT), max(a, b) & ROW)
+        if (a ^ b) >> TIME_SHIFT == 0:
+            settle_ties(m, at)
         return
     c = m[places + 2]
     d = m[places + 3] if count > 3 else 2 * MISSING
@@ -66,6 +67,8 @@ def append(m: Memory, places: int, count: int, begin: int) -> None:
     enter(m, at + 2, begin + (b >> TIME_SHIFT), b & ROW)
     enter(m, at + 4, begin + (c >> TIME_SHIFT), c & ROW)
     enter(m, at + 6, begin + (d >> TIME_SHIFT), d & ROW)
+    if ((a ^ b) >> TIME_SHIFT == 0) | ((b ^ c) >> TIME_SHIFT == 0) | ((c ^ d) >> TIME_SHIFT == 0):
+        settle_ties(m, at)
 
 
 @inlined
@@ -77,28 +80,15 @@ def enter(m: Memory, at: int, time: int, node: int) -> None:
     prefetch(m, node + 8)
 
 
-@inlined
-def settle(m: Memory) -> None:
-    """Let the first event, where others have its time, be the first of them by TIE. What lies before Q_SETTLED is in
-    order: at the start of a launch all SMs ask at the same instants.
-    """
-    at = m[Q_NEXT]
-    if at >= m[Q_SETTLED] and at + 2 < m[Q_LAST] and m[at + 2] == m[at]:
-        settle_ties(m, at)
-
-
 @compiled
 def settle_ties(m: Memory, first: int) -> None:
-    """Bring the events that have the first one's time in order of TIE."""
-    at = first + 2
-    while at < m[Q_LAST] and m[at] == m[first]:
+    """Bring the events from cell `first` on, which are in order of time, in order of TIE where times are equal."""
+    for at in range(first + 2, m[Q_LAST], 2):
         node, to = m[at + 1], at
-        while to > first and m[node + TIE] < m[m[to - 1] + TIE]:
+        while to > first and m[to - 2] == m[at] and m[node + TIE] < m[m[to - 1] + TIE]:
             m[to + 1] = m[to - 1]
             to -= 2
         m[to + 1] = node
-        at += 2
-    m[Q_SETTLED] = at
 
 
 @compiled
@@ -107,9 +97,8 @@ def put_in(m: Memory, node: int, time: int) -> bool:
     at = m[Q_LAST]
     if at - m[AT_AGENDA] > ROOM:
         return False
-    m[Q_SETTLED] = 0
     m[Q_LAST] = at + 2
-    while at > m[Q_NEXT] and time < m[at - 2]:
+    while at > m[Q_NEXT] and (time < m[at - 2] or (time == m[at - 2] and m[node + TIE] < m[m[at - 1] + TIE])):
         m[at] = m[at - 2]
         m[at + 1] = m[at - 1]
         at -= 2
@@ -126,7 +115,6 @@ def take_out(m: Memory, node: int) -> bool:
         at += 2
     if at == m[Q_LAST]:
         return False
-    m[Q_SETTLED] = 0
     while at + 2 < m[Q_LAST]:
         m[at] = m[at + 2]
         m[at + 1] = m[at + 3]

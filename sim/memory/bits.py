@@ -12,6 +12,7 @@ from sim.memory.layout import Memory
 
 TOGETHER = 8
 """Cells that `equal` compares and `copy` moves at once."""
+WORD = (1 << 64) - 1
 
 
 def _first(typing_context: Any, value: Any) -> Any:
@@ -35,9 +36,11 @@ def _divide(typing_context: Any, value: Any, by: Any) -> Any:
     return types.int64(types.int64, types.int64), codegen
 
 
-def _modulo(typing_context: Any, value: Any, by: Any) -> Any:
+def _high(typing_context: Any, value: Any, by: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.urem(*arguments)
+        wide, narrow = ir.IntType(128), ir.IntType(64)
+        a, b = (builder.zext(argument, wide) for argument in arguments)
+        return builder.trunc(builder.lshr(builder.mul(a, b), wide(64)), narrow)
 
     return types.int64(types.int64, types.int64), codegen
 
@@ -94,8 +97,8 @@ def _divide_slowly(value: int, by: int) -> int:
     return int(value) // int(by)
 
 
-def _modulo_slowly(value: int, by: int) -> int:
-    return int(value) % int(by)
+def _high_slowly(value: int, by: int) -> int:
+    return (int(value) & WORD) * (int(by) & WORD) >> 64
 
 
 Unary = Callable[[int], int]
@@ -108,8 +111,8 @@ ones: Unary = _ones_slowly if UNCOMPILED else cast("Any", intrinsic(_ones))
 """Number of set bits of an integer that is not negative."""
 quotient: Binary = _divide_slowly if UNCOMPILED else cast("Any", intrinsic(_divide))
 """value // by of an integer that is not negative by one that is positive."""
-remainder: Binary = _modulo_slowly if UNCOMPILED else cast("Any", intrinsic(_modulo))
-"""value % by of the same."""
+high: Binary = _high_slowly if UNCOMPILED else cast("Any", intrinsic(_high))
+"""The upper 64 of the 128 bits of a product, of factors that are taken as not negative."""
 equal: Compare = _equal_slowly if UNCOMPILED else cast("Any", intrinsic(_equal))
 """Mask of those of TOGETHER cells from `at` on in which these bits are those of a key."""
 copy: Copy = _copy_slowly if UNCOMPILED else cast("Any", intrinsic(_copy))

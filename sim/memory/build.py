@@ -6,6 +6,7 @@ import numpy as np
 
 from sim.config.hardware import Hardware
 from sim.memory import agenda, buckets, layout, tags
+from sim.memory.division import reciprocal
 from sim.memory.fetches import FetchTable
 from sim.memory.granule import granule_bytes
 from sim.memory.hbm_claims import B_GROUP, B_ROW, NEVER
@@ -88,6 +89,9 @@ def from_params(p: Memory, table: FetchTable, log_rows: int = 0, regions: Region
     sizes = {cell: whole_lines(size) for cell, size in sizes.items()}
     m = aligned(layout.FIRST_SECTION + sum(sizes.values()))
     m[: len(p)] = p
+    m[layout.RECIPROCALS : layout.RECIPROCALS + len(p)] = [
+        reciprocal(by) if by > 0 else 0 for by in p.tolist()
+    ]
     position = layout.FIRST_SECTION
     for cell, size in sizes.items():
         m[cell] = position

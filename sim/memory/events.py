@@ -98,7 +98,6 @@ def pop(m: Memory, horizon: int) -> int:
     """The next row with a time before `horizon`, -1 when there is none."""
     if agenda.is_low(m) and m[Q_COUNT] > 0:
         refill(m, horizon)
-    agenda.settle(m)
     at = m[Q_NEXT]
     if m[Q_HEAP] > 0 and (at == m[Q_LAST] or event_heap.is_first(m, m[at], m[at + 1])):
         return pop_heap(m, horizon)

@@ -19,6 +19,7 @@ from sim.memory.layout import (
     LINK,
     Memory,
 )
+from sim.memory.loads_ahead import ask_for_queue
 from sim.memory.params import Param
 from sim.memory.request import is_write
 
@@ -48,6 +49,8 @@ def run(m: Memory, pair: int, now: int) -> None:
     """Take the channels of a row-command bus, whose event is due now, as far ahead as their arrivals are known."""
     until = now + min(max(1, m[CTRL_IN]), hbm_train.MAX_SLEEP_PS)
     m[pair + C_EVENT] = NEVER
+    if m[pair + C_PARTNER] != pair:
+        ask_for_queue(m, m[pair + C_PARTNER])
     c = due(m, pair, until)
     while c >= 0:
         hbm_train.look(m, c, m[c + C_WAKE])

@@ -37,14 +37,18 @@ from sim.memory.layout import (
     C_FAW,
     C_FAW_POS,
     C_HELD,
+    C_LOOKED,
     C_PAIR,
     C_PARTNER,
     C_REFRESH,
     C_REFRESH_BANK,
+    C_ROW_AT,
     C_ROW_BUS,
     C_ROW_USER,
     C_ROW_WAITS,
+    C_STALE,
     C_START,
+    C_TODO,
     Memory,
 )
 from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
@@ -66,13 +70,56 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
 
     An open row stays while a visible train of the queue in turn hits it, unless an older one starves.
     """
-    if m[c + C_CLOSED + writing] & m[c + C_HELD + writing] & m[c + C_CAPPED]:
+    if capped(m, c, writing):
         yield_claims(m, c, base, end, writing)
-    m[c + C_ROW_WAITS] = 0
-    # of these banks no train is a hit: the oldest waits
-    todo = m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing]
-    soonest = later = NEVER
-    may_go, known = 0, False
+    todo = waiting(m, c, writing)
+    later = NEVER
+    may_go, known = 0, only_more(m, c, now, todo, writing)
+    if known:  # none of the banks that were looked at before may go until C_ROW_AT
+        may_go, later = when(m, c, todo & ~m[c + C_TODO], now)
+        later = min(later, m[c + C_ROW_AT])
+    m[c + C_ROW_WAITS] = m[c + C_STALE] = 0
+    soonest = issue(m, c, now, base, writing, todo, may_go, later, known)
+    m[c + C_TODO] = waiting(m, c, writing)
+    return int(soonest)
+
+
+@inlined
+def waiting(m: Memory, c: int, writing: int) -> int:
+    """Banks of a queue of which no train is a hit: the oldest waits."""
+    return int(m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing])
+
+
+@inlined
+def capped(m: Memory, c: int, writing: int) -> int:
+    """Banks of a queue whose row has hits, has served as many accesses as may go, and is in the way of a train."""
+    return int(m[c + C_CLOSED + writing] & m[c + C_HELD + writing] & m[c + C_CAPPED])
+
+
+@inlined
+def changed(m: Memory, c: int, writing: int) -> bool:
+    """Whether a queue waits for other banks than when row commands were last looked for. What is served has an open
+    row, and banks that have one for the queue need no command: neither it nor who joins others changes anything.
+    """
+    return bool((waiting(m, c, writing) ^ m[c + C_TODO]) | capped(m, c, writing))
+
+
+@inlined
+def only_more(m: Memory, c: int, now: int, todo: int, writing: int) -> bool:
+    """Whether all that changed since C_ROW_AT was found is that more banks are waited for."""
+    same = m[c + C_ROW_AT] > now and m[c + C_LOOKED] == writing and not m[c + C_CHANGED] | m[c + C_ROW_WAITS]
+    return bool(same and not m[c + C_TODO] & ~todo)
+
+
+@inlined
+def issue(
+    m: Memory, c: int, now: int, base: int, writing: int, todo: int, may_go: int, later: int, known: bool
+) -> int:
+    """Send the row commands that may go now, those of the oldest trains first; returns when the next one may.
+
+    known: of the banks that are waited for, `may_go` and `later` are known (`when`).
+    """
+    soonest = NEVER
     while todo:
         if not known:
             may_go, later = when(m, c, todo, now)
@@ -81,6 +128,7 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
             m[c + C_ROW_WAITS] = may_go != 0
             return int(min(soonest, bus if may_go else max(later, bus)))
         if m[c + C_PARTNER] != c and m[m[c + C_PARTNER] + C_ROW_WAITS] and m[m[c + C_PAIR] + C_ROW_USER] == c:
+            m[c + C_STALE] = 1
             return int(min(soonest, min(later, now + m[PRE_BUS])))
         entry = oldest(m, base, may_go)
         bank = m[entry + E_BANK]
@@ -212,4 +260,5 @@ def refresh_banks(m: Memory, c: int, first: int, end: int, due: int) -> None:
         at = c + m[OFF_BANK] + bank * BANK_COLS
         m[at + B_ACT] = begin + m[RFC]
         hbm_log.note(m, c, begin, hbm_log.REF, bank, -1)
+    m[c + C_STALE] = 1
     m[N_REFRESHES] += 1

@@ -7,7 +7,7 @@ slot of the other, with whose slots a new train must not collide. At exact grain
 """
 
 from sim.memory import hbm_log
-from sim.memory.bits import remainder
+from sim.memory.division import remainder
 from sim.memory.hbm_bank import G_READ, G_WRITE
 from sim.memory.hbm_claims import B_HITS, B_PRE, B_ROW, B_USED, E_BANK, E_GROUP, E_LEFT
 from sim.memory.jit import inlined
@@ -29,7 +29,7 @@ def slot(m: Memory, c: int, time: int) -> int:
         return int(time)
     if m[PITCH] == m[BURST]:
         return int(behind)
-    phase = remainder(time - m[c + C_LONG_FIRST], m[PITCH])
+    phase = remainder(m, time - m[c + C_LONG_FIRST], PITCH)
     if phase < m[BURST]:
         time += m[BURST] - phase
     elif phase > m[PITCH] - m[BURST]:

@@ -45,6 +45,7 @@ from sim.memory.layout import (
     C_ROW_AT,
     C_ROW_WAITS,
     C_SEEN,
+    C_STALE,
     C_START,
     C_WAKE,
     C_WRITE_ACC,
@@ -58,8 +59,8 @@ from sim.memory.layout import (
     STAGE,
     Memory,
 )
+from sim.memory.loads_ahead import ask_for_row
 from sim.memory.params import BANK_COLS, ENTRY_COLS, PAGE_CODE, Param
-from sim.memory.prefetch import prefetch
 from sim.memory.request import (
     accesses_of,
     bank_of,
@@ -111,9 +112,7 @@ def look(m: Memory, c: int, now: int) -> None:
         # what may change who is first makes C_START 0
         best, start = m[c + C_BEST], m[c + C_START]
         if start == 0 or start < now or (start == now and best < 0):
-            best, start = pick(m, c, now, base, end, writing)
-            m[c + C_BEST] = best
-            m[c + C_START] = start
+            best, start = choose(m, c, now, base, end, writing)
         if start > now:
             wake = min(start, m[c + C_ROW_AT])
             break
@@ -153,12 +152,11 @@ def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
             return
         following = m[node + LINK]
         m[counter + 2] = following
-        prefetch(m, following)
-        prefetch(m, following + 8)
+        ask_for_row(m, following)
         enter(m, c, base + count * ENTRY_COLS, node, now)
         m[counter] = count + 1
         m[counter + 1] = accesses
-        m[c + C_CHANGED] = 1
+        m[c + C_CHANGED] |= m[c + C_STALE]
         m[c + C_START] = 0
 
 
@@ -201,13 +199,25 @@ def direction(m: Memory, c: int) -> int:
 
 @inlined
 def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> None:
-    """Open and close rows for the queue in turn, if anything changed since the last look or is due."""
-    if m[c + C_CHANGED] or m[c + C_ROW_AT] <= now or m[c + C_LOOKED] != writing:
+    """Open and close rows for the queue in turn, if one is due or what decided that none is has changed."""
+    turned = m[c + C_LOOKED] ^ writing
+    if m[c + C_CHANGED] | turned | (m[c + C_ROW_AT] <= now) | hbm_bank.changed(m, c, writing):
         m[c + C_ROW_AT] = hbm_bank.rows(m, c, now, base, end, writing)
         m[c + C_CHANGED] = 0
-        if m[c + C_LOOKED] != writing:
+        if turned:
             m[c + C_START] = 0
         m[c + C_LOOKED] = writing
+
+
+@inlined
+def choose(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
+    """Note which train starts next and when (`pick`), and ask for its row, which is written then."""
+    best, start = pick(m, c, now, base, end, writing)
+    m[c + C_BEST] = best
+    m[c + C_START] = start
+    if best >= 0:
+        ask_for_row(m, m[best + E_NODE])
+    return best, start
 
 
 @inlined
@@ -243,7 +253,7 @@ def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -
         m[N_TURNS] += 1
     m[N_BUSY] += count * m[BURST]
     m[N_TRAINS] += 1
-    m[c + C_CHANGED] = 1
+    m[c + C_CHANGED] |= m[c + C_STALE]
     if m[entry + E_LEFT] == 0:
         finish(m, entry, last, writing)
 

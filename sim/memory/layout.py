@@ -113,12 +113,13 @@ SLICE_COLS = 11
 # 0 when that must be found anew. C_WAKE: when to look next; C_SEEN: last look. C_PAIR: the channel that keeps the
 # row-command bus which C_PARTNER shares, and is the event of both: C_EVENT, when that is queued; C_ROW_USER: who used
 # the bus last; C_ROW_WAITS: only the bus holds up a row command. C_SHORT, C_LONG: trains in progress (`hbm_bus`).
+#
+# C_CLOSED, C_HELD: banks that trains wait for or hit (`hbm_claims`), of reads, then of writes; C_CAPPED: banks whose
+# open row has served as many accesses as may go before a conflict; C_BEST: entry of the train that starts at C_START,
+# -1 when that is not known; C_TODO: banks for which C_ROW_AT was found; C_STALE: it may have become later, or another
+# channel not need the bus any more, which is seen when the queue changes next. What says which banks and trains will be
+# looked at (`loads_ahead`) comes first.
 (
-    C_READ_AT,
-    C_WRITE_AT,
-    C_ACT_AT,
-    C_CHANGED,
-    C_DRAIN,
     C_READS,
     C_READ_ACC,
     C_READ_HEAD,
@@ -127,30 +128,39 @@ SLICE_COLS = 11
     C_WRITE_ACC,
     C_WRITE_HEAD,
     C_WRITE_TAIL,
+    C_CLOSED,
+    C_CLOSED_TO_WRITES,
+    C_HELD,
+    C_HELD_BY_WRITES,
+    C_WAKE,
+    C_EVENT,
+    C_PARTNER,
+    C_PAIR,
+    C_SEEN,
+    C_START,
+    C_BEST,
     C_REFRESH,
     C_REFRESH_BANK,
-    C_WAKE,
-    C_SEEN,
-    C_EVENT,
-    C_START,
+    C_READ_AT,
+    C_WRITE_AT,
+    C_ACT_AT,
+    C_CHANGED,
+    C_DRAIN,
     C_LAST_DIR,
     C_ROW_AT,
     C_LOOKED,
-    C_PAIR,
-    C_PARTNER,
     C_ROW_BUS,
     C_ROW_USER,
     C_ROW_WAITS,
     C_SHORT_LAST,
     C_LONG_FIRST,
     C_LONG_LAST,
+    C_CAPPED,
+    C_TODO,
+    C_STALE,
     C_FAW_POS,
     C_FAW,
-) = range(4, 36)
-# C_CLOSED, C_HELD: banks that trains wait for or hit (`hbm_claims`), of reads, then of writes; C_CAPPED: banks whose
-# open row has served as many accesses as may go before a conflict; C_BEST: entry of the train that starts at C_START,
-# -1 when that is not known.
-C_CLOSED, C_HELD, C_CAPPED, C_BEST = C_FAW + 4, C_FAW + 6, C_FAW + 8, C_FAW + 9
+) = range(4, 44)
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
 # Columns of a fetch, which has a row of the pool from its submission until its stamps have been taken. Rows for fetches
@@ -201,7 +211,6 @@ PARAMS = 112
     Q_COVERED,
     Q_NEXT,
     Q_LAST,
-    Q_SETTLED,
     Q_CROWD,
     Q_COUNT,
     Q_HEAP,
@@ -245,6 +254,8 @@ PARAMS = 112
     AT_CLASSES,
     AT_HEAP,
     AT_CHUNKS,
-) = range(PARAMS, PARAMS + 49)
+) = range(PARAMS, PARAMS + 48)
 COUNTER_BASE = PARAMS + 56
-FIRST_SECTION = COUNTER_BASE + 64
+RECIPROCALS = COUNTER_BASE + 64
+"""By what `division` multiplies in place of dividing by a parameter: one cell for each of them."""
+FIRST_SECTION = RECIPROCALS + PARAMS

@@ -9,6 +9,7 @@ sectors at the same time both read memory. Replacement is in order of entry.
 
 from sim.memory import events, mapping
 from sim.memory.counters import INDEX
+from sim.memory.division import quotient
 from sim.memory.jit import compiled
 from sim.memory.layout import (
     AT_CHANNELS,
@@ -32,13 +33,13 @@ N_HIT = INDEX["llc_hit"]
 @compiled
 def share_of(m: Memory, c: int) -> int:
     """Position of channel c's share: when its server is free, then its rows."""
-    number = (c - m[AT_CHANNELS]) // m[CHAN_COLS]
+    number = quotient(m, c - m[AT_CHANNELS], CHAN_COLS)
     return int(m[AT_LLC] + number * (1 + m[LLC_SETS] * (2 * m[LLC_WAYS] + 1)))
 
 
 @compiled
 def row_of(m: Memory, c: int, addr: int) -> int:
-    row = mapping.among(m, addr, (addr >> m[BLOCK_SHIFT]) // m[CHANNELS], m[LLC_SETS])
+    row = mapping.among(m, addr, quotient(m, addr >> m[BLOCK_SHIFT], CHANNELS), LLC_SETS)
     return int(share_of(m, c) + 1 + row * (2 * m[LLC_WAYS] + 1))
 
 

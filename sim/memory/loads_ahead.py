@@ -3,10 +3,14 @@
 Asking for what is not there costs little: a hint cannot fail.
 """
 
+from sim.memory.bits import trailing_zeros
 from sim.memory.jit import inlined
 from sim.memory.layout import (
+    C_CLOSED,
+    C_HELD,
     C_PARTNER,
     C_READ_HEAD,
+    C_READS,
     ENTRY,
     FETCH,
     FILL,
@@ -16,11 +20,11 @@ from sim.memory.layout import (
     WAKE,
     Memory,
 )
-from sim.memory.params import Param
+from sim.memory.params import BANK_COLS, ENTRY_COLS, LINE_CELLS, Param
 from sim.memory.prefetch import prefetch
 from sim.memory.request import slice_at
 
-WAYS, OFF_READS = int(Param.WAYS), int(Param.OFF_READS)
+WAYS, OFF_BANK, OFF_READS = int(Param.WAYS), int(Param.OFF_BANK), int(Param.OFF_READS)
 
 
 @inlined
@@ -30,9 +34,9 @@ def ask_for(m: Memory, node: int) -> None:
     """
     stage = m[node + STAGE]
     if stage == WAKE:
-        ask_for_channel(m, node)
-        if m[node + C_PARTNER] != node:
-            ask_for_channel(m, m[node + C_PARTNER])
+        ask_for_lines(m, node + 2 * LINE_CELLS, node + m[OFF_BANK])
+        ask_for_lines(m, m[node + C_PARTNER], m[node + C_PARTNER] + m[OFF_BANK])
+        ask_for_queue(m, node)
         return
     # of data that come back, the tag; the fetch, or what a copy serves
     prefetch(m, m[node + ENTRY])
@@ -47,11 +51,21 @@ def ask_for(m: Memory, node: int) -> None:
 
 
 @inlined
-def ask_for_channel(m: Memory, c: int) -> None:
-    """Ask for a channel's state, and for what arrives at it next."""
+def ask_for_queue(m: Memory, c: int) -> None:
+    """Ask for the reads that a channel's scheduler sees, their banks, and what arrives next. Its header is near."""
     prefetch(m, m[c + C_READ_HEAD])
-    prefetch(m, m[c + C_READ_HEAD] + 8)
-    for line in range(c + 16, c + m[OFF_READS], 8):
+    prefetch(m, m[c + C_READ_HEAD] + LINE_CELLS)
+    banks = m[c + C_CLOSED] | m[c + C_HELD]
+    while banks:
+        prefetch(m, c + m[OFF_BANK] + trailing_zeros(banks) * BANK_COLS)
+        banks &= banks - 1
+    ask_for_lines(m, c + m[OFF_READS], c + m[OFF_READS] + m[c + C_READS] * ENTRY_COLS)
+
+
+@inlined
+def ask_for_lines(m: Memory, first: int, end: int) -> None:
+    """Ask for cells from `first`, where a line begins, up to `end`."""
+    for line in range(first, end, LINE_CELLS):
         prefetch(m, line)
 
 
@@ -62,6 +76,13 @@ def ask_for_set(m: Memory, row: int) -> None:
     prefetch(m, row + 8)
     prefetch(m, row + m[WAYS])
     prefetch(m, row + m[WAYS] + 8)
+
+
+@inlined
+def ask_for_row(m: Memory, node: int) -> None:
+    """Ask for what all stages use of a request's row."""
+    prefetch(m, node)
+    prefetch(m, node + LINE_CELLS)
 
 
 @inlined

@@ -8,7 +8,7 @@ Where partitions keep copies of each other's data, a block has one home slice an
 slice at the same place among its own.
 """
 
-from sim.memory.bits import quotient, remainder
+from sim.memory.division import quotient, remainder
 from sim.memory.jit import inlined
 from sim.memory.layout import AT_CHANNELS, AT_SLICES, SLICE_COLS, Memory
 from sim.memory.params import Param
@@ -32,11 +32,10 @@ def mix(value: int) -> int:
 def number_of(m: Memory, addr: int) -> int:
     """Number of an address's slice among those that blocks are spread over."""
     block = addr >> m[BLOCK_SHIFT]
-    count = m[SLICES_SEEN]
-    round_ = quotient(block, count)
-    at = block - round_ * count
+    round_ = quotient(m, block, SLICES_SEEN)
+    at = block - round_ * m[SLICES_SEEN]
     if m[HASH]:
-        at = remainder(at + mix(round_), count)
+        at = remainder(m, at + mix(round_), SLICES_SEEN)
     return int(at)
 
 
@@ -49,7 +48,7 @@ def slice_of(m: Memory, addr: int, part: int) -> int:
     if m[PRIVATE]:
         at += part * m[SLICES_SEEN]
     elif m[COPIES]:
-        at = remainder(at, m[SLICES_NEAR]) + part * m[SLICES_NEAR]
+        at = remainder(m, at, SLICES_NEAR) + part * m[SLICES_NEAR]
     return int(m[AT_SLICES] + at * SLICE_COLS)
 
 
@@ -62,33 +61,34 @@ def home_of(m: Memory, addr: int) -> int:
 @inlined
 def set_of(m: Memory, addr: int) -> int:
     """Set of an address inside its slice."""
-    round_ = quotient(addr >> m[BLOCK_SHIFT], m[SET_ROUND])
+    round_ = quotient(m, addr >> m[BLOCK_SHIFT], SET_ROUND)
     if m[COPIES]:
         # Every other round has its home here: without a step per turn it would use every other set only.
-        round_ += quotient(round_, m[SETS])
-    return among(m, addr, round_, m[SETS])
+        round_ += quotient(m, round_, SETS)
+    return among(m, addr, round_, SETS)
 
 
 @inlined
 def among(m: Memory, addr: int, round_: int, sets: int) -> int:
-    """Set, of so many, of an address of a round of blocks. Rounds step through all sets and the granules of a block lie
-    far apart: where only one granule of each block is used, as by a head of an NHD layout, that uses all sets too.
+    """Set, of as many as parameter `sets` says, of an address of a round of blocks. Rounds step through all sets and
+    the granules of a block lie far apart: where only one granule of each block is used, as by a head of an NHD layout,
+    that uses all sets too.
     """
     within = (addr & ((1 << m[BLOCK_SHIFT]) - 1)) >> m[GRANULE_SHIFT]
-    return remainder(round_ + within * (sets >> (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])), sets)
+    return remainder(m, round_ + within * (m[sets] >> (m[BLOCK_SHIFT] - m[GRANULE_SHIFT])), sets)
 
 
 @inlined
 def place(m: Memory, addr: int) -> tuple[int, int, int]:
     """Handle of the channel, bank and row of an address."""
     block = addr >> m[BLOCK_SHIFT]
-    round_ = quotient(block, m[CHANNELS])
+    round_ = quotient(m, block, CHANNELS)
     channel = block - round_ * m[CHANNELS]
     offset = addr & ((1 << m[BLOCK_SHIFT]) - 1)
     page = ((round_ << m[BLOCK_SHIFT]) + offset) >> m[ROW_SHIFT]
-    row = quotient(page, m[BANKS])
+    row = quotient(m, page, BANKS)
     bank = page - row * m[BANKS]
     if m[HASH]:
-        channel = remainder(channel + mix(round_), m[CHANNELS])
-        bank = remainder(bank + mix(row), m[BANKS])
+        channel = remainder(m, channel + mix(round_), CHANNELS)
+        bank = remainder(m, bank + mix(row), BANKS)
     return int(m[AT_CHANNELS] + channel * m[CHAN_COLS]), int(bank), int(row)

@@ -14,7 +14,8 @@ Replacement `nru` (not recently used) takes, at random, one of those that were n
 been: a cycle over twice the capacity finds next to nothing, as with LRU, but one just over it still finds most.
 """
 
-from sim.memory.bits import TOGETHER, equal, remainder, trailing_zeros
+from sim.memory.bits import TOGETHER, equal, trailing_zeros
+from sim.memory.division import remainder
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import AT_TAGS, S_STAMP, S_TAGS, Memory
 from sim.memory.mapping import mix, set_of
@@ -101,7 +102,7 @@ def drawn_way(m: Memory, at: int, row: int) -> int:
     """A tag cell of a row, at random."""
     drawn = m[at + S_STAMP] + row - m[AT_TAGS]
     # one hash alone would step through the ways in turn
-    return int(row + remainder(mix(mix(drawn) * mix(drawn + 1)), m[WAYS]))
+    return int(row + remainder(m, mix(mix(drawn) * mix(drawn + 1)), WAYS))
 
 
 @compiled
