@@ -9,6 +9,8 @@ from numba import njit
 from sim.coarse.slices import fullest_shares, slice_numbers
 from sim.config.load import load_hardware
 from sim.memory import params
+from sim.memory.build import from_params
+from sim.memory.fetches import FetchTable
 from sim.memory.mapping import number_of
 from sim.memory.params import Param
 from sim.memory.pointer import cells
@@ -37,8 +39,10 @@ def in_plane(memory: np.ndarray, addresses: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("hashed", [False, True])
 def test_blocks_lie_where_the_memory_plane_has_them(hashed: bool) -> None:
     hw = load_hardware("h100_sxm").spec
-    memory = params.build(hw)
-    memory[Param.HASH] = int(hashed)
+    parameters = params.build(hw)
+    parameters[Param.HASH] = int(hashed)
+    none = np.empty(0, np.int64)
+    memory = from_params(parameters, FetchTable(np.zeros(1, np.int64), none, none, none, none))
     block = np.random.default_rng(2).integers(0, 1 << 26, 300)
     numbers = slice_numbers(block, hw.l2.slices, hashed=hashed)
     shift = int(memory[Param.BLOCK_SHIFT])
