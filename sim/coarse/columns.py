@@ -2,7 +2,7 @@
 
 # A class of equal tiles: bytes into the SM, cost at the port, the stages of one instruction stream, and what check bits
 # add to the cost of its bytes in memory, in 1/65536. FULLEST: bytes on the fullest slice of L2 over the mean of all, in
-# 1/65536; 0: no other CTA reads the tile.
+# 1/65536; 0: no other CTA reads the tile. FOREIGN: share of its bytes that other tiles read as their own, in 1/65536.
 (
     BYTES,
     PORT,
@@ -17,8 +17,9 @@
     PV_STALL,
     CHECK_BITS,
     FULLEST,
-) = range(13)
-CLASS_COLS = 13
+    FOREIGN,
+) = range(14)
+CLASS_COLS = 14
 
 # Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
 # slot's further items; SEARCH: more, for each SEARCH_GROUP of sequences passed; AHEAD: a slot asks for its next item
@@ -30,7 +31,8 @@ CLASS_COLS = 13
 # bits of inline ECC are of use to other tiles; NO_CHECK_BITS: CHECK_BITS of a segment that needs none; REFRESH: how
 # long one keeps a bank; REFRESH_BYTES: of which one block meets a refresh. ROOT: a CTA's read of where its block
 # table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not; LOOK_UP: tiles between two waits for
-# further lines, 0: none; LOOK_LINES: lines of each wait. WARM: whether L2 may have query rows before anybody has asked
+# further lines, 0: none; LOOK_LINES: lines of each wait; LINE_BYTES, LINE_PORT: what a look-up asks for, and its cost at
+# the port. WARM: whether L2 may have query rows before anybody has asked
 # for them.
 (
     SMS,
@@ -52,6 +54,8 @@ CLASS_COLS = 13
     TABLE_MISS,
     LOOK_UP,
     LOOK_LINES,
+    LINE_BYTES,
+    LINE_PORT,
     EPILOGUE,
     STORE,
     BARRIER,
@@ -80,5 +84,5 @@ CLASS_COLS = 13
     REFRESH,
     REFRESH_BYTES,
     WARM,
-) = range(47)
-SCALARS = 47
+) = range(49)
+SCALARS = 49

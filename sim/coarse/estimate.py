@@ -17,9 +17,11 @@ from sim.coarse.hits import (
     taken_in,
     tile_objects,
     tile_reuse,
+    with_foreign,
 )
 from sim.coarse.machine import Memory, Timing, run_grid
 from sim.coarse.repeated import groups_of, repeated_timing
+from sim.coarse.sets import block_sets
 from sim.coarse.shares import ONE
 from sim.coarse.shortened import is_long, long_timing
 from sim.coarse.slices import with_fullest_slices
@@ -77,10 +79,12 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
     objects = tile_objects(p.step, units, grid, p.cut)
     if not is_read_once(objects):
         grid = with_fullest_slices(grid, p.hw)
+    grid = with_foreign(p.step, units, p.cut, grid)
     policies = object_policies(p.step, units, grid, p.cut, p.hw, objects)
+    lie = partial(block_sets, p.step, units, grid, p.cut, p.hw, p.addresses, objects)
     return Coarse(
         grid=grid,
-        reuse=tile_reuse(objects, policies, grid, p.cut, p.hw, warm=p.memory.warm),
+        reuse=tile_reuse(objects, policies, grid, p.cut, p.hw, lie, warm=p.memory.warm),
         combine=None if combine is None else grid_of_launch(combine, p.step.formats, p.hw),
     )
 

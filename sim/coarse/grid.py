@@ -105,6 +105,14 @@ def port_ps(launch: Launch, hw: Hardware) -> Int64:
     return cost
 
 
+def line_cost(launch: Launch, hw: Hardware) -> tuple[int, int]:
+    """(bytes, ps at the port) of the largest look-up in the block table; nothing where CTAs look nothing up."""
+    lines = launch.tile_line[launch.tile_line >= 0]
+    if len(lines) == 0:
+        return 0, 0
+    return int(fetch_bytes(launch)[lines].max()), int(port_ps(launch, hw)[lines].max())
+
+
 def launch_classes(launch: Launch, formats: tuple[str, ...], hw: Hardware) -> Int64:
     """[T, CLASS_COLS] of every tile of a lowered launch."""
     times = stage_times(launch, formats, hw)

@@ -1,13 +1,16 @@
 """What the tiles of a launch find in L2, from functional look-ups at tile grain."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
+from sim.coarse import columns as c
 from sim.coarse import tags
 from sim.coarse.grid import Grid
+from sim.coarse.sets import sets_per_slice
 from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
@@ -17,6 +20,7 @@ from sim.memory.params import KEEP_CODE, REPLACEMENT_CODE, pin_ways
 from sim.memory.regions import shared_frames
 
 Int64 = NDArray[np.int64]
+Lie = Callable[[int, int], Int64]
 MIB = 2**20
 NOTHING_LEFT = 5
 """Caches over: a replay of so large a footprint finds less than 1% (random replacement keeps a share h with
@@ -55,15 +59,28 @@ def canonical_tiles(step: Step, tile_tokens: int) -> tuple[Int64, Int64]:
     return ptr, number.reshape(-1).astype(np.int64)
 
 
+def own_tiles(step: Step, units: Units, cta: Int64, token: Int64) -> Int64:
+    """[T] number of the KV of tiles of CTAs `cta` that start at `token`, where no page is in two sequences."""
+    start = step.table_ptr[units.sequence[cta]].astype(np.int64) * step.page_tokens + token
+    return np.unique(start, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
 def tile_objects(step: Step, units: Units, grid: Grid, cut: Cut) -> Int64:
-    """[T] number of the KV that each tile reads: equal for tiles of the same frames and head."""
-    ptr, number = canonical_tiles(step, cut.tile_tokens)
-    counts = np.diff(grid.tile_ptr)
-    cta, rank = repeat_index(counts)
+    """[T] number of the KV that each tile reads: equal for tiles of the same frames and head.
+
+    Splits may begin within a tile of those before. Where sequences share pages, what starts in the same tile counts as
+    the same then, as splits of sequences of other lengths begin elsewhere in what they share.
+    """
+    cta, rank = repeat_index(np.diff(grid.tile_ptr))
     token = units.lo[cta] + rank * cut.tile_tokens
-    tile = np.minimum(ptr[units.sequence[cta]] + token // cut.tile_tokens, len(number) - 1)
+    if (units.lo % cut.tile_tokens).any() and not shared_frames(step).any():
+        number = own_tiles(step, units, cta, token)
+    else:
+        ptr, canonical = canonical_tiles(step, cut.tile_tokens)
+        tile = np.minimum(ptr[units.sequence[cta]] + token // cut.tile_tokens, len(canonical) - 1)
+        number = canonical[tile]
     groups = step.geometry.kv_heads // cut.kv_heads_per_cta
-    objects: Int64 = number[tile] * groups + units.head[cta] // cut.kv_heads_per_cta
+    objects: Int64 = number * groups + units.head[cta] // cut.kv_heads_per_cta
     if cut.profile.cta_pairs:
         return objects * 2 + units.half[cta]
     return objects
@@ -80,6 +97,18 @@ def object_policies(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware
         codes = np.array([KEEP_CODE[keep.streaming], KEEP_CODE[keep.shared_prefix]], np.int64)
         policies[objects] = codes[shared_frames(step)[frame].astype(np.int64)]
     return policies
+
+
+def with_foreign(step: Step, units: Units, cut: Cut, grid: Grid) -> Grid:
+    """The grid, of whose tiles those at the end of a sequence hold pages of the next one, where the kernel loads tiles
+    whole: who reads those pages as its own brings them, at about the same time, unless all CTAs begin further on."""
+    if cut.profile.last_block != "whole" or len(step.formats) > 1 or (units.lo > 0).all():
+        return grid
+    work, page = grid.sample.work, step.page_tokens
+    own = -(-(work.token_first + work.tokens) // page) * page - work.token_first
+    classes = grid.classes.copy()
+    classes[:, c.FOREIGN] = np.rint(ONE * np.maximum(0, 1 - own / cut.tile_tokens))
+    return replace(grid, classes=classes)
 
 
 def is_read_once(objects: Int64) -> bool:
@@ -147,19 +176,13 @@ def found_of(grid: Grid, reuse: Reuse, ctas: Int64) -> NDArray[np.float64]:
     return found
 
 
-def known_lines(grid: Grid, reuse: Reuse) -> Int64:
-    """Lines of the block table that L2 holds before a launch starts: those next to tiles of which it holds most."""
-    looked_up = np.flatnonzero(grid.tables[grid.order] >= 0)
-    ctas = np.asarray(grid.order[looked_up], np.int64)
-    return np.unique(grid.tables[ctas[found_of(grid, reuse, ctas) > 0.5]])
-
-
 def _sets(capacity_bytes: float, ways: int, block: float) -> int:
     return max(1, round(capacity_bytes / (ways * block)))
 
 
-def _scalars(hw: Hardware, size: int, slots: int, objects: int) -> Int64:
-    """Scalars of a cache for `objects` tiles of `size` bytes."""
+def _scalars(hw: Hardware, size: int, slots: int, objects: int, own: int) -> Int64:
+    """Scalars of a cache for `objects` tiles of `size` bytes. own: sets of a slice; the same set of all slices holds
+    several blocks a way."""
     l2, parts = hw.l2, max(1, -(-size // tags.BLOCK_BYTES))
     block = size / parts
     copies = l2.far_copies and l2.partitions > 1
@@ -169,7 +192,9 @@ def _scalars(hw: Hardware, size: int, slots: int, objects: int) -> Int64:
     p[tags.SLOTS], p[tags.SMS], p[tags.OBJECTS] = slots, hw.sm.count, objects
     p[tags.PARTS], p[tags.GROUPS], p[tags.COPIES] = parts, groups, int(copies)
     p[tags.BLOCK] = max(1, round(block))
-    p[tags.SETS], p[tags.WAYS] = _sets(usable, l2.ways, block), l2.ways
+    together = max(1, round(_sets(usable, l2.ways, block) / own))
+    p[tags.WAYS] = together * l2.ways
+    p[tags.SETS] = _sets(usable, int(p[tags.WAYS]), block)
     if hw.llc is not None:
         p[tags.LAST_SETS], p[tags.LAST_WAYS] = (
             _sets(hw.llc.capacity_mib * MIB, hw.llc.ways, block),
@@ -180,15 +205,27 @@ def _scalars(hw: Hardware, size: int, slots: int, objects: int) -> Int64:
     return p
 
 
-def tile_reuse(objects: Int64, policies: Int64, grid: Grid, cut: Cut, hw: Hardware, *, warm: bool) -> Reuse:
+def _blocks(grid: Grid, objects: Int64, foreign: Int64, p: Int64) -> Int64:
+    """[O] blocks of each object."""
+    own = grid.tile_bytes * (1 - foreign / ONE)
+    count = np.ones(int(p[tags.OBJECTS]), np.int64)
+    parts = np.ceil(own / (grid.tile_bytes.max(initial=1) / p[tags.PARTS]) - 1e-6).astype(np.int64)
+    count[objects] = parts
+    return count
+
+
+def tile_reuse(
+    objects: Int64, policies: Int64, grid: Grid, cut: Cut, hw: Hardware, lie: Lie, *, warm: bool
+) -> Reuse:
     """What a launch finds in L2, or in the last-level cache behind it. objects, policies: as of `tile_objects` and
-    `object_policies`."""
+    `object_policies`; lie: as of `block_sets`, for so many parts and sets."""
+    foreign = grid.classes[:, c.FOREIGN].take(grid.tile_class)
     nothing_left = hw.l2.residency.is_plain and _is_large(grid, hw)
     if is_read_once(objects) and (not warm or nothing_left):
-        return Reuse(objects, np.zeros(grid.tiles, np.int64))
+        return Reuse(objects, foreign)
     size = int(grid.tile_bytes.max(initial=1))
-    p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, int(objects.max()) + 1)
-    cache = tags.new_cache(p, policies)
+    p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, int(objects.max()) + 1, sets_per_slice(grid, hw))
+    cache = tags.new_cache(p, policies, lie(int(p[tags.PARTS]), int(p[tags.SETS])), _blocks(grid, objects, foreign, p))
     if warm:
         order = np.asarray(grid.order, np.int64)
         tags.walk(cache, grid.tile_ptr, order, objects, grid.output_ptr, grid.query, grid.query_ptr)

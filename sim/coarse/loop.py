@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from sim.coarse import columns as c
 from sim.coarse.heap import HEAD, KINDS, schedule, take_event
 from sim.coarse.jit import compiled, entry, inlined
-from sim.coarse.path import complete, store, transfer
+from sim.coarse.path import complete, note_due, store, transfer
 from sim.coarse.shares import ONE
 from sim.coarse.state import (
+    FIRST_LINE,
     G_CONSUMED,
     G_END,
     G_NEXT,
+    NEXT_LINE,
+    NO_LINE,
     P_BEGAN,
     P_COUNT,
     P_EVENT,
@@ -49,7 +52,7 @@ from sim.coarse.state import (
     Grid,
     State,
 )
-from sim.coarse.table import first_line_at, next_line_at
+from sim.coarse.table import is_look_up, line_at, look_up_of, slot_of
 from sim.coarse.tags import Cache, find, find_rows, keep, pointers
 from sim.coarse.units import SM_COLS, compute
 from sim.memory.bits import quotient
@@ -57,7 +60,7 @@ from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
 
-START, SEND, READY, FREE, DONE, STORE, KNOWN = range(7)
+START, SEND, READY, FREE, DONE, STORE, KNOWN, LOOK = range(8)
 
 
 @inlined
@@ -102,6 +105,11 @@ def line_up(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     if s.sms[row + P_COUNT] == 0 or s.sms[row + P_EVENT]:
         return
     slot = s.waiting[sm * d.p[c.ROOM] + s.sms[row + P_HEAD]]
+    if is_look_up(d, slot):
+        s.sms[row + P_EVENT] = 1
+        at = credit(d, s, sm, d.p[c.LINE_BYTES], now + d.p[c.LINE_PORT])
+        schedule(s.heap, at, sm * KINDS + SEND)
+        return
     tile = s.slots[slot * SLOT_COLS + S_ISSUED]
     if s.sms[row + P_LEFT] == 0:
         cta = s.slots[slot * SLOT_COLS + S_CTA]
@@ -114,7 +122,9 @@ def line_up(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
         s.sms[row + P_BEGAN] = now
         s.sms[row + P_LATEST] = 0
         if d.p[c.LOOKS_UP]:
-            d.hit[tile] = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
+            found = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
+            foreign = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.FOREIGN]
+            d.hit[tile] = foreign + ((found * (ONE - foreign)) >> 16)
     part = min(d.p[c.SEGMENT], s.sms[row + P_LEFT])
     s.sms[row + P_EVENT] = 1
     schedule(s.heap, credit(d, s, sm, part, now + sending(d, s, sm, tile, part)), sm * KINDS + SEND)
@@ -152,27 +162,57 @@ def sending(d: Grid, s: State, sm: int, tile: int, part: int) -> int:
 def ask(d: Grid, s: State, slot: int, tiles: int, now: int) -> None:
     """Put up to `tiles` further tiles of a slot's CTA in line at its port, as far as it knows where they lie."""
     sm = slot % d.p[c.SMS]
-    room = d.p[c.ROOM]
     tiles += s.slots[slot * SLOT_COLS + S_OWED]
     s.slots[slot * SLOT_COLS + S_OWED] = 0
     while tiles > 0 and s.slots[slot * SLOT_COLS + S_ASKED] < s.slots[slot * SLOT_COLS + S_END]:
         if s.slots[slot * SLOT_COLS + S_ASKED] == s.slots[slot * SLOT_COLS + S_KNOWN]:
             s.slots[slot * SLOT_COLS + S_OWED] = tiles
-            if not s.slots[slot * SLOT_COLS + S_LOOKS]:
-                s.slots[slot * SLOT_COLS + S_LOOKS] = 1
-                schedule(s.heap, next_line_at(d, s, slot, now), slot * KINDS + KNOWN)
+            if s.slots[slot * SLOT_COLS + S_LOOKS] == NO_LINE:
+                look_up(d, s, slot, NEXT_LINE)
             break
         tiles -= 1
         s.slots[slot * SLOT_COLS + S_ASKED] += 1
-        place = wrapped(s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT], room)
-        s.waiting[sm * room + place] = slot
-        s.sms[sm * SM_COLS + P_COUNT] += 1
+        join(d, s, sm, slot)
+
+
+@inlined
+def join(d: Grid, s: State, sm: int, in_line: int) -> None:
+    """Put a slot's next tile, or its look-up, in line at its port."""
+    room = d.p[c.ROOM]
+    place = wrapped(s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT], room)
+    s.waiting[sm * room + place] = in_line
+    s.sms[sm * SM_COLS + P_COUNT] += 1
+
+
+@inlined
+def look_up(d: Grid, s: State, slot: int, which: int) -> None:
+    """A CTA asks for a line of its block table."""
+    s.slots[slot * SLOT_COLS + S_LOOKS] = which
+    join(d, s, slot % d.p[c.SMS], look_up_of(d, slot))
+
+
+@inlined
+def looked_up(d: Grid, s: State, slot: int, now: int) -> None:
+    """A look-up leaves its port: the first one of a CTA opens its start, others the tiles that wait for them."""
+    sm = slot % d.p[c.SMS]
+    pass_on(d, s, sm)
+    at = line_at(d, s, slot, now)
+    kind = START if s.slots[slot * SLOT_COLS + S_LOOKS] == FIRST_LINE else KNOWN
+    note_due(d, s, sm, d.p[c.LINE_BYTES], at)
+    schedule(s.heap, at, slot * KINDS + kind)
+
+
+@inlined
+def pass_on(d: Grid, s: State, sm: int) -> None:
+    """What was first in line at a port has left."""
+    s.sms[sm * SM_COLS + P_HEAD] = wrapped(s.sms[sm * SM_COLS + P_HEAD] + 1, d.p[c.ROOM])
+    s.sms[sm * SM_COLS + P_COUNT] -= 1
 
 
 @inlined
 def known(d: Grid, s: State, slot: int, now: int) -> None:
     """A line of the block table is there."""
-    s.slots[slot * SLOT_COLS + S_LOOKS] = 0
+    s.slots[slot * SLOT_COLS + S_LOOKS] = NO_LINE
     s.slots[slot * SLOT_COLS + S_KNOWN] += d.p[c.LOOK_UP]
     ask(d, s, slot, 0, now)
 
@@ -182,6 +222,7 @@ def start(d: Grid, s: State, slot: int, now: int) -> None:
     """A CTA's first instruction is behind it: fill its buffers."""
     cta = s.slots[slot * SLOT_COLS + S_CTA]
     first = d.tile_ptr[cta]
+    s.slots[slot * SLOT_COLS + S_LOOKS] = NO_LINE
     s.slots[slot * SLOT_COLS + S_ASKED] = first
     s.slots[slot * SLOT_COLS + S_ISSUED] = first
     s.slots[slot * SLOT_COLS + S_TAKEN] = first
@@ -199,8 +240,7 @@ def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
     """The last segment of a tile is on its way and arrives at `at`."""
     depth = d.p[c.STAGES] + 1
     sm = slot % d.p[c.SMS]
-    s.sms[sm * SM_COLS + P_HEAD] = wrapped(s.sms[sm * SM_COLS + P_HEAD] + 1, d.p[c.ROOM])
-    s.sms[sm * SM_COLS + P_COUNT] -= 1
+    pass_on(d, s, sm)
     s.arrived[slot * depth + tile % depth] = at
     s.slots[slot * SLOT_COLS + S_ISSUED] += 1
     if s.slots[slot * SLOT_COLS + S_WAITS] and s.slots[slot * SLOT_COLS + S_TAKEN] == tile:
@@ -215,6 +255,9 @@ def send(d: Grid, s: State, sm: int, now: int) -> None:
     row = sm * SM_COLS
     s.sms[row + P_EVENT] = 0
     slot = s.waiting[sm * d.p[c.ROOM] + s.sms[row + P_HEAD]]
+    if is_look_up(d, slot):
+        looked_up(d, s, slot_of(d, slot), now)
+        return
     tile = s.slots[slot * SLOT_COLS + S_ISSUED]
     part = min(d.p[c.SEGMENT], s.sms[row + P_LEFT])
     transfer(d, s, sm, part, tile, now, sending(d, s, sm, tile, part))
@@ -274,7 +317,7 @@ def finish(d: Grid, s: State, slot: int, now: int) -> None:
         s.slots[slot * SLOT_COLS + S_CTA] = cta
         s.slots[slot * SLOT_COLS + S_AT0] = result + d.p[c.NEXT_ENTRY]
         s.slots[slot * SLOT_COLS + S_AT1] = result + d.p[c.NEXT_ENTRY]
-        schedule(s.heap, first_line_at(d, s, cta, slot % d.p[c.SMS], now, now), slot * KINDS + START)
+        begin(d, s, slot, now)
 
 
 @inlined
@@ -291,8 +334,14 @@ def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     cta = take_next(d, s, slot)
     if cta >= 0:
         s.slots[slot * SLOT_COLS + S_CTA] = cta
-        asks = at + d.p[c.NEXT_ENTRY] + searching(d, last, cta)
-        schedule(s.heap, first_line_at(d, s, cta, sm, now, asks), slot * KINDS + START)
+        begin(d, s, slot, at + d.p[c.NEXT_ENTRY] + searching(d, last, cta))
+
+
+@inlined
+def begin(d: Grid, s: State, slot: int, at: int) -> None:
+    """A slot's CTA asks for its first blocks at `at`: through the block table, where it has one."""
+    kind = LOOK if d.tables[s.slots[slot * SLOT_COLS + S_CTA]] >= 0 else START
+    schedule(s.heap, at + d.p[c.ROOT], slot * KINDS + kind)
 
 
 @inlined
@@ -310,8 +359,7 @@ def fill_slots(d: Grid, s: State) -> None:
         s.slots[slot * SLOT_COLS + S_QUEUE] = slot
         cta = take_next(d, s, slot)
         s.slots[slot * SLOT_COLS + S_CTA] = cta
-        asks = at + searching(d, 0, cta)
-        schedule(s.heap, first_line_at(d, s, cta, slot % d.p[c.SMS], at, asks), slot * KINDS + START)
+        begin(d, s, slot, at + searching(d, 0, cta))
 
 
 @inlined
@@ -330,6 +378,8 @@ def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> No
         leave(d, s, cache, index, now)
     elif kind == KNOWN:
         known(d, s, index, now)
+    elif kind == LOOK:
+        look_up(d, s, index, FIRST_LINE)
     else:
         start(d, s, index, now)
     line_up(d, s, cache, sm, now)

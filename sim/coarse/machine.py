@@ -9,9 +9,9 @@ from sim.coarse import columns as c
 from sim.coarse import loop, tags
 from sim.coarse import state as layout
 from sim.coarse.ecc import without_check_bits
-from sim.coarse.grid import Grid
+from sim.coarse.grid import Grid, line_cost
 from sim.coarse.heap import new_heap
-from sim.coarse.hits import Reuse, held, known_lines, query_missing, taken_in
+from sim.coarse.hits import Reuse, held, query_missing, taken_in
 from sim.coarse.shares import ONE
 from sim.coarse.streaming import streaming_gb_s
 from sim.coarse.units import SM_COLS
@@ -36,8 +36,6 @@ is what the scheduler sees; banks keep them for longer, and by their random dela
 the memory plane (kernels of L40S on pieces of 128 and 256 B: up to 6% too slow with 1, within 3.5% with 6 and 10)."""
 SLICE_TURNS = 2
 """Times that a block passes its slice: as a request and as an answer (`sim.memory.l2`)."""
-BEFORE = 1
-"""When lines of block tables that L2 holds from the start were there."""
 CHANNEL_TURNS = 2
 """Blocks that a channel serves from a block's arrival to its last byte: the block itself, and one before it. One server
 for all of memory would take a block at the rate of all channels. At a load r a block meets r / (2 (1 - r)) others
@@ -99,10 +97,11 @@ def scalars(
     most = max(SEGMENT_BYTES, int(p[c.CAP]) // LEAST_IN_FLIGHT)
     p[c.SEGMENT] = min(max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS)), most)
     p[c.CTAS] = grid.ctas
-    p[c.ROOM] = launch.ctas_per_sm * int(p[c.STAGES]) + 1
+    p[c.ROOM] = launch.ctas_per_sm * (int(p[c.STAGES]) + 1) + 1
     p[c.CREDITS] = 66 + 2 * int(p[c.CAP]) // min(int(p[c.SEGMENT]), int(p[c.CAP]))
     _set_memory(p, v, hw)
     _set_dependent_reads(p, v, launch)
+    p[c.LINE_BYTES], p[c.LINE_PORT] = line_cost(launch, hw)
     return p
 
 
@@ -230,8 +229,6 @@ def run_grid(
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, last_lines(grid))
     )
     state = new_state(p, grid.tiles, objects, memory.seed, blocks, lines, queries)
-    if memory.warm:
-        state.tables[known_lines(grid, reuse)] = BEFORE
     p[c.LOOKS_UP], p[c.WARM] = int(reuse.cache is not None), int(memory.warm)
     p[c.TAKES_IN] = taken_in(grid, reuse) if takes_in is None else takes_in
     p[c.HOLDS] = held(hw)

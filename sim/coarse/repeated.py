@@ -95,7 +95,7 @@ def first_ctas(grid: Grid, reuse: Reuse, count: int) -> tuple[Grid, Reuse]:
         tables=grid.tables[:count],
         sequence=grid.sequence[:count],
     )
-    cache = None if reuse.cache is None else tags.new_cache(reuse.cache.p, reuse.cache.keep)
+    cache = None if reuse.cache is None else tags.new_cache(reuse.cache.p, reuse.cache.keep, reuse.cache.sets, reuse.cache.counts)
     return part, Reuse(reuse.objects[:tiles], reuse.hits[:tiles], cache)
 
 

@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 Int64 = NDArray[np.int64]
 
 # State of a slot; S_DONE: the CTA whose result it writes next; S_KNOWN: the first tile whose pages it does not know;
-# S_LOOKS: whether a line of the block table is on its way; S_OWED: free buffers that wait for it.
+# S_LOOKS: which line of the block table it asks for (NO_LINE, FIRST_LINE, NEXT_LINE); S_OWED: free buffers that wait for
+# it.
 S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE, S_DONE, S_KNOWN, S_LOOKS, S_OWED = (
     range(13)
 )
 SLOT_COLS = 13
-# State of an SM's port, in front of its units.
+NO_LINE, FIRST_LINE, NEXT_LINE = range(3)
+# State of an SM's port, in front of its units. In line are slots, for their next tile each, or for a look-up in the
+# block table: a slot's number and that of all slots.
 P_HEAD, P_COUNT, P_SIZE, P_LEFT, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS, P_EGRESS = range(10)
 # Of the tile under way: when it began to leave; when all segments so far are there; how many bytes of them came from
 # memory; the query rows that come before it (-1: none), and the share of them that L2 has, in 1/65536. P_QUEUED: how

@@ -1,17 +1,22 @@
 """When a CTA at tile grain knows where its blocks lie: reads of block-table lines, which CTAs share.
 
-The first CTA that reads a line brings it to L2; those that ask meanwhile wait with it.
+A read takes its turn at the port of its SM, behind the tiles that are in line there: with the cap on bytes in flight
+reached, those of other CTAs hold it up. The first CTA that reads a line brings it to L2; those that ask meanwhile wait
+with it.
 """
 
 from sim.coarse import columns as c
-from sim.coarse.jit import compiled
+from sim.coarse.jit import compiled, inlined
 from sim.coarse.shares import ONE
 from sim.coarse.state import (
+    FIRST_LINE,
     G_HBM,
     P_INGRESS,
     P_QUEUED,
     S_ASKED,
     S_CTA,
+    S_LOOKS,
+    SHARED,
     SLOT_COLS,
     Grid,
     State,
@@ -19,28 +24,41 @@ from sim.coarse.state import (
 from sim.coarse.units import SM_COLS
 
 
-@compiled
-def first_line_at(d: Grid, s: State, cta: int, sm: int, now: int, asks: int) -> int:
-    """When a CTA that asks for its first blocks at `asks` knows where they lie, memory and the port of its SM being as
-    busy as they are `now`."""
-    asks += d.p[c.ROOT]
-    line = d.tables[cta]
-    if line < 0:
-        return asks
-    if s.tables[line] == 0:
-        s.tables[line] = asks + d.p[c.TABLE_MISS] + max(0, s.g[G_HBM] - now)
-    at_port = max(0, s.sms[sm * SM_COLS + P_INGRESS] - now)
-    return int(max(asks + d.p[c.TABLE_HIT] + at_port, s.tables[line]))
+@inlined
+def is_look_up(d: Grid, in_line: int) -> bool:
+    """Whether what is in line at a port is a look-up."""
+    return bool(in_line >= d.p[c.SMS] * d.p[c.CTAS_PER_SM])
+
+
+@inlined
+def look_up_of(d: Grid, slot: int) -> int:
+    """A slot's look-up, as it is put in line; and the other way round."""
+    return int(slot + d.p[c.SMS] * d.p[c.CTAS_PER_SM])
+
+
+@inlined
+def slot_of(d: Grid, in_line: int) -> int:
+    """Whose look-up it is."""
+    return int(in_line - d.p[c.SMS] * d.p[c.CTAS_PER_SM])
 
 
 @compiled
-def next_line_at(d: Grid, s: State, slot: int, now: int) -> int:
-    """When a slot's CTA that asks `now` for the line of its next tile has it. Who asks first finds it in L2 as far as
-    the KV of the tile before was, since both age with what passes; others find it there, or wait with that one."""
-    cta, tile = s.slots[slot * SLOT_COLS + S_CTA], s.slots[slot * SLOT_COLS + S_ASKED]
-    at_port = s.sms[slot % d.p[c.SMS] * SM_COLS + P_QUEUED]
-    line = d.tables[cta] + (tile - d.tile_ptr[cta]) // d.p[c.LOOK_UP] * d.p[c.LOOK_LINES]
+def line_at(d: Grid, s: State, slot: int, now: int) -> int:
+    """When a slot's CTA whose look-up leaves the port now has the line that it asked for.
+
+    The first line of a CTA comes from memory if nobody has asked for it. Of a further one, who asks first finds it in
+    L2 as far as the KV of the tile before was, since both age with what passes; others find it there.
+    """
+    p, sm = d.p, slot % d.p[c.SMS]
+    cta, line = s.slots[slot * SLOT_COLS + S_CTA], d.tables[s.slots[slot * SLOT_COLS + S_CTA]]
+    found, arrival = 0, now + p[c.WAY_IN]
+    if s.slots[slot * SLOT_COLS + S_LOOKS] != FIRST_LINE:
+        tile = s.slots[slot * SLOT_COLS + S_ASKED]
+        line += (tile - d.tile_ptr[cta]) // p[c.LOOK_UP] * p[c.LOOK_LINES]
+        found = d.hit[tile - 1]
+    at = now + p[c.TABLE_HIT] + max(0, s.g[SHARED + sm * p[c.GROUPS] // p[c.SMS]] - arrival)
     if s.tables[line] == 0:
-        beyond = d.p[c.TABLE_MISS] - d.p[c.TABLE_HIT] + max(0, s.g[G_HBM] - now - d.p[c.WAY_IN])
-        s.tables[line] = now + d.p[c.TABLE_HIT] + ((beyond * (ONE - d.hit[tile - 1])) >> 16)
-    return int(max(now + d.p[c.TABLE_HIT] + at_port, s.tables[line]))
+        beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + max(0, s.g[G_HBM] - arrival)
+        s.tables[line] = at + ((beyond * (ONE - found)) >> 16)
+    at = max(at, s.tables[line])
+    return int(at + min(s.sms[sm * SM_COLS + P_QUEUED], max(0, s.sms[sm * SM_COLS + P_INGRESS] - at)))

@@ -41,6 +41,7 @@ C_USES, C_RANDOM, C_LAST, C_TAKEN = range(4)
 class Cache(NamedTuple):
     """p: [SCALARS]; tags, stamps: [groups x sets x ways] and of the last-level cache, tags with TOGETHER empty cells
     behind them, since so many are compared at once; clock: [C_TAKEN + groups];
+    sets: [objects x parts] the set of each block in any L2; counts: [objects] blocks of each, up to parts;
     complete: [groups x objects] 1 + what the group had taken in when it last held all of an object; keep:
     [objects] how the L2 keeps each object (NORMAL, PIN, BYPASS); marks: [groups x sets x ways] how it keeps a place."""
 
@@ -50,13 +51,18 @@ class Cache(NamedTuple):
     last_tags: Int64
     last_stamps: Int64
     clock: Int64
+    sets: Int64
+    counts: Int64
     complete: Int64
     keep: Int64
     marks: Int64
 
 
-def new_cache(p: Int64, keep: Int64 | None = None) -> Cache:
-    """An empty cache. keep: [objects], none: all NORMAL."""
+def new_cache(
+    p: Int64, keep: Int64 | None = None, sets: Int64 | None = None, counts: Int64 | None = None
+) -> Cache:
+    """An empty cache. keep: [objects], none: all NORMAL; sets: [objects x parts], none: as `set_in_l2` has it; counts:
+    [objects], none: all have PARTS."""
     groups = int(p[GROUPS])
     clock = np.zeros(C_TAKEN + groups, np.int64)
     clock[C_RANDOM] = 1
@@ -68,6 +74,8 @@ def new_cache(p: Int64, keep: Int64 | None = None) -> Cache:
         last_tags=np.full(last + TOGETHER, EMPTY, np.int64),
         last_stamps=np.zeros(last, np.int64),
         clock=clock,
+        sets=numbered_sets(p) if sets is None else sets,
+        counts=np.full(int(p[OBJECTS]), p[PARTS], np.int64) if counts is None else counts,
         complete=np.zeros(groups * int(p[OBJECTS]), np.int64),
         keep=np.full(int(p[OBJECTS]), NORMAL, np.int64) if keep is None else keep,
         marks=np.full(places, NORMAL, np.int64),
@@ -221,11 +229,20 @@ def set_in_l2(p: Int64, block: int) -> int:
     return set_of(block // p[GROUPS] if p[COPIES] else block, p[SETS])
 
 
+def numbered_sets(p: Int64) -> Int64:
+    """[objects x parts] of blocks that lie in order of their numbers."""
+    number = np.arange(int(p[OBJECTS] * p[PARTS]))
+    sets = max(1, int(p[SETS]))
+    if p[COPIES]:
+        number = number // int(p[GROUPS])
+    return (number + number // sets * (sets * 5 // 8 + 1)) % sets
+
+
 @compiled
 def look_up(c: Cache, block: int, group: int) -> bool:
     """Whether a read by an SM of `group` finds the block in any cache; all that it passes keep it."""
     p = c.p
-    at = set_in_l2(p, block)
+    at = c.sets[block] if block < p[OBJECTS] * p[PARTS] else set_in_l2(p, block)
     if touch_l2(c, (group * p[SETS] + at) * p[WAYS], block, C_TAKEN + group):
         return True
     if p[COPIES]:
@@ -248,11 +265,11 @@ def find(c: Cache, tile_object: int, group: int) -> int:
     known = group * c.p[OBJECTS] + tile_object
     if c.complete[known] == c.clock[C_TAKEN + group] + 1:
         return ONE
-    parts = c.p[PARTS]
+    parts = c.counts[tile_object]
     before = c.clock[C_TAKEN + group]
     found = 0
     for part in range(parts):
-        found += 1 if look_up(c, tile_object * parts + part, group) else 0
+        found += 1 if look_up(c, tile_object * c.p[PARTS] + part, group) else 0
     if c.p[POLICY] != LRU and found == parts and c.clock[C_TAKEN + group] == before:
         c.complete[known] = before + 1
     return int(found * ONE // parts)
@@ -291,6 +308,8 @@ def pointers(c: Cache) -> Cache:
         cells(c.last_tags),
         cells(c.last_stamps),
         cells(c.clock),
+        cells(c.sets),
+        cells(c.counts),
         cells(c.complete),
         cells(c.keep),
         cells(c.marks),

@@ -56,13 +56,13 @@ def detail_course(outcome: RunOutcome) -> Course:
     return Course(np.sort(outcome.orders[0].consumed_ps), outcome.detail.ends_ps[0])
 
 
-def sample_hits(whole: Grid, hits: Int64, part: Grid) -> Int64:
-    """[t] of the sample's tiles, from the hits of the whole launch."""
+def sample_of(whole: Grid, values: Int64, part: Grid) -> Int64:
+    """[t] of the sample's tiles, from those of all tiles of the whole launch."""
     ends = whole.tile_ptr[1 : part.ctas + 1]
     counts = np.diff(part.tile_ptr)
     index = np.repeat(ends - part.tile_ptr[1:], counts) + np.arange(part.tiles)
-    shares: Int64 = hits[index]
-    return shares
+    chosen: Int64 = values[index]
+    return chosen
 
 
 LEAST_FULL = 0.2
@@ -134,13 +134,14 @@ def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> 
     drawn = drawn_time(problem, whole)
     timing = drawn.time.attention
     if problem.memory.warm:
-        hits = sample_hits(whole.grid, timing.hits, part.grid)
+        hits = sample_of(whole.grid, timing.hits, part.grid)
         rows = timing.query_hits[: len(part.grid.query_ptr) - 1]
         part = replace(part, reuse=Reuse(part.reuse.objects, hits, query_hits=rows))
     some = drawn_time(problem, part).time
     held = some.attention.hits
     if problem.memory.warm:
-        held = found_before(whole.reuse.objects, timing.hits)[part.reuse.objects]
+        objects = sample_of(whole.grid, whole.reuse.objects, part.grid)
+        held = found_before(whole.reuse.objects, timing.hits)[objects]
     outcome = run_detail(problem, units, held, some.attention.query_hits[part.grid.query])
     course = detail_course(outcome)
     sms = problem.hw.sm.count

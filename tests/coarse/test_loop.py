@@ -95,7 +95,7 @@ def finished(
     }
     for key, value in (base | scalars).items():
         p[key] = value
-    p[c.CTAS], p[c.ROOM] = len(counts), p[c.CTAS_PER_SM] * p[c.STAGES] + 1
+    p[c.CTAS], p[c.ROOM] = len(counts), p[c.CTAS_PER_SM] * (p[c.STAGES] + 1) + 1
     p[c.CREDITS] = 66 + 2 * p[c.CAP] // SEGMENT
     classes = np.zeros(c.CLASS_COLS, np.int64)
     for key, value in tile.items():
