@@ -56,9 +56,10 @@ def line_at(d: Grid, s: State, slot: int, now: int) -> int:
         tile = s.slots[slot * SLOT_COLS + S_ASKED]
         line += (tile - d.tile_ptr[cta]) // p[c.LOOK_UP] * p[c.LOOK_LINES]
         found = d.hit[tile - 1]
-    at = now + p[c.TABLE_HIT] + max(0, s.g[SHARED + sm * p[c.GROUPS] // p[c.SMS]] - arrival)
+    l2 = max(0, s.g[SHARED + sm * p[c.GROUPS] // p[c.SMS]] - arrival)
+    at = now + p[c.TABLE_HIT] + l2
     if s.tables[line] == 0:
-        beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + max(0, s.g[G_HBM] - arrival)
+        beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + max(0, s.g[G_HBM] - arrival - l2)
         s.tables[line] = at + ((beyond * (ONE - found)) >> 16)
     at = max(at, s.tables[line])
     return int(at + min(s.sms[sm * SM_COLS + P_QUEUED], max(0, s.sms[sm * SM_COLS + P_INGRESS] - at)))
