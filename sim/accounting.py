@@ -202,22 +202,21 @@ def account_spans(
     records: Sequence[NDArray[np.int64]], spans: Sequence[NDArray[np.int64]]
 ) -> dict[str, float]:
     """`account_sms` of parts of the time in which CTAs are resident, of each SM its own: [K, 2] begin, end, in order
-    and apart."""
-    rows, sm = joined([_squeezed(record, own) for record, own in zip(records, spans, strict=True)])
-    ends = np.array([int((own[:, 1] - own[:, 0]).sum()) for own in spans], np.int64)
-    return Ledger(len(records)).close(edges_of(rows, sm), ends)
-
-
-def _squeezed(rows: NDArray[np.int64], spans: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Rows on a clock that runs in the spans only."""
-    if not len(spans):
-        return np.zeros((0, 3), np.int64)
-    lengths = spans[:, 1] - spans[:, 0]
-    before = np.cumsum(lengths) - lengths
-    part = rows.copy()
-    at = np.maximum(0, np.searchsorted(spans[:, 0], rows[:, 1:], side="right") - 1)
-    part[:, 1:] = before[at] + np.clip(rows[:, 1:] - spans[at, 0], 0, lengths[at])
-    return part[part[:, 2] > part[:, 1]]
+    and apart. Each SM has a clock that runs in its spans only."""
+    rows, sm = joined(records)
+    own, whose = np.concatenate(spans), np.repeat(np.arange(len(spans)), [len(of_sm) for of_sm in spans])
+    lengths = own[:, 1] - own[:, 0]
+    ends = np.zeros(len(spans), np.int64)
+    np.add.at(ends, whose, lengths)
+    before = np.cumsum(lengths) - lengths - (np.cumsum(ends) - ends)[whose]
+    first = np.searchsorted(whose, sm)
+    known = np.flatnonzero(np.searchsorted(whose, sm, side="right") > first)
+    rows, sm, first = rows[known], sm[known], first[known]
+    at = np.searchsorted(own[:, 0] + (whose << TIME_BITS), rows[:, 1:] + (sm << TIME_BITS)[:, None], side="right")
+    at = np.maximum(first[:, None], at - 1)
+    rows[:, 1:] = before[at] + np.clip(rows[:, 1:] - own[at, 0], 0, lengths[at])
+    lasting = rows[:, 2] > rows[:, 1]
+    return Ledger(len(records)).close(edges_of(rows[lasting], sm[lasting]), ends)
 
 
 def _clipped(rows: NDArray[np.int64], begin: int, end: int) -> NDArray[np.int64]:

@@ -7,11 +7,12 @@ consumed its last; the rest of it is the tiles'. Of the whole launch it is known
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.accounting import account_spans
+from sim.accounting import TIME_BITS, account_spans
 from sim.device.order import Order
 from sim.device.recorder import RESIDENT
 
@@ -45,13 +46,23 @@ class Lives:
         return self._account([(self.entered, self.first), (self.last, self.left)], window)
 
     def _account(self, phases: list[tuple[list[Int64], list[Int64]]], window: tuple[int, int]) -> Account:
-        sms = range(len(self.records))
-        stacks = [layers([(a[sm], b[sm]) for a, b in phases], window, self.places) for sm in sms]
+        stacks = [(_in_line(begins, window), _in_line(ends, window)) for begins, ends in phases]
         total: Account = {}
-        for layer in range(self.places):
-            for cause, value in account_spans(self.records, [stack[layer] for stack in stacks]).items():
+        for spans in layers(stacks, self.places):
+            for cause, value in account_spans(self.records, _by_sm(spans, len(self.records))).items():
                 total[cause] = total.get(cause, 0.0) + value / self.places
         return total
+
+
+def _in_line(at: Sequence[Int64], window: tuple[int, int]) -> Int64:
+    """Instants of all SMs, clipped to the window, one SM's behind the other's."""
+    return np.concatenate([np.clip(own, *window) + (sm << TIME_BITS) for sm, own in enumerate(at)])
+
+
+def _by_sm(spans: Int64, sms: int) -> list[Int64]:
+    """Of each SM its spans, of all in line."""
+    bounds = np.searchsorted(spans[:, 0], np.arange(sms + 1) << TIME_BITS)
+    return [spans[i:j] - (sm << TIME_BITS) for sm, (i, j) in enumerate(pairwise(bounds.tolist()))]
 
 
 def lives(records: Sequence[Int64], order: Order, tile_ptr: Int64, places: int) -> Lives | None:
@@ -90,14 +101,14 @@ def sm_of_ctas(residence: Sequence[Int64], finished_ps: Int64) -> Int64 | None:
     return whose
 
 
-def layers(phases: Sequence[tuple[Int64, Int64]], window: tuple[int, int], count: int) -> list[Int64]:
-    """Of each number from 1 to `count`, [K, 2] the spans of `window` in which at least so many phases last, which begin
-    and end at these instants."""
+def layers(phases: Sequence[tuple[Int64, Int64]], count: int) -> list[Int64]:
+    """Of each number from 1 to `count`, [K, 2] the spans in which at least so many phases last, which begin and end at
+    these instants."""
     steps = [(at, more) for begins, ends in phases for at, more in ((begins, 1), (ends, -1))]
     at = np.concatenate([at for at, _ in steps])
     by_time = np.argsort(at, kind="stable")
     there = np.cumsum(np.concatenate([np.full(len(at), more) for at, more in steps])[by_time])
-    at = np.clip(at[by_time], *window)
+    at = at[by_time]
     found: list[Int64] = []
     for least in range(1, count + 1):
         edges = np.flatnonzero(np.diff(there >= least, prepend=False, append=False))

@@ -26,8 +26,8 @@ def cta(at: int, tiles: int) -> list[tuple[int, int, int]]:
 
 def test_phases_are_layered_by_how_many_last() -> None:
     phases = [(np.array([0, 6]), np.array([4, 9])), (np.array([2]), np.array([8]))]
-    one, two = layers(phases, (1, 20), 2)
-    assert one.tolist() == [[1, 9]]
+    one, two = layers(phases, 2)
+    assert one.tolist() == [[0, 9]]
     assert two.tolist() == [[2, 4], [6, 8]]
 
 
@@ -63,6 +63,18 @@ def test_a_whole_launch_has_its_own_number_of_turns() -> None:
     assert {cause: value for cause, value in account.items() if value} == pytest.approx(
         {"issue": 40, "store": 30, "tensor": 1000 - 70}
     )
+
+
+def test_turns_count_within_a_window_and_on_the_sm_where_they_are() -> None:
+    """Two CTAs of an SM at once, the second 2 ps later, and one of another SM: 6 ps of beginning each, of which from 5
+    to 20 ps 1, 3 and 1 are left, and ends of 3 ps at 10, 12 and 10, all of which lie there."""
+    one, other = rows(*cta(0, 3), *cta(2, 3)), rows(*cta(0, 3))
+    order = Order(np.array([6, 8, 10, 8, 10, 12, 6, 8, 10]), np.array([13, 15, 13]))
+    run = lives([one, other], order, np.array([0, 3, 6, 9]), places=2)
+    assert run is not None
+    assert sum(run.begins((5, 20)).values()) == (1 + 3 + 1) / 2
+    assert sum(run.ends((5, 20)).values()) == 3 * 3 / 2
+    assert sum(run.turns((5, 20)).values()) == (5 + 9) / 2
 
 
 def test_a_launch_of_turns_alone_has_no_room_for_tiles() -> None:
