@@ -58,11 +58,6 @@ class Places:
         )
 
 
-def sets_per_slice(grid: Grid, hw: Hardware) -> int:
-    """Sets of a slice of L2 that holds what the launch reads."""
-    return int(params.build(hw, granule=granule_bytes(hw, grid.sample.fetches))[Param.SETS])
-
-
 def sets_of(address: Int64, sets: int, grid: Grid, hw: Hardware) -> Int64:
     """Of so many sets, all slices of a partition together, the one that an address uses."""
     v = params.build(hw, granule=granule_bytes(hw, grid.sample.fetches))

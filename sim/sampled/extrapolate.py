@@ -25,7 +25,7 @@ it never does (benchmarks/bench_sampled.py)."""
 UNEQUAL_PRIOR = 0.03
 """The same where some SMs hold more CTAs than others to the end: how they share memory the tile grain does not know, as
 a lone CTA keeps less under way while it waits for the last block of a tile (both grids; up to 0.1 on A100)."""
-LOOK_UP_PRIOR = 0.03
+LOOK_UP_PRIOR = 0.02
 """The same where CTAs look pages up as they copy: the tile grain does not know in which order such small reads are
 served between the blocks of others (both grids and random ones)."""
 PACE_ERROR = 0.01
