@@ -204,7 +204,7 @@ def _scalars(hw: Hardware, size: int, slots: int, objects: int) -> Int64:
             hw.llc.ways,
         )
     p[tags.POLICY] = REPLACEMENT_CODE[l2.replacement]
-    p[tags.KEEPS], p[tags.PIN_WAYS] = int(not l2.residency.is_plain), pin_ways(l2)
+    p[tags.KEEPS], p[tags.PIN_WAYS] = int(not l2.residency.is_plain), SETS_AS_ONE * pin_ways(l2)
     return p
 
 

@@ -157,6 +157,29 @@ def test_a_line_of_the_block_table_comes_from_memory_once() -> None:
     assert [end - alone for end in ends] == [1_800_000, 1_400_000, 1_000_000]
 
 
+def test_a_look_up_takes_its_turn_behind_the_tiles_in_line_at_its_port() -> None:
+    """Two CTAs on an SM: when the second one asks, 1000 ps after the first, the port is busy with the first one's tile,
+    until 4000 ps."""
+    scalars = {c.CTAS_PER_SM: 2, c.SEARCH: 1000, c.SEARCH_GROUP: 1, **LOOK_UP}
+    tile = NOTHING | {c.BYTES: BYTES, c.PORT: 4000}
+    one, two = (
+        finished(scalars, tile, [1, 1], [0.0] * 2, [0, 1], tables=tables, sequence=[0, 1]).consumed[1]
+        for tables in ([-1, -1], [-1, 0])
+    )
+    assert one == 4000 + 4000
+    assert two == 4000 + 600_000 + 4000
+
+
+@pytest.mark.parametrize(("l2", "memory"), [(0.5, 0.0), (0.0, 0.5), (0.5, 0.5), (0.25, 0.5)])
+def test_a_look_up_waits_for_the_slower_of_l2_and_memory(l2: float, memory: float) -> None:
+    """64 KiB of four other SMs are under way before it, at 2 bytes a ps through the slower one."""
+    scalars = {c.SMS: 5, c.L2_Q16: q16(l2), c.HBM_Q16: q16(memory), c.SEARCH: 1, c.SEARCH_GROUP: 1, **LOOK_UP}
+    tile = NOTHING | {c.BYTES: BYTES}
+    tables, sequence = [-1] * 4 + [0], [0] * 4 + [1]
+    state = finished(scalars, tile, [1] * 5, [0.0] * 5, list(range(5)), tables=tables, sequence=sequence)
+    assert state.tables[0] == 600_000 + 4 * BYTES // 2
+
+
 def test_who_asks_for_a_line_that_is_on_its_way_waits_for_it() -> None:
     """Two CTAs that start together, and one alone."""
     two, one = (
@@ -364,6 +387,17 @@ def test_tiles_are_looked_up_as_they_are_sent() -> None:
     tile = {**NOTHING, c.BYTES: BYTES}
     state = finished(scalars, tile, [1] * 3, [0.0] * 3, [0] * 3, cache=tags.new_cache(p))
     assert state.g[layout.G_END] == BYTES // 2
+
+
+def test_of_a_tile_that_holds_what_others_read_their_part_is_found() -> None:
+    """A quarter of each tile is foreign: memory has three quarters to bring, whatever the cache holds of the rest."""
+    p = np.zeros(tags.SCALARS, np.int64)
+    p[[tags.SLOTS, tags.SMS, tags.PARTS, tags.GROUPS, tags.SETS]] = 1
+    p[tags.WAYS], p[tags.OBJECTS] = 4, 3
+    tile = {**NOTHING, c.BYTES: BYTES, c.FOREIGN: 65_536 // 4}
+    scalars = {c.LOOKS_UP: 1, c.HBM_Q16: q16(0.5)}
+    state = finished(scalars, tile, [1] * 3, [0.0] * 3, [0, 1, 1], cache=tags.new_cache(p))
+    assert state.g[layout.G_END] == 2 * (3 * BYTES // 4) // 2
 
 
 def test_an_output_leaves_at_the_rate_of_the_port_and_is_acknowledged() -> None:

@@ -1,12 +1,10 @@
-"""Lines of the block table at tile grain: which line each CTA reads first, and what a replay finds of them."""
+"""Lines of the block table at tile grain: which line each CTA reads first."""
 
 import numpy as np
-import pytest
 
 from sim.attention_run import Task, coarse_kernel, find_mapping
 from sim.cli.job import engine_step
 from sim.coarse.estimate import Coarse
-from sim.coarse.hits import known_lines
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
 from sim.memory.addresses import build_address_map
 
@@ -27,13 +25,3 @@ def test_ctas_of_all_heads_share_the_lines_of_their_sequence() -> None:
     assert set(grid.tables.tolist()) <= set(range(2 * 1024 // 512))
     heads = 8
     assert np.bincount(grid.tables).min() >= heads
-
-
-@pytest.mark.parametrize(
-    ("context", "state", "share"), [(512, "cold", 0.0), (512, "warm", 1.0), (8192, "warm", 0.0)]
-)
-def test_a_replay_finds_the_lines_whose_tiles_it_finds(context: int, state: str, share: float) -> None:
-    """8 KV heads x 128 x 2 x 2 bytes a token: 4 MiB fit in 8, of 64 nothing is left."""
-    kernel = kernel_of(context, state)
-    known = known_lines(kernel.grid, kernel.reuse)
-    assert len(known) == share * len(np.unique(kernel.grid.tables))
