@@ -212,7 +212,9 @@ def account_spans(
     first = np.searchsorted(whose, sm)
     known = np.flatnonzero(np.searchsorted(whose, sm, side="right") > first)
     rows, sm, first = rows[known], sm[known], first[known]
-    at = np.searchsorted(own[:, 0] + (whose << TIME_BITS), rows[:, 1:] + (sm << TIME_BITS)[:, None], side="right")
+    at = np.searchsorted(
+        own[:, 0] + (whose << TIME_BITS), rows[:, 1:] + (sm << TIME_BITS)[:, None], side="right"
+    )
     at = np.maximum(first[:, None], at - 1)
     rows[:, 1:] = before[at] + np.clip(rows[:, 1:] - own[at, 0], 0, lengths[at])
     lasting = rows[:, 2] > rows[:, 1]

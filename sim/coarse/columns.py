@@ -31,9 +31,8 @@ CLASS_COLS = 14
 # bits of inline ECC are of use to other tiles; NO_CHECK_BITS: CHECK_BITS of a segment that needs none; REFRESH: how
 # long one keeps a bank; REFRESH_BYTES: of which one block meets a refresh. ROOT: a CTA's read of where its block
 # table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not; LOOK_UP: tiles between two waits for
-# further lines, 0: none; LOOK_LINES: lines of each wait; LINE_BYTES, LINE_PORT: what a look-up asks for, and its cost at
-# the port. WARM: whether L2 may have query rows before anybody has asked
-# for them.
+# further lines, 0: none; LOOK_LINES: lines of each wait; LINE_BYTES, LINE_PORT: what a look-up asks for, and its cost
+# at the port. WARM: whether L2 may have query rows before anybody has asked for them.
 (
     SMS,
     CTAS,

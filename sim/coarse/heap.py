@@ -11,7 +11,7 @@ from sim.coarse.jit import compiled, inlined
 
 Int64 = NDArray[np.int64]
 
-KINDS = 8
+START, SEND, READY, FREE, DONE, STORE, KNOWN, LOOK, KINDS = range(9)
 """An event's code is index x KINDS + kind."""
 CODE_BITS = 20
 """A million codes: slots of the largest machine that configs allow, times kinds."""

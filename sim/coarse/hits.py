@@ -67,7 +67,8 @@ def canonical_tiles(step: Step, tile_tokens: int) -> tuple[Int64, Int64]:
 def own_tiles(step: Step, units: Units, cta: Int64, token: Int64) -> Int64:
     """[T] number of the KV of tiles of CTAs `cta` that start at `token`, where no page is in two sequences."""
     start = step.table_ptr[units.sequence[cta]].astype(np.int64) * step.page_tokens + token
-    return np.unique(start, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    number: Int64 = np.unique(start, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return number
 
 
 def tile_objects(step: Step, units: Units, grid: Grid, cut: Cut) -> Int64:
@@ -228,7 +229,9 @@ def tile_reuse(
         return Reuse(objects, foreign)
     size = int(grid.tile_bytes.max(initial=1))
     p = _scalars(hw, size, hw.sm.count * cut.ctas_per_sm, int(objects.max()) + 1)
-    cache = tags.new_cache(p, policies, lie(int(p[tags.PARTS]), int(p[tags.SETS])), _blocks(grid, objects, foreign, p))
+    cache = tags.new_cache(
+        p, policies, lie(int(p[tags.PARTS]), int(p[tags.SETS])), _blocks(grid, objects, foreign, p)
+    )
     if warm:
         order = np.asarray(grid.order, np.int64)
         tags.walk(cache, grid.tile_ptr, order, objects, grid.output_ptr, grid.query, grid.query_ptr)

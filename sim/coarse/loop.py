@@ -11,9 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
-from sim.coarse.heap import HEAD, KINDS, schedule, take_event
+from sim.coarse.heap import (
+    DONE,
+    FREE,
+    HEAD,
+    KINDS,
+    KNOWN,
+    LOOK,
+    READY,
+    SEND,
+    START,
+    STORE,
+    schedule,
+    take_event,
+)
 from sim.coarse.jit import compiled, entry, inlined
-from sim.coarse.path import complete, note_due, store, transfer
+from sim.coarse.path import complete, store, transfer
+from sim.coarse.port import join, pass_on, wrapped
 from sim.coarse.shares import ONE
 from sim.coarse.state import (
     FIRST_LINE,
@@ -52,21 +66,13 @@ from sim.coarse.state import (
     Grid,
     State,
 )
-from sim.coarse.table import is_look_up, line_at, look_up_of, slot_of
+from sim.coarse.table import is_look_up, look_up, looked_up, slot_of
 from sim.coarse.tags import Cache, find, find_rows, keep, pointers
 from sim.coarse.units import SM_COLS, compute
 from sim.memory.bits import quotient
 from sim.memory.pointer import cells
 
 Int64 = NDArray[np.int64]
-
-START, SEND, READY, FREE, DONE, STORE, KNOWN, LOOK = range(8)
-
-
-@inlined
-def wrapped(place: int, length: int) -> int:
-    """A place of a ring that is less than twice around."""
-    return place if place < length else place - length
 
 
 @compiled
@@ -173,40 +179,6 @@ def ask(d: Grid, s: State, slot: int, tiles: int, now: int) -> None:
         tiles -= 1
         s.slots[slot * SLOT_COLS + S_ASKED] += 1
         join(d, s, sm, slot)
-
-
-@inlined
-def join(d: Grid, s: State, sm: int, in_line: int) -> None:
-    """Put a slot's next tile, or its look-up, in line at its port."""
-    room = d.p[c.ROOM]
-    place = wrapped(s.sms[sm * SM_COLS + P_HEAD] + s.sms[sm * SM_COLS + P_COUNT], room)
-    s.waiting[sm * room + place] = in_line
-    s.sms[sm * SM_COLS + P_COUNT] += 1
-
-
-@inlined
-def look_up(d: Grid, s: State, slot: int, which: int) -> None:
-    """A CTA asks for a line of its block table."""
-    s.slots[slot * SLOT_COLS + S_LOOKS] = which
-    join(d, s, slot % d.p[c.SMS], look_up_of(d, slot))
-
-
-@inlined
-def looked_up(d: Grid, s: State, slot: int, now: int) -> None:
-    """A look-up leaves its port: the first one of a CTA opens its start, others the tiles that wait for them."""
-    sm = slot % d.p[c.SMS]
-    pass_on(d, s, sm)
-    at = line_at(d, s, slot, now)
-    kind = START if s.slots[slot * SLOT_COLS + S_LOOKS] == FIRST_LINE else KNOWN
-    note_due(d, s, sm, d.p[c.LINE_BYTES], at)
-    schedule(s.heap, at, slot * KINDS + kind)
-
-
-@inlined
-def pass_on(d: Grid, s: State, sm: int) -> None:
-    """What was first in line at a port has left."""
-    s.sms[sm * SM_COLS + P_HEAD] = wrapped(s.sms[sm * SM_COLS + P_HEAD] + 1, d.p[c.ROOM])
-    s.sms[sm * SM_COLS + P_COUNT] -= 1
 
 
 @inlined

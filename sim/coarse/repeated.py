@@ -95,7 +95,8 @@ def first_ctas(grid: Grid, reuse: Reuse, count: int) -> tuple[Grid, Reuse]:
         tables=grid.tables[:count],
         sequence=grid.sequence[:count],
     )
-    cache = None if reuse.cache is None else tags.new_cache(reuse.cache.p, reuse.cache.keep, reuse.cache.sets, reuse.cache.counts)
+    found = reuse.cache
+    cache = None if found is None else tags.new_cache(found.p, found.keep, found.sets, found.counts)
     return part, Reuse(reuse.objects[:tiles], reuse.hits[:tiles], cache)
 
 

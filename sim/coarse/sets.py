@@ -5,6 +5,8 @@ sets are asked for more than they hold while others keep all. A block at tile gr
 which lie elsewhere in its part of the tile: a place is drawn among them, the same one in every run.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +25,28 @@ from sim.memory.params import Param
 Int64 = NDArray[np.int64]
 
 
-def places_of(step: Step, units: Units, grid: Grid, cut: Cut, objects: Int64, parts: int) -> "Places":
+@dataclass(frozen=True)
+class Places:
+    """Of blocks, to be broadcast to [objects, parts]: sequence, KV head, token, and pool (0: K, 1: V)."""
+
+    sequence: Int64
+    head: Int64
+    token: Int64
+    pool: Int64
+
+    def addresses(self, step: Step, addresses: AddressMap) -> Int64:
+        """[objects, parts] address of each block's token."""
+        frame = step.table[step.table_ptr[self.sequence] + self.token // step.page_tokens].astype(np.int64)
+        fmt = addresses.frame_format[frame].astype(np.int64)
+        pools = [[(part.base, part.token_bytes) for part in parts] for parts in addresses.parts]
+        base = np.array([[part[min(i, len(part) - 1)] for i in (0, 1)] for part in pools], np.int64)
+        of_part = base[fmt, np.broadcast_to(self.pool, fmt.shape)]
+        return addresses.run_start(
+            of_part[..., 0], of_part[..., 1], frame, self.head, self.token % step.page_tokens
+        )
+
+
+def places_of(step: Step, units: Units, grid: Grid, cut: Cut, objects: Int64, parts: int) -> Places:
     """Where the `parts` blocks of each object lie. objects: [T] number of the KV that each tile reads."""
     count = int(objects.max(initial=-1)) + 1
     cta, rank = repeat_index(np.diff(grid.tile_ptr))
@@ -38,24 +61,6 @@ def places_of(step: Step, units: Units, grid: Grid, cut: Cut, objects: Int64, pa
     token = (units.lo[of] + rank * cut.tile_tokens)[:, None] + within
     token = np.minimum(token, units.hi[of][:, None] - 1)
     return Places(units.sequence[of][:, None], units.head[of][:, None], token, part // each)
-
-
-class Places:
-    """[objects, parts] sequence, KV head, token and pool (0: K, 1: V) of each block."""
-
-    def __init__(self, sequence: Int64, head: Int64, token: Int64, pool: Int64) -> None:
-        self.sequence, self.head, self.token, self.pool = sequence, head, token, pool
-
-    def addresses(self, step: Step, addresses: AddressMap) -> Int64:
-        """[objects, parts] of the first byte."""
-        frame = step.table[step.table_ptr[self.sequence] + self.token // step.page_tokens].astype(np.int64)
-        fmt = addresses.frame_format[frame].astype(np.int64)
-        pools = [[(part.base, part.token_bytes) for part in parts] for parts in addresses.parts]
-        base = np.array([[part[min(i, len(part) - 1)] for i in (0, 1)] for part in pools], np.int64)
-        of_part = base[fmt, np.broadcast_to(self.pool, fmt.shape)]
-        return addresses.run_start(
-            of_part[..., 0], of_part[..., 1], frame, self.head, self.token % step.page_tokens
-        )
 
 
 def sets_of(address: Int64, sets: int, grid: Grid, hw: Hardware) -> Int64:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 Int64 = NDArray[np.int64]
 
 # State of a slot; S_DONE: the CTA whose result it writes next; S_KNOWN: the first tile whose pages it does not know;
-# S_LOOKS: which line of the block table it asks for (NO_LINE, FIRST_LINE, NEXT_LINE); S_OWED: free buffers that wait for
-# it.
+# S_LOOKS: which line of the block table it asks for (NO_LINE, FIRST_LINE, NEXT_LINE); S_OWED: free buffers that wait
+# for it.
 S_CTA, S_ASKED, S_ISSUED, S_TAKEN, S_END, S_AT0, S_AT1, S_WAITS, S_QUEUE, S_DONE, S_KNOWN, S_LOOKS, S_OWED = (
     range(13)
 )

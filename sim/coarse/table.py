@@ -6,7 +6,10 @@ with it.
 """
 
 from sim.coarse import columns as c
+from sim.coarse.heap import KINDS, KNOWN, START, schedule
 from sim.coarse.jit import compiled, inlined
+from sim.coarse.path import note_due
+from sim.coarse.port import join, pass_on
 from sim.coarse.shares import ONE
 from sim.coarse.state import (
     FIRST_LINE,
@@ -63,3 +66,21 @@ def line_at(d: Grid, s: State, slot: int, now: int) -> int:
         s.tables[line] = at + ((beyond * (ONE - found)) >> 16)
     at = max(at, s.tables[line])
     return int(at + min(s.sms[sm * SM_COLS + P_QUEUED], max(0, s.sms[sm * SM_COLS + P_INGRESS] - at)))
+
+
+@inlined
+def look_up(d: Grid, s: State, slot: int, which: int) -> None:
+    """A CTA asks for a line of its block table."""
+    s.slots[slot * SLOT_COLS + S_LOOKS] = which
+    join(d, s, slot % d.p[c.SMS], look_up_of(d, slot))
+
+
+@inlined
+def looked_up(d: Grid, s: State, slot: int, now: int) -> None:
+    """A look-up leaves its port: the first one of a CTA opens its start, others the tiles that wait for them."""
+    sm = slot % d.p[c.SMS]
+    pass_on(d, s, sm)
+    at = line_at(d, s, slot, now)
+    kind = START if s.slots[slot * SLOT_COLS + S_LOOKS] == FIRST_LINE else KNOWN
+    note_due(d, s, sm, d.p[c.LINE_BYTES], at)
+    schedule(s.heap, at, slot * KINDS + kind)

@@ -16,7 +16,9 @@ from sim.memory.addresses import build_address_map
 
 def kernel_of(hardware: str, kernel: str, *sets: str) -> tuple[Problem, Coarse]:
     hw = load_hardware(hardware, ()).spec
-    spec = load_workload("decode_16x8k", tuple(f"workload.{text}" for text in (f"kernel={kernel}", *sets))).spec
+    spec = load_workload(
+        "decode_16x8k", tuple(f"workload.{text}" for text in (f"kernel={kernel}", *sets))
+    ).spec
     task = Task(hw, spec, "gqa", engine_step(spec, model_of(spec), 0, hw), [load_profile(kernel)])
     addresses = build_address_map(task.step, spec.layout, spec.table_entry_bytes)
     return coarse_kernel(task, addresses, find_mapping(task, addresses).candidate.cut)
