@@ -11,8 +11,16 @@ from sim.coarse.estimate import Coarse, Problem
 from sim.coarse.shares import ONE
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.memory.addresses import build_address_map
-from sim.sampled.chance import PAST_LRU_ERROR, UNSEEN_ERROR, chance_ps, found_share, is_past_lru
+from sim.sampled.chance import (
+    PAST_LRU_ERROR,
+    TAIL_ERROR,
+    UNSEEN_ERROR,
+    chance_ps,
+    found_share,
+    is_past_lru,
+)
 from sim.sampled.draws import Drawn, drawn_time
+from sim.sampled.extrapolate import LONG_TAIL
 
 
 def kernel(hardware: str, batch: int, state: str = "warm") -> tuple[Problem, Coarse]:
@@ -60,5 +68,10 @@ def test_what_cannot_be_told_adds_up_as_independent_errors() -> None:
     end = drawn.time.end_ps
     parts = [1000.0, UNSEEN_ERROR * 0.5 * end, PAST_LRU_ERROR * end]
     assert chance_ps(problem, made, drawn, 0.5) == pytest.approx(sum(part**2 for part in parts) ** 0.5)
+    tail = (
+        chance_ps(problem, made, drawn, 0.5, LONG_TAIL + 0.1) ** 2 - chance_ps(problem, made, drawn, 0.5) ** 2
+    )
+    assert tail**0.5 == pytest.approx(TAIL_ERROR * (LONG_TAIL + 0.1) * end)
     cold = replace(problem, memory=replace(problem.memory, warm=False))
     assert chance_ps(cold, made, drawn, 0.0) == pytest.approx(1000.0)
+    assert chance_ps(cold, made, drawn, 0.0, LONG_TAIL) == pytest.approx(1000.0)
