@@ -274,7 +274,8 @@ def _run_whole(
     placement = task.workload.tier
     tiers = None
     if placement is not None:
-        tiers = plan_tiers(task.step, addresses, launches[0], prefetch=placement.policy == "prefetch")
+        prefetch = placement.policy == "prefetch"
+        tiers = plan_tiers(task.step, addresses, launches[0], task.loaded, prefetch=prefetch)
     hw = as_addressed(task.loaded, candidate.cut.profile)
     machine, totals = Machine(hw, launches, options, tiers), totals_of_launches(launches)
     kept = tuple(launches) if record_order else ()

@@ -1,7 +1,8 @@
 """Analytic lower bounds: what no machine with these resources can beat (design: closed accounting).
 
 Each bound is distinct work over a peak rate: overfetch, re-reads, padding and latency never raise it. Bytes that
-were declared resident (a warm L2, at most its capacity) need no memory read.
+were declared resident (a warm L2, at most its capacity) need no memory read, nor do those that copies bring from a
+tier, which may be read from L2 as they land; what the caches cannot hold of them has to be written to memory.
 """
 
 import math
@@ -35,13 +36,24 @@ def least_exp_share(profiles: Iterable[KernelProfile], kernel: str) -> float:
     return min((profile.exp_share for profile in meant), default=1.0)
 
 
+def cached_bytes(hw: Hardware) -> float:
+    """Bytes that the caches before device memory hold."""
+    return (hw.l2.capacity_mib + (hw.llc.capacity_mib if hw.llc else 0)) * 2**20
+
+
+def least_memory_reads(work: Work, hw: Hardware, *, warm: bool) -> float:
+    """Bytes that one attention launch has to read from device memory."""
+    reads = work.kv_bytes + work.query_bytes
+    return max(0.0, reads - cached_bytes(hw)) if warm else reads - work.kv_bytes_in_tiers
+
+
 def attention_bounds_ns(
     work: Work, formats: tuple[str, ...], hw: Hardware, *, warm: bool, exp_share: float = 1
 ) -> dict[str, float]:
     """Bounds of one attention launch by resource. exp_share: part of the exponentials that are not polynomials."""
     reads = work.kv_bytes + work.query_bytes
-    cached = hw.l2.capacity_mib * 2**20 + (hw.llc.capacity_mib * 2**20 if hw.llc else 0)
-    from_memory = max(0.0, reads - cached) if warm else reads
+    passing = 0.0 if warm else max(0.0, work.kv_bytes_in_tiers - cached_bytes(hw))
+    from_memory = least_memory_reads(work, hw, warm=warm) + passing
     clk = hw.sm.clock_ghz * hw.sm.count
     bounds = {
         "hbm": from_memory / data_peak_gb_s(hw.hbm),

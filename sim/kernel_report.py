@@ -50,7 +50,7 @@ def moved_bytes(task: Task, run: AttentionRun) -> dict[str, int]:
         "sram_fill": c["l2_read"],
         "block_table": c["requested_metadata"] + c["assist_walks"] * task.hw.l2.sector_bytes,
         "scales": run.totals.scale_bytes,
-    } | {f"tier.{name}.in": size for name, size in run.outcome.tier_bytes.items()}
+    } | {f"tier.{name}.in": run.outcome.tier_bytes.get(name, 0) for name in task.step.tiers}
 
 
 def _cut_as_run(step: Step, cut: Cut) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Pool:
     tier_bytes: int
     filled_bytes: int
     """Bytes of slots that hold a token."""
+    slots: int
+    """Tokens that the blocks hold when full."""
     scale_bytes: int
 
 
@@ -44,6 +46,7 @@ def pool(step: Step) -> Pool:
         device_bytes=int((slots - slots_away) @ format_bytes(step)),
         tier_bytes=int(slots_away @ format_bytes(step)),
         filled_bytes=bytes_of(step, tokens_in_frames(step, np.zeros(step.sequences, np.int64))),
+        slots=int(slots.sum()),
         scale_bytes=int(slots @ _scale_bytes(step)),
     )
 
@@ -90,7 +93,8 @@ def check_tokens_fit(tokens: int, geometry: Geometry, model: Model, workload: Wo
 
 
 def kv_report(step: Step, model: Model, workload: Workload, hw: Hardware) -> dict[str, float]:
-    """The `kv` section of a result. A kernel counts one layer; a step all attention layers, and the weights.
+    """The `kv` section of a result. A kernel counts one layer; a step all attention layers, with one block
+    table, and the weights. Bytes per token are the mean over the formats of the blocks.
 
     Raises InputError when the blocks (with the weights) do not fit device memory or their tier.
     """
@@ -109,9 +113,9 @@ def kv_report(step: Step, model: Model, workload: Workload, hw: Hardware) -> dic
         "tier_bytes": float(blocks.tier_bytes * layers),
         "weight_bytes": weights,
         "waste_fraction": 1 - blocks.filled_bytes / allocated,
-        "metadata_fraction": table / allocated,
+        "metadata_fraction": table / (allocated * layers),
         "scale_fraction": blocks.scale_bytes / allocated,
-        "bytes_per_token": float(format_bytes(step)[0] * layers),
+        "bytes_per_token": allocated / blocks.slots * layers,
     }
 
 

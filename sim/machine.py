@@ -85,7 +85,7 @@ class Machine:
         self._env = simpy.Environment(initial_time=0)
         tables = [launch.fetches for launch in launches] + ([tiers.writes] if tiers else [])
         table, self._offsets = join_tables(tables)
-        ports = hw if tiers is None else _with_copy_ports(hw)
+        ports = hw if tiers is None else _with_copy_ports(hw, tiers.ports)
         self._plane = MemoryPlane(
             self._env,
             ports,
@@ -108,12 +108,15 @@ class Machine:
         """Of the launch whose tiles the plane works through (`memory.pipeline`)."""
 
     def _copy_engines(self, tiers: TierPlan) -> CopyEngines:
-        """Engines write through ports of their own, behind those of the SMs, in turn."""
-        first = self._offsets[len(self._launches)]
-        count, engines = self._hw.sm.count, self._hw.copy_engine.engines
+        """Engines write through ports of their own, behind those of the SMs: the slices of a page at the same time."""
+        offset, count = self._offsets[len(self._launches)], self._hw.sm.count
 
         def write(rank: int) -> simpy.Event:
-            return self._plane.submit(count + rank % engines, first + rank)
+            first, end = tiers.write_ptr[rank : rank + 2]
+            slices = [
+                self._plane.submit(count + fetch - first, offset + fetch) for fetch in range(first, end)
+            ]
+            return self._env.all_of(slices)
 
         return CopyEngines(self._env, self._hw, tiers.step, tiers.copies, write)
 
@@ -261,11 +264,9 @@ class Machine:
         self._at_work = None
 
 
-def _with_copy_ports(hw: Hardware) -> Hardware:
-    """The machine as the memory plane sees it: one more port for each copy engine."""
-    return hw.model_copy(
-        update={"sm": hw.sm.model_copy(update={"count": hw.sm.count + hw.copy_engine.engines})}
-    )
+def _with_copy_ports(hw: Hardware, ports: int) -> Hardware:
+    """The machine as the memory plane sees it: with the ports of the copy engines."""
+    return hw.model_copy(update={"sm": hw.sm.model_copy(update={"count": hw.sm.count + ports})})
 
 
 def _first_fetches(launch: Launch, hw: Hardware) -> tuple[np.ndarray, np.ndarray]:
@@ -281,7 +282,7 @@ def _warming_order(
     """(fetch, SM) of one identical run, in grid order: CTAs breadth first over the slots, tiles in turn."""
     fetches: list[np.ndarray] = []
     sms: list[np.ndarray] = []
-    for launch, offset in zip(launches, offsets, strict=True):
+    for launch, offset in zip(launches, offsets[: len(launches)], strict=True):
         ctas = launch.ctas
         cta = np.repeat(np.arange(ctas.count), np.diff(ctas.tile_ptr))
         rank = np.arange(launch.tiles) - ctas.tile_ptr[cta]

@@ -11,7 +11,7 @@ from typing import Any
 
 from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun, Task, run_attention
-from sim.bounds import check_not_beaten, kernel_bounds_ns
+from sim.bounds import check_not_beaten, kernel_bounds_ns, least_memory_reads
 from sim.clock import under_load
 from sim.config.hardware import Hardware
 from sim.config.kernel_profile import KernelProfile
@@ -22,7 +22,7 @@ from sim.kernel_report import KernelReport, joined, report_attention, scaled
 from sim.kv_report import kv_report
 from sim.layer import report_around
 from sim.result import Result
-from sim.state_run import report_state, state_bounds_ns
+from sim.state_run import report_state, state_bounds_ns, states_read
 from sim.whatif import IDEALS, ideal_profiles
 from sim.work import step_work
 
@@ -178,13 +178,14 @@ def _tokens(case: Case) -> int | None:
 def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result:
     """`--fidelity bound`: the analytic floor as the answer, without a simulation."""
     bounds: dict[str, float] = {}
-    for part, count in _bounds(case):
+    read = 0.0
+    for part, part_read, count in _bounds(case):
+        read += count * part_read
         for name, value in part.items():
             bounds[name] = bounds.get(name, 0.0) + count * value
-    work = step_work(case.step) if case.step is not None else None
     return finish_bound(
         bounds,
-        {"hbm_read": work.kv_bytes + work.query_bytes} if work is not None else {},
+        {"hbm_read": round(read)},
         case.hw,
         _echo(case, "bound"),
         tokens=_tokens(case),
@@ -193,17 +194,18 @@ def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result
     )
 
 
-def _bounds(case: Case) -> list[tuple[Mapping[str, float], int]]:
-    """Bounds of each kind of kernel in a run, and how often it runs."""
+def _bounds(case: Case) -> list[tuple[Mapping[str, float], float, int]]:
+    """Bounds of each kind of kernel in a run, bytes that it must read from memory, and how often it runs."""
     attention_count, state_count = counted_layers(case)
-    workload = case.workload
-    parts: list[tuple[Mapping[str, float], int]] = []
+    workload, warm = case.workload, case.workload.l2_state == "warm"
+    parts: list[tuple[Mapping[str, float], float, int]] = []
     if case.step is not None:
         bounds = kernel_bounds_ns(case.step, case.profiles, workload, case.loaded)
-        parts.append((bounds, attention_count))
+        read = least_memory_reads(step_work(case.step), case.hw, warm=warm)
+        parts.append((bounds, read, attention_count))
     if state_count:
         bounds = state_bounds_ns(case.model, workload, case.loaded)
-        parts.append((bounds, state_count))
+        parts.append((bounds, states_read(case.model, workload, case.hw), state_count))
     if workload.kind == "step":
-        parts += [(part.bounds_ns, 1) for part in around(case)]
+        parts += [(part.bounds_ns, part.bytes.get("hbm_read", 0), 1) for part in around(case)]
     return parts

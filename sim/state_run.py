@@ -1,5 +1,6 @@
 """The state update of one SSM layer on one machine, as a kernel report."""
 
+from sim.bounds import cached_bytes
 from sim.config.hardware import Hardware
 from sim.config.kernel_profile import KernelProfile
 from sim.config.workload import Model, Workload
@@ -12,14 +13,19 @@ from sim.memory.params import data_peak_gb_s
 from sim.operations import launch_operations
 
 
+def states_read(model: Model, workload: Workload, hw: Hardware) -> float:
+    """Bytes that one layer's update has to read from device memory: all states but those that caches hold before."""
+    size = state_bytes(model, workload.batch, workload.tensor_parallel)
+    return max(0.0, size - cached_bytes(hw)) if workload.l2_state == "warm" else size
+
+
 def state_bounds_ns(model: Model, workload: Workload, hw: Hardware) -> dict[str, float]:
     """Bounds of one layer's update by resource: every state is read and written. What caches hold before (a replay) is
     not read from memory, and as much as they can hold need not be written to it yet."""
     size = state_bytes(model, workload.batch, workload.tensor_parallel)
-    room = hw.l2.capacity_mib * 2**20 + (hw.llc.capacity_mib * 2**20 if hw.llc else 0)
-    read = max(0.0, size - room) if workload.l2_state == "warm" else size
+    moved = states_read(model, workload, hw) + max(0.0, size - cached_bytes(hw))
     return {
-        "hbm": (read + max(0.0, size - room)) / data_peak_gb_s(hw.hbm),
+        "hbm": moved / data_peak_gb_s(hw.hbm),
         "l2": size / hw.l2.bandwidth_gb_s,
         "noc": size / (hw.sm.count * hw.sm.clock_ghz * hw.noc.port_bytes_per_clk),
     }

@@ -13,6 +13,9 @@ from sim.config.kernel_profile import KernelProfile
 from sim.memory.params import peak_gb_s
 
 HUGE_RATE = 1e6
+ORDERED_BYTES_PER_CLK = 1e4
+"""Addresses faster than any port takes them, but a sector still takes a picosecond: requests of one instant are served
+SM after SM, so that with no time at all between them the last SMs would always wait for the first."""
 HUGE_L2_MIB = 4096.0
 """Larger than any KV working set of one shipped launch; tags are still simulated."""
 
@@ -52,7 +55,7 @@ def _double_tensor(hw: Hardware, _context_kib: int) -> Hardware:
 
 
 def _free_gather(hw: Hardware, _context_kib: int) -> Hardware:
-    return _section(hw, "gather", engine=True, engine_clk=0.0, bytes_per_clk=HUGE_RATE)
+    return _section(hw, "gather", engine=True, engine_clk=0.0, bytes_per_clk=ORDERED_BYTES_PER_CLK)
 
 
 def _infinite_tier_bandwidth(hw: Hardware, _context_kib: int) -> Hardware:

@@ -7,6 +7,7 @@ ring moves a share per step, 2 (p - 1) steps (NCCL).
 
 from sim.config.hardware import Hardware
 from sim.config.runtime import AllReduce
+from sim.errors import InputError
 
 KIB = 1024
 ROUND_TRIP, BARRIER = 2, 1
@@ -14,9 +15,16 @@ ROUND_TRIP, BARRIER = 2, 1
 
 
 def all_reduce_ns(size: int, parallel: int, hw: Hardware, rule: AllReduce) -> float:
-    """Time to sum buffers of `size` bytes on `parallel` devices, without launch; 0 on one device or without a link."""
-    if parallel == 1 or hw.link is None:
+    """Time to sum buffers of `size` bytes on `parallel` devices, without launch; 0 on one device.
+
+    Raises InputError when there are several and no link between them.
+    """
+    if parallel == 1:
         return 0.0
+    if hw.link is None:
+        raise InputError(
+            f"workload.tensor_parallel: found {parallel} in a step; allowed: 1, since {hw.name} has no link"
+        )
     rate, hop = hw.link.bandwidth_gb_s * rule.link_fraction, hw.link.latency_ns
     if size * parallel <= rule.one_shot_kib * KIB:
         return (parallel - 1) * size / rate + (2 * BARRIER + ROUND_TRIP) * hop

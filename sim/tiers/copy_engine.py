@@ -88,14 +88,15 @@ class CopyEngines:
         self._arrival[rank].succeed()
 
 
-def pages_to_copy(step: Step, page_bytes: list[tuple[int, ...]]) -> PageCopies:
-    """Pages that lie in a tier, in the order in which sequences will read them: page by page over the batch.
+def pages_to_copy(step: Step, read: NDArray[np.bool_], page_bytes: list[tuple[int, ...]]) -> PageCopies:
+    """Pages in a tier that will be read, in the order in which sequences read them: page by page over the batch.
 
-    page_bytes: [formats] sizes of the contiguous pieces of one page.
+    read: [entries of the block table] whether something reads the page; page_bytes: [formats] sizes of the contiguous
+    pieces of one page.
     """
     owner = np.repeat(np.arange(step.sequences), np.diff(step.table_ptr))
     index = np.arange(len(step.table)) - step.table_ptr[owner]
-    away = step.frame_residency[step.table] != DEVICE
+    away = (step.frame_residency[step.table] != DEVICE) & read
     order = np.lexsort((owner, index))
     frames = step.table[order][away[order]].astype(np.int64)
     _, first = np.unique(frames, return_index=True)

@@ -13,6 +13,7 @@ from sim.config.catalog import shipped
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_model, load_runtime, load_workload, model_of
 from sim.config.runtime import AllReduce, Pointwise, Runtime
+from sim.errors import InputError
 from sim.finish import utilisation
 from sim.kernel_report import KernelReport, joined
 from sim.launch_times import lost_share, start_ns
@@ -48,6 +49,13 @@ def test_a_norm_of_one_token_is_three_trips_to_l2_and_of_many_tokens_a_stream() 
     assert many.move_ns == pytest.approx(
         65536 * 4 * 4096 * 2 / (3353.6 * (1 - HW.hbm.busy_fraction)), rel=1e-3
     )
+
+
+def test_devices_without_a_link_share_no_step() -> None:
+    alone = HW.model_copy(update={"link": None})
+    assert all_reduce_ns(2**20, 1, alone, RULE) == 0
+    with pytest.raises(InputError, match=r"found 2 in a step; .* h100_sxm has no link"):
+        all_reduce_ns(2**20, 2, alone, RULE)
 
 
 def test_ctas_of_many_tokens_take_turns() -> None:

@@ -10,6 +10,7 @@ from sim.cli.job import simulate
 from sim.config.load import load_hardware, load_workload
 from sim.errors import InputError
 from sim.result import Result
+from sim.whatif import IDEALS
 
 
 def run(workload: str, hardware: str, *sets: str, **options: Any) -> Result:
@@ -116,3 +117,34 @@ def test_kv_bytes_of_a_70b_step_are_320_kib_per_token_and_2_5_gib_at_8k() -> Non
     result = run("step_llama3_70b_tp8", "h200_sxm", *sets, "workload.kv_format=fp16", fidelity="bound")
     assert result.kv["bytes_per_token"] == 320 * 1024
     assert result.kv["used_bytes"] == 2.5 * 2**30
+
+
+def test_addresses_that_take_no_time_hold_up_no_sm() -> None:
+    # 1,280 CTAs of one tile of 32 KiB; with all requests at one instant the last SMs waited for the first: 6% more.
+    hw, spec = load_hardware("h100_sxm").spec, load_workload("decode_ssm", ("workload.batch=16",)).spec
+    assert simulate(IDEALS["free_gather"](hw, 0), spec).time_ns < 1.03 * simulate(hw, spec).time_ns
+
+
+def test_bytes_per_token_of_a_cache_in_two_formats_is_the_mean_of_its_blocks() -> None:
+    # A quarter of 8,192 tokens in 16 bit: 4,096 B each; the rest in int4 with 4 B of scales in 32 values: 1,280 B.
+    mixed = "workload.kv_format={hot: fp16, cold: int4, hot_tokens: 2048}"
+    result = run("decode_64x8k", "h200_sxm", "workload.batch=2", mixed, fidelity="bound")
+    assert result.kv["bytes_per_token"] == 4096 / 4 + 1280 * 3 / 4
+    assert result.kv["used_bytes"] == 2 * 8192 * result.kv["bytes_per_token"]
+
+
+def test_the_layers_of_a_step_share_one_block_table() -> None:
+    # An entry of 4 B for 16 tokens of 32 layers x 4,096 B.
+    result = run("step_llama3_8b", "h100_sxm", "workload.batch=1", fidelity="bound")
+    assert result.kv["metadata_fraction"] == 4 / (16 * 32 * 4096)
+
+
+@pytest.mark.parametrize("name", ["step_llama3_8b", "step_jamba", "decode_16x8k", "decode_ssm"])
+def test_the_bytes_of_a_bound_are_those_that_a_simulation_has_to_read(name: str) -> None:
+    sets = ("workload.batch=2", "workload.context=1024")
+    bound, full = (run(name, "h100_sxm", *sets, fidelity=fidelity) for fidelity in ("bound", "full"))
+    assert bound.bytes["hbm_read"] <= full.bytes["hbm_read"] < 1.01 * bound.bytes["hbm_read"]
+
+
+def test_a_replay_that_l2_holds_has_to_read_nothing() -> None:
+    assert run("decode_1x8k_warm", "h100_sxm", fidelity="bound").bytes["hbm_read"] == 0

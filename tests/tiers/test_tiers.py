@@ -74,6 +74,48 @@ def test_a_faster_tier_makes_the_step_faster() -> None:
     assert tiered("hw.tiers.host.bandwidth_gb_s=200").time_ns < tiered().time_ns
 
 
+def test_a_link_faster_than_an_sm_writes_is_used_to_the_full() -> None:
+    # 64 pages of 256 KiB at 400 GB/s are 42 us. An SM's port takes 16.8 B x 1.83 GHz = 31 GB/s: written through one
+    # such port an engine they would be 273 us.
+    fast = ("hw.tiers.host.bandwidth_gb_s=400", "hw.copy_engine.overhead_ns=0")
+    times = [tiered(*fast, f"hw.copy_engine.engines={engines}").time_ns for engines in (1, 2)]
+    assert 42e3 < min(times) <= max(times) < 42e3 + 15e3
+
+
+def test_a_link_as_fast_as_memory_does_not_beat_the_memory_bound() -> None:
+    # Half of the KV is read from memory; the other half lands in L2 meanwhile, and is read there.
+    fast = ("hw.tiers.host.bandwidth_gb_s=1e5", "hw.copy_engine.overhead_ns=0", "hw.copy_engine.engines=64")
+    result = tiered(*fast)
+    kv = 2 * 4096 * 8 * 256 * 2
+    queries = 2 * 64 * 128 * 2
+    assert result.bounds_ns["hbm"] == pytest.approx((kv / 2 + queries) / 4800, rel=0.01)
+
+
+def test_every_byte_that_comes_in_is_written_once() -> None:
+    # Pages of 3 tokens are pieces of 6 KiB, which no number of ports divides evenly.
+    away, here = tiered("workload.page_tokens=3"), tiered("workload.page_tokens=3", "workload.tier=null")
+    assert away.mapping["splits"] == here.mapping["splits"]
+    assert away.bytes["l2_write"] - here.bytes["l2_write"] == away.kv["tier_bytes"]
+
+
+def test_pages_before_the_window_stay_where_they_are() -> None:
+    # Of 4,096 tokens the last 2,560 are seen, and the first 2,048 are away: 512 tokens of two sequences come in.
+    window = "workload.model={base: llama3_70b, attention: window, window: 2560}"
+    result = tiered(window)
+    moved = 2 * 512 * 8 * 256 * 2
+    assert result.bytes["tier.host.in"] == moved
+    # Were the oldest pages, which nobody reads, copied first, those that are needed would come after 4 times the bytes.
+    assert result.time_ns < 2 * result.bounds_ns["tier"]
+    assert tiered(window.replace("2560", "2048")).bytes["tier.host.in"] == 0
+
+
+def test_a_replay_brings_the_pages_in_again_and_finds_the_others_in_l2() -> None:
+    # Half of 33.6 MB, 16.8 MB, lies in device memory, and L2 (50 MiB) keeps it from the launch before.
+    cold, warm = tiered(), tiered("workload.l2_state=warm")
+    assert warm.bytes["tier.host.in"] == cold.bytes["tier.host.in"]
+    assert cold.bytes["hbm_read"] > 16.7e6 > 20 * warm.bytes["hbm_read"]
+
+
 def test_a_tier_that_the_machine_lacks_is_bad_input() -> None:
     with pytest.raises(InputError, match=r"found .host.; allowed: a tier of h100_sxm, which has none"):
         simulate(load_hardware("h100_sxm").spec, load_workload("decode_tiered", TIERED).spec)
