@@ -40,7 +40,7 @@ def code_ps(
     return round(trips * lost * beyond_l2_ps(params.build(hw, zero_latency=zero_latency)))
 
 
-def start_ns(hw: Hardware, lost: float) -> float:
+def start_ns(hw: Hardware, lost: float, *, zero_latency: bool = False) -> float:
     """Wait of a kernel that has no profile for its code, parameters and descriptors: USUAL_CODE_TRIPS trips, one behind
     the other, for the share of them that L2 has lost. What L2 has, the SMs' own caches have too.
 
@@ -50,7 +50,8 @@ def start_ns(hw: Hardware, lost: float) -> float:
     Small ones that are replayed from L2 take no longer (B200, NVIDIA AIConfigurator database).
     """
     trips = USUAL_CODE_TRIPS * lost
-    return trips * l2_trip_ns(hw) + code_ps(hw, USUAL_CODE_TRIPS, lost) / PS_PER_NS
+    beyond_l2 = code_ps(hw, USUAL_CODE_TRIPS, lost, zero_latency=zero_latency)
+    return trips * l2_trip_ns(hw) + beyond_l2 / PS_PER_NS
 
 
 def lost_share(passing: float, hw: Hardware) -> float:

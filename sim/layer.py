@@ -135,15 +135,20 @@ def report_around(
     hw: Hardware,
     runtime: Runtime,
     kv_bytes: float = 0.0,
+    *,
+    zero_latency: bool = False,
 ) -> list[KernelReport]:
     """All GEMMs, pointwise kernels and collectives of a whole step on one device. Sampling is not in it.
 
+    zero_latency: device memory takes no time but its bursts (a what-if).
     kv_bytes: what attention reads in one layer. A kernel of a layer finds its code in L2 unless the weights and the KV
     that pass until the next layer have pushed it out.
     """
     parallel = workload.tensor_parallel
     gemms = layer_gemms(model, tokens, parallel)
-    code = start_ns(hw, lost_share(layer_bytes(gemms, model, kv_bytes), hw))
+    code = start_ns(hw, lost_share(layer_bytes(gemms, model, kv_bytes), hw), zero_latency=zero_latency)
+    if zero_latency:
+        hw = hw.model_copy(update={"hbm": hw.hbm.model_copy(update={"controller_ns": 0.0})})
     gap = launch_gap_ps(hw, workload.launch) / PS_PER_NS + code
     parts = [scaled(report_gemm(gemm, model, hw, runtime, gap), layers) for gemm, layers in gemms]
     for kernel in runtime.pointwise:

@@ -46,6 +46,11 @@ class Case:
         """The machine at the clock that it holds in this phase."""
         return under_load(self.hw, self.workload.phase, step=self.workload.kind == "step")
 
+    @property
+    def no_latency(self) -> bool:
+        """Whether device memory takes no time but its bursts."""
+        return self.ideal == "zero_latency_hbm"
+
 
 Verify = Callable[[AttentionRun], dict[str, Any]]
 
@@ -83,7 +88,9 @@ def run_case(case: Case, record_order: bool = False, sampled: bool = False) -> S
         check_not_beaten(report.time_ns, dict(report.bounds_ns))
         parts.append(scaled(report, attention_count))
     if state_count:
-        state = report_state(case.model, case.workload, case.profiles, case.loaded)
+        state = report_state(
+            case.model, case.workload, case.profiles, case.loaded, zero_latency=case.no_latency
+        )
         check_not_beaten(state.time_ns, dict(state.bounds_ns))
         parts.append(scaled(state, state_count))
     if case.workload.kind == "step":
@@ -97,7 +104,14 @@ def around(case: Case) -> list[KernelReport]:
         raise ValueError("a step needs a runtime: how its GEMMs, norms and collectives run")
     kv_bytes = step_work(case.step).kv_bytes if case.step is not None else 0
     parts = report_around(
-        new_tokens(case), case.workload.batch, case.model, case.workload, case.loaded, case.runtime, kv_bytes
+        new_tokens(case),
+        case.workload.batch,
+        case.model,
+        case.workload,
+        case.loaded,
+        case.runtime,
+        kv_bytes,
+        zero_latency=case.no_latency,
     )
     for part in parts:
         check_not_beaten(part.time_ns, dict(part.bounds_ns))

@@ -32,14 +32,22 @@ def state_bounds_ns(model: Model, workload: Workload, hw: Hardware) -> dict[str,
 
 
 def report_state(
-    model: Model, workload: Workload, profiles: list[KernelProfile], hw: Hardware
+    model: Model,
+    workload: Workload,
+    profiles: list[KernelProfile],
+    hw: Hardware,
+    *,
+    zero_latency: bool = False,
 ) -> KernelReport:
-    """Simulate the update of all sequences' states. Raises InputError when no profile knows SSM layers."""
+    """Simulate the update of all sequences' states; zero_latency: of device memory (a what-if).
+
+    Raises InputError when no profile knows SSM layers.
+    """
     profile = next((p for p in profiles if "ssm" in p.attention), None)
     if profile is None:
         raise InputError("workload.kernel: no kernel profile for ssm layers")
     launch = build_state_update(model, workload.batch, workload.tensor_parallel, profile, hw)
-    options = RunOptions(workload.launch, workload.l2_state == "warm")
+    options = RunOptions(workload.launch, workload.l2_state == "warm", zero_latency=zero_latency)
     outcome = Machine(hw, [launch], options).run(("fp16",))
     c = outcome.counters
     return KernelReport(

@@ -51,6 +51,18 @@ def test_a_norm_of_one_token_is_three_trips_to_l2_and_of_many_tokens_a_stream() 
     )
 
 
+def test_memory_without_latency_saves_a_step_its_waits_for_code_and_for_first_bytes() -> None:
+    # 291 kernels fetch code in 4.5 trips, each 113 ns of controller, 32 of a row and column and 1.5 of a burst; four
+    # products a layer and the head wait for first bytes, behind the controller.
+    workload = load_workload("step_llama3_8b", ("workload.batch=1",)).spec
+    runtime = load_runtime("vllm")
+    slow, ideal = (
+        sum(part.time_ns for part in report_around(1, 1, MODEL, workload, HW, runtime, zero_latency=zero))
+        for zero in (False, True)
+    )
+    assert slow - ideal == pytest.approx(291 * 4.5 * 146.4 + 129 * 113, rel=0.02)
+
+
 def test_devices_without_a_link_share_no_step() -> None:
     alone = HW.model_copy(update={"link": None})
     assert all_reduce_ns(2**20, 1, alone, RULE) == 0

@@ -125,6 +125,15 @@ def test_addresses_that_take_no_time_hold_up_no_sm() -> None:
     assert simulate(IDEALS["free_gather"](hw, 0), spec).time_ns < 1.03 * simulate(hw, spec).time_ns
 
 
+def test_a_state_update_gains_from_memory_without_latency() -> None:
+    # 80 CTAs of one tile in one wave: each waits once for memory, behind a wait for code of four trips and a half.
+    hw, spec = load_hardware("h100_sxm").spec, load_workload("decode_ssm", ("workload.batch=1",)).spec
+    result = simulate(hw, spec, what_if=True)
+    assert result.what_if is not None
+    saved = result.time_ns * (1 - 1 / result.what_if["zero_latency_hbm"])
+    assert 5.5 * 146 < saved < 5.5 * 146 + 200
+
+
 def test_bytes_per_token_of_a_cache_in_two_formats_is_the_mean_of_its_blocks() -> None:
     # A quarter of 8,192 tokens in 16 bit: 4,096 B each; the rest in int4 with 4 B of scales in 32 values: 1,280 B.
     mixed = "workload.kv_format={hot: fp16, cold: int4, hot_tokens: 2048}"
