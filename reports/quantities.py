@@ -55,8 +55,9 @@ def _tensor_rates(result: Result) -> dict[str, float]:
 
 
 def _clocks_per_ns(result: Result) -> float:
+    """SM-clocks per ns at the clock of the run, which may be another than the config's in prefill."""
     sm = result.hardware["sm"]
-    return float(sm["clock_ghz"] * sm["count"])
+    return float(result.counters.get("sm_clock_ghz", sm["clock_ghz"]) * sm["count"])
 
 
 def tensor_ceiling(result: Result) -> tuple[str, float] | None:

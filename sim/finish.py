@@ -36,7 +36,7 @@ def finish(
     verify: Mapping[str, Any] | None = None,
     started: float,
 ) -> Result:
-    """`echo`: of `echo_of`; `started`: when the run began
+    """`hw`: at the clock that it held; `echo`: of `echo_of`; `started`: when the run began
     (`time.perf_counter`).
     """
     bound = max(report.bounds_ns.values())
@@ -54,7 +54,7 @@ def finish(
         bandwidth_gb_s=bandwidths_gb_s(report),
         utilisation=utilisation(report, hw),
         stalls={cause: value / area for cause, value in report.account.items()},
-        counters=dict(report.counters),
+        counters=dict(report.counters) | _clock(hw),
         kv=dict(kv or {}),
         energy_j=energy_j(_events(report), hw),
         area_mm2=area_mm2(hw),
@@ -90,7 +90,7 @@ def finish_bound(
         bandwidth_gb_s={},
         utilisation={},
         stalls=None,
-        counters={},
+        counters=_clock(hw),
         kv=dict(kv or {}),
         energy_j=None,
         area_mm2=area_mm2(hw),
@@ -99,6 +99,11 @@ def finish_bound(
         verify=None,
         wall_s=time.perf_counter() - started,
     )
+
+
+def _clock(hw: Hardware) -> dict[str, float]:
+    """The clock that SMs had, which the config alone does not tell: it has one for each phase."""
+    return {"sm_clock_ghz": hw.sm.clock_ghz}
 
 
 def bandwidths_gb_s(report: KernelReport) -> dict[str, float]:

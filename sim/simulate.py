@@ -200,7 +200,7 @@ def _bound_result(case: Case, kv: Mapping[str, float], started: float) -> Result
     return finish_bound(
         bounds,
         {"hbm_read": round(read)},
-        case.hw,
+        case.loaded,
         _echo(case, "bound"),
         tokens=_tokens(case),
         kv=kv,
