@@ -11,11 +11,14 @@ from sim.result import Result
 
 
 def metric(result: Result, name: str) -> float | None:
-    """A number of a result by its path; `total` of a group without that key is the sum of its parts."""
+    """A number of a result by its path; `energy_j.total` is the sum of the parts.
+
+    Area has a total only where the die is known: what a design adds is not all that it takes.
+    """
     group, _, key = name.partition(".")
     value: Any = getattr(result, group)
     if key and isinstance(value, dict):
-        value = value.get(key, sum(value.values()) if key == "total" else None)
+        value = value.get(key, sum(value.values()) if name == "energy_j.total" else None)
     return float(value) if isinstance(value, (int, float)) else None
 
 

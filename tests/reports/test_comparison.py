@@ -28,10 +28,18 @@ def test_a_difference_below_the_sampling_errors_is_equal():
 
 def test_what_follows_from_the_configs_alone_has_no_sampling_error():
     first = replace(make_result(228, "fp16", False, 1.0), sampling={"mode": "s", "relative_ci95": 0.02})
-    first = replace(first, area_mm2={"sm_sram": 100.0}, bound_ns=100.0)
-    second = replace(first, area_mm2={"sm_sram": 101.0}, bound_ns=99.0)
+    first = replace(first, area_mm2={"total": 100.0}, bound_ns=100.0)
+    second = replace(first, area_mm2={"total": 101.0}, bound_ns=99.0)
     assert calls("area", first, second) == ("=", "worse")
     assert calls("tightest bound", first, second) == ("=", "better")
+
+
+def test_area_added_to_an_unknown_die_is_not_held_against_a_whole_die():
+    known = replace(
+        make_result(228, "fp16", False, 1.0), area_mm2={"sram_added": 0.0, "die": 814.0, "total": 814.0}
+    )
+    unknown = replace(known, area_mm2={"sram_added": 9.0})
+    assert calls("area", known, unknown) == ("=", "-")
 
 
 def test_only_inputs_that_differ_are_listed_with_their_path():

@@ -21,6 +21,7 @@ def test_a_metric_is_read_by_path_and_total_sums_a_group():
     result = replace(make_result(228, "fp16", False, 1.0), energy_j={"hbm": 1.0, "l2": 2.0})
     assert metric(result, "energy_j.hbm") == 1.0
     assert metric(result, "energy_j.total") == 3.0
+    assert metric(replace(result, area_mm2={"sram_added": 9.0}), "area_mm2.total") is None
     assert metric(result, "time_ns") == result.time_ns
     assert metric(result, "energy_j.nothing") is None
 
