@@ -10,6 +10,7 @@ from sim.config.workload import Model, Workload
 from sim.errors import InputError
 from sim.formats import KV_STORAGE, token_bytes
 from sim.lowering.layer_gemms import weight_count
+from sim.lowering.ssm import state_bytes
 from sim.work import by_format, bytes_of, format_bytes, tokens_in_frames
 
 GIB = 2**30
@@ -75,6 +76,19 @@ def check_fits(kv_bytes: float, weights: float, hw: Hardware) -> None:
             f"workload: {kv_bytes / GIB:.2f} GiB of KV blocks and {weights / GIB:.2f} GiB of weights;"
             f" allowed on {hw.name}: {hw.hbm.capacity_gib:g} GiB (smaller batch or context, narrower kv_format,"
             " more tensor_parallel, or a tier)"
+        )
+
+
+def check_states_fit(layers: int, kv_bytes: float, model: Model, workload: Workload, hw: Hardware) -> None:
+    """Raises InputError when the states of `layers` state-space layers do not fit beside the KV blocks and weights."""
+    states, weights = (
+        layers * state_bytes(model, workload.batch, workload.tensor_parallel),
+        weights_counted(model, workload),
+    )
+    if layers and states + kv_bytes + weights > hw.hbm.capacity_gib * GIB:
+        raise InputError(
+            f"workload.batch: {states / GIB:.2f} GiB of states, {kv_bytes / GIB:.2f} GiB of KV blocks and"
+            f" {weights / GIB:.2f} GiB of weights; allowed on {hw.name}: {hw.hbm.capacity_gib:g} GiB"
         )
 
 

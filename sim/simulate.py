@@ -19,7 +19,7 @@ from sim.config.runtime import Runtime
 from sim.config.workload import Model, Workload
 from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport, joined, report_attention, scaled
-from sim.kv_report import kv_report
+from sim.kv_report import check_states_fit, kv_report
 from sim.layer import report_around
 from sim.result import Result
 from sim.state_run import report_state, state_bounds_ns, states_read
@@ -128,6 +128,7 @@ def simulate_case(
     """Run a case. Raises InputError for what cannot run, StuckError and SelfCheckError as their names say."""
     started = time.perf_counter()
     kv = kv_report(case.step, case.model, case.workload, case.hw) if case.step is not None else {}
+    check_states_fit(counted_layers(case)[1], kv.get("used_bytes", 0.0), case.model, case.workload, case.hw)
     if fidelity == "bound":
         return _bound_result(case, kv, started)
     sampled = fidelity == "sampled"

@@ -125,6 +125,13 @@ def test_addresses_that_take_no_time_hold_up_no_sm() -> None:
     assert simulate(IDEALS["free_gather"](hw, 0), spec).time_ns < 1.03 * simulate(hw, spec).time_ns
 
 
+def test_states_that_do_not_fit_are_refused() -> None:
+    # 64 layers x 80 heads x 64 x 128 x 4 B = 160 MiB a sequence, and 5.04 GiB of weights: 79.6 GiB hold 477 of them.
+    assert run("step_mamba2", "h100_sxm", "workload.batch=477", fidelity="bound").bound_ns > 0
+    with pytest.raises(InputError, match=r"workload.batch: 74\.69 GiB of states, 0\.00 GiB of KV"):
+        run("step_mamba2", "h100_sxm", "workload.batch=478", fidelity="bound")
+
+
 def test_a_state_update_gains_from_memory_without_latency() -> None:
     # 80 CTAs of one tile in one wave: each waits once for memory, behind a wait for code of four trips and a half.
     hw, spec = load_hardware("h100_sxm").spec, load_workload("decode_ssm", ("workload.batch=1",)).spec
