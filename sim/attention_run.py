@@ -31,7 +31,7 @@ from sim.machine import Machine, RunOptions, RunOutcome
 from sim.memory.addresses import AddressMap, build_address_map
 from sim.memory.regions import regions_for
 from sim.operations import Totals, totals_of_coarse, totals_of_launches
-from sim.sampled.plan import plan_sample
+from sim.sampled.plan import is_past_lru, plan_sample
 from sim.sampled.run import run_sampled
 from sim.search import Choice, choose
 from sim.tiers.placement import TierPlan, plan_tiers
@@ -299,7 +299,8 @@ def _run_whole_instead(
 
 
 def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: AddressMap) -> AttentionRun:
-    """Simulate a sample; a launch runs whole when it is small, or when its estimate beats a bound and so is wrong."""
+    """Simulate a sample; a launch runs whole when it is small, when it replays just more than an LRU cache holds, of
+    which a sample cannot tell what it finds, or when its estimate beats a bound and so is wrong."""
     cut = candidate.cut
     problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
     grid = attention_grid_of(problem, units)
@@ -307,6 +308,8 @@ def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: Addre
     if plan is None:
         return _run_whole_instead(task, candidate, choice, addresses)
     kernel = build_coarse(problem, units, grid)
+    if is_past_lru(problem, kernel):
+        return _run_whole_instead(task, candidate, choice, addresses)
     part = run_sampled(problem, kernel, units, plan)
     if part.time_ps < _bound_ps(task):
         return _run_whole_instead(task, candidate, choice, addresses)

@@ -176,7 +176,7 @@ def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> 
         time_ps=time,
         account=_account(outcome, course, part.grid, predicted, stretch, per_sm),
         counters=counters,
-        relative_ci95=relative_ci95(predicted, time, chance_ps(problem, whole, drawn, unseen, tail_share)),
+        relative_ci95=relative_ci95(predicted, time, chance_ps(drawn, unseen, tail_share)),
         pace=predicted.pace,
         share=part.grid.tiles / whole.grid.tiles,
     )

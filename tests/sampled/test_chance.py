@@ -1,26 +1,18 @@
 """What a sample cannot tell: when it counts, and how much."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from sim.attention_run import Task, coarse_kernel, find_mapping
-from sim.cli.job import all_profiles, engine_step
+from sim.cli.job import all_profiles, engine_step, run_named
 from sim.coarse.estimate import Coarse, Problem
 from sim.coarse.shares import ONE
 from sim.config.load import load_hardware, load_workload, model_of
 from sim.memory.addresses import build_address_map
-from sim.sampled.chance import (
-    PAST_LRU_ERROR,
-    TAIL_ERROR,
-    UNSEEN_ERROR,
-    chance_ps,
-    found_share,
-    is_past_lru,
-)
+from sim.sampled.chance import TAIL_ERROR, UNSEEN_ERROR, chance_ps, found_share
 from sim.sampled.draws import Drawn, drawn_time
 from sim.sampled.extrapolate import LONG_TAIL
+from sim.sampled.plan import is_past_lru
 
 
 def kernel(hardware: str, batch: int, state: str = "warm") -> tuple[Problem, Coarse]:
@@ -63,15 +55,20 @@ def test_the_share_found_counts_bytes() -> None:
 
 
 def test_what_cannot_be_told_adds_up_as_independent_errors() -> None:
-    problem, made = kernel("l40s", 15)
-    drawn = Drawn(drawn_time(problem, made).time, 1000.0)
+    drawn = Drawn(drawn_time(*kernel("l40s", 8)).time, 1000.0)
     end = drawn.time.end_ps
-    parts = [1000.0, UNSEEN_ERROR * 0.5 * end, PAST_LRU_ERROR * end]
-    assert chance_ps(problem, made, drawn, 0.5) == pytest.approx(sum(part**2 for part in parts) ** 0.5)
-    tail = (
-        chance_ps(problem, made, drawn, 0.5, LONG_TAIL + 0.1) ** 2 - chance_ps(problem, made, drawn, 0.5) ** 2
-    )
+    both = (1000.0**2 + (UNSEEN_ERROR * 0.5 * end) ** 2) ** 0.5
+    assert chance_ps(drawn, 0.5) == pytest.approx(both)
+    tail = chance_ps(drawn, 0.5, LONG_TAIL + 0.1) ** 2 - chance_ps(drawn, 0.5) ** 2
     assert tail**0.5 == pytest.approx(TAIL_ERROR * (LONG_TAIL + 0.1) * end)
-    cold = replace(problem, memory=replace(problem.memory, warm=False))
-    assert chance_ps(cold, made, drawn, 0.0) == pytest.approx(1000.0)
-    assert chance_ps(cold, made, drawn, 0.0, LONG_TAIL) == pytest.approx(1000.0)
+    assert chance_ps(drawn, 0.0) == pytest.approx(1000.0)
+    assert chance_ps(drawn, 0.0, LONG_TAIL) == pytest.approx(1000.0)
+
+
+def test_a_replay_past_an_lru_cache_is_simulated_whole() -> None:
+    """28K tokens on pages of one token, 1.14 times what the L2 of an L40S holds: more work than two samples."""
+    keys = ("batch=1", "context=28096", "page_tokens=1", "l2_state=warm", "kernel=flashinfer")
+    sets = tuple(f"workload.{key}" for key in keys)
+    result = run_named("decode_16x8k", "l40s", sets, fidelity="sampled", seed=0, what_if=False, verify=False)
+    assert result.sampling is not None
+    assert result.sampling["share"] == 1.0
