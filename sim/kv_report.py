@@ -81,11 +81,11 @@ def check_fits(kv_bytes: float, weights: float, hw: Hardware) -> None:
 
 def check_states_fit(layers: int, kv_bytes: float, model: Model, workload: Workload, hw: Hardware) -> None:
     """Raises InputError when the states of `layers` state-space layers do not fit beside the KV blocks and weights."""
-    states, weights = (
-        layers * state_bytes(model, workload.batch, workload.tensor_parallel),
-        weights_counted(model, workload),
-    )
-    if layers and states + kv_bytes + weights > hw.hbm.capacity_gib * GIB:
+    if not layers:
+        return
+    states = layers * state_bytes(model, workload.batch, workload.tensor_parallel)
+    weights = weights_counted(model, workload)
+    if states + kv_bytes + weights > hw.hbm.capacity_gib * GIB:
         raise InputError(
             f"workload.batch: {states / GIB:.2f} GiB of states, {kv_bytes / GIB:.2f} GiB of KV blocks and"
             f" {weights / GIB:.2f} GiB of weights; allowed on {hw.name}: {hw.hbm.capacity_gib:g} GiB"

@@ -28,21 +28,27 @@ from sim.coarse.units import SM_COLS
 
 
 @inlined
+def slots(d: Grid) -> int:
+    """Of all SMs; look-ups in line are numbered behind them."""
+    return int(d.p[c.SMS] * d.p[c.CTAS_PER_SM])
+
+
+@inlined
 def is_look_up(d: Grid, in_line: int) -> bool:
     """Whether what is in line at a port is a look-up."""
-    return bool(in_line >= d.p[c.SMS] * d.p[c.CTAS_PER_SM])
+    return bool(in_line >= slots(d))
 
 
 @inlined
 def look_up_of(d: Grid, slot: int) -> int:
     """A slot's look-up, as it is put in line; and the other way round."""
-    return int(slot + d.p[c.SMS] * d.p[c.CTAS_PER_SM])
+    return slot + slots(d)
 
 
 @inlined
 def slot_of(d: Grid, in_line: int) -> int:
     """Whose look-up it is."""
-    return int(in_line - d.p[c.SMS] * d.p[c.CTAS_PER_SM])
+    return in_line - slots(d)
 
 
 @compiled

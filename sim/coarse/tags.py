@@ -6,7 +6,7 @@ whose tiles were looked up in the order in which CTAs take turns (breadth first 
 the L2 keeps classes of data apart, tiles do what `sim.memory.residency` says of tags.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,9 +212,9 @@ def among(c: Cache, first: int, kept_as: int) -> int:
     return int(best)
 
 
-@inlined
-def set_of(number: int, sets: int) -> int:
-    """Set of a block: neighbours in neighbouring sets, and each `sets` of them shifted against those before.
+def _set_of(number: Any, sets: int) -> Any:
+    """Set of a block, or of an array of them: neighbours in neighbouring sets, and each `sets` of them shifted against
+    those before.
 
     Tiles of one rank would share a few sets otherwise, where sequences are a multiple of `sets` apart: CTAs in step use
     them at one time, and any change of their order found some of them (the address hash of the plane prevents it).
@@ -222,20 +222,21 @@ def set_of(number: int, sets: int) -> int:
     return (number + number // sets * (sets * 5 // 8 + 1)) % sets
 
 
+set_of = inlined(_set_of)
+
+
 @inlined
 def set_in_l2(p: Int64, block: int) -> int:
     """`set_of` in each L2; by turns of the homes where copies are kept: blocks of one home would share every other set
     otherwise."""
-    return set_of(block // p[GROUPS] if p[COPIES] else block, p[SETS])
+    return int(set_of(block // p[GROUPS] if p[COPIES] else block, p[SETS]))
 
 
 def numbered_sets(p: Int64) -> Int64:
-    """[objects x parts] of blocks that lie in order of their numbers."""
-    number = np.arange(int(p[OBJECTS] * p[PARTS]))
-    sets = max(1, int(p[SETS]))
-    if p[COPIES]:
-        number = number // int(p[GROUPS])
-    return (number + number // sets * (sets * 5 // 8 + 1)) % sets
+    """[objects x parts] `set_in_l2` of blocks that lie in order of their numbers."""
+    number = np.arange(p[OBJECTS] * p[PARTS])
+    sets: Int64 = _set_of(number // p[GROUPS] if p[COPIES] else number, max(1, int(p[SETS])))
+    return sets
 
 
 @compiled

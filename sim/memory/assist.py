@@ -15,6 +15,7 @@ must ask, and waits for a sector that is asked for, however long the answer take
 
 from sim.memory import events, pool, tags
 from sim.memory.counters import INDEX
+from sim.memory.division import quotient, remainder
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
@@ -178,7 +179,9 @@ def sector_of(m: Memory, at: int) -> int:
 
 @inlined
 def own_row(m: Memory, sm: int, sector: int) -> int:
-    return int(m[sm + P_ASSIST] + (sector >> m[SECTOR_SHIFT]) % m[ASSIST_SETS] * (2 * m[ASSIST_WAYS] + 1))
+    return int(
+        m[sm + P_ASSIST] + remainder(m, sector >> m[SECTOR_SHIFT], ASSIST_SETS) * (2 * m[ASSIST_WAYS] + 1)
+    )
 
 
 @compiled
@@ -221,11 +224,11 @@ def shared_row(m: Memory, addr: int) -> int:
     """The set of a sector is the sum of the digits of its number to the base of sets: neighbours take all sets in turn,
     and tables a power of two apart do not meet in one.
     """
-    sets, rest, total = m[SHARED_SETS], addr >> m[SECTOR_SHIFT], 0
-    while sets > 1 and rest > 0:
-        total += rest % sets
-        rest //= sets
-    return int(m[AT_ASSIST] + total % sets * (3 * m[SHARED_WAYS] + 1))
+    rest, total = addr >> m[SECTOR_SHIFT], 0
+    while m[SHARED_SETS] > 1 and rest > 0:
+        total += remainder(m, rest, SHARED_SETS)
+        rest = quotient(m, rest, SHARED_SETS)
+    return int(m[AT_ASSIST] + remainder(m, total, SHARED_SETS) * (3 * m[SHARED_WAYS] + 1))
 
 
 @compiled

@@ -52,7 +52,7 @@ def put(m: Memory, row: int, ways: int, page: int, ready: int) -> None:
 
 @compiled
 def port_row(m: Memory, sm: int, page: int) -> int:
-    return int(m[sm + P_TLB] + (remainder(m, page, TLB_L1_SETS)) * (2 * m[TLB_L1_WAYS] + 1))
+    return int(m[sm + P_TLB] + remainder(m, page, TLB_L1_SETS) * (2 * m[TLB_L1_WAYS] + 1))
 
 
 @compiled
@@ -73,7 +73,7 @@ def misses(m: Memory, sm: int, page: int, now: int) -> bool:
 
 @compiled
 def shared_row(m: Memory, page: int) -> int:
-    return int(m[AT_TLB] + (remainder(m, page, TLB_L2_SETS)) * (2 * m[TLB_L2_WAYS] + 1))
+    return int(m[AT_TLB] + remainder(m, page, TLB_L2_SETS) * (2 * m[TLB_L2_WAYS] + 1))
 
 
 @compiled
