@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from kernels_ref.attention import grouped_scores
 from kernels_ref.attention_state import SoftmaxState, normalise
 from kernels_ref.errors import InputError
-from kernels_ref.replay_events import COLUMNS, EventKind, Schedule
+from kernels_ref.event_columns import COLUMNS, EventKind
+from kernels_ref.replay_events import Schedule
 from kernels_ref.replay_frames import FrameStore
 from kernels_ref.replay_oracle import SCALE, all_visible, dense_rows, queries, visible_tokens
 from kernels_ref.replay_store import Contents, History, Ids

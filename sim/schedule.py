@@ -1,8 +1,8 @@
 """The simulated order of an attention run as event columns, for the functional replay.
 
-Event numbers are those of the replay's contract: what a machine did, without time units other than ps and
-without values. Each CTA group over heads counts as one head of the replay. Copy-on-write and the new tokens
-come before the step; pages from a tier enter their frame when the machine had written them there.
+What a machine did, without time units other than ps and without values. Each CTA group over heads counts as one
+head of the replay. Copy-on-write and the new tokens come before the step; pages from a tier enter their frame when
+the machine had written them there.
 """
 
 from dataclasses import replace
@@ -10,33 +10,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels_ref.event_columns import COLUMNS, EventKind
 from kernels_ref.trace import Step
 from sim.attention_run import AttentionRun
 from sim.errors import InputError
 from sim.lowering.combine import combine_starts
 
-FETCH_DONE, TILE_CONSUMED, PARTIAL_DONE, MERGED, APPEND, COPY, MIGRATE_IN = 0, 1, 2, 3, 4, 5, 7
 Columns = dict[str, NDArray[np.int64]]
-NAMES = (
-    "time_ps",
-    "kind",
-    "cta",
-    "tile",
-    "seq",
-    "kv_head",
-    "split",
-    "page_first",
-    "page_count",
-    "token_first",
-    "token_count",
-    "frame",
-    "q_first",
-    "q_count",
-)
 
 
 def _rows(count: int, **values: NDArray[np.int64] | int) -> Columns:
-    blank = {name: np.full(count, 0 if name == "q_first" else -1, np.int64) for name in NAMES}
+    blank = {name: np.full(count, 0 if name == "q_first" else -1, np.int64) for name in COLUMNS}
     return blank | {name: np.broadcast_to(np.asarray(v, np.int64), (count,)) for name, v in values.items()}
 
 
@@ -65,8 +49,8 @@ def _tile_events(step: Step, run: AttentionRun) -> list[Columns]:
     query = {"split": units.split[ctas], "q_first": units.q_first[ctas], "q_count": units.q_count[ctas]}
     arrived = run.outcome.arrivals_ps[: launch.tiles]
     return [
-        _rows(launch.tiles, time_ps=arrived, kind=FETCH_DONE, **common),
-        _rows(launch.tiles, time_ps=order.consumed_ps, kind=TILE_CONSUMED, **common, **query),
+        _rows(launch.tiles, time_ps=arrived, kind=EventKind.FETCH_DONE, **common),
+        _rows(launch.tiles, time_ps=order.consumed_ps, kind=EventKind.TILE_CONSUMED, **common, **query),
     ]
 
 
@@ -82,7 +66,7 @@ def _output_events(run: AttentionRun) -> list[Columns]:
     partial = _rows(
         len(finished),
         time_ps=finished,
-        kind=PARTIAL_DONE,
+        kind=EventKind.PARTIAL_DONE,
         cta=np.arange(len(finished)),
         split=units.split,
         **output,
@@ -97,18 +81,18 @@ def _output_events(run: AttentionRun) -> list[Columns]:
             outcome.orders[1].finished_ps, combine_starts(units, run.candidate.cut)
         )
     done = {name: values[leader] for name, values in output.items()}
-    return [partial, _rows(len(leader), time_ps=merged, kind=MERGED, **done)]
+    return [partial, _rows(len(leader), time_ps=merged, kind=EventKind.MERGED, **done)]
 
 
 def _page_events(step: Step, run: AttentionRun) -> list[Columns]:
     """What changes frames: copies, new tokens, and pages that arrived from a tier."""
     copies, appends = step.copies.astype(np.int64), step.appends.astype(np.int64)
     events = [
-        _rows(len(copies), time_ps=0, kind=COPY, page_first=copies[:, 0], frame=copies[:, 1]),
+        _rows(len(copies), time_ps=0, kind=EventKind.COPY, page_first=copies[:, 0], frame=copies[:, 1]),
         _rows(
             len(appends),
             time_ps=0,
-            kind=APPEND,
+            kind=EventKind.APPEND,
             seq=appends[:, 0],
             token_first=appends[:, 1],
             token_count=1,
@@ -120,7 +104,7 @@ def _page_events(step: Step, run: AttentionRun) -> list[Columns]:
         came = arrived >= 0
         frame = run.tiers.copies.frame[came]
         events.append(
-            _rows(len(frame), time_ps=arrived[came], kind=MIGRATE_IN, page_first=frame, frame=frame)
+            _rows(len(frame), time_ps=arrived[came], kind=EventKind.MIGRATE_IN, page_first=frame, frame=frame)
         )
     return events
 
@@ -134,6 +118,6 @@ def schedule_columns(step: Step, run: AttentionRun) -> Columns:
     if profile.algorithm != "flash":
         raise InputError(f"--verify: {profile.name} is a {profile.algorithm} kernel; allowed: flash kernels")
     parts = _page_events(step, run) + _tile_events(step, run) + _output_events(run)
-    joined = {name: np.concatenate([part[name] for part in parts]) for name in NAMES}
+    joined = {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
     order = np.argsort(joined["time_ps"], kind="stable")
     return {name: column[order] for name, column in joined.items()}

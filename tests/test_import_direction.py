@@ -27,7 +27,7 @@ def allowed(path: Path, module: str) -> bool:
     if path.is_relative_to(ROOT / "sim" / "cli"):
         return True
     if package == "sim":
-        return module in {"kernels_ref.trace", "workloads", "hwconfigs"}
+        return module in {"kernels_ref.trace", "kernels_ref.event_columns", "workloads", "hwconfigs"}
     if package == "reports":
         return module in {"sim.result", "sim.causes"}
     return False
