@@ -27,6 +27,7 @@ from sim.memory.regions import NO_REGIONS, Regions
 from sim.memory.stamps import Stamp
 from sim.tiers.copy_engine import CopyEngines
 from sim.tiers.placement import TierPlan, make_gate
+from sim.warming_order import warming_order
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Machine:
         """
         lost = 1.0
         if self._options.warm:
-            self._plane.warm_fetches(*_warming_order(self._launches, self._offsets, self._hw))
+            self._plane.warm_fetches(*warming_order(self._launches, self._offsets[: len(self._launches)], self._hw))
         if self._options.resident is not None:
             for sm in np.unique(self._options.resident[:, 2]).tolist():
                 mine = self._options.resident[:, 2] == sm
@@ -274,25 +275,3 @@ def _first_fetches(launch: Launch, hw: Hardware) -> tuple[np.ndarray, np.ndarray
     they are as old as its code: what is left of them tells what is left of that."""
     ctas = launch.order[: hw.sm.count * launch.ctas_per_sm]
     return launch.ctas.tile_ptr[ctas], np.arange(len(ctas)) % hw.sm.count
-
-
-def _warming_order(
-    launches: Sequence[Launch], offsets: list[int], hw: Hardware
-) -> tuple[np.ndarray, np.ndarray]:
-    """(fetch, SM) of one identical run, in grid order: CTAs breadth first over the slots, tiles in turn."""
-    fetches: list[np.ndarray] = []
-    sms: list[np.ndarray] = []
-    for launch, offset in zip(launches, offsets[: len(launches)], strict=True):
-        ctas = launch.ctas
-        cta = np.repeat(np.arange(ctas.count), np.diff(ctas.tile_ptr))
-        rank = np.arange(launch.tiles) - ctas.tile_ptr[cta]
-        turn = np.argsort(launch.order)
-        wave = turn[cta] // (hw.sm.count * launch.ctas_per_sm)
-        order = np.lexsort((turn[cta], rank, wave))
-        fetches += [order + offset, ctas.output[ctas.output >= 0].astype(np.int64) + offset]
-        sms += [turn[cta[order]] % hw.sm.count, turn[ctas.output >= 0] % hw.sm.count]
-        if launch.tile_output is not None:
-            writes = launch.tile_output[order]
-            fetches.append(writes[writes >= 0].astype(np.int64) + offset)
-            sms.append(turn[cta[order]][writes >= 0] % hw.sm.count)
-    return np.concatenate(fetches), np.concatenate(sms)

@@ -222,13 +222,13 @@ def sent(d: Grid, s: State, slot: int, tile: int, at: int) -> None:
 
 
 @inlined
-def send(d: Grid, s: State, sm: int, now: int) -> None:
+def send(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
     """A segment of the tile that is first in line at a port has left."""
     row = sm * SM_COLS
     s.sms[row + P_EVENT] = 0
     slot = s.waiting[sm * d.p[c.ROOM] + s.sms[row + P_HEAD]]
     if is_look_up(d, slot):
-        looked_up(d, s, slot_of(d, slot), now)
+        looked_up(d, s, cache, slot_of(d, slot), now)
         return
     tile = s.slots[slot * SLOT_COLS + S_ISSUED]
     part = min(d.p[c.SEGMENT], s.sms[row + P_LEFT])
@@ -339,7 +339,7 @@ def step(d: Grid, s: State, cache: Cache, kind: int, index: int, now: int) -> No
     """Process one event, after which a port that has nothing on its way may have something to send."""
     sm = index % d.p[c.SMS]
     if kind == SEND:
-        send(d, s, sm, now)
+        send(d, s, cache, sm, now)
     elif kind == READY:
         take(d, s, index, now)
     elif kind == FREE:

@@ -24,6 +24,7 @@ from sim.coarse.state import (
     Grid,
     State,
 )
+from sim.coarse.tags import Cache, share_held
 from sim.coarse.units import SM_COLS
 
 
@@ -51,16 +52,24 @@ def slot_of(d: Grid, in_line: int) -> int:
     return in_line - slots(d)
 
 
+@inlined
+def first_found(d: Grid, cache: Cache, tile: int, group: int) -> int:
+    """Share of a CTA's first tile that L2 holds before anybody asks for it, in 1/65536."""
+    return int(share_held(cache, d.objects[tile], group) if d.p[c.LOOKS_UP] else d.hit[tile])
+
+
 @compiled
-def line_at(d: Grid, s: State, slot: int, now: int) -> int:
+def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
     """When a slot's CTA whose look-up leaves the port now has the line that it asked for.
 
-    The first line of a CTA comes from memory if nobody has asked for it. Of a further one, who asks first finds it in
-    L2 as far as the KV of the tile before was, since both age with what passes; others find it there.
+    Who asks for a line first finds it in L2 as far as KV that is as old as it was: that of the tile before a further
+    line, since both age with what passes, and warm that of a CTA's first tile. Others find it there.
     """
     p, sm = d.p, slot % d.p[c.SMS]
     cta, line = s.slots[slot * SLOT_COLS + S_CTA], d.tables[s.slots[slot * SLOT_COLS + S_CTA]]
     found, arrival = 0, now + p[c.WAY_IN]
+    if p[c.WARM] and s.tables[line] == 0:
+        found = first_found(d, cache, d.tile_ptr[cta], sm * p[c.GROUPS] // p[c.SMS])
     if s.slots[slot * SLOT_COLS + S_LOOKS] != FIRST_LINE:
         tile = s.slots[slot * SLOT_COLS + S_ASKED]
         line += (tile - d.tile_ptr[cta]) // p[c.LOOK_UP] * p[c.LOOK_LINES]
@@ -82,11 +91,11 @@ def look_up(d: Grid, s: State, slot: int, which: int) -> None:
 
 
 @inlined
-def looked_up(d: Grid, s: State, slot: int, now: int) -> None:
+def looked_up(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     """A look-up leaves its port: the first one of a CTA opens its start, others the tiles that wait for them."""
     sm = slot % d.p[c.SMS]
     pass_on(d, s, sm)
-    at = line_at(d, s, slot, now)
+    at = line_at(d, s, cache, slot, now)
     kind = START if s.slots[slot * SLOT_COLS + S_LOOKS] == FIRST_LINE else KNOWN
     note_due(d, s, sm, d.p[c.LINE_BYTES], at)
     schedule(s.heap, at, slot * KINDS + kind)

@@ -276,6 +276,37 @@ def find(c: Cache, tile_object: int, group: int) -> int:
     return int(found * ONE // parts)
 
 
+@inlined
+def is_in_set(tags: Int64, first: int, ways: int, block: int) -> bool:
+    """Whether a block lies among the `ways` places from `first` on."""
+    for place in range(first, first + ways):
+        if tags[place] == block:
+            return True
+    return False
+
+
+@compiled
+def holds(c: Cache, block: int, group: int) -> bool:
+    """Whether a read by an SM of `group` would find the block in any cache; nothing changes."""
+    p, at = c.p, c.sets[block]
+    if is_in_set(c.tags, (group * p[SETS] + at) * p[WAYS], p[WAYS], block):
+        return True
+    if p[COPIES]:
+        return is_in_set(c.tags, (block % p[GROUPS] * p[SETS] + at) * p[WAYS], p[WAYS], block)
+    first = set_of(block, p[LAST_SETS]) * p[LAST_WAYS] if p[LAST_SETS] > 0 else 0
+    return is_in_set(c.last_tags, first, p[LAST_WAYS], block)
+
+
+@compiled
+def share_held(c: Cache, tile_object: int, group: int) -> int:
+    """Share of an object's blocks that an SM of `group` would find, in 1/65536."""
+    parts = c.counts[tile_object]
+    held = 0
+    for part in range(parts):
+        held += 1 if holds(c, tile_object * c.p[PARTS] + part, group) else 0
+    return int(held * ONE // parts)
+
+
 @compiled
 def keep(c: Cache, begin: int, end: int, group: int) -> None:
     """Bytes [begin, end) of the output stay where they are written: in their home's L2, or the group's own."""

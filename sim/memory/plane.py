@@ -219,10 +219,9 @@ class MemoryPlane:
 
     def warm_fetches(self, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> None:
         """Leave in L2 what an identical launch that ran `fetches` in this order on `sms` would have left."""
-        runs, kinds, _, _ = self._table
-        warming.warm_fetches(
-            self._memory, np.asarray(fetches, np.int64), np.asarray(sms, np.int64), runs, kinds
-        )
+        runs, kinds, _, entries = self._table
+        args = np.asarray(fetches, np.int64), np.asarray(sms, np.int64), runs, kinds, entries
+        warming.warm_fetches(self._memory, *args)
 
     def share_held(self, fetches: NDArray[np.int64], sms: NDArray[np.int64]) -> float:
         """Share of the bytes of `fetches` that reads on behalf of `sms` would find in L2, or in the cache behind it."""

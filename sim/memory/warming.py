@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.memory import copies, llc, residency, tags
+from sim.memory.assist import sector_of
 from sim.memory.jit import compiled, entry, inlined
 from sim.memory.layout import (
+    AT_ENTRIES,
     AT_PORTS,
     AT_RUNS,
     P_PART,
@@ -18,9 +20,11 @@ from sim.memory.layout import (
 from sim.memory.mapping import home_of, place, slice_of
 from sim.memory.params import Param
 from sim.memory.pointer import cells
+from sim.memory.regions import DataClass
 
 SECTOR, GRANULE_SHIFT, LLC = int(Param.SECTOR), int(Param.GRANULE_SHIFT), int(Param.LLC)
-COPIES, RESIDENCY = int(Param.COPIES), int(Param.RESIDENCY)
+COPIES, RESIDENCY, ASSIST = int(Param.COPIES), int(Param.RESIDENCY), int(Param.ASSIST)
+METADATA = int(DataClass.METADATA)
 
 
 @inlined
@@ -69,6 +73,17 @@ def leave(m: Memory, addr: int, count: int, at: int, cls: int) -> None:
         tags.warm(m, addr, count, at)
 
 
+@compiled
+def warm_entries(m: Memory, first: int, end: int, part: int) -> None:
+    """Walk the sectors that hold entries [first, end) of the block table."""
+    before = -1
+    for number in range(first, end):
+        at = sector_of(m, m[AT_ENTRIES] + number)
+        if at != before:
+            warm_range(m, at, m[SECTOR], part, False, METADATA)
+        before = at
+
+
 @entry
 def warm_fetches(
     m: Memory,
@@ -76,12 +91,16 @@ def warm_fetches(
     sms: NDArray[np.int64],
     runs: NDArray[np.int64],
     kinds: NDArray[np.uint8],
+    entries: NDArray[np.int64],
 ) -> None:
-    """Walk the runs of `fetches`, in order, each on behalf of its SM; runs, kinds: of all, as in FetchTable."""
+    """Walk the runs of `fetches`, in order, each on behalf of its SM and behind its block-table entries, where an
+    assist reads those; runs, kinds, entries: of all, as in FetchTable."""
     m = cells(m)
     for i in range(len(fetches)):
         part = m[m[AT_PORTS] + sms[i] * PORT_COLS + P_PART]
         written = kinds[fetches[i]] != 0
+        if m[ASSIST]:
+            warm_entries(m, entries[fetches[i]], entries[fetches[i] + 1], part)
         for number in range(runs[fetches[i]], runs[fetches[i] + 1]):
             run = m[AT_RUNS] + number * RUN_COLS
             cls = residency.class_of_run(m, run) if m[RESIDENCY] else 0
