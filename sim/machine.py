@@ -128,7 +128,9 @@ class Machine:
         """
         lost = 1.0
         if self._options.warm:
-            self._plane.warm_fetches(*warming_order(self._launches, self._offsets[: len(self._launches)], self._hw))
+            self._plane.warm_fetches(
+                *warming_order(self._launches, self._offsets[: len(self._launches)], self._hw)
+            )
         if self._options.resident is not None:
             for sm in np.unique(self._options.resident[:, 2]).tolist():
                 mine = self._options.resident[:, 2] == sm

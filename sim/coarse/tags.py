@@ -279,10 +279,10 @@ def find(c: Cache, tile_object: int, group: int) -> int:
 @inlined
 def is_in_set(tags: Int64, first: int, ways: int, block: int) -> bool:
     """Whether a block lies among the `ways` places from `first` on."""
+    found = False
     for place in range(first, first + ways):
-        if tags[place] == block:
-            return True
-    return False
+        found = found or tags[place] == block
+    return bool(found)
 
 
 @compiled

@@ -60,5 +60,7 @@ def _table_runs(launch: Launch, reader: Int64) -> tuple[Int64, Int64]:
     fetch = asked[tile, which]
     of, rank = repeat_index(fetches.run_ptr[fetch + 1] - fetches.run_ptr[fetch])
     run = fetches.run_ptr[fetch[of]] + rank
-    _, first = np.unique(fetches.run_addr[run] * (reader.max(initial=0) + 1) + reader[tile[of]], return_index=True)
+    _, first = np.unique(
+        fetches.run_addr[run] * (reader.max(initial=0) + 1) + reader[tile[of]], return_index=True
+    )
     return run[first], tile[of[first]]

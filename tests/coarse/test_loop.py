@@ -201,6 +201,16 @@ def test_a_cta_that_looks_up_at_use_waits_at_every_further_line(found: float, tr
     assert waits.g[layout.G_END] - ahead.g[layout.G_END] == 3 * trip
 
 
+@pytest.mark.parametrize(("found", "trip"), [(1.0, 200_000), (0.5, 400_000), (0.0, 600_000)])
+def test_a_replay_finds_the_first_line_as_far_as_the_first_tile(found: float, trip: int) -> None:
+    """Both were read together, one launch before."""
+    with_line, without = (
+        finished(LATENCY | LOOK_UP | {c.WARM: 1}, TILE, [1], [found], [0], tables=tables).g[layout.G_END]
+        for tables in ([0], [-1])
+    )
+    assert with_line - without == trip
+
+
 @pytest.mark.parametrize(
     ("slow", "found", "queued"),
     [(c.HBM_Q16, 0.0, 0), (c.INGRESS_Q16, 1.0, 3 * SEGMENT * 10)],

@@ -28,6 +28,16 @@ def find_rows(cache: tags.Cache, begin: int, end: int, group: int) -> int:
 
 
 @entry
+def holds(cache: tags.Cache, block: int, group: int) -> bool:
+    return tags.holds(tags.pointers(cache), block, group)
+
+
+@entry
+def share_held(cache: tags.Cache, tile_object: int, group: int) -> int:
+    return tags.share_held(tags.pointers(cache), tile_object, group)
+
+
+@entry
 def keep(cache: tags.Cache, begin: int, end: int, group: int) -> None:
     tags.keep(tags.pointers(cache), begin, end, group)
 
@@ -129,6 +139,28 @@ def test_skipped_look_ups_find_what_each_block_by_itself_would(policy: str) -> N
         assert find(quick, number, group) == found * ALL // 3
         whole += found == 3
     assert 300 < whole < 2700
+
+
+def test_the_share_held_is_what_a_look_up_finds_and_changes_nothing() -> None:
+    """Objects of four blocks, in two partitions that keep copies, or in a small L2 with another cache behind it."""
+    rng = np.random.default_rng(7)
+    p = scalars(6, 4)
+    p[tags.PARTS], p[tags.OBJECTS] = 4, 20
+    copies, behind = p.copy(), p.copy()
+    copies[tags.GROUPS], copies[tags.COPIES] = 2, 1
+    behind[tags.GROUPS], behind[tags.LAST_SETS], behind[tags.LAST_WAYS] = 1, 8, 4
+    for kind in (copies, behind):
+        cache, seen = tags.new_cache(kind), set()
+        for number, group in rng.integers(0, [20, kind[tags.GROUPS]], (500, 2)):
+            before = [part.copy() for part in cache]
+            blocks = range(number * 4, number * 4 + 4)
+            assert share_held(cache, number, group) == sum(holds(cache, b, group) for b in blocks) * ALL // 4
+            seen.add(share_held(cache, number, group))
+            assert all((a == b).all() for a, b in zip(before, cache, strict=True))
+            for block in blocks:
+                held = holds(cache, block, group)
+                assert look_up(cache, block, group) == held
+        assert {0, ALL} < seen
 
 
 def test_outputs_take_places_from_tiles() -> None:
