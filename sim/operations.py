@@ -68,7 +68,7 @@ def totals_of_launches(launches: Sequence[Launch]) -> Totals:
         tiles=sum(launch.tiles for launch in launches),
         ctas_first=first.ctas.count,
         tiles_first=first.tiles,
-        scale_bytes=first.scale_bytes,
+        scale_bytes=sum(launch.scale_bytes for launch in launches),
         mma=first.mma,
     )
 

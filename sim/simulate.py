@@ -22,7 +22,7 @@ from sim.kernel_report import KernelReport, joined, report_attention, scaled
 from sim.kv_report import check_states_fit, kv_report
 from sim.layer import report_around
 from sim.result import Result
-from sim.state_run import report_state, state_bounds_ns, states_read
+from sim.state_run import refuse_other_work, report_state, state_bounds_ns, states_read
 from sim.whatif import IDEALS, ideal_profiles
 from sim.work import step_work
 
@@ -128,6 +128,8 @@ def simulate_case(
     """Run a case. Raises InputError for what cannot run, StuckError and SelfCheckError as their names say."""
     started = time.perf_counter()
     kv = kv_report(case.step, case.model, case.workload, case.hw) if case.step is not None else {}
+    if counted_layers(case)[1]:
+        refuse_other_work(case.model, case.workload)
     check_states_fit(counted_layers(case)[1], kv.get("used_bytes", 0.0), case.model, case.workload, case.hw)
     if fidelity == "bound":
         return _bound_result(case, kv, started)

@@ -12,6 +12,9 @@ from sim.memory.counters import moved_bytes
 from sim.memory.params import data_peak_gb_s
 from sim.operations import launch_operations
 
+STATE_PHASES = ("decode", "verify")
+"""Phases with one new token per sequence."""
+
 
 def states_read(model: Model, workload: Workload, hw: Hardware) -> float:
     """Bytes that one layer's update has to read from device memory: all states but those that caches hold before."""
@@ -31,6 +34,37 @@ def state_bounds_ns(model: Model, workload: Workload, hw: Hardware) -> dict[str,
     }
 
 
+def refuse_other_work(model: Model, workload: Workload) -> None:
+    """Raises InputError for new tokens that follow each other in a sequence, which states take in a scan that is not
+    simulated, and, where a model has states alone, for keys that would move nothing."""
+    if workload.phase not in STATE_PHASES:
+        raise InputError(
+            f"workload.phase: found {workload.phase} with state-space layers; allowed: {' or '.join(STATE_PHASES)} "
+            "(their scan of many new tokens is not simulated)"
+        )
+    if workload.q_len > 1:
+        raise InputError(
+            f"workload.q_len: found {workload.q_len} with state-space layers; allowed: 1 "
+            "(their scan of several new tokens is not simulated)"
+        )
+    if model.attention == "ssm" and workload.mapping != "auto":
+        raise InputError("workload.mapping: found sizes of KV tiles with ssm layers alone; allowed: auto")
+
+
+def state_profile(model: Model, workload: Workload, profiles: list[KernelProfile]) -> KernelProfile:
+    """The profile of state updates: the one named, or the first. Where a model has attention too, `kernel` names that
+    of its attention. Raises InputError when the one named does not compute them."""
+    named = [p for p in profiles if p.name == workload.kernel] if model.attention == "ssm" else []
+    knowing = [p.name for p in profiles if "ssm" in p.attention]
+    found = next((p for p in named or profiles if "ssm" in p.attention), None)
+    if found is None:
+        names = ", ".join(["auto", *knowing])
+        raise InputError(
+            f"workload.kernel: {workload.kernel!r} does not compute ssm layers; allowed: {names}"
+        )
+    return found
+
+
 def report_state(
     model: Model,
     workload: Workload,
@@ -41,11 +75,9 @@ def report_state(
 ) -> KernelReport:
     """Simulate the update of all sequences' states; zero_latency: of device memory (a what-if).
 
-    Raises InputError when no profile knows SSM layers.
+    Raises InputError when the kernel named, or no profile, knows SSM layers.
     """
-    profile = next((p for p in profiles if "ssm" in p.attention), None)
-    if profile is None:
-        raise InputError("workload.kernel: no kernel profile for ssm layers")
+    profile = state_profile(model, workload, profiles)
     launch = build_state_update(model, workload.batch, workload.tensor_parallel, profile, hw)
     options = RunOptions(workload.launch, workload.l2_state == "warm", zero_latency=zero_latency)
     outcome = Machine(hw, [launch], options).run(("fp16",))

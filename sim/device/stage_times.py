@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.config.hardware import Hardware
+from sim.errors import InputError
 from sim.lowering.launch import Launch
 
 PS_PER_NS = 1000
@@ -45,11 +46,23 @@ def ps_per_clk(hw: Hardware) -> float:
     return PS_PER_NS / hw.sm.clock_ghz
 
 
+MOST_STAGE_PS = 10**15
+"""1000 s. Sums of longer stages leave the whole picoseconds that 64 bits hold, and no machine is meant by them."""
+
+
 def _ps(
     operations: NDArray[np.int64] | NDArray[np.float64], per_clk: float, hw: Hardware
 ) -> NDArray[np.int64]:
-    times: NDArray[np.int64] = np.rint(operations * (ps_per_clk(hw) / per_clk)).astype(np.int64)
-    return times
+    """Raises InputError for a rate at which a stage of a tile would last beyond all sense."""
+    times = np.rint(operations * (ps_per_clk(hw) / per_clk))
+    longest = float(times.max(initial=0))
+    if longest > MOST_STAGE_PS:
+        raise InputError(
+            f"hw.sm: a stage of a tile takes {longest / 1e12:.3g} s at {per_clk:g} operations per clock of "
+            f"{hw.sm.clock_ghz:g} GHz; allowed: up to {MOST_STAGE_PS / 1e12:g} s"
+        )
+    whole: NDArray[np.int64] = times.astype(np.int64)
+    return whole
 
 
 def unpack_rate(formats: tuple[str, ...], hw: Hardware, own: float | None = None) -> tuple[float, bool]:

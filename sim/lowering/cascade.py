@@ -39,21 +39,39 @@ def shared_tokens(step: Step) -> int:
 
 @dataclass(frozen=True)
 class RowBlocks:
-    """[N] row blocks of the prefix kernel: sequences [first, first + count) and a KV-head group."""
+    """[N] row blocks of the prefix kernel: `tokens` new tokens from the `q_first`-th one of sequence `first` on, and a
+    KV-head group. Blocks of a KV-head group follow each other `groups` apart."""
 
     first: Int64
-    count: Int64
+    q_first: Int64
+    tokens: Int64
     group: Int64
+    groups: int
+
+    def holding(self, sequence: Int64, q_first: Int64) -> Int64:
+        """Which of the blocks of one KV-head group hold these new tokens."""
+        width = int(max(self.q_first.max(), q_first.max())) + 1
+        keys = (self.first * width + self.q_first)[:: self.groups]
+        found: Int64 = np.searchsorted(keys, sequence * width + q_first, side="right") - 1
+        return found
 
 
 def row_blocks(step: Step, cut: Cut) -> RowBlocks:
-    """Whole sequences per block: as many as the kernel's row tile takes, one at least."""
-    rows = int(step.q_len.max()) * (step.geometry.q_heads // step.geometry.kv_heads)
-    each = max(1, cut.profile.m_tile // rows)
-    first = np.arange(0, step.sequences, each, dtype=np.int64)
+    """Whole sequences, as many as the kernel's row tile takes; or parts of each, cut as the suffix kernel cuts it,
+    where not one fits."""
+    q_len = step.q_len.astype(np.int64)
+    most = max(1, cut.profile.m_tile // (step.geometry.q_heads // step.geometry.kv_heads))
+    each = most // int(q_len.max())
+    if each:
+        first = np.arange(0, step.sequences, each, dtype=np.int64)
+        q_first, tokens = np.zeros_like(first), np.add.reduceat(q_len, first)
+    else:
+        first, part = repeat_index(-(-q_len // most))
+        q_first = part * most
+        tokens = np.minimum(most, q_len[first] - q_first)
     groups = step.geometry.kv_heads // cut.kv_heads_per_cta
     block, group = repeat_index(np.full(len(first), groups))
-    return RowBlocks(first[block], np.minimum(each, step.sequences - first[block]), group)
+    return RowBlocks(first[block], q_first[block], tokens[block], group, groups)
 
 
 def _chunks(step: Step, cut: Cut, hw: Hardware, blocks: Int64, tokens: Int64) -> Int64:
@@ -82,18 +100,17 @@ def prefix_units(step: Step, cut: Cut, hw: Hardware, prefix: int) -> Units:
     owner, split = repeat_index(np.full(len(blocks.first), pieces))
     per_head = step.geometry.q_heads // step.geometry.kv_heads
     q_start = np.cumsum(step.q_len.astype(np.int64)) - step.q_len
-    firsts = np.unique(blocks.first)
-    tokens = np.add.reduceat(step.q_len.astype(np.int64), firsts)[np.searchsorted(firsts, blocks.first)]
     head = blocks.group * cut.kv_heads_per_cta
+    rows_before = blocks.q_first * per_head * cut.kv_heads_per_cta
     lo = split * chunk
     return Units(
         sequence=np.zeros(len(owner), np.int64),
         head=head[owner],
-        rows=(tokens * per_head)[owner],
+        rows=(blocks.tokens * per_head)[owner],
         head_group=blocks.group[owner],
-        q_first=np.zeros(len(owner), np.int64),
-        q_count=tokens[owner],
-        output_row=(q_start[blocks.first] * step.geometry.q_heads + head * per_head)[owner],
+        q_first=blocks.q_first[owner],
+        q_count=blocks.tokens[owner],
+        output_row=(q_start[blocks.first] * step.geometry.q_heads + head * per_head + rows_before)[owner],
         lo=lo,
         hi=np.minimum(lo + chunk, prefix),
         split=split,
@@ -117,12 +134,12 @@ def _merge(step: Step, cut: Cut, before: Units, after: Units, starts: tuple[Int6
     merged = blocks_of(np.flatnonzero(after.split == 0), after, cut)
     leader, first = merged.leader, merged.first
     blocks = row_blocks(step, cut)
-    groups = int(blocks.group.max()) + 1
     per_head = step.geometry.q_heads // step.geometry.kv_heads
-    of_sequence = np.searchsorted(np.unique(blocks.first), after.sequence[leader], side="right") - 1
-    row_block = of_sequence * groups + after.head_group[leader]
+    holding = blocks.holding(after.sequence[leader], after.q_first[leader])
+    row_block = holding * blocks.groups + after.head_group[leader]
     q_start = np.cumsum(step.q_len.astype(np.int64)) - step.q_len
-    offset = q_start[after.sequence[leader]] - q_start[blocks.first[row_block]] + after.q_first[leader]
+    first_token = q_start[blocks.first] + blocks.q_first
+    offset = q_start[after.sequence[leader]] + after.q_first[leader] - first_token[row_block]
     pieces = int(before.split.max()) + 1
     counts = pieces + after.splits[leader]
     cta, rank = repeat_index(counts)
@@ -166,6 +183,11 @@ def build_cascade(step: Step, cut: Cut, hw: Hardware, addresses: AddressMap, loo
 
 def needs_prefix(step: Step, profile: KernelProfile) -> str | None:
     """Why a cascade cannot run this step, or None."""
-    if profile.algorithm != "cascade" or shared_tokens(step):
+    if profile.algorithm != "cascade":
+        return None
+    heads = step.geometry.q_heads // step.geometry.kv_heads
+    if heads > profile.m_tile:
+        return f"its row blocks hold {profile.m_tile} query heads of a KV head, not {heads}"
+    if shared_tokens(step):
         return None
     return f"it needs a prefix of a whole page ({step.page_tokens} tokens) that two or more sequences share"

@@ -35,8 +35,9 @@ def attention_gemms(model: Model, tokens: int, parallel: int) -> list[Gemm]:
     if model.attention == "mla" and model.latent is not None:
         return latent_gemms(model, model.latent, tokens, parallel)
     kv_heads = max(model.kv_heads / parallel, 1)
-    columns = round((model.q_heads / parallel + 2 * kv_heads) * model.head_dim)
-    out = -(-model.q_heads * (model.value_dim or model.head_dim) // parallel)
+    value_dim = model.value_dim or model.head_dim
+    columns = round(model.q_heads / parallel * model.head_dim + kv_heads * (model.head_dim + value_dim))
+    out = -(-model.q_heads * value_dim // parallel)
     return [Gemm("qkv", tokens, columns, model.hidden), Gemm("out", tokens, model.hidden, out)]
 
 

@@ -79,10 +79,11 @@ class TileShape:
 
 
 def _accumulator_bytes(shape: TileShape, sm: Sm) -> int:
-    """FP32 output accumulator and score fragment; tensor memory takes them where there is any."""
+    """FP32 output accumulators of all KV heads, held from the first tile to the last, and the score fragment of the one
+    at work; tensor memory takes them where there is any."""
     if sm.tmem_kib:
         return 0
-    return 4 * shape.rows * (shape.value_dim + shape.tile_tokens // 2)
+    return 4 * shape.rows * (shape.value_dim * shape.kv_heads + shape.tile_tokens // 2)
 
 
 def _fit_registers(shape: TileShape, register_bytes: int, sm: Sm) -> int:

@@ -12,6 +12,7 @@ from sim.config.workload import Model
 from sim.errors import InputError
 from sim.lowering.attention import fetch_table
 from sim.lowering.launch import CtaTable, Launch, TileWork
+from sim.lowering.occupancy import KIB, register_bytes
 from sim.lowering.runs import single_runs
 from sim.memory.fetches import TrafficClass
 
@@ -29,15 +30,19 @@ def state_bytes(model: Model, sequences: int, parallel: int) -> int:
 def build_state_update(
     model: Model, sequences: int, parallel: int, profile: KernelProfile, hw: Hardware
 ) -> Launch:
-    """The launch of one layer's update. Raises InputError when one state does not fit an SM."""
+    """The launch of one layer's update. Raises InputError when a CTA, its state or its registers, does not fit."""
     heads = -(-model.q_heads // parallel)
     values = model.head_dim * (model.state_dim or 1)
     size = values * STATE_BYTES
-    room = hw.sm.sram_kib * 1024 // (size + round(hw.sm.sram_reserved_kib_per_cta * 1024))
-    ctas_per_sm = min(room, hw.sm.max_ctas, hw.sm.max_warps // profile.warps)
+    room = hw.sm.sram_kib * KIB // (size + round(hw.sm.sram_reserved_kib_per_cta * KIB))
+    registers = register_bytes(profile, hw.sm)
+    fit = hw.sm.regfile_kib * KIB // registers
+    ctas_per_sm = min(room, fit, hw.sm.max_ctas, hw.sm.max_warps // profile.warps)
     if ctas_per_sm < 1:
         raise InputError(
-            f"workload.model: a state of {size / 1024:g} KiB; {hw.name} has {hw.sm.sram_kib} KiB SRAM"
+            f"workload.model: a state of {size / KIB:g} KiB, {profile.warps} warps and {registers / KIB:g} KiB of "
+            f"registers per CTA; {hw.name} has {hw.sm.sram_kib} KiB SRAM, {hw.sm.max_warps} warps and "
+            f"{hw.sm.regfile_kib} KiB"
         )
     count = sequences * heads
     address = np.arange(count, dtype=np.int64) * size

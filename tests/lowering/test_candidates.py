@@ -15,6 +15,7 @@ from sim.config.load import load_hardware, load_profile
 from sim.config.workload import Mapping
 from sim.lowering.candidates import candidates
 from sim.lowering.cut import Cut
+from sim.lowering.occupancy import TileShape, footprint
 from sim.lowering.units import attention_units, start_order
 
 FA3 = searched(load_profile("fa3"))
@@ -64,6 +65,16 @@ def test_the_storage_of_a_cta_is_the_sum_of_its_parts() -> None:
     assert fits.query_bytes == 16 * 1024
     assert fits.sram_bytes == (2 * 64 + 16 + 1) * 1024 + fits.table_bytes
     assert fits.fit_sram == 1
+
+
+@pytest.mark.parametrize(("rows", "fit"), [(16, 1), (32, 1), (64, 0)])
+def test_a_cta_of_all_kv_heads_accumulates_the_output_of_all_of_them(rows: int, fit: int) -> None:
+    # FP32: rows x (8 heads x 128 values + 64 scores of a tile of 128) x 4 B are 68, 136 and 272 KiB; 16 warps x 32 x
+    # 128 registers x 4 B are 256 KiB, all that an H100's SM has.
+    shape = TileShape(rows, 128, 8, 128, 128, False, ("int4",), 64, 4)
+    found = footprint(shape, 1, load_profile("expand_sram"), load_hardware("h100_sxm").spec.sm)
+    assert found.fit_registers == fit
+    assert found.register_bytes == max(256, rows * (8 * 128 + 64) * 4 // 1024) * 1024
 
 
 @pytest.mark.parametrize("splits", [1, 3, 8])

@@ -8,11 +8,12 @@ from kernels_ref.trace import Geometry, Step
 from sim.config.load import load_hardware, load_profile
 from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import candidates
-from sim.lowering.cascade import build_cascade, needs_prefix, shared_tokens
+from sim.lowering.cascade import build_cascade, needs_prefix, prefix_units, shared_tokens
 from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.memory.addresses import build_address_map
 from sim.memory.fetches import TrafficClass
+from sim.operations import totals_of_launches
 
 H100 = load_hardware("h100_sxm").spec
 CASCADE = load_profile("cascade")
@@ -86,6 +87,35 @@ def test_the_prefix_is_fetched_once_per_64_rows_and_the_rest_once() -> None:
     assert launches[1].work.exps.sum() == 2 * 64 * 24 * 1024
 
 
+def test_a_sequence_of_more_rows_than_a_block_has_several_each_with_the_whole_prefix() -> None:
+    # 20 new tokens x 8 heads are 160 rows of each KV head: blocks of 64, 64 and 32, for 3 sequences.
+    step = step_of([2048] * 3, 1024, 20)
+    cut, launches = lowered(step)
+    rows = prefix_units(step, cut, H100, 1024)
+    assert rows.rows[(rows.split == 0) & (rows.head == 0)].tolist() == [64, 64, 32] * 3
+    assert launches[0].work.packed_bytes.sum() == 3 * 3 * 8 * 1024 * 512
+
+
+def test_more_query_heads_of_a_kv_head_than_a_block_has_rows_are_refused() -> None:
+    lengths = np.full(2, 1024, np.int32)
+    wide = Batch("decode", Geometry(128, 1, 128, 128), lengths, np.ones(2, np.int32), 64, shared_prefix=512)
+    assert "hold 64 query heads of a KV head, not 128" in str(needs_prefix(make_step(wide, 0), CASCADE))
+
+
+def test_scales_of_the_prefix_and_of_the_rest_are_counted() -> None:
+    # int4 has 4 B of scales in 32 values: 8 heads x 2 x 128 / 32 x 4 B = 256 B a token, once for the 64 rows of all
+    # sequences and once for each sequence.
+    int4 = CASCADE.model_copy(update={"formats": ["int4"]})
+    lengths, news = np.full(8, 2048, np.int32), np.ones(8, np.int32)
+    shape = Geometry(64, 8, 128, 128)
+    step = make_step(Batch("decode", shape, lengths, news, 64, formats=("int4",), shared_prefix=1024), 0)
+    cut = candidates(step, [int4], None, H100, 4)[0].cut
+    launches = build_cascade(
+        step, cut, H100, build_address_map(step, "HND", 4), LookUp(True, False, 4, False)
+    )
+    assert totals_of_launches(launches).scale_bytes == (1024 + 8 * 1024) * 256
+
+
 @pytest.mark.parametrize(
     ("contexts", "prefix", "q_len"),
     [
@@ -93,6 +123,8 @@ def test_the_prefix_is_fetched_once_per_64_rows_and_the_rest_once() -> None:
         ([4096, 700, 1000, 650, 8192], 512, 1),
         ([2048] * 20, 1024, 1),
         ([2048] * 5, 1024, 4),
+        ([1024, 2048, 1024], 512, 12),
+        ([1024] * 2, 512, 17),
     ],
 )
 def test_every_partial_row_is_written_once_and_merged_once(

@@ -39,6 +39,14 @@ def test_devices_beyond_the_kv_heads_repeat_them() -> None:
     assert columns["qkv"] == (1 + 2) * 128
 
 
+def test_values_of_their_own_width_are_projected_and_read_at_it() -> None:
+    # 32 query heads and 8 key heads of 128, 8 value heads of 64; the output takes 32 x 64 values.
+    narrow = LLAMA.model_copy(update={"value_dim": 64})
+    shapes = {g.name: (g.n, g.k) for g, _ in layer_gemms(narrow, 1, 1)}
+    assert shapes["qkv"] == ((32 + 8) * 128 + 8 * 64, 4096)
+    assert shapes["out"] == (4096, 32 * 64)
+
+
 def test_latent_attention_has_its_own_projections() -> None:
     # Per layer: down 7168 x (1536 + 576) on every device; of 16 heads: 1536 x 192, 128 x 512 twice, 128 x 7168.
     shared, per_head = 7168 * (1536 + 576), 1536 * 192 + 2 * 128 * 512 + 128 * 7168
