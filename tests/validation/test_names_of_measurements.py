@@ -245,6 +245,16 @@ def test_what_the_notes_say_of_the_timing_counts() -> None:
     assert found(notes="context = step+1; KV fits in L2 and replays are warm").runtime == found().runtime
 
 
+def test_a_flashinfer_call_waited_for_holds_its_host_unless_a_flush_hides_it() -> None:
+    notes = (
+        "single calls between CUDA events with a wait for each",
+        "single calls with a wait, cold by a flush",
+    )
+    cells = {"gpu": "H100", "kernel": "FlashInfer BatchDecode", "source": "a repository"}
+    waited, flushed = (found(**cells, notes=n) for n in notes)
+    assert (waited.runtime.framework, flushed.runtime.framework) == ("flashinfer_single", "flashinfer")
+
+
 def test_do_bench_cudagraph_replays_a_graph_and_flushes_nothing() -> None:
     runtime = found(kernel="FlexAttention", source="a blog", notes="do_bench_cudagraph").runtime
     assert (runtime.l2_state, runtime.launch) == ("warm", "graph")
@@ -530,7 +540,16 @@ def test_flash_attention_2_packs_no_heads_where_a_query_has_several_tokens() -> 
         ("F.scaled_dot_product_attention", "H100", "sdpa_flash_decode", "sdpa_flash_prefill"),
         ("Flash-Attention v3", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
         ("FlashAttention v2.7", "H100", "fa2", "sdpa_flash_prefill"),
-        ("FlashAttention-4 (CuTe DSL)", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
+        ("FlashAttention-4 (CuTe DSL)", "H100", "fa4_hopper_decode", "fa3_dense_prefill"),
+        ("FlashAttention-4 num_splits=1", "H200", "fa4_hopper_unsplit", "fa3_dense_prefill"),
+        ("FlashAttention-4 varlen", "H100", "fa3_two_warpgroups", "fa3_dense_prefill"),
+        (
+            "FlashInfer BatchPrefillWithPagedKVCacheWrapper fa3",
+            "H100",
+            "flashinfer_fa3_paged_decode",
+            "fa3_prefill",
+        ),
+        ("TensorRT-LLM MMHA", "RTX 3060", "trtllm_mmha", "trtllm_ada_prefill"),
         ("FlashAttention-4 varlen", "B200", "fa4_decode", "fa4_prefill"),
         ("ONNX Runtime MultiHeadAttention", "H100", "fa2", "sdpa_flash_prefill"),
         ("ONNX Runtime GroupQueryAttention", "RTX-4090", "fa2", "fa2_append_prefill"),
