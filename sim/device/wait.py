@@ -3,6 +3,10 @@
 Queueing goes to the resource that had the queue. The uncontended latency goes to what kept more bytes from
 being in flight to hide it: `sram_full` if all stage buffers were out, `inflight_limit` if the SM's cap on
 outstanding bytes had been reached, else to the stage itself (`noc`, `l2`, `hbm_service`).
+
+An MSHR is out for as long as its miss takes, so a wait for one is divided as such a time, which the waiting request's own
+miss stands for: what that queued in memory is `hbm_queue`, at a link between partitions `noc`, and the rest `l2`, whose
+MSHRs keep more bytes from being in flight.
 """
 
 import numpy as np
@@ -20,16 +24,17 @@ INFLIGHT_WAIT, ISSUED, TLB_WAIT, TRANSLATION_WAIT = (
     int(s) for s in (Stamp.INFLIGHT_WAIT, Stamp.ISSUE, Stamp.TLB_WAIT, Stamp.TRANSLATION_WAIT)
 )
 L2_ARRIVE, L2_QUEUE, L2_DONE = int(Stamp.L2_ARRIVE), int(Stamp.L2_QUEUE), int(Stamp.L2_DONE)
+MSHR_WAIT, LINK_QUEUE = int(Stamp.MSHR_WAIT), int(Stamp.LINK_QUEUE)
 HBM_ENQUEUE, HBM_QUEUE, HBM_DONE = int(Stamp.HBM_ENQUEUE), int(Stamp.HBM_QUEUE), int(Stamp.HBM_DONE)
 NOC_QUEUE, SM_ARRIVE = int(Stamp.NOC_QUEUE), int(Stamp.SM_ARRIVE)
 
 
 STAGES = (
-    *(ISSUE, TRANSLATION, INFLIGHT, TLB, NOC, L2, L2),
+    *(ISSUE, TRANSLATION, INFLIGHT, TLB, NOC, L2, HBM_QUEUED, NOC, L2),
     *(HBM_SERVICE, HBM_QUEUED, HBM_SERVICE, NOC, NOC, NOC),
 )
 """Causes of the stages in order of time, and of what remains of a wait behind the last."""
-LATENCIES = (4, 6, 7, 9, 11)
+LATENCIES = (4, 8, 9, 11, 13)
 """Stages that more bytes in flight would have hidden: they go to what kept them out, where there is such a thing."""
 
 
@@ -57,9 +62,11 @@ def _codes(stamps: Ints, starved: NDArray[np.bool_]) -> Ints:
 
 
 def _stage_ends(stamps: Ints, until: Ints) -> Ints:
-    """[N, 13] end of each stage of the line that arrived last."""
+    """[N, 15] end of each stage of the line that arrived last."""
     capped = stamps[:, INFLIGHT_WAIT]
     issue, arrive, done = stamps[:, ISSUED], stamps[:, L2_ARRIVE], stamps[:, HBM_DONE]
+    queued = arrive + stamps[:, L2_QUEUE]
+    of_memory, of_link = _behind_mshrs(stamps)
     return np.stack(
         [
             issue - capped - stamps[:, TRANSLATION_WAIT],
@@ -67,7 +74,9 @@ def _stage_ends(stamps: Ints, until: Ints) -> Ints:
             issue,
             issue + stamps[:, TLB_WAIT],
             arrive,
-            arrive + stamps[:, L2_QUEUE],
+            queued - of_memory - of_link,
+            queued - of_link,
+            queued,
             stamps[:, L2_DONE],
             stamps[:, HBM_ENQUEUE],
             stamps[:, HBM_ENQUEUE] + stamps[:, HBM_QUEUE],
@@ -78,3 +87,11 @@ def _stage_ends(stamps: Ints, until: Ints) -> Ints:
         ],
         axis=1,
     )
+
+
+def _behind_mshrs(stamps: Ints) -> tuple[Ints, Ints]:
+    """[N] parts of the wait for MSHRs in which they were held by queues for memory and for a link between partitions."""
+    waited, memory, link = stamps[:, MSHR_WAIT], stamps[:, HBM_QUEUE], stamps[:, LINK_QUEUE]
+    at_slices = stamps[:, L2_QUEUE] - waited  # of that slice or, where it holds an MSHR, of the home slice
+    held = np.maximum(1, at_slices + stamps[:, HBM_DONE] - stamps[:, L2_DONE] + link)
+    return (waited * (memory / held)).astype(np.int64), (waited * (link / held)).astype(np.int64)

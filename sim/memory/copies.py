@@ -25,6 +25,7 @@ from sim.memory.layout import (
     HOME,
     L2_ARRIVE,
     L2_DONE,
+    MSHRW,
     NOCQ,
     PATH,
     SLICE_COLS,
@@ -58,6 +59,7 @@ def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) 
     m[copy + ADDR] = m[node + ADDR]
     m[copy + ENTRY] = tags.row_of(m, home, m[node + ADDR])
     m[copy + STAGE] = HOME
+    m[copy + MSHRW] = 0
     if m[RESIDENCY]:
         m[copy + CLASS] = m[node + CLASS]
     m[N_FAR] += count

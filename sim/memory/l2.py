@@ -21,6 +21,8 @@ from sim.memory.layout import (
     L2_ARRIVE,
     L2_DONE,
     LINK,
+    MSHRW,
+    NOCQ,
     S_COPY_FREE,
     S_FREE,
     S_INFLIGHT,
@@ -217,6 +219,7 @@ def fill(m: Memory, node: int, cell: int, now: int) -> None:
     if not state & tags.FLIGHT:
         m[cell] &= ~tags.BUSY
     waiter = m[cell + 2 * m[WAYS]] if before & tags.WAITED else -1
+    way = way_of(m, node) if waiter >= 0 else NO_WAY  # its row may serve another request as soon as it is sent back
     if (state >> tags.FLIGHT_SHIFT) & wants(m, node):
         wait(m, node, cell)
     elif waiter < 0:
@@ -228,21 +231,41 @@ def fill(m: Memory, node: int, cell: int, now: int) -> None:
         if (state >> tags.FLIGHT_SHIFT) & wants(m, waiter):
             wait(m, waiter, cell)
         else:
-            release(m, waiter, now)
+            release(m, waiter, way, now)
         waiter = following
 
 
+Way = tuple[int, int, int, int, int, int]
+"""Of a request that was filled: L2_DONE, for how long it queued until then (not for MSHRs), AVAIL, the end of its queue in
+memory, HBM_DONE, NOCQ."""
+NO_WAY: Way = (0, 0, 0, 0, 0, 0)
+
+
+@inlined
+def way_of(m: Memory, node: int) -> Way:
+    looked_up, arrive = m[node + L2_DONE], m[node + AVAIL]
+    queue = looked_up - m[L2_LATENCY] - m[node + L2_ARRIVE] - m[node + MSHRW]
+    return looked_up, max(0, queue), arrive, arrive + m[node + HBMQ], m[node + HBM_DONE], m[node + NOCQ]
+
+
 @compiled
-def release(m: Memory, waiter: int, now: int) -> None:
-    """Sectors that others fetched are here; the wait counts as memory queueing."""
-    ready = max(now, m[waiter + L2_DONE])
+def release(m: Memory, waiter: int, way: Way, now: int) -> None:
+    """Sectors that another request fetched are here: from when the waiter met that one on, it was where that was."""
+    looked_up, queue, arrive, started, done, link = way
     if owns(m, waiter):
-        m[waiter + HBMQ] += ready - m[waiter + HBM_DONE]
+        m[waiter + HBMQ] += max(0, started - max(m[waiter + HBM_DONE], arrive))
+        m[waiter + HBM_DONE] = max(m[waiter + HBM_DONE], done)
     else:
-        m[waiter + AVAIL] = m[waiter + L2_DONE]
-        m[waiter + HBMQ] = ready - m[waiter + L2_DONE]
-    m[waiter + HBM_DONE] = ready
-    send_back(m, waiter, ready, now)
+        late = looked_up - m[waiter + L2_DONE]
+        if late > 0:  # at a home slice or a last-level cache, where the queue comes last
+            m[waiter + L2_ARRIVE] += late - min(late, queue)
+            m[waiter + L2_DONE] = looked_up
+        begin = max(m[waiter + L2_DONE], arrive)
+        m[waiter + AVAIL] = begin
+        m[waiter + HBMQ] = max(0, started - begin)
+        m[waiter + HBM_DONE] = max(begin, done)
+        m[waiter + NOCQ] = min(link, max(0, now - m[waiter + HBM_DONE]))
+    send_back(m, waiter, max(now, m[waiter + L2_DONE]), now)
 
 
 @inlined
@@ -254,7 +277,9 @@ def retry(m: Memory, at: int, now: int) -> None:
         if used > 0 and (used >= m[MSHRS] or used + lines(m, wants(m, node)) > m[MSHRS]):
             return  # mostly without a look at the row, which only now comes near
         following = m[node + LINK]
-        m[node + L2_DONE] = max(m[node + L2_DONE], now)
+        if now > m[node + L2_DONE]:
+            m[node + MSHRW] += now - m[node + L2_DONE]
+            m[node + L2_DONE] = now
         if not look_up(m, node, at, now, True):
             return
         m[at + S_STALL_HEAD] = following

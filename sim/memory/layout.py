@@ -38,15 +38,16 @@ COPY_TIE = 1 << 61
     HBM_DONE,
     L2_DONE,
     NOCQ,
-    ELIGIBLE,
+    MSHRW,
     INFLIGHT,
     ISSUE,
     TLBW,
     HEAP_SLOT,
-) = range(21)
+    WALK_CELL,
+) = range(22)
 # Of a request for a block-table entry: its place in the SM's cache, the first of the look-ups that wait for it and its
 # place in the shared level. Of such a look-up: the next one, and when it has looked.
-OWN_CELL, WAITERS, WALK_CELL, LOOKED = ISSUE, INFLIGHT, ELIGIBLE, ADDR
+OWN_CELL, WAITERS, LOOKED = ISSUE, INFLIGHT, ADDR
 CLASS = PLACE
 """Until memory is asked: the class of a request's data (`regions.DataClass`), where the L2 tells classes apart."""
 CHUNK_COLS = 24

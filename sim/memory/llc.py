@@ -17,7 +17,7 @@ from sim.memory.layout import (
     AVAIL,
     FILL,
     HBM_DONE,
-    HBMQ,
+    L2_DONE,
     STAGE,
     Memory,
 )
@@ -72,8 +72,8 @@ def serves(m: Memory, c: int, node: int, addr: int, miss: int, count: int, time:
     service = (count * m[LLC_Q16]) >> 16
     m[free] = start + service
     m[N_HIT] += count
-    m[node + AVAIL] = time
-    m[node + HBMQ] = start - time
+    m[node + L2_DONE] += start - time
+    m[node + AVAIL] = start
     m[node + HBM_DONE] = start + m[LLC_LATENCY] + service
     m[node + STAGE] = FILL
     events.push(m, node, m[node + HBM_DONE])

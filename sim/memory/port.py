@@ -17,7 +17,6 @@ from sim.memory.layout import (
     CREDIT_BYTES,
     CREDIT_COLS,
     CROSS,
-    ELIGIBLE,
     ENTRY,
     F_BLOCKED,
     F_CLASS,
@@ -38,6 +37,7 @@ from sim.memory.layout import (
     FETCH,
     INFLIGHT,
     ISSUE,
+    MSHRW,
     P_BLOCKED,
     P_CAP_TOTAL,
     P_CRED_END,
@@ -178,7 +178,7 @@ def issue_one(m: Memory, sm: int) -> bool:
         note_wait(m, sm, ready, start, P_CAP_TOTAL)
     m[sm + P_FREE] = start
     m[sm + P_INFLIGHT] += moved
-    send(m, sm, f, low, moved, ready, start)
+    send(m, sm, f, low, moved, start)
     m[N_WANTED] += count
     m[N_REQUESTED] += moved
     m[N_CLASS + m[f + F_CLASS]] += moved
@@ -223,7 +223,7 @@ def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
 
 
 @inlined
-def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: int) -> None:
+def send(m: Memory, sm: int, f: int, low: int, moved: int, start: int) -> None:
     """Put a chunk on its way to its slice."""
     node = pool.take(m)
     at = home_of(m, low) if m[COPIES] and m[f + F_KIND] else slice_of(m, low, m[sm + P_PART])
@@ -234,7 +234,7 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, ready: int, start: in
     m[node + ADDR] = low
     m[node + WHAT] = what(moved, m[f + F_KIND])
     m[node + ENTRY] = tags.row_of(m, at, low)
-    m[node + ELIGIBLE] = ready
+    m[node + MSHRW] = 0
     m[node + ISSUE] = start
     m[node + INFLIGHT] = m[sm + P_CAP_TOTAL] - m[f + F_BLOCKED]
     m[node + TLBW] = 0

@@ -9,7 +9,6 @@ from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AT_OUT,
     AVAIL,
-    ELIGIBLE,
     F_INDEX,
     F_ISSUED,
     F_KEPT,
@@ -22,6 +21,7 @@ from sim.memory.layout import (
     ISSUE,
     L2_ARRIVE,
     L2_DONE,
+    MSHRW,
     NOCQ,
     OUT,
     OUT_COLS,
@@ -52,11 +52,11 @@ from sim.memory.request import (
 from sim.memory.stamps import Stamp
 
 NEAR, FAR, LINK_Q16 = int(Param.NEAR), int(Param.FAR), int(Param.LINK_Q16)
-L2_LATENCY = int(Param.L2_LATENCY)
-X_ELIGIBLE, X_INFLIGHT = int(Stamp.ELIGIBLE), int(Stamp.INFLIGHT_WAIT)
+L2_LATENCY, COPIES = int(Param.L2_LATENCY), int(Param.COPIES)
+X_MSHRW, X_INFLIGHT = int(Stamp.MSHR_WAIT), int(Stamp.INFLIGHT_WAIT)
 X_ISSUE, X_TLB = int(Stamp.ISSUE), int(Stamp.TLB_WAIT)
 X_L2_ARRIVE, X_L2_DONE, X_L2Q = int(Stamp.L2_ARRIVE), int(Stamp.L2_DONE), int(Stamp.L2_QUEUE)
-X_HBM_ENQ, X_HBM_START = int(Stamp.HBM_ENQUEUE), int(Stamp.HBM_START)
+X_HBM_ENQ, X_LINKQ = int(Stamp.HBM_ENQUEUE), int(Stamp.LINK_QUEUE)
 X_HBM_DONE, X_HBMQ = int(Stamp.HBM_DONE), int(Stamp.HBM_QUEUE)
 X_ARRIVE, X_NOCQ = int(Stamp.SM_ARRIVE), int(Stamp.NOC_QUEUE)
 
@@ -120,6 +120,7 @@ def arrived(m: Memory, node: int, arrival: int) -> None:
     if m[node + WHAT] & WALKER:
         port.issue(m, assist.answered(m, node, arrival))
         return
+    link = m[node + NOCQ] if m[COPIES] else 0
     done = noc.ingress(m, node, arrival)
     f = m[node + FETCH]
     m[f + F_LEFT] -= 1
@@ -130,23 +131,25 @@ def arrived(m: Memory, node: int, arrival: int) -> None:
         m[out + OUT_FETCH] = m[f + F_INDEX]
         m[Q_OUT] += 1
         if m[f + F_KEPT]:
-            stamp(m, node, f + F_STAMPS, done)
+            stamp(m, node, f + F_STAMPS, link, done)
         else:
             fetch_rows.give(m, f)
     port.credit(m, node, done)
 
 
 @compiled
-def stamp(m: Memory, node: int, x: int, done: int) -> None:
-    """Turn the row of a complete fetch, at x, into its stamps; the first and the last are there already."""
-    m[x + X_ELIGIBLE] = m[node + ELIGIBLE]
+def stamp(m: Memory, node: int, x: int, link: int, done: int) -> None:
+    """Turn the row of a complete fetch, at x, into its stamps; the first and the last are there already. link: how long
+    its last chunk waited for a link between partitions before its sectors were filled.
+    """
+    m[x + X_MSHRW] = m[node + MSHRW]
+    m[x + X_LINKQ] = link
     m[x + X_INFLIGHT] = m[node + INFLIGHT]
     m[x + X_ISSUE] = m[node + ISSUE]
     m[x + X_TLB] = m[node + TLBW]
     m[x + X_L2_ARRIVE] = m[node + L2_ARRIVE]
     m[x + X_L2_DONE] = m[node + L2_DONE]
     m[x + X_HBM_ENQ] = m[node + AVAIL]
-    m[x + X_HBM_START] = m[node + AVAIL] + m[node + HBMQ]
     m[x + X_HBM_DONE] = m[node + HBM_DONE]
     m[x + X_ARRIVE] = done
     m[x + X_NOCQ] = m[node + NOCQ]

@@ -27,7 +27,6 @@ STAMPS = {
     "L2_DONE": 150,
     "HBM_ENQUEUE": 150,
     "HBM_QUEUE": 200,
-    "HBM_START": 350,
     "HBM_DONE": 450,
     "NOC_QUEUE": 25,
     "SM_ARRIVE": 515,

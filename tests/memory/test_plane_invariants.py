@@ -63,7 +63,7 @@ def test_a_congested_mix_balances_and_its_stamps_are_causal(small: Hardware) -> 
     assert_balanced(outcome, fetches)
     assert outcome.counter("mshr_stalls") > 0
     s = outcome.plane.stamps
-    instants = s[:, [Stamp.SUBMIT, Stamp.ELIGIBLE, Stamp.ISSUE, Stamp.L2_ARRIVE, Stamp.L2_DONE]]
+    instants = s[:, [Stamp.SUBMIT, Stamp.ISSUE, Stamp.L2_ARRIVE, Stamp.L2_DONE]]
     assert (np.diff(instants, axis=1) >= 0).all()
     assert (s[:, Stamp.SM_ARRIVE] >= s[:, Stamp.L2_DONE] + 50_000).all()
     assert (s[:, [Stamp.NOC_QUEUE, Stamp.L2_QUEUE, Stamp.HBM_QUEUE, Stamp.INFLIGHT_WAIT]] >= 0).all()
