@@ -4,9 +4,9 @@ Queueing goes to the resource that had the queue. The uncontended latency goes t
 being in flight to hide it: `sram_full` if all stage buffers were out, `inflight_limit` if the SM's cap on
 outstanding bytes had been reached, else to the stage itself (`noc`, `l2`, `hbm_service`).
 
-An MSHR is out for as long as its miss takes, so a wait for one is divided as such a time, which the waiting request's own
-miss stands for: what that queued in memory is `hbm_queue`, at a link between partitions `noc`, and the rest `l2`, whose
-MSHRs keep more bytes from being in flight.
+An MSHR is out for as long as its miss takes, so a wait for one is divided as such a time is, for which the waiting
+request's own miss stands: the part in the queue of memory is `hbm_queue`, at a link between partitions `noc`, and the
+rest `l2`, whose MSHRs keep more bytes from being in flight.
 """
 
 import numpy as np
@@ -90,7 +90,7 @@ def _stage_ends(stamps: Ints, until: Ints) -> Ints:
 
 
 def _behind_mshrs(stamps: Ints) -> tuple[Ints, Ints]:
-    """[N] parts of the wait for MSHRs in which they were held by queues for memory and for a link between partitions."""
+    """[N] of the wait for MSHRs, parts for which queues held them: those for memory, for a link between partitions."""
     waited, memory, link = stamps[:, MSHR_WAIT], stamps[:, HBM_QUEUE], stamps[:, LINK_QUEUE]
     at_slices = stamps[:, L2_QUEUE] - waited  # of that slice or, where it holds an MSHR, of the home slice
     held = np.maximum(1, at_slices + stamps[:, HBM_DONE] - stamps[:, L2_DONE] + link)

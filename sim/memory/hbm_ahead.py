@@ -16,6 +16,7 @@ from sim.memory.layout import (
     C_SEEN,
     C_WAKE,
     C_WRITE_HEAD,
+    L2_DONE,
     LINK,
     Memory,
 )
@@ -32,8 +33,15 @@ def enqueue(m: Memory, node: int, c: int, now: int) -> None:
     m[node + LINK] = -1
     head = c + (C_WRITE_HEAD if is_write(m, node) else C_READ_HEAD)
     if m[head] >= 0:
-        m[m[head + 1] + LINK] = node
+        last = m[head + 1]
+        m[last + LINK] = node
         m[head + 1] = node
+        late = m[last + AVAIL] - m[node + AVAIL]
+        if (
+            late > 0
+        ):  # a channel takes trains in the order in which slices look up: one that is behind holds it up
+            m[node + L2_DONE] += late
+            m[node + AVAIL] += late
         return
     m[head] = node
     m[head + 1] = node

@@ -219,7 +219,9 @@ def fill(m: Memory, node: int, cell: int, now: int) -> None:
     if not state & tags.FLIGHT:
         m[cell] &= ~tags.BUSY
     waiter = m[cell + 2 * m[WAYS]] if before & tags.WAITED else -1
-    way = way_of(m, node) if waiter >= 0 else NO_WAY  # its row may serve another request as soon as it is sent back
+    way = (
+        way_of(m, node) if waiter >= 0 else NO_WAY
+    )  # its row may serve another request as soon as it is sent back
     if (state >> tags.FLIGHT_SHIFT) & wants(m, node):
         wait(m, node, cell)
     elif waiter < 0:
@@ -236,7 +238,7 @@ def fill(m: Memory, node: int, cell: int, now: int) -> None:
 
 
 Way = tuple[int, int, int, int, int, int]
-"""Of a request that was filled: L2_DONE, for how long it queued until then (not for MSHRs), AVAIL, the end of its queue in
+"""Of a request that was filled: L2_DONE, how long it queued until then (not for MSHRs), AVAIL, the end of its queue in
 memory, HBM_DONE, NOCQ."""
 NO_WAY: Way = (0, 0, 0, 0, 0, 0)
 

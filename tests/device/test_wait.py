@@ -86,3 +86,22 @@ def test_only_stages_that_overlap_the_wait_are_charged(since: int) -> None:
     parts = cut(since, 515, False, INFLIGHT_WAIT=0)
     assert sum(parts.values()) == 515 - since
     assert "issue" not in parts
+
+
+def test_a_wait_for_an_mshr_is_divided_as_the_miss_that_holds_one_spends_its_time() -> None:
+    """A miss holds it for 300 ps: 200 in memory's queue, 100 in the access. Of a wait of 90, 60 are the queue's, and 30
+    the latency that more MSHRs would have hidden."""
+    later = {name: STAMPS[name] + 90 for name in ("L2_DONE", "HBM_ENQUEUE", "HBM_DONE", "SM_ARRIVE")}
+    parts = cut(0, 605, True, **later, MSHR_WAIT=90, L2_QUEUE=90)
+    assert parts["hbm_queue"] == 200 + 60
+    assert parts["l2"] == 30
+
+
+def test_a_wait_for_mshrs_whose_misses_wait_for_a_link_is_the_networks() -> None:
+    """Of 400 ps a miss spends 200 in memory's queue, 100 in the access, 100 before the link that the data cross."""
+    later = {name: STAMPS[name] + 80 for name in ("L2_DONE", "HBM_ENQUEUE", "HBM_DONE")}
+    late = {"MSHR_WAIT": 80, "L2_QUEUE": 80, "NOC_QUEUE": 125, "LINK_QUEUE": 100, "SM_ARRIVE": 695}
+    parts = cut(0, 695, True, **later, **late)
+    assert parts["hbm_queue"] == 200 + 40
+    assert parts["noc"] == 125 + 20
+    assert parts["l2"] == 20
