@@ -10,6 +10,7 @@ from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     AVAIL,
     C_EVENT,
+    C_LATEST,
     C_PAIR,
     C_PARTNER,
     C_READ_HEAD,
@@ -31,17 +32,13 @@ CTRL_IN, DEPTH = int(Param.CTRL_IN), int(Param.DEPTH)
 def enqueue(m: Memory, node: int, c: int, now: int) -> None:
     """A train is on its way to channel c, where it arrives at AVAIL; behind others it changes nothing yet."""
     m[node + LINK] = -1
-    head = c + (C_WRITE_HEAD if is_write(m, node) else C_READ_HEAD)
+    head = c + C_WRITE_HEAD
+    if not is_write(m, node):
+        head = c + C_READ_HEAD
+        keep_order(m, node, c)
     if m[head] >= 0:
-        last = m[head + 1]
-        m[last + LINK] = node
+        m[m[head + 1] + LINK] = node
         m[head + 1] = node
-        late = m[last + AVAIL] - m[node + AVAIL]
-        if (
-            late > 0
-        ):  # a channel takes trains in the order in which slices look up: one that is behind holds it up
-            m[node + L2_DONE] += late
-            m[node + AVAIL] += late
         return
     m[head] = node
     m[head + 1] = node
@@ -50,6 +47,19 @@ def enqueue(m: Memory, node: int, c: int, now: int) -> None:
     if m[c + C_WAKE] > m[node + AVAIL]:
         hbm_train.set_wake(m, c, m[node + AVAIL], max(now, m[c + C_SEEN]))
         sleep(m, m[c + C_PAIR])
+
+
+@inlined
+def keep_order(m: Memory, node: int, c: int) -> None:
+    """A channel takes reads in the order in which slices look up: who is behind one of a slice that lags waits for that
+    slice and not for memory. No time changes: it cannot enter before that one.
+    """
+    late = m[c + C_LATEST] - m[node + AVAIL]
+    if late > 0:
+        m[node + L2_DONE] += late
+        m[node + AVAIL] += late
+    else:
+        m[c + C_LATEST] = m[node + AVAIL]
 
 
 @inlined

@@ -288,3 +288,4 @@ def retry(m: Memory, at: int, now: int) -> None:
         if following >= 0:
             prefetch(m, following)
             prefetch(m, following + 8)
+            prefetch(m, following + 16)

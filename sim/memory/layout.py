@@ -119,7 +119,7 @@ SLICE_COLS = 11
 # open row has served as many accesses as may go before a conflict; C_BEST: entry of the train that starts at C_START,
 # -1 when that is not known; C_TODO: banks for which C_ROW_AT was found; C_STALE: it may have become later, or another
 # channel not need the bus any more, which is seen when the queue changes next. What says which banks and trains will be
-# looked at (`loads_ahead`) comes first.
+# looked at (`loads_ahead`) comes first. C_LATEST: the latest arrival of reads so far.
 (
     C_READS,
     C_READ_ACC,
@@ -159,9 +159,10 @@ SLICE_COLS = 11
     C_CAPPED,
     C_TODO,
     C_STALE,
+    C_LATEST,
     C_FAW_POS,
     C_FAW,
-) = range(4, 44)
+) = range(4, 45)
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
 # Columns of a fetch, which has a row of the pool from its submission until its stamps have been taken. Rows for fetches

@@ -47,6 +47,7 @@ def ask_for(m: Memory, node: int) -> None:
     stalled = m[slice_at(m, node) + S_STALL_HEAD]
     looks = stalled if stage == FILL and stalled >= 0 else node
     prefetch(m, looks + 8)
+    prefetch(m, looks + 16)
     ask_for_set(m, m[looks + ENTRY])
 
 

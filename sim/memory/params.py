@@ -142,7 +142,7 @@ REPLACEMENT_CODE = {"lru": 0, "random": 1, "nru": 2}
 KEEP_CODE = {"normal": 0, "pin": 1, "bypass": 2}
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 PAGE_CODE = {"open": 0, "closed": 1, "adaptive": 2}
-CHAN_HEADER = 47
+CHAN_HEADER = 48
 GROUP_COLS = 4
 BANK_COLS = ENTRY_COLS = 8
 """One cache line a bank, and a train that the scheduler sees."""
