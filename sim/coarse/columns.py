@@ -1,8 +1,8 @@
 """Columns of the arrays that the tile-grain loop works on; all times are integer picoseconds."""
 
 # A class of equal tiles: bytes into the SM, cost at the port, the stages of one instruction stream, and what check bits
-# add to the cost of its bytes in memory, in 1/65536. FULLEST: bytes on the fullest slice of L2 over the mean of all, in
-# 1/65536; 0: no other CTA reads the tile. FOREIGN: share of its bytes that other tiles read as their own, in 1/65536.
+# add to the cost of its bytes in memory, in 1/65536. FIRST_BLOCK, BLOCKS: its blocks in the list of
+# slices; none: they are not told apart. FOREIGN: share of its bytes that other tiles read as their own, in 1/65536.
 (
     BYTES,
     PORT,
@@ -16,10 +16,11 @@
     PV,
     PV_STALL,
     CHECK_BITS,
-    FULLEST,
+    FIRST_BLOCK,
+    BLOCKS,
     FOREIGN,
-) = range(14)
-CLASS_COLS = 14
+) = range(15)
+CLASS_COLS = 15
 
 # Scalars of a launch on a machine. FIRST_ENTRY: from a free slot to a CTA's first fetch; NEXT_ENTRY: the same for a
 # slot's further items; SEARCH: more, for each SEARCH_GROUP of sequences passed; AHEAD: a slot asks for its next item
@@ -33,6 +34,7 @@ CLASS_COLS = 14
 # table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not; LOOK_UP: tiles between two waits for
 # further lines, 0: none; LOOK_LINES: lines of each wait; LINE_BYTES, LINE_PORT: what a look-up asks for, and its cost
 # at the port. WARM: whether L2 may have query rows before anybody has asked for them.
+# SLICES: of L2 that a group sees; LISTED: blocks of all classes in the list of slices.
 (
     SMS,
     CTAS,
@@ -83,5 +85,7 @@ CLASS_COLS = 14
     REFRESH,
     REFRESH_BYTES,
     WARM,
-) = range(49)
-SCALARS = 49
+    SLICES,
+    LISTED,
+) = range(51)
+SCALARS = 51

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from kernels_ref.trace import Step
+from sim.coarse.contents import tile_contents, with_foreign
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
 from sim.coarse.hits import (
     Reuse,
@@ -15,16 +16,14 @@ from sim.coarse.hits import (
     is_read_once,
     object_policies,
     taken_in,
-    tile_objects,
     tile_reuse,
-    with_foreign,
 )
 from sim.coarse.machine import Memory, Timing, run_grid
 from sim.coarse.repeated import groups_of, repeated_timing
 from sim.coarse.sets import block_sets
 from sim.coarse.shares import ONE
 from sim.coarse.shortened import is_long, long_timing
-from sim.coarse.slices import with_fullest_slices
+from sim.coarse.slices import with_slices
 from sim.config.hardware import Hardware
 from sim.launch_times import code_ps, following_ps, launch_gap_ps
 from sim.lowering.attention_tiles import LookUp
@@ -76,10 +75,11 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
     """The kernel around its attention launch: warm the cache, add the split reduction."""
     p = problem
     combine = build_combine(p.step, units, p.cut, p.addresses)
-    objects = tile_objects(p.step, units, grid, p.cut)
+    read = tile_contents(p.step, units, grid, p.cut)
+    objects = read.objects
     if not is_read_once(objects):
-        grid = with_fullest_slices(grid, p.hw)
-    grid = with_foreign(p.step, units, p.cut, grid)
+        grid = with_slices(grid, p.hw)
+    grid = with_foreign(p.step, units, p.cut, grid, read.foreign)
     policies = object_policies(p.step, units, grid, p.cut, p.hw, objects)
     lie = partial(block_sets, p.step, units, grid, p.cut, p.hw, p.addresses, objects)
     return Coarse(

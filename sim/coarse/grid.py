@@ -5,7 +5,7 @@ kind is lowered in full and lends its tiles to all of its kind. With formats mix
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -60,6 +60,8 @@ class Grid:
     """[C] number of the line of the block table that each CTA reads first; -1: it reads none."""
     sequence: Int64
     """[C] of each CTA."""
+    slices: Int64 = field(default_factory=lambda: np.empty((0, 0), np.int64))
+    """[places, blocks of all classes] slice of L2 of each, where several CTAs read a tile."""
 
     @property
     def tiles(self) -> int:

@@ -1,7 +1,7 @@
 """What the tiles of a launch find in L2, from functional look-ups at tile grain."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from sim.coarse.grid import Grid
 from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
-from sim.lowering.runs import pointer, repeat_index, table_entries
+from sim.lowering.runs import repeat_index, table_entries
 from sim.lowering.units import Units
 from sim.memory.params import KEEP_CODE, REPLACEMENT_CODE, pin_ways
 from sim.memory.regions import shared_frames
@@ -51,47 +51,6 @@ def nothing_found(tiles: int) -> Reuse:
     return Reuse(np.zeros(tiles, np.int64), np.zeros(tiles, np.int64))
 
 
-def canonical_tiles(step: Step, tile_tokens: int) -> tuple[Int64, Int64]:
-    """([S + 1] pointer, [sum] number of the content) of the tiles of each sequence: equal frames, equal content."""
-    counts = -(-step.context.astype(np.int64) // tile_tokens)
-    ptr = pointer(counts)
-    sequence, rank = repeat_index(counts)
-    token = rank * tile_tokens
-    frame = step.table[step.table_ptr[sequence] + token // step.page_tokens].astype(np.int64)
-    offset = token % step.page_tokens // tile_tokens
-    key = frame * max(1, -(-step.page_tokens // tile_tokens)) + offset
-    _, number = np.unique(key, return_inverse=True)
-    return ptr, number.reshape(-1).astype(np.int64)
-
-
-def own_tiles(step: Step, units: Units, cta: Int64, token: Int64) -> Int64:
-    """[T] number of the KV of tiles of CTAs `cta` that start at `token`, where no page is in two sequences."""
-    start = step.table_ptr[units.sequence[cta]].astype(np.int64) * step.page_tokens + token
-    number: Int64 = np.unique(start, return_inverse=True)[1].reshape(-1).astype(np.int64)
-    return number
-
-
-def tile_objects(step: Step, units: Units, grid: Grid, cut: Cut) -> Int64:
-    """[T] number of the KV that each tile reads: equal for tiles of the same frames and head.
-
-    Splits may begin within a tile of those before. Where sequences share pages, what starts in the same tile counts as
-    the same then, as splits of sequences of other lengths begin elsewhere in what they share.
-    """
-    cta, rank = repeat_index(np.diff(grid.tile_ptr))
-    token = units.lo[cta] + rank * cut.tile_tokens
-    if (units.lo % cut.tile_tokens).any() and not shared_frames(step).any():
-        number = own_tiles(step, units, cta, token)
-    else:
-        ptr, canonical = canonical_tiles(step, cut.tile_tokens)
-        tile = np.minimum(ptr[units.sequence[cta]] + token // cut.tile_tokens, len(canonical) - 1)
-        number = canonical[tile]
-    groups = step.geometry.kv_heads // cut.kv_heads_per_cta
-    objects: Int64 = number * groups + units.head[cta] // cut.kv_heads_per_cta
-    if cut.profile.cta_pairs:
-        return objects * 2 + units.half[cta]
-    return objects
-
-
 def object_policies(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware, objects: Int64) -> Int64:
     """[O] how the L2 keeps each object: by the class of its first page."""
     policies = np.full(int(objects.max(initial=-1)) + 1, tags.NORMAL, np.int64)
@@ -103,18 +62,6 @@ def object_policies(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware
         codes = np.array([KEEP_CODE[keep.streaming], KEEP_CODE[keep.shared_prefix]], np.int64)
         policies[objects] = codes[shared_frames(step)[frame].astype(np.int64)]
     return policies
-
-
-def with_foreign(step: Step, units: Units, cut: Cut, grid: Grid) -> Grid:
-    """The grid, of whose tiles those at the end of a sequence hold pages of the next one, where the kernel loads tiles
-    whole: who reads those pages as its own brings them, at about the same time, unless all CTAs begin further on."""
-    if cut.profile.last_block != "whole" or len(step.formats) > 1 or (units.lo > 0).all():
-        return grid
-    work, page = grid.sample.work, step.page_tokens
-    own = -(-(work.token_first + work.tokens) // page) * page - work.token_first
-    classes = grid.classes.copy()
-    classes[:, c.FOREIGN] = np.rint(ONE * np.maximum(0, 1 - own / cut.tile_tokens))
-    return replace(grid, classes=classes)
 
 
 def is_read_once(objects: Int64) -> bool:
@@ -221,7 +168,7 @@ def _blocks(grid: Grid, objects: Int64, foreign: Int64, p: Int64) -> Int64:
 def tile_reuse(
     objects: Int64, policies: Int64, grid: Grid, cut: Cut, hw: Hardware, lie: Lie, *, warm: bool
 ) -> Reuse:
-    """What a launch finds in L2, or in the last-level cache behind it. objects, policies: as of `tile_objects` and
+    """What a launch finds in L2, or in the last-level cache behind it. objects, policies: as of `tile_contents` and
     `object_policies`; lie: as of `block_sets`, for so many parts and sets."""
     foreign = grid.classes[:, c.FOREIGN].take(grid.tile_class)
     nothing_left = hw.l2.residency.is_plain and _is_large(grid, hw)

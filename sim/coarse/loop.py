@@ -379,6 +379,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.blocks),
         cells(grid.tables),
         cells(grid.sequence),
+        cells(grid.slices),
     )
     s = State(
         cells(state.slots),
@@ -388,7 +389,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(state.sizes),
         cells(state.arrived),
         cells(state.fetched),
-        cells(state.fullest),
+        cells(state.slices),
         cells(state.heap),
         cells(state.g),
         cells(state.consumed),

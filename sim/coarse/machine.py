@@ -96,7 +96,7 @@ def scalars(
     total = int(grid.tile_bytes.sum())
     most = max(SEGMENT_BYTES, int(p[c.CAP]) // LEAST_IN_FLIGHT)
     p[c.SEGMENT] = min(max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS)), most)
-    p[c.CTAS] = grid.ctas
+    p[c.CTAS], p[c.LISTED] = grid.ctas, grid.slices.shape[1]
     p[c.ROOM] = launch.ctas_per_sm * (int(p[c.STAGES]) + 1) + 1
     p[c.CREDITS] = 66 + 2 * int(p[c.CAP]) // min(int(p[c.SEGMENT]), int(p[c.CAP]))
     _set_memory(p, v, hw)
@@ -133,6 +133,7 @@ def _set_memory(p: NDArray[np.int64], v: NDArray[np.int64], hw: Hardware) -> Non
     p[c.HBM_LATENCY] = beyond_l2_ps(v) + CHANNEL_TURNS * int(p[c.CHANNEL]) + 2 * (mean_way - to_l2)
     p[c.COPIES] = v[Param.COPIES]
     p[c.GROUPS] = hw.l2.partitions if hw.l2.private or v[Param.COPIES] else 1
+    p[c.SLICES] = v[Param.SLICES_NEAR] if v[Param.COPIES] else v[Param.SLICES_SEEN]
     p[c.LINK_Q16] = v[Param.LINK_Q16]
     p[c.L2_Q16] = params.q16(1000 * int(p[c.GROUPS]) / hw.l2.bandwidth_gb_s)
     p[c.HBM_Q16] = params.q16(1000 / streaming_gb_s(hw))
@@ -186,7 +187,7 @@ def new_state(
         sizes=_rows(sms, int(p[c.CREDITS])),
         arrived=_rows(sms * per_sm, stages + 1),
         fetched=np.zeros(objects, np.int64),
-        fullest=np.zeros(int(p[c.GROUPS]) * objects, np.int64),
+        slices=np.zeros(int(p[c.GROUPS] * p[c.SLICES]), np.int64),
         heap=new_heap(sms * (per_sm * (stages + 4) + 2) + 64),
         g=_shared(int(p[c.GROUPS]), seed),
         consumed=np.zeros(tiles, np.int64),
@@ -224,6 +225,7 @@ def run_grid(
         blocks=grid.blocks,
         tables=grid.tables,
         sequence=np.ascontiguousarray(grid.sequence, np.int64),
+        slices=grid.slices.reshape(-1),
     )
     objects, blocks, lines = (
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, last_lines(grid))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sim.coarse import columns as c
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.shares import ONE
+from sim.coarse.slices import PLACES
 from sim.coarse.state import (
     B_AT,
     B_LEFT,
@@ -41,6 +42,7 @@ from sim.coarse.state import (
 )
 from sim.coarse.tags import MODULUS, MULTIPLIER
 from sim.coarse.units import SM_COLS
+from sim.memory.mapping import GOLDEN
 
 Int64 = NDArray[np.int64]
 
@@ -83,8 +85,8 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
     group = sm * p[c.GROUPS] // p[c.SMS]
     at = serve(s.g, SHARED + group, arrival, part, p[c.L2_Q16])
     rows = query_part(d, s, sm, part, tile)
-    crowded = at_fullest(d, s, group, part - rows, tile, arrival)
-    found = max(at, crowded)
+    at = max(at, at_slices(d, s, sm, part, tile, arrival))
+    found = at
     if d.hit[tile] > 0 and part > rows:
         found = max(found, s.fetched[d.objects[tile]])
     if rows > 0 and s.sms[row + P_FOUND] > 0:
@@ -100,7 +102,7 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
         if p[c.COPIES]:
             at = max(at, serve_at_homes(p, s.g, group, missing, arrival))
         late = channel_delay(p, s.g, at - arrival)
-        at = max(at, crowded) + p[c.HBM_LATENCY]
+        at += p[c.HBM_LATENCY]
         if missing_kv > 0:
             s.fetched[d.objects[tile]] = at + late
         if missing_rows > 0:
@@ -116,15 +118,36 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
 
 
 @inlined
-def at_fullest(d: Grid, s: State, group: int, size: int, tile: int, arrival: int) -> int:
-    """When `size` bytes of a tile have passed the slice that has most of them, which serves readers of the same tile
-    one after the other."""
-    share = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.FULLEST]
-    if share == 0:
+def at_slices(d: Grid, s: State, sm: int, part: int, tile: int, arrival: int) -> int:
+    """When the blocks of a port's next segment have passed their slices, each in line with all else there; what misses
+    in copies passes the slices of its home too, ahead of what waits there."""
+    p, k = d.p, d.tile_class[tile] * c.CLASS_COLS
+    blocks = d.classes[k + c.BLOCKS]
+    if blocks == 0:
         return arrival
-    at = d.objects[tile] * d.p[c.GROUPS] + group
-    s.fullest[at] = max(arrival, s.fullest[at]) + ((((size * share) >> 16) * d.p[c.L2_Q16]) >> 16)
-    return int(s.fullest[at])
+    left, size = s.sms[sm * SM_COLS + P_LEFT], d.classes[k + c.BYTES]
+    begin = blocks * max(0, size - left) // size
+    end = blocks * max(0, size - left + part) // size
+    slices = p[c.SLICES]
+    cost = (((size // blocks) * p[c.L2_Q16]) >> 16) * slices
+    far = ((cost * (ONE - d.hit[tile])) >> 16) // p[c.GROUPS] if p[c.COPIES] else 0
+    group = sm * p[c.GROUPS] // p[c.SMS]
+    turn = d.objects[tile] * GOLDEN & 0xFFFF
+    first = turn % PLACES * p[c.LISTED] + d.classes[k + c.FIRST_BLOCK]
+    turn = turn // PLACES % slices
+    through = arrival
+    for at in range(first + begin, first + end):
+        number = d.slices[at] + turn
+        number = number if number < slices else number - slices
+        cell = group * slices + number
+        s.slices[cell] = max(arrival, s.slices[cell]) + cost
+        through = max(through, s.slices[cell])
+        if far:
+            for home in range(p[c.GROUPS]):
+                if home != group:
+                    cell = home * slices + number
+                    s.slices[cell] = max(arrival, s.slices[cell]) + far
+    return int(through)
 
 
 @inlined

@@ -1,9 +1,11 @@
-"""How unevenly the lines of a tile lie on the slices of L2.
+"""On which slices of L2 the blocks of a tile lie.
 
 One server for all slices of a partition takes a tile at the rate of all of them. Readers in step ask for the same
-lines: the slice that has most of a tile's bytes then serves all of them one after the other, while others have nothing
-to do. A contiguous range loads all slices evenly but for one block; a tile is short for that, and has several ranges,
-each of which begins at a slice of its own.
+lines: the slices that have most of a tile's bytes then serve all of them one after the other, while others have nothing
+to do, and what else passes those slices waits behind them. A contiguous range loads all slices evenly but for one
+block; a tile is short for that, and has several ranges, each of which begins at a slice of its own. So where tiles are
+read more than once, each block is taken through its slice. Tiles of a class lie like the one that was lowered, further
+on in memory.
 """
 
 from dataclasses import replace
@@ -13,10 +15,9 @@ from numpy.typing import NDArray
 
 from sim.coarse import columns as c
 from sim.coarse.grid import Grid
-from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
-from sim.lowering.runs import repeat_index
+from sim.lowering.runs import pointer, repeat_index
 from sim.memory import params
 from sim.memory.mapping import GOLDEN
 from sim.memory.params import Param
@@ -24,7 +25,7 @@ from sim.memory.params import Param
 Int64 = NDArray[np.int64]
 
 PLACES = 8
-"""Places in memory over which a tile's load of its fullest slice is averaged."""
+"""Places in memory at which the slices of a tile are listed: the rounds of a tile are turned by other hashes at each."""
 
 
 def slice_numbers(block: Int64, count: int, *, hashed: bool) -> Int64:
@@ -37,32 +38,35 @@ def slice_numbers(block: Int64, count: int, *, hashed: bool) -> Int64:
     return at
 
 
-def fullest_shares(launch: Launch, hw: Hardware) -> NDArray[np.float64]:
-    """[T] KV bytes of each tile on the slice of a partition that has most of them, over the mean of its slices."""
+def blocks_of(launch: Launch) -> tuple[Int64, Int64, Int64]:
+    """(address, bytes, tile) of each run of KV: what a CTA's first tile reads before that are its query rows."""
+    fetches = launch.fetches
+    ptr = fetches.run_ptr[: launch.tiles + 1]
+    counts = np.diff(ptr)
+    first = launch.ctas.tile_ptr[:-1]
+    kv = np.ones(int(ptr[-1]), bool)
+    kv[ptr[first]] = counts[first] == 1
+    tile, _ = repeat_index(counts)
+    return fetches.run_addr[: len(kv)][kv], fetches.run_bytes[: len(kv)][kv].astype(np.int64), tile[kv]
+
+
+def tile_slices(launch: Launch, hw: Hardware) -> tuple[Int64, Int64]:
+    """([T + 1] pointer, [PLACES, blocks] slice within its partition) of the blocks of each tile, in order."""
     v = params.build(hw)
     seen, shift = int(v[Param.SLICES_SEEN]), int(v[Param.BLOCK_SHIFT])
     near = int(v[Param.SLICES_NEAR]) if v[Param.COPIES] else seen
-    fetches, tiles = launch.fetches, launch.tiles
-    ptr = fetches.run_ptr[: tiles + 1]
-    kv = np.ones(int(ptr[-1]), bool)
-    rows = ptr[launch.ctas.tile_ptr[:-1]]
-    kv[rows] = np.diff(ptr)[launch.ctas.tile_ptr[:-1]] == 1
-    tile, _ = repeat_index(np.diff(ptr))
-    start, size, tile = fetches.run_addr[: len(kv)][kv], fetches.run_bytes[: len(kv)][kv], tile[kv]
+    start, size, tile = blocks_of(launch)
     first = start >> shift
     run, rank = repeat_index(((start + size - 1) >> shift) - first + 1)
     block = first[run] + rank
-    held = np.minimum(start[run] + size[run], (block + 1) << shift) - np.maximum(start[run], block << shift)
-    shares = np.zeros(tiles)
-    for place in range(PLACES):
-        number = slice_numbers(block + place * seen, seen, hashed=bool(v[Param.HASH])) % near
-        load = np.bincount(tile[run] * near + number, held, minlength=tiles * near).reshape(tiles, near)
-        shares += load.max(axis=1) / load.mean(axis=1) / PLACES
-    return shares
+    further = np.arange(PLACES)[:, None] * seen
+    numbers = slice_numbers(block + further, seen, hashed=bool(v[Param.HASH])) % near
+    return pointer(np.bincount(tile[run], minlength=launch.tiles)), numbers
 
 
-def with_fullest_slices(grid: Grid, hw: Hardware) -> Grid:
+def with_slices(grid: Grid, hw: Hardware) -> Grid:
     """The grid, whose tiles several CTAs read."""
+    ptr, numbers = tile_slices(grid.sample, hw)
     classes = grid.classes.copy()
-    classes[: grid.sample.tiles, c.FULLEST] = np.rint(fullest_shares(grid.sample, hw) * ONE)
-    return replace(grid, classes=classes)
+    classes[: grid.sample.tiles, c.FIRST_BLOCK], classes[: grid.sample.tiles, c.BLOCKS] = ptr[:-1], np.diff(ptr)
+    return replace(grid, classes=classes, slices=numbers)

@@ -37,7 +37,8 @@ class Grid(NamedTuple):
     each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]; query: [C] number of the
     query rows that each CTA reads; query_ptr: [Q + 1] their bytes; query_hit: [Q] share that their first reader finds,
     as `hit`; blocks: [T] number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C]
-    number of the line of the block table that each CTA reads first, -1: none; sequence: [C] of each CTA."""
+    number of the line of the block table that each CTA reads first, -1: none; sequence: [C] of each CTA; slices:
+    [places x p[LISTED]] slice of each block of the classes."""
 
     p: Int64
     classes: Int64
@@ -53,12 +54,13 @@ class Grid(NamedTuple):
     blocks: Int64
     tables: Int64
     sequence: Int64
+    slices: Int64
 
 
 class State(NamedTuple):
     """Flat rows of: slots (SLOT_COLS), SMs (SM_COLS), slots in line at each port (ROOM), segments outstanding and their
-    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); when what was fetched of each object is in L2, and
-    [objects x groups] when the slice that has most of it is free; the heap; what all share; the check bits of each
+    sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); when what was fetched of each object is in L2;
+    [groups x SLICES] when each slice of L2 is free; the heap; what all share; the check bits of each
     group of blocks (CHECKED_COLS); when each line of the block table, and the query rows of each number, were first
     there, 0: not asked for yet."""
 
@@ -69,7 +71,7 @@ class State(NamedTuple):
     sizes: Int64
     arrived: Int64
     fetched: Int64
-    fullest: Int64
+    slices: Int64
     heap: Int64
     g: Int64
     consumed: Int64

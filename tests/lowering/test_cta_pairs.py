@@ -7,7 +7,7 @@ from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.bounds import attention_bounds_ns, least_exp_share
 from sim.coarse.grid import attention_grid
-from sim.coarse.hits import tile_objects
+from sim.coarse.contents import tile_contents
 from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_profile
 from sim.device.stage_times import stage_times
@@ -82,7 +82,7 @@ def test_at_tile_grain_the_halves_are_different_data() -> None:
         B200,
         lambda some: build_attention(step, some, found.cut, B200, addresses, NO_TABLE),
     )
-    objects = tile_objects(step, units, grid, found.cut)
+    objects = tile_contents(step, units, grid, found.cut).objects
     # 2 heads x 4 tiles x 2 halves, 64 KiB each, are all of K and V.
     assert len(np.unique(objects)) == 16
     assert 16 * 64 * KIB == 2 * 512 * 2 * 256 * 2
