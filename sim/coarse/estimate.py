@@ -78,7 +78,7 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
     read = tile_contents(p.step, units, grid, p.cut)
     objects = read.objects
     if not is_read_once(objects):
-        grid = with_slices(grid, p.hw)
+        grid = with_slices(p.step, units, grid, p.cut, p.addresses, objects, p.hw)
     grid = with_foreign(p.step, units, p.cut, grid, read.foreign)
     policies = object_policies(p.step, units, grid, p.cut, p.hw, objects)
     lie = partial(block_sets, p.step, units, grid, p.cut, p.hw, p.addresses, objects)

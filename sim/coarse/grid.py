@@ -60,8 +60,12 @@ class Grid:
     """[C] number of the line of the block table that each CTA reads first; -1: it reads none."""
     sequence: Int64
     """[C] of each CTA."""
-    slices: Int64 = field(default_factory=lambda: np.empty((0, 0), np.int64))
-    """[places, blocks of all classes] slice of L2 of each, where several CTAs read a tile."""
+    slices: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """Where several CTAs read a tile, slices of L2: [places x listed] of the blocks of all classes, wherever they lie;
+    then those of the blocks of what is read more than once."""
+    slices_of: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """[O] from which cell of `slices` on those of each object follow; -1: it lies anywhere."""
+    listed: int = 0
 
     @property
     def tiles(self) -> int:

@@ -380,6 +380,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.tables),
         cells(grid.sequence),
         cells(grid.slices),
+        cells(grid.slices_of),
     )
     s = State(
         cells(state.slots),

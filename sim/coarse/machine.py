@@ -96,7 +96,7 @@ def scalars(
     total = int(grid.tile_bytes.sum())
     most = max(SEGMENT_BYTES, int(p[c.CAP]) // LEAST_IN_FLIGHT)
     p[c.SEGMENT] = min(max(SEGMENT_BYTES, -(-total // MOST_SEGMENTS)), most)
-    p[c.CTAS], p[c.LISTED] = grid.ctas, grid.slices.shape[1]
+    p[c.CTAS], p[c.LISTED] = grid.ctas, grid.listed
     p[c.ROOM] = launch.ctas_per_sm * (int(p[c.STAGES]) + 1) + 1
     p[c.CREDITS] = 66 + 2 * int(p[c.CAP]) // min(int(p[c.SEGMENT]), int(p[c.CAP]))
     _set_memory(p, v, hw)
@@ -225,7 +225,8 @@ def run_grid(
         blocks=grid.blocks,
         tables=grid.tables,
         sequence=np.ascontiguousarray(grid.sequence, np.int64),
-        slices=grid.slices.reshape(-1),
+        slices=grid.slices,
+        slices_of=grid.slices_of,
     )
     objects, blocks, lines = (
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, last_lines(grid))

@@ -132,9 +132,11 @@ def at_slices(d: Grid, s: State, sm: int, part: int, tile: int, arrival: int) ->
     cost = (((size // blocks) * p[c.L2_Q16]) >> 16) * slices
     far = ((cost * (ONE - d.hit[tile])) >> 16) // p[c.GROUPS] if p[c.COPIES] else 0
     group = sm * p[c.GROUPS] // p[c.SMS]
-    turn = d.objects[tile] * GOLDEN & 0xFFFF
-    first = turn % PLACES * p[c.LISTED] + d.classes[k + c.FIRST_BLOCK]
-    turn = turn // PLACES % slices
+    first, turn = d.slices_of[d.objects[tile]], 0
+    if first < 0:
+        drawn = d.objects[tile] * GOLDEN & 0xFFFF
+        first = drawn % PLACES * p[c.LISTED] + d.classes[k + c.FIRST_BLOCK]
+        turn = drawn // PLACES % slices
     through = arrival
     for at in range(first + begin, first + end):
         number = d.slices[at] + turn

@@ -5,17 +5,15 @@ sets are asked for more than they hold while others keep all. A block at tile gr
 which lie elsewhere in its part of the tile: a place is drawn among them, the same one in every run.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.coarse.grid import Grid
+from sim.coarse.places import Places, a_tile_of_each, places_of
 from sim.coarse.slices import slice_numbers
 from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
-from sim.lowering.runs import repeat_index
 from sim.lowering.units import Units
 from sim.memory import params
 from sim.memory.addresses import AddressMap
@@ -25,42 +23,12 @@ from sim.memory.params import Param
 Int64 = NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Places:
-    """Of blocks, to be broadcast to [objects, parts]: sequence, KV head, token, and pool (0: K, 1: V)."""
-
-    sequence: Int64
-    head: Int64
-    token: Int64
-    pool: Int64
-
-    def addresses(self, step: Step, addresses: AddressMap) -> Int64:
-        """[objects, parts] address of each block's token."""
-        frame = step.table[step.table_ptr[self.sequence] + self.token // step.page_tokens].astype(np.int64)
-        fmt = addresses.frame_format[frame].astype(np.int64)
-        pools = [[(part.base, part.token_bytes) for part in parts] for parts in addresses.parts]
-        base = np.array([[part[min(i, len(part) - 1)] for i in (0, 1)] for part in pools], np.int64)
-        of_part = base[fmt, np.broadcast_to(self.pool, fmt.shape)]
-        return addresses.run_start(
-            of_part[..., 0], of_part[..., 1], frame, self.head, self.token % step.page_tokens
-        )
-
-
-def places_of(step: Step, units: Units, grid: Grid, cut: Cut, objects: Int64, parts: int) -> Places:
-    """Where the `parts` blocks of each object lie. objects: [T] number of the KV that each tile reads."""
-    count = int(objects.max(initial=-1)) + 1
-    cta, rank = repeat_index(np.diff(grid.tile_ptr))
-    reader = np.zeros(count, np.int64)
-    reader[objects] = np.arange(len(objects))
-    of, rank = cta[reader], rank[reader]
-    pools = 1 if step.geometry.latent or parts == 1 else 2
-    each = -(-parts // pools)
-    part = np.arange(parts)
-    drawn = np.random.default_rng(0).random((count, parts))
-    within = ((part % each + drawn) * cut.tile_tokens / each).astype(np.int64)
-    token = (units.lo[of] + rank * cut.tile_tokens)[:, None] + within
-    token = np.minimum(token, units.hi[of][:, None] - 1)
-    return Places(units.sequence[of][:, None], units.head[of][:, None], token, part // each)
+def drawn_places(step: Step, units: Units, grid: Grid, cut: Cut, objects: Int64, parts: int) -> Places:
+    """Where the `parts` blocks of each object lie, each somewhere in its part of the tile. objects: [T] number of the KV
+    that each tile reads."""
+    tiles = a_tile_of_each(objects)
+    within = np.random.default_rng(0).random((len(tiles), parts))
+    return places_of(step, units, grid, cut, tiles, within)
 
 
 def sets_of(address: Int64, sets: int, grid: Grid, hw: Hardware) -> Int64:
@@ -94,5 +62,5 @@ def block_sets(
     sets: int,
 ) -> Int64:
     """[objects x parts] set, of `sets` in the L2 of a partition, of each block of a launch's tiles."""
-    places = places_of(step, units, grid, cut, objects, parts)
+    places = drawn_places(step, units, grid, cut, objects, parts)
     return sets_of(places.addresses(step, addresses), sets, grid, hw).reshape(-1)

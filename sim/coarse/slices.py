@@ -13,12 +13,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels_ref.trace import Step
 from sim.coarse import columns as c
 from sim.coarse.grid import Grid
+from sim.coarse.places import a_tile_of_each, places_of
 from sim.config.hardware import Hardware
+from sim.lowering.cut import Cut
 from sim.lowering.launch import Launch
 from sim.lowering.runs import pointer, repeat_index
+from sim.lowering.units import Units
 from sim.memory import params
+from sim.memory.addresses import AddressMap
 from sim.memory.mapping import GOLDEN
 from sim.memory.params import Param
 
@@ -26,6 +31,9 @@ Int64 = NDArray[np.int64]
 
 PLACES = 8
 """Places in memory at which the slices of a tile are listed: the rounds of a tile are turned by other hashes at each."""
+MOST_LISTED = 1 << 18
+"""Blocks of tiles that several CTAs read, up to which the place of each is looked up. Of more (long prompts, which seldom
+wait for L2) tiles lie anywhere."""
 
 
 def slice_numbers(block: Int64, count: int, *, hashed: bool) -> Int64:
@@ -53,20 +61,41 @@ def blocks_of(launch: Launch) -> tuple[Int64, Int64, Int64]:
 def tile_slices(launch: Launch, hw: Hardware) -> tuple[Int64, Int64]:
     """([T + 1] pointer, [PLACES, blocks] slice within its partition) of the blocks of each tile, in order."""
     v = params.build(hw)
-    seen, shift = int(v[Param.SLICES_SEEN]), int(v[Param.BLOCK_SHIFT])
-    near = int(v[Param.SLICES_NEAR]) if v[Param.COPIES] else seen
+    shift = int(v[Param.BLOCK_SHIFT])
     start, size, tile = blocks_of(launch)
     first = start >> shift
     run, rank = repeat_index(((start + size - 1) >> shift) - first + 1)
     block = first[run] + rank
-    further = np.arange(PLACES)[:, None] * seen
-    numbers = slice_numbers(block + further, seen, hashed=bool(v[Param.HASH])) % near
-    return pointer(np.bincount(tile[run], minlength=launch.tiles)), numbers
+    further = np.arange(PLACES)[:, None] * int(v[Param.SLICES_SEEN])
+    return pointer(np.bincount(tile[run], minlength=launch.tiles)), slices_near(block + further, hw)
 
 
-def with_slices(grid: Grid, hw: Hardware) -> Grid:
-    """The grid, whose tiles several CTAs read."""
+def slices_near(block: Int64, hw: Hardware) -> Int64:
+    """Slice of each block within its partition."""
+    v = params.build(hw)
+    seen = int(v[Param.SLICES_SEEN])
+    near = int(v[Param.SLICES_NEAR]) if v[Param.COPIES] else seen
+    return slice_numbers(block, seen, hashed=bool(v[Param.HASH])) % near
+
+
+def with_slices(step: Step, units: Units, grid: Grid, cut: Cut, addresses: AddressMap, objects: Int64, hw: Hardware) -> Grid:
+    """The grid, some of whose tiles several CTAs read. objects: [T] number of the KV that each tile reads."""
     ptr, numbers = tile_slices(grid.sample, hw)
     classes = grid.classes.copy()
     classes[: grid.sample.tiles, c.FIRST_BLOCK], classes[: grid.sample.tiles, c.BLOCKS] = ptr[:-1], np.diff(ptr)
-    return replace(grid, classes=classes, slices=numbers)
+    blocks = int(np.diff(ptr).max())
+    met = np.flatnonzero(np.bincount(objects) > 1)
+    if len(met) * blocks > MOST_LISTED:
+        met = met[:0]
+    places = places_of(step, units, grid, cut, a_tile_of_each(objects)[met], np.zeros((len(met), blocks)))
+    block = places.addresses(step, addresses) >> int(params.build(hw)[Param.BLOCK_SHIFT])
+    known = slices_near(block, hw)
+    first = np.full(int(objects.max()) + 1, -1, np.int64)
+    first[met] = numbers.size + np.arange(len(met)) * blocks
+    return replace(
+        grid,
+        classes=classes,
+        listed=numbers.shape[1],
+        slices=np.concatenate([numbers.reshape(-1), known.reshape(-1)]),
+        slices_of=first,
+    )

@@ -37,8 +37,8 @@ class Grid(NamedTuple):
     each tile reads; hit: [T] share found, in 1/65536, which look-ups set where p[LOOKS_UP]; query: [C] number of the
     query rows that each CTA reads; query_ptr: [Q + 1] their bytes; query_hit: [Q] share that their first reader finds,
     as `hit`; blocks: [T] number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C]
-    number of the line of the block table that each CTA reads first, -1: none; sequence: [C] of each CTA; slices:
-    [places x p[LISTED]] slice of each block of the classes."""
+    number of the line of the block table that each CTA reads first, -1: none; sequence: [C] of each CTA; slices,
+    slices_of: as there."""
 
     p: Int64
     classes: Int64
@@ -55,6 +55,7 @@ class Grid(NamedTuple):
     tables: Int64
     sequence: Int64
     slices: Int64
+    slices_of: Int64
 
 
 class State(NamedTuple):

@@ -7,7 +7,7 @@ from sim.attention_run import Task, coarse_kernel, find_mapping
 from sim.cli.job import engine_step
 from sim.coarse import columns as c
 from sim.coarse.estimate import Coarse, Problem
-from sim.coarse.sets import places_of, sets_of
+from sim.coarse.sets import drawn_places, sets_of
 from sim.coarse.shares import ONE
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
 from sim.lowering.units import attention_units
@@ -41,7 +41,7 @@ def test_blocks_lie_in_their_tile_k_before_v() -> None:
     problem, kernel = kernel_of("l40s", "fa2", "batch=2", "context=2048", "page_tokens=16")
     units, cut = attention_units(problem.step, problem.cut), problem.cut
     objects = kernel.reuse.objects
-    places = places_of(problem.step, units, kernel.grid, cut, objects, 4)
+    places = drawn_places(problem.step, units, kernel.grid, cut, objects, 4)
     assert places.pool.tolist() == [0, 0, 1, 1]
     half = cut.tile_tokens // 2
     within = places.token % cut.tile_tokens // half
