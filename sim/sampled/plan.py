@@ -25,6 +25,9 @@ BUDGET_CHUNKS = 330_000
 COPIED = 1.8
 """Requests that a chunk counts for where partitions of L2 keep copies: half of all pass a second slice and the link
 before it."""
+SHARED_SM = 2.0
+"""Tiles that one counts for where CTAs share an SM: each turn of its units is an event of the control plane, where a CTA
+that has its SM alone works through its tiles in compiled code (100 to 140 us a tile beside 30 to 50 on one host)."""
 WHOLE = 2.0
 """A launch that would cost this many samples runs whole."""
 LEAST_TILES = 6
@@ -43,18 +46,20 @@ def chunks_per_tile(grid: Grid, hw: Hardware) -> float:
     return passed * float(np.maximum(runs, size / hw.hbm.interleave_bytes).mean())
 
 
-def cost(tiles: int, chunks: float) -> float:
+def cost(tiles: int, chunks: float, ctas_per_sm: int) -> float:
     """Detailed work in samples: 1.0 is the budget."""
-    return tiles / BUDGET_TILES + tiles * chunks / BUDGET_CHUNKS
+    turns = SHARED_SM if ctas_per_sm > 1 else 1.0
+    return turns * tiles / BUDGET_TILES + tiles * chunks / BUDGET_CHUNKS
 
 
 def plan_sample(units: Units, grid: Grid, cut: Cut, hw: Hardware) -> Units | None:
     """The sampled CTAs, shortened to their last tiles; None: the whole launch is simulated."""
     slots = hw.sm.count * cut.ctas_per_sm
     chunks = chunks_per_tile(grid, hw)
-    if cost(grid.tiles, chunks) <= WHOLE:
+    whole = cost(grid.tiles, chunks, cut.ctas_per_sm)
+    if whole <= WHOLE:
         return None
-    affordable = int(grid.tiles / cost(grid.tiles, chunks))
+    affordable = int(grid.tiles / whole)
     ctas = min(grid.ctas, WAVES * slots, max(slots, affordable // LEAST_TILES))
     counts = tile_counts(units, cut)
     tiles = max(2, affordable // ctas)
