@@ -1,7 +1,7 @@
 """What KV each tile of a launch reads, and what of it is read by others too.
 
-Tiles of one content are one object of L2. A tile in which a shared prefix ends is an object of its own, since what comes
-behind the prefix is nobody else's; the part before is found, unless its sequence is the first to read it there.
+Tiles of one content are one object of L2. A tile in which a shared prefix ends is an object of its own, since what
+comes behind the prefix is nobody else's; the part before is found, unless its sequence is the first to read it there.
 """
 
 from dataclasses import dataclass, replace
@@ -108,7 +108,9 @@ def with_foreign(step: Step, units: Units, cut: Cut, grid: Grid, foreign: Int64)
     met = np.flatnonzero(foreign)
     if len(met) == 0:
         return grid
-    kinds, kind = np.unique(np.stack([grid.tile_class[met], foreign[met]], axis=1), axis=0, return_inverse=True)
+    kinds, kind = np.unique(
+        np.stack([grid.tile_class[met], foreign[met]], axis=1), axis=0, return_inverse=True
+    )
     further = grid.classes[kinds[:, 0]]
     further[:, c.FOREIGN] += kinds[:, 1] * (ONE - further[:, c.FOREIGN]) // ONE
     tile_class = grid.tile_class.copy()

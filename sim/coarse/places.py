@@ -39,8 +39,8 @@ class Places:
 def places_of(
     step: Step, units: Units, grid: Grid, cut: Cut, tiles: Int64, within: NDArray[np.float64]
 ) -> Places:
-    """Where the parts of what some tiles read lie, K before V. tiles: [O] numbers of the tiles; within: [O, parts] place
-    in each part, from 0 to 1."""
+    """Where the parts of what some tiles read lie, K before V. tiles: [O] numbers of the tiles; within: [O, parts]
+    place in each part, from 0 to 1."""
     parts = within.shape[1]
     cta, rank = repeat_index(np.diff(grid.tile_ptr))
     of, rank = cta[tiles], rank[tiles]
@@ -53,8 +53,10 @@ def places_of(
     return Places(units.sequence[of][:, None], units.head[of][:, None], token, part // each)
 
 
-def a_tile_of_each(objects: Int64) -> Int64:
-    """[O] a tile that reads each object. objects: [T] number of the KV that each tile reads."""
+def a_tile_of_each(grid: Grid, objects: Int64) -> Int64:
+    """[O] a tile that reads most of each object: at the end of what it may see, a CTA reads the beginning of one.
+    objects: [T] number of the KV that each tile reads."""
     tile = np.zeros(int(objects.max(initial=-1)) + 1, np.int64)
-    tile[objects] = np.arange(len(objects))
+    by_size = np.argsort(grid.tile_bytes, kind="stable")
+    tile[objects[by_size]] = by_size
     return tile

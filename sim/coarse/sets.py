@@ -24,9 +24,9 @@ Int64 = NDArray[np.int64]
 
 
 def drawn_places(step: Step, units: Units, grid: Grid, cut: Cut, objects: Int64, parts: int) -> Places:
-    """Where the `parts` blocks of each object lie, each somewhere in its part of the tile. objects: [T] number of the KV
-    that each tile reads."""
-    tiles = a_tile_of_each(objects)
+    """Where the `parts` blocks of each object lie, each somewhere in its part of the tile. objects: [T] number of the
+    KV that each tile reads."""
+    tiles = a_tile_of_each(grid, objects)
     within = np.random.default_rng(0).random((len(tiles), parts))
     return places_of(step, units, grid, cut, tiles, within)
 

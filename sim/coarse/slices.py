@@ -30,10 +30,10 @@ from sim.memory.params import Param
 Int64 = NDArray[np.int64]
 
 PLACES = 8
-"""Places in memory at which the slices of a tile are listed: the rounds of a tile are turned by other hashes at each."""
+"""Places in memory at which the slices of a tile are listed: at each other hashes turn its rounds."""
 MOST_LISTED = 1 << 18
-"""Blocks of tiles that several CTAs read, up to which the place of each is looked up. Of more (long prompts, which seldom
-wait for L2) tiles lie anywhere."""
+"""Blocks of tiles that several CTAs read, up to which the place of each is looked up. Of more (long prompts, which
+seldom wait for L2) tiles lie anywhere."""
 
 
 def slice_numbers(block: Int64, count: int, *, hashed: bool) -> Int64:
@@ -78,18 +78,33 @@ def slices_near(block: Int64, hw: Hardware) -> Int64:
     return slice_numbers(block, seen, hashed=bool(v[Param.HASH])) % near
 
 
-def with_slices(step: Step, units: Units, grid: Grid, cut: Cut, addresses: AddressMap, objects: Int64, hw: Hardware) -> Grid:
+def _by_turns(block: Int64, pools: int) -> Int64:
+    """[O, blocks] with a block of V after one of K: those at the beginning of a tile come first, however much of it a
+    CTA reads."""
+    count, blocks = block.shape
+    return block.reshape(count, pools, blocks // pools).swapaxes(1, 2).reshape(count, blocks)
+
+
+def with_slices(
+    step: Step, units: Units, grid: Grid, cut: Cut, addresses: AddressMap, objects: Int64, hw: Hardware
+) -> Grid:
     """The grid, some of whose tiles several CTAs read. objects: [T] number of the KV that each tile reads."""
     ptr, numbers = tile_slices(grid.sample, hw)
     classes = grid.classes.copy()
-    classes[: grid.sample.tiles, c.FIRST_BLOCK], classes[: grid.sample.tiles, c.BLOCKS] = ptr[:-1], np.diff(ptr)
-    blocks = int(np.diff(ptr).max())
+    classes[: grid.sample.tiles, c.FIRST_BLOCK], classes[: grid.sample.tiles, c.BLOCKS] = (
+        ptr[:-1],
+        np.diff(ptr),
+    )
+    pools = 1 if step.geometry.latent else 2
+    blocks = pools * -(-int(np.diff(ptr).max()) // pools)
     met = np.flatnonzero(np.bincount(objects) > 1)
     if len(met) * blocks > MOST_LISTED:
         met = met[:0]
-    places = places_of(step, units, grid, cut, a_tile_of_each(objects)[met], np.zeros((len(met), blocks)))
+    places = places_of(
+        step, units, grid, cut, a_tile_of_each(grid, objects)[met], np.zeros((len(met), blocks))
+    )
     block = places.addresses(step, addresses) >> int(params.build(hw)[Param.BLOCK_SHIFT])
-    known = slices_near(block, hw)
+    known = slices_near(_by_turns(block, pools), hw)
     first = np.full(int(objects.max()) + 1, -1, np.int64)
     first[met] = numbers.size + np.arange(len(met)) * blocks
     return replace(

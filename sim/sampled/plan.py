@@ -26,8 +26,8 @@ COPIED = 1.8
 """Requests that a chunk counts for where partitions of L2 keep copies: half of all pass a second slice and the link
 before it."""
 SHARED_SM = 2.0
-"""Tiles that one counts for where CTAs share an SM: each turn of its units is an event of the control plane, where a CTA
-that has its SM alone works through its tiles in compiled code (100 to 140 us a tile beside 30 to 50 on one host)."""
+"""Tiles that one counts for where CTAs share an SM: each turn of its units is an event of the control plane, where a
+CTA that has its SM alone works through its tiles in compiled code (100 to 140 us a tile beside 30 to 50, one host)."""
 WHOLE = 2.0
 """A launch that would cost this many samples runs whole."""
 LEAST_TILES = 6

@@ -77,11 +77,12 @@ def finished(
     tables: list[int] | None = None,
     sequence: list[int] | None = None,
     rows: list[int] | None = None,
+    slices: list[list[int]] | None = None,
 ) -> layout.State:
     """The state after a grid of equal tiles; hits, objects: [tiles] share found, and number of what each reads;
     blocks: [tiles] number of the blocks of inline ECC that each shares with others; tables: [CTAs] number of the line
     of the block table that each reads first; sequence: [CTAs] of each, 0 without; rows: [CTAs] number of
-    the query rows, of `query` bytes, that each reads."""
+    the query rows, of `query` bytes, that each reads; slices: of two in L2, of the blocks of each object."""
     p = np.zeros(c.SCALARS, np.int64)
     base = {
         c.SMS: 1,
@@ -101,7 +102,11 @@ def finished(
     for key, value in tile.items():
         classes[key] = value
     tiles = sum(counts)
+    lie = np.array(slices or [[]], np.int64)
+    p[c.SLICES], classes[c.BLOCKS] = 2, lie.shape[1]
     grid = layout.Grid(
+        slices=lie.reshape(-1),
+        slices_of=np.arange(len(lie)) * lie.shape[1],
         p=p,
         classes=classes,
         tile_ptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
@@ -364,24 +369,47 @@ def test_a_split_that_asks_for_rows_on_their_way_waits_for_them() -> None:
     assert state.consumed[0] == state.consumed[1]
 
 
-def test_the_fullest_slice_of_a_tile_serves_its_readers_one_after_the_other() -> None:
-    """Eight SMs that read the same tile in step: L2 takes 8 tiles at its rate, the slice that has 1.5 times the mean of
-    it 1.5 times as long. Of tiles of their own the load evens out."""
+MOSTLY_0, MOSTLY_1, ALL_0, ALL_1 = [0, 0, 0, 1], [1, 1, 1, 0], [0] * 4, [1] * 4
+"""Slices, of two, of the four blocks of a tile."""
+
+
+@pytest.mark.parametrize(
+    ("slices", "objects", "share"),
+    [
+        ([MOSTLY_0], [0] * 8, 3 / 2),  # three of four blocks on one of two slices
+        ([MOSTLY_0, MOSTLY_1], [0, 1] * 4, 1),  # the load evens out
+        ([ALL_0, ALL_0], [0] * 7 + [1], 2),  # another tile waits behind what seven read
+        ([ALL_0, ALL_1], [0] * 7 + [1], 7 / 4),  # or passes it on the other slice
+    ],
+)
+def test_each_slice_serves_its_blocks_one_after_the_other(
+    slices: list[list[int]], objects: list[int], share: float
+) -> None:
+    """Eight SMs in step: L2 takes 8 tiles at its rate, and longer where one slice has more than its half."""
     scalars = {c.SMS: 8, c.L2_Q16: q16(0.5)}
-    tile = {**NOTHING, c.BYTES: BYTES, c.FULLEST: round(1.5 * 65_536)}
-    same, own = (
-        int(finished(scalars, tile, [1] * 8, [1.0] * 8, objects).g[layout.G_END])
-        for objects in ([0] * 8, list(range(8)))
+    tile = {**NOTHING, c.BYTES: BYTES}
+    state = finished(scalars, tile, [1] * 8, [1.0] * 8, objects, slices=slices)
+    assert state.g[layout.G_END] == share * 8 * BYTES // 2
+
+
+def test_what_copies_miss_passes_the_slices_of_its_home() -> None:
+    """Two partitions of two slices, one SM each. Half of what the first misses on slice 0 passes slice 0 of the other,
+    where the second one's tile waits behind it."""
+    scalars = {c.SMS: 2, c.GROUPS: 2, c.L2_Q16: q16(0.5), c.COPIES: 1}
+    tile = {**NOTHING, c.BYTES: BYTES}
+    missed, found = (
+        finished(scalars, tile, [1, 1], [hit, 1.0], [0, 1], slices=[ALL_0, ALL_0]).slices
+        for hit in (0.0, 1.0)
     )
-    assert own == 8 * BYTES // 2
-    assert same == own * 3 // 2
+    assert found.tolist() == [BYTES, 0, BYTES, 0]
+    assert missed.tolist() == [BYTES, 0, BYTES + BYTES // 2, 0]
 
 
 def test_what_is_missing_goes_on_to_memory_behind_the_readers_before() -> None:
     """The first to ask for a tile's second segment is behind all eight's first ones at its slice, if it is the same."""
     scalars = LATENCY | {c.SMS: 8, c.L2_Q16: q16(0.5)}
-    tile = {**NOTHING, c.BYTES: 2 * SEGMENT, c.FULLEST: 2 * 65_536}
-    ends = finished(scalars, tile, [1] * 8, [0.0] + [1.0] * 7, [0] * 8).consumed
+    tile = {**NOTHING, c.BYTES: 2 * SEGMENT}
+    ends = finished(scalars, tile, [1] * 8, [0.0] + [1.0] * 7, [0] * 8, slices=[ALL_0]).consumed
     way = 11_000 + 70_000 + 300_000 + 13_000 + 5000
     # two ports' segments leave at once: the first's second one follows its own first one
     assert ends[0] >= way + 2 * 2 * SEGMENT // 2

@@ -9,6 +9,7 @@ from sim.coarse import columns as c
 from sim.coarse.estimate import Coarse, Problem
 from sim.coarse.sets import drawn_places, sets_of
 from sim.coarse.shares import ONE
+from sim.coarse.slices import slice_numbers
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
 from sim.lowering.units import attention_units
 from sim.memory.addresses import build_address_map
@@ -70,3 +71,38 @@ def test_a_last_tile_that_is_loaded_whole_holds_pages_of_the_next_sequence() -> 
         assert (grid.classes[grid.tile_class[grid.tile_ptr[:-1]], c.FOREIGN] == 0).all()
     _, kernel = kernel_of("h100_sxm", "fa3", "batch=64", "context=576", "page_tokens=64")
     assert (kernel.grid.classes[:, c.FOREIGN] == 0).all()
+
+
+def test_a_tile_in_which_a_prefix_ends_is_read_by_one_and_half_of_it_found() -> None:
+    """Five tiles of 128 tokens a sequence, 320 tokens shared by 32: two tiles are everybody's; of the third, half is
+    found by all but the first. So memory brings 320 + 32 x 320 tokens of each head."""
+    _, kernel = kernel_of("h100_sxm", "fa3", "batch=32", "context=640", "shared_prefix=320", "page_tokens=16")
+    grid, objects = kernel.grid, kernel.reuse.objects.reshape(32, 8, 5)
+    readers = np.bincount(kernel.reuse.objects)[objects]
+    assert (readers == [32, 32, 1, 1, 1]).all()
+    foreign = grid.classes[grid.tile_class, c.FOREIGN].reshape(32, 8, 5)
+    assert (foreign[1:] == [0, 0, ONE // 2, 0, 0]).all()
+    assert (foreign[0] == 0).all()
+    own = (1 - foreign / ONE) / readers * 128
+    assert own.sum() == pytest.approx(8 * (320 + 32 * 320))
+
+
+def test_what_several_read_passes_the_slices_that_it_lies_on() -> None:
+    """H100 with 24 sequences that share 2,048 of 4,096 tokens: blocks of a shared tile of 128 tokens are 64 of K and 64
+    of V, on the slices at their addresses; what one sequence reads alone may lie anywhere."""
+    problem, kernel = kernel_of("h100_sxm", "fa3", "batch=24", "context=4096", "shared_prefix=2048")
+    grid, objects = kernel.grid, kernel.reuse.objects
+    shared = np.bincount(objects) > 1
+    assert (grid.slices_of[shared] >= 0).all()
+    assert (grid.slices_of[~shared] == -1).all()
+    assert shared.sum() == 8 * 2048 // 128
+    assert grid.tiles == 24 * 8 * 4096 // 128
+    first = objects[0]
+    frame, addresses = int(problem.step.table[0]), problem.addresses
+    bases = [np.int64(part.base) for part in addresses.parts[0]]
+    one, start = np.int64(0), np.array([256, frame])
+    block = np.array([int(addresses.run_start(base, start[0], start[1], one, one)) // 512 for base in bases])
+    at = grid.slices_of[first]
+    # K and V by turns, so that a CTA that reads the beginning of a tile reads that of both
+    assert (grid.slices[at : at + 2] == slice_numbers(block, 80, hashed=True) % 40).all()
+    assert grid.classes[grid.tile_class[0], c.BLOCKS] == 128

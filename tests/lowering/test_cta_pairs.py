@@ -6,8 +6,8 @@ import pytest
 from kernels_ref.engine import Batch, make_step
 from kernels_ref.trace import Geometry, Step
 from sim.bounds import attention_bounds_ns, least_exp_share
-from sim.coarse.grid import attention_grid
 from sim.coarse.contents import tile_contents
+from sim.coarse.grid import attention_grid
 from sim.config.kernel_profile import KernelProfile
 from sim.config.load import load_hardware, load_profile
 from sim.device.stage_times import stage_times
