@@ -116,7 +116,7 @@ def found_of(grid: Grid, reuse: Reuse, ctas: Int64) -> NDArray[np.float64]:
     if reuse.cache is None:
         return reuse.hits[first] / ONE
     p = reuse.cache.p
-    group = np.arange(len(ctas)) % p[tags.SMS] * p[tags.GROUPS] // p[tags.SMS]
+    group = np.arange(len(ctas)) % p[tags.SMS] % p[tags.GROUPS]
     blocks = reuse.objects[first][:, None] * p[tags.PARTS] + np.arange(p[tags.PARTS])
     there = np.isin(blocks, reuse.cache.last_tags)
     places = len(reuse.cache.stamps)

@@ -128,7 +128,7 @@ def line_up(d: Grid, s: State, cache: Cache, sm: int, now: int) -> None:
         s.sms[row + P_BEGAN] = now
         s.sms[row + P_LATEST] = 0
         if d.p[c.LOOKS_UP]:
-            found = find(cache, d.objects[tile], sm * d.p[c.GROUPS] // d.p[c.SMS])
+            found = find(cache, d.objects[tile], sm % d.p[c.GROUPS])
             foreign = d.classes[d.tile_class[tile] * c.CLASS_COLS + c.FOREIGN]
             d.hit[tile] = foreign + ((found * (ONE - foreign)) >> 16)
     part = min(d.p[c.SEGMENT], s.sms[row + P_LEFT])
@@ -147,7 +147,7 @@ def add_query(d: Grid, s: State, cache: Cache, sm: int, query: int) -> None:
     first = s.rows[query] == 0
     found = d.query_hit[query] if first else ONE
     if d.p[c.LOOKS_UP]:
-        there = find_rows(cache, d.query_ptr[query], d.query_ptr[query + 1], sm * d.p[c.GROUPS] // d.p[c.SMS])
+        there = find_rows(cache, d.query_ptr[query], d.query_ptr[query + 1], sm % d.p[c.GROUPS])
         found = there if d.p[c.WARM] or not first else 0
     if first:
         d.query_hit[query] = found
@@ -297,7 +297,7 @@ def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
     """A CTA writes its result; the slot goes on to the next one, if it has not yet."""
     sm, cta = slot % d.p[c.SMS], s.slots[slot * SLOT_COLS + S_DONE]
     if d.p[c.LOOKS_UP]:
-        keep(cache, d.output_ptr[cta], d.output_ptr[cta + 1], sm * d.p[c.GROUPS] // d.p[c.SMS])
+        keep(cache, d.output_ptr[cta], d.output_ptr[cta + 1], sm % d.p[c.GROUPS])
     at = store(d, s, sm, cta, now)
     s.g[G_END] = max(s.g[G_END], at)
     if d.p[c.AHEAD]:

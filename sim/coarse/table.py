@@ -69,12 +69,12 @@ def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
     cta, line = s.slots[slot * SLOT_COLS + S_CTA], d.tables[s.slots[slot * SLOT_COLS + S_CTA]]
     found, arrival = 0, now + p[c.WAY_IN]
     if p[c.WARM] and s.tables[line] == 0:
-        found = first_found(d, cache, d.tile_ptr[cta], sm * p[c.GROUPS] // p[c.SMS])
+        found = first_found(d, cache, d.tile_ptr[cta], sm % p[c.GROUPS])
     if s.slots[slot * SLOT_COLS + S_LOOKS] != FIRST_LINE:
         tile = s.slots[slot * SLOT_COLS + S_ASKED]
         line += (tile - d.tile_ptr[cta]) // p[c.LOOK_UP] * p[c.LOOK_LINES]
         found = d.hit[tile - 1]
-    l2 = max(0, s.g[SHARED + sm * p[c.GROUPS] // p[c.SMS]] - arrival)
+    l2 = max(0, s.g[SHARED + sm % p[c.GROUPS]] - arrival)
     at = now + p[c.TABLE_HIT] + l2
     if s.tables[line] == 0:
         beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + max(0, s.g[G_HBM] - arrival - l2)

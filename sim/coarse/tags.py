@@ -378,10 +378,10 @@ def walk(
                 tile = tile_ptr[cta] + rank
                 if rank == 0 and query_ptr[query[cta] + 1] > query_ptr[query[cta]]:
                     rows = query[cta]
-                    find_rows(c, query_ptr[rows], query_ptr[rows + 1], (turn - wave) % sms * groups // sms)
+                    find_rows(c, query_ptr[rows], query_ptr[rows + 1], (turn - wave) % sms % groups)
                 if tile < tile_ptr[cta + 1]:
-                    found[tile] = find(c, objects[tile], (turn - wave) % sms * groups // sms)
+                    found[tile] = find(c, objects[tile], (turn - wave) % sms % groups)
         for turn in range(wave, last):
             cta = order[turn]
-            keep(c, output_ptr[cta], output_ptr[cta + 1], (turn - wave) % sms * groups // sms)
+            keep(c, output_ptr[cta], output_ptr[cta + 1], (turn - wave) % sms % groups)
     return found

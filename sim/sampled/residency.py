@@ -16,8 +16,7 @@ def readers(launch: Launch, hw: Hardware) -> Int64:
     """[T] the SM that reads each tile, as the first of its partition: all there share an L2."""
     count, partitions = hw.sm.count, hw.l2.partitions
     turn = np.argsort(launch.order)
-    group = np.repeat(turn, np.diff(launch.ctas.tile_ptr)) % count * partitions // count
-    return -(-group * count // partitions)
+    return np.repeat(turn, np.diff(launch.ctas.tile_ptr)) % count % partitions
 
 
 def found_before(objects: Int64, hits: Int64) -> Int64:

@@ -104,6 +104,14 @@ def test_more_sram_is_never_slower(workload: str) -> None:
     assert times == sorted(times, reverse=True)
 
 
+def test_sms_without_work_slow_nobody() -> None:
+    # 128 CTAs. With partitions side by side those of 264 SMs all lay in one, and shared half of the L2: 17% slower.
+    sets = ("workload.batch=16", "workload.context=2048", "workload.kernel=flashmla")
+    cut = "workload.mapping={tile_tokens: 32, stages: 4, splits: 4, ctas_per_sm: 1}"
+    small, large = (run("decode_mla", "h100_sxm", *sets, cut, f"hw.sm.count={n}").time_ns for n in (132, 264))
+    assert large < 1.02 * small
+
+
 @pytest.mark.parametrize("peak", [3000, 4800, 8000])
 def test_more_bandwidth_lowers_the_bound_in_proportion(peak: int) -> None:
     result = run("decode_16x8k", "h200_sxm", f"hw.hbm.peak_gb_s={peak}", fidelity="bound")

@@ -70,12 +70,12 @@ def test_the_walk_at_tile_grain_finds_the_share_that_the_plane_finds(hardware: s
 
 
 def test_a_reader_stands_for_its_partition() -> None:
-    """Two partitions of 66 SMs: what either reads is left as read by its first one."""
+    """Two partitions, to which SMs belong in turn: what either reads is left as read by its first one."""
     warm = Warm("h100_sxm", "fa3", FITS)
     launch = warm.launches[0]
     every = np.full(launch.tiles, ONE), np.full(launch.ctas.count, ONE)
     readers = resident_ranges(launch, *every, warm.problem.hw)[:, 2]
-    assert set(readers.tolist()) == {0, 66}
+    assert set(readers.tolist()) == {0, 1}
 
 
 def test_query_rows_are_resident_apart_from_the_tile_behind_them() -> None:
