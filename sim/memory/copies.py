@@ -48,7 +48,7 @@ SLICES, SLICES_NEAR, RESIDENCY = int(Param.SLICES), int(Param.SLICES_NEAR), int(
 N_FAR = INDEX["l2_far"]
 
 
-@compiled
+@inlined
 def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) -> None:
     """Send for the sectors `miss` (`count` bytes) of a request that leaves its slice at `time`."""
     copy = pool.take(m)

@@ -28,7 +28,7 @@ from sim.memory.request import is_write
 CTRL_IN, DEPTH = int(Param.CTRL_IN), int(Param.DEPTH)
 
 
-@compiled
+@inlined
 def enqueue(m: Memory, node: int, c: int, now: int) -> None:
     """A train is on its way to channel c, where it arrives at AVAIL; behind others it changes nothing yet."""
     m[node + LINK] = -1
@@ -62,7 +62,7 @@ def keep_order(m: Memory, node: int, c: int) -> None:
         m[c + C_LATEST] = m[node + AVAIL]
 
 
-@inlined
+@compiled
 def run(m: Memory, pair: int, now: int) -> None:
     """Take the channels of a row-command bus, whose event is due now, as far ahead as their arrivals are known."""
     until = now + min(max(1, m[CTRL_IN]), hbm_train.MAX_SLEEP_PS)

@@ -84,7 +84,7 @@ def opened(m: Memory, c: int, entry: int, writing: int, time: int) -> None:
     tell_both(m, c, bank, m[entry + E_ROW], time, reads, writes)
 
 
-@compiled
+@inlined
 def closed(m: Memory, c: int, bank: int) -> None:
     """A bank, the row of which trains hit, has none open any more. Of those that wait nothing changes."""
     tell_both(m, c, bank, -1, 0, c + m[OFF_READS], c + m[OFF_WRITES])

@@ -29,7 +29,7 @@ from sim.memory.hbm_claims import (
     E_ROW,
     NEVER,
 )
-from sim.memory.jit import compiled, inlined
+from sim.memory.jit import inlined
 from sim.memory.layout import (
     AVAIL,
     C_BEST,
@@ -89,7 +89,7 @@ def set_wake(m: Memory, c: int, wake: int, now: int) -> None:
     m[c + C_WAKE] = min(wake, now + MAX_SLEEP_PS) if wake >= 0 else NEVER
 
 
-@compiled
+@inlined
 def look(m: Memory, c: int, now: int) -> None:
     """Serve what can start now; set the wake-up for what can start or arrive later."""
     m[c + C_SEEN] = now

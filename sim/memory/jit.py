@@ -83,8 +83,9 @@ def part(function: Callable[P, R], **options: bool) -> Callable[P, R]:
     if UNCOMPILED:
         return function
     compile_: Any = njit
-    options = options | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    dispatcher = compile_(error_model="numpy", pipeline_class=PartCompiler, **options)(function)
+    # numba would let a part inherit `forceinline` from whichever caller is compiled first
+    defaults = {"forceinline": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    dispatcher = compile_(error_model="numpy", pipeline_class=PartCompiler, **defaults | options)(function)
     return cast("Callable[P, R]", dispatcher)
 
 

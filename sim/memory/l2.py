@@ -99,7 +99,7 @@ def must_wait(m: Memory, node: int, at: int, need: int, first: bool) -> bool:
     return bool(not m[node + WHAT] & COPY and (not first or (used > 0 and used + need > m[MSHRS])))
 
 
-@compiled
+@inlined
 def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     """Serve a request from the tags, or say that it must wait for MSHRs (`first`: none waits before it).
 

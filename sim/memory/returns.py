@@ -61,7 +61,7 @@ X_HBM_DONE, X_HBMQ = int(Stamp.HBM_DONE), int(Stamp.HBM_QUEUE)
 X_ARRIVE, X_NOCQ = int(Stamp.SM_ARRIVE), int(Stamp.NOC_QUEUE)
 
 
-@compiled
+@inlined
 def send_back(m: Memory, node: int, time: int, now: int) -> None:
     """Data (or a write's acknowledgement) leaves the slice at `time`.
 
@@ -114,7 +114,7 @@ def cross(m: Memory, node: int, now: int) -> None:
     events.push(m, node, start + m[FAR] - m[NEAR])
 
 
-@compiled
+@inlined
 def arrived(m: Memory, node: int, arrival: int) -> None:
     """A chunk is back at its SM; its fetch is complete with the last one."""
     if m[node + WHAT] & WALKER:

@@ -71,7 +71,7 @@ def touch(m: Memory, at: int, cell: int) -> None:
     m[cell] = (m[cell] & ~STAMP) | (m[at + S_STAMP] & STAMP)
 
 
-@compiled
+@inlined
 def victim(m: Memory, at: int, row: int) -> int:
     """Tag cell to replace: free, else by the policy; -1 when all are in flight. Ways fill in order and stay full."""
     end = row + m[WAYS]
@@ -105,7 +105,7 @@ def drawn_way(m: Memory, at: int, row: int) -> int:
     return int(row + remainder(m, mix(mix(drawn) * mix(drawn + 1)), WAYS))
 
 
-@compiled
+@inlined
 def least_recent(m: Memory, row: int, end: int) -> int:
     """Tag cell of a row that was used least recently; -1 when all are in flight.
 

@@ -48,3 +48,28 @@ def test_a_function_compiled_as_numba_does_may_call_a_part() -> None:
         return least_sum(value, 100)
 
     assert plain(3) == 13
+
+
+@compiled
+def halved(value: int) -> int:
+    return value // 2
+
+
+@inlined
+def one_less(value: int) -> int:
+    return halved(value) - 1
+
+
+def test_a_part_is_merged_as_it_says_whoever_is_compiled_first_with_it() -> None:
+    @njit(pipeline_class=EntryCompiler)
+    def less(value: int) -> int:
+        return one_less(value)
+
+    assert less(8) == 3
+    merged = {}
+    for part in (halved, one_less):
+        made = part.overloads[part.signatures[0]].library._final_module.functions
+        for function in made:
+            if part.__name__ in function.name and not function.is_declaration:
+                merged[part.__name__] = b"alwaysinline" in b" ".join(function.attributes)
+    assert merged == {"halved": False, "one_less": True}
