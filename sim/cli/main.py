@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 from sim.cli.endings import exit_code_of
+from sim.cli.notices import show_notices
 from sim.cli.registry import COMMANDS, LATER, VALIDATE, VALIDATE_LATER, LazyGroup
 
 HELP = """Simulate accelerators running paged attention, and say what every SM-cycle waits for.
@@ -43,4 +44,5 @@ def validate() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point: runs one command and exits 0, 1, 2, 3, 70 or 130 (see sim.cli.endings)."""
+    show_notices()
     sys.exit(exit_code_of(pagewalk, arguments))

@@ -5,12 +5,15 @@ machine code of that, then does so again in each of its callers. Here a part is 
 point takes in all parts that it reaches, each once, and optimises them together.
 """
 
+import logging
 from typing import Any
 
 from llvmlite import binding  # type: ignore[import-untyped]
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
+LOG = logging.getLogger(__name__)
+COMPILING = "compiling the simulator, once per installation: about a minute"
 MERGED = "linkonce_odr"
 """Linkage of functions of which each module may have its own copy, or none where all callers have taken it in."""
 
@@ -116,6 +119,10 @@ class PartCompiler(_InLibrary):
 
 
 class EntryCompiler(_InLibrary):
-    """Compiles what Python calls."""
+    """Compiles what Python calls, where no stored code is of equal sources."""
 
     kind = _Entry
+
+    def define_pipelines(self) -> list[Any]:
+        LOG.info(COMPILING)
+        return super().define_pipelines()
