@@ -119,11 +119,11 @@ def halves(machine: Hardware) -> Hardware:
 
 def test_a_replay_by_own_sms_stays_in_l2_as_long_as_its_copies_fit(halves: Hardware) -> None:
     """Half of what an SM reads has its home in the other partition and is held twice: 1.5 times the footprint. With LRU
-    nothing of a footprint as large as the L2 is there when its turn comes.
+    nothing of a footprint as large as the L2 is there when its turn comes, but for what SMs ahead have brought.
     """
     inside, beyond = (streamed(halves, Stream(mib, warm=True, launch=True)) for mib in (4.0, 8.0))
     assert inside.hbm_share == 0
-    assert beyond.hbm_share > 0.99
+    assert beyond.hbm_share > 0.97
     assert beyond.far_share == pytest.approx(0.5, abs=0.02)
 
 
@@ -146,7 +146,7 @@ def test_a_chase_after_reads_by_all_sms_stays_near_as_long_as_all_copies_fit(hal
     """32 MiB are read at a time; what is read after them fills the L2 alone."""
     inside, beyond = (chase_point(run(chase_touched(halves, mib, 0))) for mib in (4.0, 48.0))
     assert inside.hbm_share + inside.far_share < 0.01
-    assert beyond.hbm_share > 0.99
+    assert beyond.hbm_share > 0.97
     assert beyond.far_share == pytest.approx(0.5, abs=0.03)
 
 

@@ -141,12 +141,13 @@ def test_states_that_do_not_fit_are_refused() -> None:
 
 
 def test_a_state_update_gains_from_memory_without_latency() -> None:
-    # 80 CTAs of one tile in one wave: each waits once for memory, behind a wait for code of four trips and a half.
+    # 80 CTAs of one tile in one wave: each waits once for memory, behind a wait for code of four trips and a half; the
+    # one that ends last need not be the same.
     hw, spec = load_hardware("h100_sxm").spec, load_workload("decode_ssm", ("workload.batch=1",)).spec
     result = simulate(hw, spec, what_if=True)
     assert result.what_if is not None
     saved = result.time_ns * (1 - 1 / result.what_if["zero_latency_hbm"])
-    assert 5.5 * 146 < saved < 5.5 * 146 + 200
+    assert 5.5 * 146 - 20 < saved < 5.5 * 146 + 200
 
 
 def test_bytes_per_token_of_a_cache_in_two_formats_is_the_mean_of_its_blocks() -> None:
