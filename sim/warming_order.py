@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
+from sim.lowering.runs import repeat_index
 
 Int64 = NDArray[np.int64]
 
@@ -18,9 +19,10 @@ def warming_order(launches: Sequence[Launch], offsets: Sequence[int], hw: Hardwa
     sms: list[Int64] = []
     for launch, offset in zip(launches, offsets, strict=True):
         ctas, turn = launch.ctas, np.argsort(launch.order)
-        cta = np.repeat(np.arange(ctas.count), np.diff(ctas.tile_ptr))
-        order = _tile_order(launch, cta, turn, hw)
-        reads = np.stack([*new_lines(launch, cta), np.arange(launch.tiles)])
+        cta, rank = repeat_index(np.diff(ctas.tile_ptr))
+        wave = turn[cta] // (hw.sm.count * launch.ctas_per_sm)
+        order = np.lexsort((turn[cta], rank, wave))
+        reads = np.stack([*new_lines(launch), np.arange(launch.tiles)])
         parts = [(reads[:, order].T, cta[order]), (ctas.output, np.arange(ctas.count))]
         if launch.tile_output is not None:
             parts.append((launch.tile_output[order], cta[order]))
@@ -32,16 +34,9 @@ def warming_order(launches: Sequence[Launch], offsets: Sequence[int], hw: Hardwa
     return np.concatenate(fetches), np.concatenate(sms)
 
 
-def _tile_order(launch: Launch, cta: Int64, turn: Int64, hw: Hardware) -> Int64:
-    """[T] tiles as they are read. cta: [T] of each tile; turn: [C] when each CTA starts."""
-    rank = np.arange(launch.tiles) - launch.ctas.tile_ptr[cta]
-    wave = turn[cta] // (hw.sm.count * launch.ctas_per_sm)
-    return np.lexsort((turn[cta], rank, wave))
-
-
-def new_lines(launch: Launch, cta: Int64) -> tuple[Int64, Int64]:
+def new_lines(launch: Launch) -> tuple[Int64, Int64]:
     """[T] each: the first table level and the block-table line that a tile's CTA reads for it, -1 where it has them."""
-    first = np.arange(launch.tiles) == launch.ctas.tile_ptr[cta]
+    cta, rank = repeat_index(np.diff(launch.ctas.tile_ptr))
     line = launch.tile_line.astype(np.int64)
-    known = ~first & (line == np.roll(line, 1))
-    return np.where(first, launch.ctas.root[cta], -1), np.where(known, -1, line)
+    known = (rank > 0) & (line == np.roll(line, 1))
+    return np.where(rank == 0, launch.ctas.root[cta], -1), np.where(known, -1, line)

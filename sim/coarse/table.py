@@ -68,9 +68,10 @@ def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
     p, sm = d.p, slot % d.p[c.SMS]
     cta, line = s.slots[slot * SLOT_COLS + S_CTA], d.tables[s.slots[slot * SLOT_COLS + S_CTA]]
     found, arrival = 0, now + p[c.WAY_IN]
-    if p[c.WARM] and s.tables[line] == 0:
-        found = first_found(d, cache, d.tile_ptr[cta], sm % p[c.GROUPS])
-    if s.slots[slot * SLOT_COLS + S_LOOKS] != FIRST_LINE:
+    if s.slots[slot * SLOT_COLS + S_LOOKS] == FIRST_LINE:
+        if p[c.WARM] and s.tables[line] == 0:
+            found = first_found(d, cache, d.tile_ptr[cta], sm % p[c.GROUPS])
+    else:
         tile = s.slots[slot * SLOT_COLS + S_ASKED]
         line += (tile - d.tile_ptr[cta]) // p[c.LOOK_UP] * p[c.LOOK_LINES]
         found = d.hit[tile - 1]

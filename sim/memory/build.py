@@ -185,9 +185,8 @@ def _ports(m: Memory, p: Memory) -> None:
     for column in (layout.P_CRED_FIRST, layout.P_CRED_HEAD, layout.P_CRED_TAIL):
         ports[:, column] = ring
     ports[:, layout.P_CRED_END] = ring + _credit_cells(p)
-    ports[:, layout.P_PART] = (
-        np.arange(sms) % partitions
-    )  # as block schedulers deal CTAs to GPCs or XCDs, in turn
+    # in turn, as block schedulers deal CTAs to GPCs or XCDs
+    ports[:, layout.P_PART] = np.arange(sms) % partitions
     ports[:, layout.P_NUMBER] = np.arange(sms)
 
 

@@ -1,5 +1,8 @@
 """Rows of fetches: a second list of free rows of the pool, so that memory follows the fetches in flight."""
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim.memory.jit import inlined
 from sim.memory.layout import (
     AT_ENTRIES,
@@ -37,6 +40,12 @@ def give(m: Memory, f: int) -> None:
     m[f + LINK] = m[Q_FETCH_HEAD]
     m[Q_FETCH_HEAD] = f
     m[Q_FETCH_COUNT] += 1
+
+
+@inlined
+def entries_of(entries: NDArray[np.int64], fetch: int) -> tuple[int, int]:
+    """Bounds of a fetch's block-table entries; entries: of all, as in FetchTable."""
+    return (entries[fetch], entries[fetch + 1]) if len(entries) > 1 else (0, 0)
 
 
 @inlined

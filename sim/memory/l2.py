@@ -219,9 +219,8 @@ def fill(m: Memory, node: int, cell: int, now: int) -> None:
     if not state & tags.FLIGHT:
         m[cell] &= ~tags.BUSY
     waiter = m[cell + 2 * m[WAYS]] if before & tags.WAITED else -1
-    way = (
-        way_of(m, node) if waiter >= 0 else NO_WAY
-    )  # its row may serve another request as soon as it is sent back
+    # before it is sent back: its row may serve another request then
+    way = way_of(m, node) if waiter >= 0 else NO_WAY
     if (state >> tags.FLIGHT_SHIFT) & wants(m, node):
         wait(m, node, cell)
     elif waiter < 0:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from sim.memory import copies, llc, residency, tags
 from sim.memory.assist import sector_of
+from sim.memory.fetch_rows import entries_of
 from sim.memory.jit import compiled, entry, inlined
 from sim.memory.layout import (
     AT_ENTRIES,
@@ -23,7 +24,7 @@ from sim.memory.pointer import cells
 from sim.memory.regions import DataClass
 
 SECTOR, GRANULE_SHIFT, LLC = int(Param.SECTOR), int(Param.GRANULE_SHIFT), int(Param.LLC)
-COPIES, RESIDENCY, ASSIST = int(Param.COPIES), int(Param.RESIDENCY), int(Param.ASSIST)
+COPIES, RESIDENCY = int(Param.COPIES), int(Param.RESIDENCY)
 METADATA = int(DataClass.METADATA)
 
 
@@ -99,8 +100,7 @@ def warm_fetches(
     for i in range(len(fetches)):
         part = m[m[AT_PORTS] + sms[i] * PORT_COLS + P_PART]
         written = kinds[fetches[i]] != 0
-        if m[ASSIST]:
-            warm_entries(m, entries[fetches[i]], entries[fetches[i] + 1], part)
+        warm_entries(m, *entries_of(entries, fetches[i]), part)
         for number in range(runs[fetches[i]], runs[fetches[i] + 1]):
             run = m[AT_RUNS] + number * RUN_COLS
             cls = residency.class_of_run(m, run) if m[RESIDENCY] else 0

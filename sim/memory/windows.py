@@ -62,7 +62,7 @@ def prepare(
     """Give a fetch a row; one is free."""
     f = fetch_rows.take(m)
     rows[fetch] = f
-    begin, end = (entries[fetch], entries[fetch + 1]) if len(entries) > 1 else (0, 0)
+    begin, end = fetch_rows.entries_of(entries, fetch)
     fetch_rows.prepare(m, f, runs[fetch], runs[fetch + 1], begin, end)
     m[f + F_KIND] = kinds[fetch]
     m[f + F_CLASS] = classes[fetch]

@@ -53,8 +53,8 @@ def _drawn(start: Int64, size: Int64, reader: Int64, share_q16: Int64, granule: 
 
 def _table_runs(launch: Launch, reader: Int64) -> tuple[Int64, Int64]:
     """[L] each: runs that read the block table, once for all of a reader, and a tile that needs each."""
-    fetches, cta = launch.fetches, np.repeat(np.arange(launch.ctas.count), np.diff(launch.ctas.tile_ptr))
-    asked = np.stack(new_lines(launch, cta), axis=1)
+    fetches = launch.fetches
+    asked = np.stack(new_lines(launch), axis=1)
     tile, which = np.nonzero(asked >= 0)
     fetch = asked[tile, which]
     of, rank = repeat_index(fetches.run_ptr[fetch + 1] - fetches.run_ptr[fetch])

@@ -23,6 +23,14 @@ def test_where_all_fits_a_replay_reads_no_memory(hardware: str, page: int) -> No
     assert result.bytes["block_table"] > 0
 
 
+@pytest.mark.parametrize("splits", [1, 2])
+def test_a_replay_without_tables_reads_none(splits: int) -> None:
+    cut = f"workload.mapping={{tile_tokens: 64, splits: {splits}, stages: 2, ctas_per_sm: 1}}"
+    warm = ("workload.l2_state=warm", "workload.table_layout=none", "workload.kernel=fa3", cut)
+    result = run("h200_assist", *warm)
+    assert result.bytes["hbm_read"] == result.bytes["block_table"] == 0
+
+
 def test_a_two_level_table_is_found_too() -> None:
     assert run("h100_sxm", "workload.l2_state=warm", "workload.table_layout=two_level").bytes["hbm_read"] == 0
 
