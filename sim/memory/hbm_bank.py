@@ -181,8 +181,8 @@ def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
         return NEVER
     m[m[c + C_PAIR] + C_ROW_BUS] = now + m[PRE_BUS]
     precharge(m, c, bank, now)
-    _, later = when(m, c, 1 << bank, now)
-    return later
+    may_go, later = when(m, c, 1 << bank, now)
+    return now if may_go else later  # at once, where rows close in no time
 
 
 @inlined
