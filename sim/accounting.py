@@ -59,6 +59,22 @@ def _share_waits(counts: NDArray[np.int64], span: int, account: NDArray[np.float
 
 
 @njit(cache=True)
+def _add_instant(counts: NDArray[np.int64], span: int, account: NDArray[np.float64]) -> bool:
+    """Add an instant of `span` ps with the causes in `counts`; False unless each resident CTA has exactly one."""
+    busy = _first(counts, 0, N_BUSY)
+    if counts[SUMMED] > 0:
+        pass
+    elif busy >= 0:
+        account[busy] += span
+    elif counts[RESIDENT] > 0:
+        return _share_waits(counts, span, account)
+    else:
+        idle = _first(counts, FIRST_IDLE, NO_WORK)
+        account[idle if idle >= 0 else NO_WORK] += span
+    return True
+
+
+@njit(cache=True)
 def _sweep(
     edges: NDArray[np.int64],
     now: int,
@@ -75,19 +91,41 @@ def _sweep(
             counts[edges[i, 1]] += edges[i, 2]
             i += 1
         then = min(edges[i, 0], end) if i < len(edges) else end
-        busy = _first(counts, 0, N_BUSY)
-        if counts[SUMMED] > 0:
-            pass
-        elif busy >= 0:
-            account[busy] += then - now
-        elif counts[RESIDENT] > 0:
-            if not _share_waits(counts, then - now, account):
-                return now
-        else:
-            idle = _first(counts, FIRST_IDLE, NO_WORK)
-            account[idle if idle >= 0 else NO_WORK] += then - now
+        if not _add_instant(counts, then - now, account):
+            return now
         now = then
     return -1
+
+
+@loads_fast
+@njit(cache=True)
+def _sweep_parts(
+    edges: NDArray[np.int64],
+    begins: NDArray[np.int64],
+    marks: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    account: NDArray[np.float64],
+) -> tuple[int, int]:
+    """Add to account [parts, 1 + kinds, causes] what lies between the marks [parts + 1] for every SM; counts:
+    [N_CODES + kinds], all 0. Else as `_sweep_all`."""
+    kinds = account.shape[1] - 1
+    for sm in range(len(begins) - 1):
+        counts[:] = 0
+        i, last, now = begins[sm], begins[sm + 1], marks[0]
+        for part in range(len(marks) - 1):
+            while now < marks[part + 1]:
+                while i < last and edges[i, 1] <= now:
+                    counts[edges[i, 2]] += edges[i, 3]
+                    i += 1
+                then = min(edges[i, 1], marks[part + 1]) if i < last else marks[part + 1]
+                if not _add_instant(counts, then - now, account[part, 0]):
+                    return sm, now
+                for kind in range(kinds):
+                    there = counts[N_CODES + kind]
+                    if there > 0:
+                        _add_instant(counts, (then - now) * there, account[part, 1 + kind])
+                now = then
+    return -1, -1
 
 
 @loads_fast
@@ -137,6 +175,18 @@ def edges_of(rows: NDArray[np.int64], sm: NDArray[np.int64]) -> NDArray[np.int64
     return edges.reshape(-1, 4)
 
 
+def _in_order(edges: NDArray[np.int64], sms: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Edges by SM and time, and [SMs + 1] where each SM's begin."""
+    ordered = edges[np.argsort(edges[:, 0] << TIME_BITS | edges[:, 1], kind="stable")]
+    return ordered, np.searchsorted(ordered[:, 0], np.arange(sms + 1))
+
+
+def _check_causes(sm: int, fault: int) -> None:
+    """Whether a sweep found a cause for all: an SM (-1: all had one), and when it had none."""
+    if sm >= 0:
+        raise SelfCheckError(f"SM {sm} at {fault} ps: a resident CTA has no single cause of waiting")
+
+
 class Ledger:
     """The accounts of all SMs, which can be settled as time goes on: however often, to the same last bit."""
 
@@ -168,15 +218,12 @@ class Ledger:
 
     def _take(self, edges: NDArray[np.int64]) -> NDArray[np.int64]:
         """Sort edges in by SM and time; returns [SMs + 1] where each SM's begin."""
-        edges = np.concatenate([self._edges, edges])
-        self._edges = edges[np.argsort(edges[:, 0] << TIME_BITS | edges[:, 1], kind="stable")]
-        begins: NDArray[np.int64] = np.searchsorted(self._edges[:, 0], np.arange(len(self._now) + 1))
+        self._edges, begins = _in_order(np.concatenate([self._edges, edges]), len(self._now))
         return begins
 
     def _walk(self, begins: NDArray[np.int64], end: NDArray[np.int64]) -> None:
         sm, fault = _sweep_all(self._edges, begins, self._now, end, self._counts, self.account)
-        if sm >= 0:
-            raise SelfCheckError(f"SM {sm} at {fault} ps: a resident CTA has no single cause of waiting")
+        _check_causes(sm, fault)
         self._edges = self._edges[self._edges[:, 1] >= end[self._edges[:, 0]]]
 
 
@@ -190,41 +237,30 @@ def account_sms(records: Sequence[NDArray[np.int64]], end: int, phases: Sequence
     return Ledger(len(records)).close(edges_of(rows, sm), end)
 
 
-def account_window(
-    records: Sequence[NDArray[np.int64]], begin: int, end: int, phases: Sequence[Phase]
-) -> dict[str, float]:
-    """`account_sms` of [begin, end) alone."""
-    shifted = [Phase(p.cause, max(0, p.begin - begin), max(0, p.end - begin)) for p in phases]
-    return account_sms([_clipped(rows, begin, end) for rows in records], end - begin, shifted)
+def account_parts(
+    records: Sequence[NDArray[np.int64]],
+    phases: Sequence[Phase],
+    marks: NDArray[np.int64],
+    kinds: Sequence[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]] = (),
+) -> NDArray[np.float64]:
+    """[parts, 1 + kinds, causes] SM-picoseconds between marks [parts + 1] of the time: all of them; then, of each kind,
+    those of instants in which spans (SM, begin, end: [N] each) of the kind last, as many times as there are such spans.
 
-
-def account_spans(
-    records: Sequence[NDArray[np.int64]], spans: Sequence[NDArray[np.int64]]
-) -> dict[str, float]:
-    """`account_sms` of parts of the time in which CTAs are resident, of each SM its own: [K, 2] begin, end, in order
-    and apart. Each SM has a clock that runs in its spans only."""
-    rows, sm = joined(records)
-    own, whose = np.concatenate(spans), np.repeat(np.arange(len(spans)), [len(of_sm) for of_sm in spans])
-    lengths = own[:, 1] - own[:, 0]
-    ends = np.zeros(len(spans), np.int64)
-    np.add.at(ends, whose, lengths)
-    before = np.cumsum(lengths) - lengths - (np.cumsum(ends) - ends)[whose]
-    first = np.searchsorted(whose, sm)
-    known = np.flatnonzero(np.searchsorted(whose, sm, side="right") > first)
-    rows, sm, first = rows[known], sm[known], first[known]
-    at = np.searchsorted(
-        own[:, 0] + (whose << TIME_BITS), rows[:, 1:] + (sm << TIME_BITS)[:, None], side="right"
-    )
-    at = np.maximum(first[:, None], at - 1)
-    rows[:, 1:] = before[at] + np.clip(rows[:, 1:] - own[at, 0], 0, lengths[at])
-    lasting = rows[:, 2] > rows[:, 1]
-    return Ledger(len(records)).close(edges_of(rows[lasting], sm[lasting]), ends)
-
-
-def _clipped(rows: NDArray[np.int64], begin: int, end: int) -> NDArray[np.int64]:
-    part = rows.copy()
-    part[:, 1:] = np.clip(rows[:, 1:], begin, end) - begin
-    return part[part[:, 2] > part[:, 1]]
+    Raises SelfCheckError as `account_sms` does.
+    """
+    idle = np.array([[INDEX[p.cause], p.begin, p.end] for p in phases], np.int64).reshape(-1, 3)
+    rows, sm = joined([np.concatenate([idle, record]) for record in records])
+    edges = [edges_of(rows, sm)]
+    for number, (whose, begin, end) in enumerate(kinds):
+        code = np.full(len(whose), N_CODES + number)
+        edges.append(edges_of(np.column_stack([code, begin, end]), whose))
+    joint, begins = _in_order(np.concatenate(edges), len(records))
+    account = np.zeros((len(marks) - 1, 1 + len(kinds), len(CAUSES)))
+    fault = _sweep_parts(joint, begins, marks, np.zeros(N_CODES + len(kinds), np.int64), account)
+    _check_causes(*fault)
+    for part, length in zip(account, np.diff(marks), strict=True):
+        check_closed(part[0], len(records), int(length))
+    return account
 
 
 def check_closed(total: NDArray[np.float64], sms: int, end: int) -> None:

@@ -1,12 +1,12 @@
 """One attention kernel, sampled: a part in detail, and the whole from it and from runs at tile grain."""
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.accounting import account_window
+from sim.accounting import NO_WORK, account_parts
+from sim.causes import CAUSES
 from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse
 from sim.coarse.grid import Grid
 from sim.coarse.hits import Reuse
@@ -75,16 +75,12 @@ def _all_work_until(outcome: RunOutcome, part: Grid, slots: int) -> int:
     return int(ends[max(0, part.ctas - slots)])
 
 
-def _windows(outcome: RunOutcome, course: Course, all_work_until: int) -> list[tuple[dict[str, float], int]]:
-    """The sample's account and length in ps, in four parts: head, all places at work, tail, reduction."""
-    assert outcome.detail is not None
+def _marks(outcome: RunOutcome, course: Course, all_work_until: int) -> Int64:
+    """[5] instants that bound the sample's head, the time in which all places work, tail and reduction, in ps."""
     first, end = course.first, course.end
     until = max(first + 1, min(end, max(all_work_until, first + round(LEAST_FULL * (course.last - first)))))
-    edges = [0, first, until, max(until, end), max(until, end, outcome.time_ps)]
-    return [
-        (account_window(outcome.detail.records, begin, stop, outcome.detail.phases), stop - begin)
-        for begin, stop in pairwise(edges)
-    ]
+    end = max(until, end)
+    return np.array([0, first, until, end, max(end, outcome.time_ps)], np.int64)
 
 
 @dataclass(frozen=True)
@@ -108,24 +104,25 @@ def _account(
     """
     detail = outcome.detail
     assert detail is not None
-    parts = _windows(outcome, course, by.until)
-    idle = parts[2][0].get("no_work", 0.0)
-    steady, last = parts[1][1], parts[2][1]
+    marks = _marks(outcome, course, by.until)
+    run = lives(detail.records, outcome.orders[0], part.tile_ptr)
+    kinds = [] if run is None else [run.begins, run.ends]
+    parts = account_parts(detail.records, detail.phases, marks, kinds)
+    parts[:, 1:] /= places
+    _, steady, last, merged = np.diff(marks).tolist()
+    idle = float(parts[2, 0, NO_WORK])
     length = steady + last + whole.added_ps
-    tail = (by.idle - parts[0][0].get("no_work", 0.0)) / idle if idle else 1.0
+    tail = (by.idle - float(parts[0, 0, NO_WORK])) / idle if idle else 1.0
     tail = min(max(0.0, tail), length / last) if last else 1.0
-    weights = [1.0, (length - tail * last) / steady, tail, by.merge_ps / max(1, parts[3][1])]
-    accounts = [account for account, _ in parts]
-    run = lives(detail.records, outcome.orders[0], part.tile_ptr, places)
-    if run is not None:
-        turns = Turns(weights[1] * sum(accounts[1].values()), by.refills)
-        window = (course.first, course.first + steady)
-        accounts[1], weights[1] = steady_account(accounts[1], run, window, course.end, turns), 1.0
-    total: dict[str, float] = {}
-    for account, weight in zip(accounts, weights, strict=True):
-        for cause, value in account.items():
-            total[cause] = total.get(cause, 0.0) + weight * value
-    return total
+    full = max(0.0, length - tail * last)
+    if run is None:
+        middle = parts[1, 0] * (full / steady)
+    else:
+        turns = Turns(full / steady * float(parts[1, 0].sum()), by.refills)
+        begun, ended = run.begun(course.first), run.ended(course.first)
+        middle = steady_account(parts[1], parts[2], begun, ended, turns)
+    total = parts[0, 0] + middle + tail * parts[2, 0] + by.merge_ps / max(1, merged) * parts[3, 0]
+    return dict(zip(CAUSES, total.tolist(), strict=True))
 
 
 def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> Sampled:

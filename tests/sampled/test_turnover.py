@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from sim.accounting import account_spans
-from sim.causes import INDEX
+from sim.accounting import account_parts
+from sim.causes import CAUSES, INDEX
 from sim.cli.job import run_named
 from sim.device.order import Order
 from sim.device.recorder import RESIDENT
+from sim.errors import SelfCheckError
 from sim.result import Result
-from sim.sampled.turnover import Turns, layers, lives, sm_of_ctas, steady_account
+from sim.sampled.turnover import Lives, Turns, lives, sm_of_ctas, steady_account
 
 ISSUE, TENSOR, STORE = (INDEX[cause] for cause in ("issue", "tensor", "store"))
 
@@ -24,29 +25,36 @@ def cta(at: int, tiles: int) -> list[tuple[int, int, int]]:
     return [(RESIDENT, at, end + 3), (ISSUE, at, at + 4), (TENSOR, at + 4, end), (STORE, end, end + 3)]
 
 
-def test_phases_are_layered_by_how_many_last() -> None:
-    phases = [(np.array([0, 6]), np.array([4, 9])), (np.array([2]), np.array([8]))]
-    one, two = layers(phases, 2)
-    assert one.tolist() == [[0, 9]]
-    assert two.tolist() == [[2, 4], [6, 8]]
+def found(account: np.ndarray) -> dict[str, float]:
+    """Causes of an account that have any time."""
+    return {cause: value for cause, value in zip(CAUSES, account.tolist(), strict=True) if value}
 
 
-def test_an_account_of_spans_is_of_them_alone() -> None:
-    spans = [np.array([[2, 5], [8, 10]]), np.zeros((0, 2), np.int64)]
-    account = account_spans([rows(*cta(0, 2)), rows(*cta(0, 2))], spans)
-    assert {cause: value for cause, value in account.items() if value} == {
-        "issue": 2,
-        "tensor": 1,
-        "store": 2,
-    }
+def test_an_account_has_parts_and_in_each_what_lies_in_spans() -> None:
+    """4 ps of issue, 4 of tensor, 3 of store on both SMs, cut at 5 ps. Spans on SM 0 from 2 to 5 ps and twice from 8 to
+    10: 2 of issue and 1 of tensor; 2 x 2 of store."""
+    records = [rows(*cta(0, 2)), rows(*cta(0, 2))]
+    spans = (np.array([0, 0, 0]), np.array([2, 8, 8]), np.array([5, 10, 10]))
+    parts = account_parts(records, (), np.array([0, 5, 11]), [spans])
+    assert [found(part[0]) for part in parts] == [{"issue": 8, "tensor": 2}, {"tensor": 6, "store": 6}]
+    assert [found(part[1]) for part in parts] == [{"issue": 2, "tensor": 1}, {"store": 4}]
+
+
+def test_parts_need_one_cause_each_as_the_whole_does() -> None:
+    with pytest.raises(SelfCheckError, match="SM 0 at 4 ps"):
+        account_parts([rows((RESIDENT, 0, 9), (ISSUE, 0, 4))], (), np.array([0, 9]))
 
 
 def test_a_cta_ended_where_one_left() -> None:
     residence = [rows((RESIDENT, 0, 7), (RESIDENT, 7, 12)), rows((RESIDENT, 0, 7), (RESIDENT, 8, 11))]
-    found = sm_of_ctas(residence, np.array([11, 7, 12, 7]))
-    assert found is not None
-    assert found.tolist() == [1, 0, 0, 1]
+    on = sm_of_ctas(residence, np.array([11, 7, 12, 7]))
+    assert on is not None
+    assert on.tolist() == [1, 0, 0, 1]
     assert sm_of_ctas(residence, np.array([11, 7, 12, 9])) is None
+
+
+def parts_of(records: list[np.ndarray], run: Lives, marks: list[int]) -> np.ndarray:
+    return account_parts(records, (), np.array(marks), [run.begins, run.ends])
 
 
 def test_a_whole_launch_has_its_own_number_of_turns() -> None:
@@ -54,15 +62,12 @@ def test_a_whole_launch_has_its_own_number_of_turns() -> None:
     2 tiles remain. Of 1000 ps with 10 turns, 40 are entry, 30 output, 20 first tiles, and what is left tiles."""
     record = rows(*cta(0, 3), *cta(13, 3))
     order = Order(np.array([6, 8, 10, 19, 21, 23]), np.array([13, 26]))
-    run = lives([record], order, np.array([0, 3, 6]), places=1)
+    run = lives([record], order, np.array([0, 3, 6]))
     assert run is not None
-    assert sum(run.turns((0, 26)).values()) == 2 * (6 + 3)
-    seen = {"issue": 8.0, "tensor": 12.0, "store": 6.0}
-    zero = dict.fromkeys(INDEX, 0.0)
-    account = steady_account(zero | seen, run, (0, 26), 26, Turns(1000.0, 10))
-    assert {cause: value for cause, value in account.items() if value} == pytest.approx(
-        {"issue": 40, "store": 30, "tensor": 1000 - 70}
-    )
+    steady, tail = parts_of([record], run, [0, 26, 27])
+    assert steady[1:].sum() == 2 * (6 + 3)
+    account = steady_account(steady, 0 * tail, run.begun(0), run.ended(0), Turns(1000.0, 10))
+    assert found(account) == pytest.approx({"issue": 40, "store": 30, "tensor": 1000 - 70})
 
 
 def test_turns_count_within_a_window_and_on_the_sm_where_they_are() -> None:
@@ -70,21 +75,31 @@ def test_turns_count_within_a_window_and_on_the_sm_where_they_are() -> None:
     to 20 ps 1, 3 and 1 are left, and ends of 3 ps at 10, 12 and 10, all of which lie there."""
     one, other = rows(*cta(0, 3), *cta(2, 3)), rows(*cta(0, 3))
     order = Order(np.array([6, 8, 10, 8, 10, 12, 6, 8, 10]), np.array([13, 15, 13]))
-    run = lives([one, other], order, np.array([0, 3, 6, 9]), places=2)
+    run = lives([one, other], order, np.array([0, 3, 6, 9]))
     assert run is not None
-    assert sum(run.begins((5, 20)).values()) == (1 + 3 + 1) / 2
-    assert sum(run.ends((5, 20)).values()) == 3 * 3 / 2
-    assert sum(run.turns((5, 20)).values()) == (5 + 9) / 2
+    ((_, begins, ends),) = parts_of([one, other], run, [5, 20])
+    assert begins.sum() == 1 + 3 + 1
+    assert ends.sum() == 3 * 3
+    assert (run.begun(1), run.ended(11)) == (1, 1)
 
 
 def test_a_launch_of_turns_alone_has_no_room_for_tiles() -> None:
     record = rows(*cta(0, 3))
-    run = lives([record], Order(np.array([6, 8, 10]), np.array([13])), np.array([0, 3]), places=1)
+    run = lives([record], Order(np.array([6, 8, 10]), np.array([13])), np.array([0, 3]))
     assert run is not None
-    seen = dict.fromkeys(INDEX, 0.0) | {"issue": 4.0, "tensor": 6.0, "store": 3.0}
-    account = steady_account(seen, run, (0, 13), 13, Turns(90.0, 1000))
-    assert sum(account.values()) == pytest.approx(90)
-    assert account["tensor"] == pytest.approx(20)
+    (steady,) = parts_of([record], run, [0, 13])
+    account = steady_account(steady, 0 * steady, 1, 1, Turns(90.0, 1000))
+    assert account.sum() == pytest.approx(90)
+    assert account[TENSOR] == pytest.approx(20)
+
+
+def test_a_launch_that_ends_with_its_sample_has_no_steady_part() -> None:
+    """Nothing lies between a sample's head and its tail in the whole launch, nor does any CTA follow another."""
+    record = rows(*cta(0, 3))
+    run = lives([record], Order(np.array([6, 8, 10]), np.array([13])), np.array([0, 3]))
+    assert run is not None
+    (steady,) = parts_of([record], run, [0, 13])
+    assert not steady_account(steady, 0 * steady, 1, 1, Turns(0.0, 0)).any()
 
 
 def sampled(workload: str, hardware: str) -> Result:
