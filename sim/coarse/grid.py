@@ -87,6 +87,11 @@ class Grid:
         sizes: Int64 = self.classes[:, c.BYTES].take(self.tile_class)
         return sizes
 
+    @property
+    def product_ps(self) -> int:
+        """Time of all tiles' products, of one stream."""
+        return int((self.classes[:, c.QK] + self.classes[:, c.PV]).take(self.tile_class).sum())
+
     @cached_property
     def memory_bytes(self) -> NDArray[np.float64]:
         """[T] bytes of a contiguous stream for which memory works as long as for each tile, all of it missing in L2

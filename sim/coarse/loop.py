@@ -40,6 +40,7 @@ from sim.coarse.state import (
     P_COUNT,
     P_EVENT,
     P_FOUND,
+    P_GONE,
     P_HEAD,
     P_INFLIGHT,
     P_LATEST,
@@ -300,6 +301,7 @@ def leave(d: Grid, s: State, cache: Cache, slot: int, now: int) -> None:
         keep(cache, d.output_ptr[cta], d.output_ptr[cta + 1], sm % d.p[c.GROUPS])
     at = store(d, s, sm, cta, now)
     s.g[G_END] = max(s.g[G_END], at)
+    s.sms[sm * SM_COLS + P_GONE] = max(s.sms[sm * SM_COLS + P_GONE], at)
     if d.p[c.AHEAD]:
         return
     last = d.sequence[cta]

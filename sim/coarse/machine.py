@@ -56,7 +56,7 @@ class Memory:
 class Timing:
     """Times in ps. consumed: [T] when each next tile, of whichever CTA, had been consumed; hits: [T] share of each tile
     found in L2, in 1/65536; query_hits: [Q] share that the first reader of query rows found; memory_ps: in which memory
-    works; written: bytes of output that left L2 for memory."""
+    works; written: bytes of output that left L2 for memory; idle: SM-ps in which an SM has no CTA left."""
 
     start: int
     end: int
@@ -65,6 +65,7 @@ class Timing:
     query_hits: NDArray[np.int64]
     memory_ps: int
     written: int
+    idle: int
 
     @property
     def memory_share(self) -> float:
@@ -242,4 +243,6 @@ def run_grid(
     missing = float((grid.memory_bytes * (1 - arrays.hit / ONE)).sum()) + written
     missing += query_missing(grid, arrays.query_hit)
     memory_ps = round(missing * int(p[c.HBM_Q16]) / ONE)
-    return Timing(start, end, state.consumed, arrays.hit, arrays.query_hit, memory_ps, written)
+    gone = state.sms.reshape(-1, SM_COLS)[:, layout.P_GONE]
+    idle = int((end - np.maximum(start, gone)).sum())
+    return Timing(start, end, state.consumed, arrays.hit, arrays.query_hit, memory_ps, written, idle)

@@ -58,9 +58,11 @@ def long_timing(grid: Grid, run: RunGrid) -> Timing | None:
     if abs(slopes[0] / slopes[1] - 1) > CURVED:
         return None
     longest = times[-1]
+    idle_slope = (longest.idle - times[-2].idle) / (tiles[-1] - tiles[-2])
     return replace(
         longest,
         end=round(longest.end + slopes[1] * (grid.tiles - tiles[-1])),
         hits=np.zeros(grid.tiles, np.int64),
+        idle=max(0, round(longest.idle + idle_slope * (grid.tiles - tiles[-1]))),
         memory_ps=round(longest.memory_ps * int(grid.tile_bytes.sum()) / int(forms[-1].tile_bytes.sum())),
     )

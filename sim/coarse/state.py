@@ -20,8 +20,8 @@ NO_LINE, FIRST_LINE, NEXT_LINE = range(3)
 P_HEAD, P_COUNT, P_SIZE, P_LEFT, P_EVENT, P_INFLIGHT, P_RHEAD, P_RCOUNT, P_INGRESS, P_EGRESS = range(10)
 # Of the tile under way: when it began to leave; when all segments so far are there; how many bytes of them came from
 # memory; the query rows that come before it (-1: none), and the share of them that L2 has, in 1/65536. P_QUEUED: how
-# long the last segment waited for the others of its SM before it.
-P_BEGAN, P_LATEST, P_MISSED, P_QUERY, P_FOUND, P_QUEUED = range(10, 16)
+# long the last segment waited for the others of its SM before it. P_GONE: when the SM's last CTA so far left it.
+P_BEGAN, P_LATEST, P_MISSED, P_QUERY, P_FOUND, P_QUEUED, P_GONE = range(10, 17)
 # What all share (G_TAKEN: bytes that L2 has taken in; G_WRITTEN: of the output, what leaves it for memory; G_RANDOM: of
 # the generator); then, for
 # each group of SMs, when its L2 is free, and then when the link that leaves it is.

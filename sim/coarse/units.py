@@ -8,9 +8,9 @@ from sim.coarse.jit import compiled
 
 Int64 = NDArray[np.int64]
 
-U_ISSUE, U_TENSOR, U_VECTOR, U_UNPACK, U_SRAM = range(16, 31, 3)
+U_ISSUE, U_TENSOR, U_VECTOR, U_UNPACK, U_SRAM = range(17, 32, 3)
 """A unit: when it is free for good, and the last gap before that, [begin, end). The port's columns come before."""
-SM_COLS = 31
+SM_COLS = 32
 
 
 @compiled

@@ -43,6 +43,7 @@ def mean_timing(draws: list[Timing]) -> Timing:
         query_hits=_mean([draw.query_hits for draw in draws]),
         memory_ps=round(np.mean([draw.memory_ps for draw in draws])),
         written=round(np.mean([draw.written for draw in draws])),
+        idle=round(np.mean([draw.idle for draw in draws])),
     )
 
 

@@ -7,7 +7,7 @@ what an LRU cache holds: what runs ahead of the rest finds all there and the res
 SMs get ahead, and take them further. No sample shows that (up to 13% off), and the bytes are few.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,54 +17,74 @@ from sim.coarse.hits import held, taken_in
 from sim.config.hardware import Hardware
 from sim.lowering.attention_tiles import tile_counts
 from sim.lowering.cut import Cut
+from sim.lowering.launch import Launch
 from sim.lowering.units import Units, take_units
 
-BUDGET_TILES = 8000
-BUDGET_CHUNKS = 330_000
-"""Detail that a sample may cost: about a quarter of a second each on one core."""
-COPIED = 1.8
-"""Requests that a chunk counts for where partitions of L2 keep copies: half of all pass a second slice and the link
-before it."""
-SHARED_SM = 2.0
-"""Tiles that one counts for where CTAs share an SM: each turn of its units is an event of the control plane, where a
-CTA that has its SM alone works through its tiles in compiled code (100 to 140 us a tile beside 30 to 50, one host)."""
-WHOLE = 2.0
+BUDGET_US = 180_000
+"""What the detail of a sample may take on one quick core; so much again for all around it leaves a run below 0.5 s."""
+CHUNK_US, COPY_US, CHECK_US = 0.35, 0.3, 0.5
+"""Of a request; what it takes longer where partitions of L2 keep copies, as half of all pass a second slice and the
+link before it; and where memory keeps check bits inline."""
+ALONE_US, SHARED_US = (7.0, 60.0), (32.0, 190.0)
+"""Of a tile and of a CTA, where one of one stream has its SM alone and works through its tiles in compiled code, and
+where each turn of the SM's units is an event of the control plane (fitted to 87 runs of random points)."""
+WHOLE = 1.75
 """A launch that would cost this many samples runs whole."""
 LEAST_TILES = 6
 """Tiles of a CTA in the sample: enough to fill its buffers twice and come to rest."""
+FEWEST_TILES = 2
+"""Of a CTA in the sample, whatever that costs."""
 WAVES = 2
 PAST_LRU = 1.5
 """Footprint over capacity up to which some SMs may get far enough ahead."""
 
 
-def chunks_per_tile(grid: Grid, hw: Hardware) -> float:
+@dataclass(frozen=True)
+class Cost:
+    """Microseconds of a launch in detail: of each tile with its requests, and of each CTA."""
+
+    tile: float
+    cta: float
+
+    def of(self, ctas: float, tiles: float) -> float:
+        return ctas * self.cta + tiles * self.tile
+
+    def tiles(self, ctas: int) -> int:
+        """As many as a sample of so many CTAs may have."""
+        return max(0, int((BUDGET_US - ctas * self.cta) / self.tile))
+
+
+def detail_cost(grid: Grid, hw: Hardware) -> Cost:
+    """Of the tiles and CTAs of a launch."""
+    launch = grid.sample
+    tile, cta = ALONE_US if launch.ctas_per_sm == launch.streams == 1 else SHARED_US
+    chunk = CHUNK_US
+    if hw.l2.far_copies and hw.l2.partitions > 1:
+        chunk += COPY_US
+    if hw.hbm.inline_ecc_bytes:
+        chunk += CHECK_US
+    return Cost(tile + chunk * chunks_per_tile(launch, hw), cta)
+
+
+def chunks_per_tile(launch: Launch, hw: Hardware) -> float:
     """Requests that one tile becomes: its bytes in pieces of a channel's interleave, at least one per run."""
-    fetches = grid.sample.fetches
-    runs = np.diff(fetches.run_ptr)[: grid.sample.tiles]
-    size = np.maximum(1, grid.sample.work.packed_bytes)
-    passed = COPIED if hw.l2.far_copies and hw.l2.partitions > 1 else 1.0
-    return passed * float(np.maximum(runs, size / hw.hbm.interleave_bytes).mean())
-
-
-def cost(tiles: int, chunks: float, ctas_per_sm: int) -> float:
-    """Detailed work in samples: 1.0 is the budget."""
-    turns = SHARED_SM if ctas_per_sm > 1 else 1.0
-    return turns * tiles / BUDGET_TILES + tiles * chunks / BUDGET_CHUNKS
+    runs = np.diff(launch.fetches.run_ptr)[: launch.tiles]
+    size = np.maximum(1, launch.work.packed_bytes)
+    return float(np.maximum(runs, size / hw.hbm.interleave_bytes).mean())
 
 
 def plan_sample(units: Units, grid: Grid, cut: Cut, hw: Hardware) -> Units | None:
     """The sampled CTAs, shortened to their last tiles; None: the whole launch is simulated."""
     slots = hw.sm.count * cut.ctas_per_sm
-    chunks = chunks_per_tile(grid, hw)
-    whole = cost(grid.tiles, chunks, cut.ctas_per_sm)
-    if whole <= WHOLE:
+    cost = detail_cost(grid, hw)
+    if cost.of(grid.ctas, grid.tiles) <= WHOLE * BUDGET_US:
         return None
-    affordable = int(grid.tiles / whole)
-    ctas = min(grid.ctas, WAVES * slots, max(slots, affordable // LEAST_TILES))
+    ctas = min(grid.ctas, WAVES * slots, max(slots, int(BUDGET_US / cost.of(1, LEAST_TILES))))
     counts = tile_counts(units, cut)
-    tiles = max(2, affordable // ctas)
+    affordable = cost.tiles(ctas)
+    tiles = max(FEWEST_TILES, affordable // ctas)
     if tiles >= counts[:ctas].max():
-        ctas = min(grid.ctas, max(ctas, int(affordable // max(1.0, counts[:ctas].mean()))))
+        ctas = min(grid.ctas, max(ctas, int(BUDGET_US / cost.of(1, max(1.0, counts[:ctas].mean())))))
     ctas = 1 + int(np.flatnonzero(units.group == units.group[ctas - 1])[-1])
     part = take_units(units, np.arange(ctas))
     left_out = np.maximum(0, counts[:ctas] - tiles) // cut.profile.block_tiles * cut.profile.block_tiles

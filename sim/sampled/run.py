@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.accounting import NO_WORK, account_parts
-from sim.causes import CAUSES
+from sim.causes import CAUSES, INDEX
 from sim.coarse.estimate import Coarse, Problem, attention_grid_of, build_coarse
 from sim.coarse.grid import Grid
 from sim.coarse.hits import Reuse
@@ -17,11 +17,11 @@ from sim.sampled.chance import chance_ps, found_share
 from sim.sampled.counted import Pair, table_bytes, whole_counters
 from sim.sampled.draws import drawn_time
 from sim.sampled.extrapolate import Course, Run, Size, Whole, extrapolate, relative_ci95
-from sim.sampled.idle import idle_share
 from sim.sampled.residency import found_before, resident_ranges
-from sim.sampled.turnover import Turns, lives, steady_account
+from sim.sampled.turnover import Turns, lives, steady_account, with_known
 
 Int64 = NDArray[np.int64]
+TENSOR = INDEX["tensor"]
 
 
 @dataclass(frozen=True)
@@ -86,10 +86,12 @@ def _marks(outcome: RunOutcome, course: Course, all_work_until: int) -> Int64:
 @dataclass(frozen=True)
 class Stretch:
     """How the whole launch differs from its sample. until: instant up to which all places of the sample have work, ps;
-    idle: of the whole's SMs, SM-ps; merge_ps: of the whole's reduction; refills: of its CTAs that follow another."""
+    idle: of the whole's SMs, SM-ps; tensor: of the products of all its tiles, SM-ps, which come before all other causes;
+    merge_ps: of the whole's reduction; refills: of its CTAs that follow another."""
 
     until: int
     idle: float
+    tensor: float
     merge_ps: float
     refills: int
 
@@ -100,7 +102,8 @@ def _account(
     """SM-ps by cause: of the sample its head as it is, and the rest stretched.
 
     What is left out of the whole runs with all `places` of an SM at work, until that is over in the sample too, with
-    fewer CTAs that begin and end there; its tail is as much longer as SMs in the whole's are longer without work.
+    fewer CTAs that begin and end there; its tail is as much longer as SMs in the whole's are longer without work. How
+    long that is and how long products take is known of the whole, and taken as it is.
     """
     detail = outcome.detail
     assert detail is not None
@@ -121,7 +124,10 @@ def _account(
         turns = Turns(full / steady * float(parts[1, 0].sum()), by.refills)
         begun, ended = run.begun(course.first), run.ended(course.first)
         middle = steady_account(parts[1], parts[2], begun, ended, turns)
-    total = parts[0, 0] + middle + tail * parts[2, 0] + by.merge_ps / max(1, merged) * parts[3, 0]
+    head = parts[0, 0]
+    known = {NO_WORK: by.idle - float(head[NO_WORK]), TENSOR: by.tensor - float(head[TENSOR])}
+    body = with_known(middle + tail * parts[2, 0], known)
+    total = head + body + by.merge_ps / max(1, merged) * parts[3, 0]
     return dict(zip(CAUSES, total.tolist(), strict=True))
 
 
@@ -159,11 +165,10 @@ def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> 
     if not problem.memory.warm:
         beyond = found_share(whole.grid, timing.hits) - found_share(part.grid, some.attention.hits)
         unseen = max(0.0, beyond)
-    tiles, per_sm = np.diff(whole.grid.tile_ptr), problem.cut.ctas_per_sm
-    idle = idle_share(tiles, whole.grid.order, sms, per_sm, timing.memory_share)
     stretch = Stretch(
         until=_all_work_until(outcome, part.grid, slots),
-        idle=idle * sms * (predicted.end_ps - timing.start),
+        idle=timing.idle * (predicted.end_ps - timing.start) / (timing.end - timing.start),
+        tensor=float(whole.grid.sample.streams * whole.grid.product_ps),
         merge_ps=merge,
         refills=size.refills,
     )
@@ -171,7 +176,7 @@ def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> 
     counters = whole_counters(outcome.counters, pair, timing, some.attention)
     return Sampled(
         time_ps=time,
-        account=_account(outcome, course, part.grid, predicted, stretch, per_sm),
+        account=_account(outcome, course, part.grid, predicted, stretch, problem.cut.ctas_per_sm),
         counters=counters,
         relative_ci95=relative_ci95(predicted, time, chance_ps(drawn, unseen, tail_share)),
         pace=predicted.pace,

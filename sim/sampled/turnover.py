@@ -5,7 +5,7 @@ of the sample counts as turnover by the share of the places of its SM whose CTA 
 consumed its last; the rest of it is the tiles'. Of the whole launch it is known how many CTAs follow another one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -108,3 +108,20 @@ def steady_account(
         turns *= whole.sm_ps / turns.sum()
     turns += of_tiles * ((whole.sm_ps - turns.sum()) / of_tiles.sum())
     return turns
+
+
+def with_known(account: Account, known: Mapping[int, float]) -> Account:
+    """The account, in which some causes have times that are known (SM-ps, by number); the others share the rest in
+    proportion. None is more than what is left of the account."""
+    whole = float(account.sum())
+    mended, left = account.copy(), whole
+    for cause, sm_ps in known.items():
+        mended[cause] = min(max(0.0, sm_ps), left)
+        left -= float(mended[cause])
+    others = np.ones(len(account), bool)
+    others[list(known)] = False
+    shared = float(account[others].sum())
+    if shared <= 0:
+        return account
+    mended[others] *= left / shared
+    return mended

@@ -7,6 +7,7 @@ from sim.coarse import columns as c
 from sim.coarse import loop, tags
 from sim.coarse import state as layout
 from sim.coarse.machine import new_state
+from sim.coarse.units import SM_COLS
 
 BYTES = 16_384
 SEGMENT = 4096
@@ -136,6 +137,13 @@ def test_one_tile_takes_the_sum_of_what_it_passes() -> None:
     expected += 11_000 + 70_000 + 300_000 + 13_000 + 5000
     expected += STAGES_PS + 900 + 6000 + 7000
     assert run(scalars, TILE, [1]) == expected
+
+
+def test_an_sm_is_gone_when_its_last_cta_is() -> None:
+    """Six equal CTAs on four SMs: two SMs have no more after the first ones."""
+    scalars, tile = {c.SMS: 4, c.EPILOGUE: 1000}, NOTHING | {c.BYTES: BYTES, c.ISSUE: 5000}
+    state = finished(scalars, tile, [1] * 6, [0.0] * 6, list(range(6)))
+    assert state.sms.reshape(4, SM_COLS)[:, layout.P_GONE].tolist() == [12_000, 12_000, 6000, 6000]
 
 
 def test_each_group_of_sequences_that_a_cta_passes_delays_it() -> None:

@@ -20,12 +20,13 @@ def timing(end: int, consumed: list[int], hits: list[int]) -> Timing:
         query_hits=np.array([hits[0]], np.int64),
         memory_ps=end // 2,
         written=0,
+        idle=end // 4,
     )
 
 
 def test_draws_are_averaged_field_by_field() -> None:
     mean = mean_timing([timing(100, [10, 40], [0, 65_536]), timing(140, [20, 60], [0, 0])])
-    assert (mean.end, mean.memory_ps) == (120, 60)
+    assert (mean.end, mean.memory_ps, mean.idle) == (120, 60, 30)
     assert mean.consumed.tolist() == [15, 50]
     assert mean.hits.tolist() == [0, 32_768]
 

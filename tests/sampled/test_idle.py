@@ -1,30 +1,8 @@
-"""SMs without work at the end of a launch, by hand and beside full runs."""
+"""SMs without work at the end of a launch, beside full runs."""
 
-import numpy as np
 import pytest
 
 from sim.cli.job import run_named
-from sim.sampled.idle import idle_share
-
-
-@pytest.mark.parametrize(
-    ("ctas", "per_sm", "memory_share", "expected"),
-    [
-        # Six equal CTAs on four SMs: two idle through the second wave, a quarter of all SM-time.
-        (6, 1, 0.0, 0.25),
-        # Of a stream of memory the two that are left have twice as much each: half a wave, 2 x 0.5 of 4 x 1.5.
-        (6, 1, 1.0, 1 / 6),
-        # Whole waves leave nobody idle, however many there are.
-        (400, 1, 0.0, 0.0),
-        # 402: two SMs idle through the last of 101 waves.
-        (402, 1, 0.0, 0.5 / 101),
-        # Two places an SM: CTAs 9 and 10 are the only ones of their SMs, the other two idle through the second wave.
-        (10, 2, 0.0, 0.25),
-    ],
-)
-def test_the_tail_of_equal_ctas(ctas: int, per_sm: int, memory_share: float, expected: float) -> None:
-    tiles = np.full(ctas, 8)
-    assert idle_share(tiles, np.arange(ctas), 4, per_sm, memory_share) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
