@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sim.coarse import columns as c
 from sim.coarse.jit import compiled, inlined
+from sim.coarse.port import group_of
 from sim.coarse.shares import ONE
 from sim.coarse.slices import PLACES
 from sim.coarse.state import (
@@ -82,7 +83,7 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
     p = d.p
     row = sm * SM_COLS
     arrival = now + p[c.WAY_IN]
-    group = sm % p[c.GROUPS]
+    group = group_of(d, sm)
     at = serve(s.g, SHARED + group, arrival, part, p[c.L2_Q16])
     rows = query_part(d, s, sm, part, tile)
     at = max(at, at_slices(d, s, sm, part, tile, arrival))
@@ -131,7 +132,7 @@ def at_slices(d: Grid, s: State, sm: int, part: int, tile: int, arrival: int) ->
     slices = p[c.SLICES]
     cost = (((size // blocks) * p[c.L2_Q16]) >> 16) * slices
     far = ((cost * (ONE - d.hit[tile])) >> 16) // p[c.GROUPS] if p[c.COPIES] else 0
-    group = sm % p[c.GROUPS]
+    group = group_of(d, sm)
     first, turn = d.slices_of[d.objects[tile]], 0
     if first < 0:
         drawn = d.objects[tile] * GOLDEN & 0xFFFF

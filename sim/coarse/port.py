@@ -1,9 +1,16 @@
-"""The line of tiles and look-ups in front of an SM's port, first come first served, in a ring."""
+"""An SM's port: which L2 it reads through, and the line of tiles and look-ups in front of it, first come first served,
+in a ring."""
 
 from sim.coarse import columns as c
 from sim.coarse.jit import inlined
 from sim.coarse.state import P_COUNT, P_HEAD, Grid, State
 from sim.coarse.units import SM_COLS
+
+
+@inlined
+def group_of(d: Grid, sm: int) -> int:
+    """Number of the SM's group: those of one partition, where each has an L2 or copies of its own."""
+    return int(sm % d.p[c.GROUPS])
 
 
 @inlined

@@ -9,7 +9,7 @@ from sim.coarse import columns as c
 from sim.coarse.heap import KINDS, KNOWN, START, schedule
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.path import note_due
-from sim.coarse.port import join, pass_on
+from sim.coarse.port import group_of, join, pass_on
 from sim.coarse.shares import ONE
 from sim.coarse.state import (
     FIRST_LINE,
@@ -70,12 +70,12 @@ def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
     found, arrival = 0, now + p[c.WAY_IN]
     if s.slots[slot * SLOT_COLS + S_LOOKS] == FIRST_LINE:
         if p[c.WARM] and s.tables[line] == 0:
-            found = first_found(d, cache, d.tile_ptr[cta], sm % p[c.GROUPS])
+            found = first_found(d, cache, d.tile_ptr[cta], group_of(d, sm))
     else:
         tile = s.slots[slot * SLOT_COLS + S_ASKED]
         line += (tile - d.tile_ptr[cta]) // p[c.LOOK_UP] * p[c.LOOK_LINES]
         found = d.hit[tile - 1]
-    l2 = max(0, s.g[SHARED + sm % p[c.GROUPS]] - arrival)
+    l2 = max(0, s.g[SHARED + group_of(d, sm)] - arrival)
     at = now + p[c.TABLE_HIT] + l2
     if s.tables[line] == 0:
         beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + max(0, s.g[G_HBM] - arrival - l2)
