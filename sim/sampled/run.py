@@ -86,7 +86,7 @@ def _marks(outcome: RunOutcome, course: Course, all_work_until: int) -> Int64:
 @dataclass(frozen=True)
 class Stretch:
     """How the whole launch differs from its sample. until: instant up to which all places of the sample have work, ps;
-    idle: of the whole's SMs, SM-ps; tensor: of the products of all its tiles, SM-ps, which come before all other causes;
+    idle: of the whole's SMs, SM-ps; tensor: of its tiles' products, which come before all other causes, SM-ps;
     merge_ps: of the whole's reduction; refills: of its CTAs that follow another."""
 
     until: int
