@@ -67,6 +67,8 @@ def test_a_long_launch_takes_the_time_that_all_its_tiles_take(long_grid: tuple[P
     assert found is not None
     assert found.end == pytest.approx(whole.end, rel=0.01)
     assert found.memory_ps == pytest.approx(whole.memory_ps, rel=0.01)
+    sm_ps = p.hw.sm.count * (whole.end - whole.start)
+    assert found.idle / sm_ps == pytest.approx(whole.idle / sm_ps, abs=0.01)
 
 
 def test_times_on_no_line_are_not_extrapolated(long_grid: tuple[Problem, Grid]) -> None:
