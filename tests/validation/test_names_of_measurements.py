@@ -299,7 +299,7 @@ def test_generated_kernels_read_pages_heads_first_whoever_calls_them(kernel: str
     "cells",
     [
         {"gpu": "A100", "kernel": "SGLang Triton MLA"},
-        {"gpu": "MI300X", "kernel": "AITER MLA"},
+        {"gpu": "MI300X", "kernel": "FlashInfer MLA"},
         {"gpu": "RTX-4090", "kernel": "FlashInfer MLA paged decode (CUDA cores)"},
         {"kernel": "cuDNN SDPA (absorbed MLA)"},
     ],
