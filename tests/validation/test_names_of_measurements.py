@@ -509,6 +509,9 @@ def test_xqa_splits_as_who_launches_it_does(kernel: str, gpu: str, kv: str, prof
         ("FlashInfer BatchDecode", {"gpu": "B200"}, "flashinfer"),
         ("SGLang FlashInfer BatchDecode", {}, "flashinfer"),
         ("FlashInfer", {}, "flashinfer_cuda_cores_grouped"),
+        ("FlashInfer paged decode", {"kv_dtype": "fp8"}, "flashinfer_cuda_cores_fp8"),
+        ("FlashInfer", {"q_heads": 64, "kv_dtype": "fp8"}, "flashinfer_cuda_cores_fp8_group8"),
+        ("vLLM FlashInfer", {"kv_dtype": "fp8"}, "flashinfer_fp8"),
         ("FlashInfer", {"q_len": 4}, "flashinfer"),  # a prefill wrapper
         ("FlashInfer BatchPrefill", {}, "flashinfer"),
         ("vLLM FlashInfer", {}, "flashinfer"),
