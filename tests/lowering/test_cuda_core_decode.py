@@ -27,7 +27,9 @@ def test_a_cta_alone_waits_out_every_link_of_its_loop(group: int, loop_tokens: i
 
 
 @pytest.mark.parametrize(("group", "loop_tokens"), [(4, 16), (8, 32)])
-def test_a_value_of_8_bit_is_converted_in_four_instructions_for_each_head(group: int, loop_tokens: int) -> None:
+def test_a_value_of_8_bit_is_converted_in_four_instructions_for_each_head(
+    group: int, loop_tokens: int
+) -> None:
     """8 threads of 175 instructions, 128 of them conversions, are 43.75 slots of a warp."""
     paper = (loop_tokens * group * 43.75 / 4 + CHAIN_CLK) / loop_tokens
     assert paper <= clk_per_token(8, group, 1, 4096, "fp8") < 1.3 * paper
