@@ -80,7 +80,7 @@ def calibrate(
     """Fit the target's parameters to the rows of its machines. Raises InputError for unusable files and for too
     few rows."""
     rows = read_truth(truth)
-    cases, unmapped = map_rows(rows, names)
+    cases, unmapped = map_rows(rows, names.without_stand_ins)
     ours = [case for case in cases if target.covers(case)]
     kept, held = (spread(part, options.most_rows) for part in hold_back(ours))
     skipped = _unusable(unmapped, target, names) + _unused(cases, ours, kept + held)

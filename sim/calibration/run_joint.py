@@ -37,7 +37,7 @@ def calibrate_jointly(
     are kept, so that an interrupted run goes on where it was. Raises InputError for unusable files and where nothing
     can be fitted."""
     rows = read_truth(truth)
-    cases, skipped = map_rows(rows, names)
+    cases, skipped = map_rows(rows, names.without_stand_ins)
     skipped += [not_covered(c.row) for c in cases if not _covers(recipe, c)]
     ours = [c for c in cases if _covers(recipe, c)]
     kept, held = hold_back(ours)

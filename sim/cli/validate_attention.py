@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 WORST_SHOWN = 15
 SKIPPED_SHOWN = 5
+STAND_INS_SHOWN = 3
 LONGEST_LINE = 160
 SHOWN_DIMENSIONS = ("gpu_phase", "gpu_profile", "size", "time", "source")
 
@@ -156,13 +157,23 @@ def _skipped_lines(result: "Validation", listed: bool) -> list[str]:
 
     done = f"{len(result.rows)} rows: {len(result.predictions)} predicted, {len(result.skipped)} skipped"
     if not result.skipped:
-        return [done]
+        return [done, *_stand_in_lines(result)]
     counted = f"{done} ({counts_text(result.skipped)})"
     if listed:
-        return [counted, "skipped.csv lists the skipped rows with their reasons"]
+        return [counted, "skipped.csv lists the skipped rows with their reasons", *_stand_in_lines(result)]
     first = [f"  {s.row.id}: {s.reason}"[:LONGEST_LINE] for s in result.skipped[:SKIPPED_SHOWN]]
     more = ["  ... (--out or --json for all of them)"] if len(result.skipped) > SKIPPED_SHOWN else []
-    return [counted, *first, *more]
+    return [counted, *first, *more, *_stand_in_lines(result)]
+
+
+def _stand_in_lines(result: "Validation") -> list[str]:
+    """Kernels that no rule knows, which were predicted as another of their class."""
+    rows = [p.case for p in result.predictions if p.case.names.stands_in]
+    named = sorted({f"{c.row.kernel} ({c.names.kernel.profile})" for c in rows})
+    if not rows:
+        return []
+    shown = ", ".join(named[:STAND_INS_SHOWN]) + (", ..." if len(named) > STAND_INS_SHOWN else "")
+    return [f"{len(rows)} rows of kernels that no rule knows, predicted as another of their class: {shown}"]
 
 
 def _error_line(name: str, error: dict[str, Any]) -> str:

@@ -239,8 +239,9 @@ def flash_decoding(grid: Grid, split: Split) -> Int64:
 
 
 def flashmla_parts(grid: Grid) -> int:
-    """Persistent CTAs of one block of query rows (FlashMLA's num_sm_parts)."""
-    return max(1, grid.sms // int(grid.blocks.max(initial=1)))
+    """Persistent CTAs of one block of query rows: FlashMLA's num_sm_parts, and no more than so many for each sequence
+    where there is a most of splits (AITER's max_split_per_batch)."""
+    return max(1, min(grid.sms // int(grid.blocks.max(initial=1)), grid.max_splits * len(grid.tokens)))
 
 
 def flashmla(grid: Grid, split: Split) -> Int64:

@@ -169,6 +169,13 @@ class Names(Calibration):
     timings: list[Timing] = Field(default_factory=list)
     aliases: list[Alias] = Field(default_factory=list)
     kernels: list[KernelName] = Field(default_factory=list)
+    stand_ins: list[KernelName] = Field(default_factory=list)
+    """What is asked where no rule of `kernels` knows a name: profiles of the class that most kernels are of."""
+
+    @property
+    def without_stand_ins(self) -> "Names":
+        """For fits: what is learnt of a profile must come from the kernel that it imitates."""
+        return self.model_copy(update={"stand_ins": []})
 
     @property
     def arch_of(self) -> dict[str, str]:
@@ -184,6 +191,8 @@ class Recognised:
     kv: KvName
     runtime: Runtime
     kernel: KernelName
+    stands_in: bool = False
+    """Whether the profile is of another kernel, since this one is not known."""
 
 
 @cache
@@ -248,13 +257,16 @@ def recognise(row: TruthRow, names: Names) -> Recognised | str:
         return f"kv_dtype: {row.kv_dtype!r}: {kv.skip if kv else 'no KV format is known by this name'}"
     known = replace(row, kernel=with_known_spelling(row.kernel, names.aliases))
     kernel = next((k for k in names.kernels if _is_kernel(k, known, gpu, kv)), None)
+    stands_in = kernel is None
+    if stands_in:
+        kernel = next((k for k in names.stand_ins if _is_kernel(k, known, gpu, kv)), None)
     runtime = next((r for r in names.runtimes if _is_runtime(r, known, kv)), None)
     if kernel is None or kernel.skip or runtime is None:
         return f"kernel: {row.kernel!r}: {_unknown_kernel(kernel, row, gpu)}"
     for timing in names.timings:
         if _found(timing.notes, row.notes):
             runtime = timing.applied(runtime)
-    return Recognised(gpu, kv, runtime, kernel)
+    return Recognised(gpu, kv, runtime, kernel, stands_in)
 
 
 def with_known_spelling(kernel: str, aliases: Iterable[Alias]) -> str:

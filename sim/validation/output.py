@@ -29,7 +29,7 @@ COLUMNS = (
         "kv_dtype",
     ),
     *("metric", "unit", "truth", "predicted", "relative_error", "truth_us", "simulated_us", "overhead_us"),
-    *("bound_us", "kv_bytes", "hardware", "profile", "framework", "l2_state"),
+    *("bound_us", "kv_bytes", "hardware", "profile", "framework", "l2_state", "stand_in"),
 )
 CHANGE_COLUMNS = (
     *("change", "before", "after", "id_before", "id_after", "measured_ratio", "predicted_ratio"),
@@ -55,6 +55,7 @@ def as_json(result: Validation) -> dict[str, Any]:
         "overall": summary(p.error for p in result.predictions),
         "groups": groups(result.predictions),
         "whole": [{"id": name, "reason": reason} for name, reason in result.whole.items()],
+        "stand_ins": [p.case.row.id for p in result.predictions if p.case.names.stands_in],
         "short_rows": short_rows(result.predictions),
         "baselines": {name: _baseline(b) for name, b in result.baselines.items()},
         "trends": {
@@ -96,7 +97,7 @@ def write_rows(result: Validation, path: Path) -> None:
                     *(row.id, row.gpu, row.kernel, row.phase, *shape, row.kv_dtype, row.metric, row.unit),
                     *(row.value, f"{p.predicted:.9g}", f"{p.error:.6g}", *(f"{t:.6g}" for t in times)),
                     *(case.kv_bytes, case.hw.name, case.names.kernel.profile),
-                    *(case.names.runtime.framework, case.workload.l2_state),
+                    *(case.names.runtime.framework, case.workload.l2_state, int(case.names.stands_in)),
                 )
             )
 

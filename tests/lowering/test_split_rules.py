@@ -231,6 +231,8 @@ def test_flashmla_deals_sequences_to_equal_parts() -> None:
     assert splits_of("flashmla", [4096] * 128, ctas_each=2, tile=64, overhead_tiles=5) == [1] * 128
     # One sequence of 1024 tiles on 132 parts: ceil(1029 / 132) + 5 = 13, of which 8 are tiles: 128 pieces.
     assert splits_of("flashmla", [65536], ctas_each=1, tile=64, most=1024, overhead_tiles=5) == [128]
+    # The same on 32 parts, the most of a sequence: ceil(1029 / 32) + 5 = 38, of which 33 are tiles: 32 pieces.
+    assert splits_of("flashmla", [65536], ctas_each=1, tile=64, most=32, overhead_tiles=5) == [32]
 
 
 def test_flashinfer_rounds_an_even_share_of_the_latent_tokens_up() -> None:

@@ -48,3 +48,23 @@ def test_flashinfers_kernel_for_hopper_splits_no_context() -> None:
     )
     assert time > 64 * BLOCK_NS
     assert time == pytest.approx(142e3, rel=0.2)
+
+
+def test_a_few_new_tokens_take_rows_that_one_leaves_empty() -> None:
+    """Both warpgroups multiply 64 rows each, of one token or of 16."""
+    one, two, sixteen = (
+        time_ns(
+            gpu="H20",
+            kernel="FlashInfer BatchPrefillWithPagedKVCacheWrapper fa3",
+            batch=1,
+            context=8192,
+            q_len=tokens,
+            page_size=16,
+            q_heads=32,
+            kv_heads=8,
+            kv_dtype="fp16",
+        )
+        for tokens in (1, 2, 16)
+    )
+    assert two == pytest.approx(one, rel=0.05)
+    assert sixteen == pytest.approx(two, rel=0.05)

@@ -50,6 +50,9 @@ def found(**cells: object) -> Recognised:
         ("RTX 4080 SUPER", "rtx4090", "ada"),
         ("RTX 5000 Ada Generation", "l40s", "ada"),
         ("RTX 5080", "rtx_pro_6000_workstation", "blackwell_rtx"),
+        ("NVIDIA GeForce RTX 5070 Ti Laptop GPU", "rtx_pro_6000_workstation", "blackwell_rtx"),
+        ("RTX 4060 Mobile", "rtx4090", "ada"),
+        ("RTX 3050 Laptop", "rtx4090", "ampere"),
     ],
 )
 def test_a_gpu_name_means_its_config(gpu: str, hw: str, arch: str) -> None:
@@ -102,7 +105,8 @@ def test_fp8_queries_are_quantised_where_the_generated_kernels_take_them() -> No
         "",
         "MI250X",
         "gfx1201",
-        "RTX 4090 Laptop GPU",
+        "RTX 3080 Ti Laptop GPU",
+        "RTX A2000 Laptop GPU",
         "H100 MIG 1g.10gb",
         "T4",
         "V100-SXM2-32GB",
@@ -299,7 +303,7 @@ def test_generated_kernels_read_pages_heads_first_whoever_calls_them(kernel: str
     "cells",
     [
         {"gpu": "A100", "kernel": "SGLang Triton MLA"},
-        {"gpu": "MI300X", "kernel": "AITER MLA"},
+        {"gpu": "MI300X", "kernel": "FlashInfer MLA"},
         {"gpu": "RTX-4090", "kernel": "FlashInfer MLA paged decode (CUDA cores)"},
         {"kernel": "cuDNN SDPA (absorbed MLA)"},
     ],
@@ -315,6 +319,12 @@ def test_latent_rows_are_predicted_where_their_kernel_runs_only(cells: dict[str,
 )
 def test_a_kv_type_may_be_spelt_in_several_ways(text: str, kv_format: str) -> None:
     assert found(kernel="FlashInfer", kv_dtype=text).kv.kv_format == kv_format
+
+
+def test_a_notebook_part_has_the_rates_of_its_own_datasheet() -> None:
+    """RTX 5090 Laptop: 10,496 cores of 128 an SM, 256 bits at 28 Gbit/s; the desktop part has 512 bits and 170 SMs."""
+    hw = mapped_row(gpu="NVIDIA GeForce RTX 5090 Laptop GPU", kernel="FlashInfer", value=1e3).hw
+    assert (hw.sm.count, peak_gb_s(hw.hbm)) == (10_496 // 128, 256 / 8 * 28)
 
 
 def test_flash_attention_before_split_kv_is_its_training_kernel() -> None:
@@ -498,7 +508,14 @@ def test_xqa_splits_as_who_launches_it_does(kernel: str, gpu: str, kv: str, prof
         ("FlashInfer BatchDecode", {"q_heads": 40, "kv_heads": 8}, "flashinfer"),  # no kernel for groups of 5
         ("FlashInfer BatchDecode", {"gpu": "B200"}, "flashinfer"),
         ("SGLang FlashInfer BatchDecode", {}, "flashinfer"),
-        ("FlashInfer", {}, "flashinfer"),
+        ("FlashInfer", {}, "flashinfer_cuda_cores_grouped"),
+        ("FlashInfer paged decode", {"kv_dtype": "fp8"}, "flashinfer_cuda_cores_fp8"),
+        ("FlashInfer", {"q_heads": 64, "kv_dtype": "fp8"}, "flashinfer_cuda_cores_fp8_group8"),
+        ("vLLM FlashInfer", {"kv_dtype": "fp8"}, "flashinfer_fp8"),
+        ("FlashInfer", {"q_len": 4}, "flashinfer"),  # a prefill wrapper
+        ("FlashInfer BatchPrefill", {}, "flashinfer"),
+        ("vLLM FlashInfer", {}, "flashinfer"),
+        ("FlashInfer BatchAttention (persistent)", {}, "flashinfer"),
     ],
 )
 def test_flashinfer_decodes_on_cuda_cores_unless_told_otherwise(

@@ -15,8 +15,13 @@ from sim.validation.names import shipped_names, with_known_spelling
         ("Flash-Attention v3", "FlashAttention-3"),
         ("flash-attn 2.7.4", "FlashAttention-2.7.4"),
         ("FlashAttention v4", "FlashAttention-4"),
-        ("flash attn", "FlashAttention"),
-        ("flash_attn_with_kvcache", "FlashAttention_with_kvcache"),
+        ("Flash Attention", "FlashAttention"),
+        ("flash attn", "FlashAttention-2 FlashAttention"),  # the package of that name
+        ("flash_attn_with_kvcache", "FlashAttention-2 FlashAttention_with_kvcache"),
+        ("vllm_flash_attn fa_version=3", "vllm_FlashAttention FlashAttention-3"),
+        ("flash_attn_interface", "FlashAttention_interface"),
+        ("Transformer Engine DotProductAttention", "cuDNN (NVTE) DotProductAttention"),
+        ("TE FlashAttention", "TE FlashAttention"),
         ("FlashAttention 128", "FlashAttention 128"),  # a width, not a generation
         ("FlashInfer BatchPrefill FA2", "FlashInfer BatchPrefill FlashAttention-2"),
         ("F.scaled_dot_product_attention", "F.SDPA"),
@@ -35,7 +40,15 @@ def test_a_spelling_is_read_as_the_name_of_the_rules(spelt: str, known: str) -> 
 def test_a_known_name_stays_as_it_is() -> None:
     """Applied twice, the aliases change nothing more: what they give is spelt as the rules expect it."""
     aliases = shipped_names().aliases
-    for spelt in ("FA3", "Flash Attn v2", "flash_attn", "paged attention", "scaled dot product", "TileLang"):
+    for spelt in (
+        "FA3",
+        "Flash Attn v2",
+        "flash_attn",
+        "paged attention",
+        "scaled dot product",
+        "TileLang",
+        "TE",
+    ):
         once = with_known_spelling(spelt, aliases)
         assert with_known_spelling(once, aliases) == once
 
