@@ -116,19 +116,21 @@ SLICE_COLS = 11
 # the bus last; C_ROW_WAITS: only the bus holds up a row command. C_SHORT, C_LONG: trains in progress (`hbm_bus`).
 #
 # C_CLOSED, C_HELD: banks that trains wait for or hit (`hbm_claims`), of reads, then of writes; C_CAPPED: banks whose
-# open row has served as many accesses as may go before a conflict; C_BEST: entry of the train that starts at C_START,
-# -1 when that is not known; C_TODO: banks for which C_ROW_AT was found; C_STALE: it may have become later, or another
-# channel not need the bus any more, which is seen when the queue changes next. What says which banks and trains will be
-# looked at (`loads_ahead`) comes first. C_LATEST: the latest arrival of reads so far.
+# open row has served as many accesses as may go before a conflict; C_BEST: key of the train that starts at C_START,
+# NEVER when that is not known; C_TODO: banks for which C_ROW_AT was found; C_STALE: it may have become later, or
+# another channel not need the bus any more, which is seen when the queue changes next. C_NEXT: key of the next train,
+# but for its bank; C_OLDEST: key of the oldest one; C_YOUNGEST: cell where the next one's goes; C_BEFORE: cell that has
+# the key of C_BEST. What a read on its way here touches comes first (C_LATEST: the latest arrival so far), then what
+# says which banks and trains will be looked at (`loads_ahead`; C_TRAINS: how many the scheduler sees).
 (
-    C_READS,
     C_READ_ACC,
     C_READ_HEAD,
     C_READ_TAIL,
-    C_WRITES,
+    C_LATEST,
     C_WRITE_ACC,
     C_WRITE_HEAD,
     C_WRITE_TAIL,
+    C_TRAINS,
     C_CLOSED,
     C_CLOSED_TO_WRITES,
     C_HELD,
@@ -159,10 +161,15 @@ SLICE_COLS = 11
     C_CAPPED,
     C_TODO,
     C_STALE,
-    C_LATEST,
+    C_NEXT,
+    C_OLDEST,
+    C_OLDEST_WRITE,
+    C_YOUNGEST,
+    C_YOUNGEST_WRITE,
+    C_BEFORE,
     C_FAW_POS,
     C_FAW,
-) = range(4, 45)
+) = range(4, 50)
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
 # Columns of a fetch, which has a row of the pool from its submission until its stamps have been taken. Rows for fetches

@@ -10,7 +10,7 @@ from sim.memory.layout import (
     C_HELD,
     C_PARTNER,
     C_READ_HEAD,
-    C_READS,
+    C_TRAINS,
     ENTRY,
     FETCH,
     FILL,
@@ -24,7 +24,7 @@ from sim.memory.params import BANK_COLS, ENTRY_COLS, LINE_CELLS, Param
 from sim.memory.prefetch import prefetch
 from sim.memory.request import slice_at
 
-WAYS, OFF_BANK, OFF_READS = int(Param.WAYS), int(Param.OFF_BANK), int(Param.OFF_READS)
+WAYS, OFF_BANK, OFF_ENTRIES = int(Param.WAYS), int(Param.OFF_BANK), int(Param.OFF_ENTRIES)
 
 
 @inlined
@@ -53,14 +53,16 @@ def ask_for(m: Memory, node: int) -> None:
 
 @inlined
 def ask_for_queue(m: Memory, c: int) -> None:
-    """Ask for the reads that a channel's scheduler sees, their banks, and what arrives next. Its header is near."""
+    """Ask for the trains that a channel's scheduler sees, banks of reads, and what arrives next. Its header is near.
+    Rows of trains that left are used first, so that about as many are in use as there are trains.
+    """
     prefetch(m, m[c + C_READ_HEAD])
     prefetch(m, m[c + C_READ_HEAD] + LINE_CELLS)
     banks = m[c + C_CLOSED] | m[c + C_HELD]
     while banks:
         prefetch(m, c + m[OFF_BANK] + trailing_zeros(banks) * BANK_COLS)
         banks &= banks - 1
-    ask_for_lines(m, c + m[OFF_READS], c + m[OFF_READS] + m[c + C_READS] * ENTRY_COLS)
+    ask_for_lines(m, c + m[OFF_ENTRIES], c + m[OFF_ENTRIES] + m[c + C_TRAINS] * ENTRY_COLS)
 
 
 @inlined

@@ -123,10 +123,8 @@ class Param(IntEnum):
     LLC_WAYS = auto()
     LLC_LATENCY = auto()
     LLC_Q16 = auto()
-    OFF_GROUP = auto()
     OFF_BANK = auto()
-    OFF_READS = auto()
-    OFF_WRITES = auto()
+    OFF_ENTRIES = auto()
     CHAN_COLS = auto()
     RESIDENCY = auto()
     PIN_WAYS = auto()
@@ -142,7 +140,7 @@ REPLACEMENT_CODE = {"lru": 0, "random": 1, "nru": 2}
 KEEP_CODE = {"normal": 0, "pin": 1, "bypass": 2}
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 PAGE_CODE = {"open": 0, "closed": 1, "adaptive": 2}
-CHAN_HEADER = 48
+CHAN_HEADER = 56
 GROUP_COLS = 4
 BANK_COLS = ENTRY_COLS = 8
 """One cache line a bank, and a train that the scheduler sees."""
@@ -401,15 +399,18 @@ def _llc(v: dict[Param, int], hw: Hardware) -> None:
 
 
 def set_channel_layout(v: MutableMapping[Param, int] | NDArray[np.int64]) -> None:
-    """Offsets inside a channel's row of state: header, bank groups, banks, visible reads, visible writes, and with
-    inline ECC the block whose check bits each bank's buffer holds.
+    """Offsets inside a channel's row of state: header, bank groups, banks, visible trains, and with inline ECC the
+    block whose check bits each bank's buffer holds.
     """
-    v[Param.OFF_GROUP] = CHAN_HEADER
     v[Param.OFF_BANK] = whole_lines(CHAN_HEADER + GROUP_COLS * v[Param.BANK_GROUPS])
-    v[Param.OFF_READS] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]
-    v[Param.OFF_WRITES] = v[Param.OFF_READS] + ENTRY_COLS * v[Param.DEPTH]
-    v[Param.OFF_ECC] = v[Param.OFF_WRITES] + ENTRY_COLS * v[Param.DEPTH]
+    v[Param.OFF_ENTRIES] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]
+    v[Param.OFF_ECC] = v[Param.OFF_ENTRIES] + ENTRY_COLS * entries(v)
     v[Param.CHAN_COLS] = whole_lines(v[Param.OFF_ECC] + (v[Param.BANKS] if v[Param.ECC_SHIFT] else 0))
+
+
+def entries(v: MutableMapping[Param, int] | NDArray[np.int64]) -> int:
+    """Trains that a channel's scheduler sees at most: as many accesses of either direction."""
+    return int(2 * v[Param.DEPTH])
 
 
 def whole_lines(cells: int) -> int:
