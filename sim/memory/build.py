@@ -34,6 +34,8 @@ from sim.memory.layout import (
 from sim.memory.params import (
     BANK_COLS,
     ENTRY_COLS,
+    OFF_BANK,
+    OFF_ENTRIES,
     REFRESH_CODE,
     Param,
     build,
@@ -240,11 +242,11 @@ def _channels(m: Memory, p: Memory) -> None:
     chan[:, C_PAIR] = handle[np.arange(count) & ~shared]
     chan[:, C_PARTNER] = handle[np.arange(count) ^ shared]
     for bank in range(banks):
-        at = int(p[Param.OFF_BANK]) + bank * BANK_COLS
+        at = OFF_BANK + bank * BANK_COLS
         chan[:, at + B_ROW] = -1
         chan[:, [at + B_FIRST, at + B_FIRST_WRITE]] = NEVER
         chan[:, at + B_GROUP] = bank % p[Param.BANK_GROUPS]
-    chan[:, int(p[Param.OFF_ENTRIES]) + E_NEXT :: ENTRY_COLS][:, : entries(p)] = np.arange(1, entries(p) + 1)
+    chan[:, OFF_ENTRIES + E_NEXT :: ENTRY_COLS][:, : entries(p)] = np.arange(1, entries(p) + 1)
     if p[Param.ECC_SHIFT]:
         chan[:, int(p[Param.OFF_ECC]) :][:, :banks] = -1
 

@@ -134,7 +134,7 @@ def when(m: Memory, c: int, banks: int, now: int) -> tuple[int, int]:
     may. All is computed of each, since no branch would be guessed right.
     """
     may_go, later = 0, NEVER
-    channel = max(m[c + C_ACT_AT], m[c + C_FAW + m[c + C_FAW_POS]] + m[FAW])
+    channel = channel_opens(m, c)
     while banks:
         bank = trailing_zeros(banks)
         banks &= banks - 1
@@ -145,6 +145,18 @@ def when(m: Memory, c: int, banks: int, now: int) -> tuple[int, int]:
         may_go |= (time <= now) << bank
         later = min(later, time if time > now else NEVER)
     return may_go, later
+
+
+@inlined
+def channel_opens(m: Memory, c: int) -> int:
+    """When the next row may be opened in any bank of a channel, as far as that does not depend on the bank."""
+    return int(max(m[c + C_ACT_AT], m[c + C_FAW + m[c + C_FAW_POS]] + m[FAW]))
+
+
+@inlined
+def opens(m: Memory, c: int, at: int) -> int:
+    """When the bank at `at`, which is closed, may open a row."""
+    return int(max(max(m[at + B_ACT], m[group_of(m, c, at) + G_ACT]), channel_opens(m, c)))
 
 
 @inlined
@@ -170,8 +182,7 @@ def command(m: Memory, c: int, key: int, now: int, writing: int) -> int:
         return NEVER
     m[m[c + C_PAIR] + C_ROW_BUS] = now + m[PRE_BUS]
     precharge(m, c, bank, now)
-    may_go, later = when(m, c, 1 << bank, now)
-    return now if may_go else later  # at once, where rows close in no time
+    return max(now, opens(m, c, bank_at(m, c, bank)))  # at once, where rows close in no time
 
 
 @inlined

@@ -19,7 +19,7 @@ from sim.memory.layout import (
     C_YOUNGEST,
     Memory,
 )
-from sim.memory.params import BANK_COLS, CHAN_HEADER, ENTRY_COLS, GROUP_COLS, Param
+from sim.memory.params import BANK_COLS, ENTRY_COLS, GROUP_COLS, OFF_BANK, OFF_ENTRIES, OFF_GROUP, Param
 
 # State of a bank: open row, when it was opened, when the next ACT and PRE may go, its last column command; the number
 # of its bank group and, above HITS_SHIFT, accesses since it was opened; key of the oldest train, of reads, of writes.
@@ -30,7 +30,6 @@ B_ROW, B_OPENED, B_ACT, B_PRE, B_USED, B_GROUP, B_FIRST, B_FIRST_WRITE = range(8
 # Of a free row: E_NEXT is the place of the next one.
 E_NODE, E_KEY, E_ROW, E_READY, E_LEFT, E_ALONE, E_NEXT, E_YOUNGER = range(8)
 
-OFF_BANK, OFF_ENTRIES = int(Param.OFF_BANK), int(Param.OFF_ENTRIES)
 RCD, RCD_WR = int(Param.RCD), int(Param.RCD_WR)
 NEVER = 1 << 62
 HITS_SHIFT = 32
@@ -43,25 +42,25 @@ PLACE = (1 << (NUMBER_SHIFT - PLACE_SHIFT)) - 1
 @inlined
 def bank_at(m: Memory, c: int, bank: int) -> int:
     """Row of a bank."""
-    return int(c + m[OFF_BANK] + bank * BANK_COLS)
+    return int(c + OFF_BANK + bank * BANK_COLS)
 
 
 @inlined
 def entry_at(m: Memory, c: int, key: int) -> int:
     """Row of a train."""
-    return int(c + m[OFF_ENTRIES] + ((key >> PLACE_SHIFT) & PLACE) * ENTRY_COLS)
+    return int(c + OFF_ENTRIES + ((key >> PLACE_SHIFT) & PLACE) * ENTRY_COLS)
 
 
 @inlined
 def group_of(m: Memory, c: int, at: int) -> int:
     """Row of the group of the bank at `at`."""
-    return int(c + CHAN_HEADER + (m[at + B_GROUP] & GROUP) * GROUP_COLS)
+    return int(c + OFF_GROUP + (m[at + B_GROUP] & GROUP) * GROUP_COLS)
 
 
 @inlined
 def group_at(c: int, key: int) -> int:
     """Row of the bank group of a train."""
-    return int(c + CHAN_HEADER + ((key >> GROUP_SHIFT) & GROUP) * GROUP_COLS)
+    return int(c + OFF_GROUP + ((key >> GROUP_SHIFT) & GROUP) * GROUP_COLS)
 
 
 @inlined

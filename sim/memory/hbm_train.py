@@ -65,7 +65,6 @@ from sim.memory.prefetch import prefetch
 from sim.memory.request import (
     accesses_of,
     bank_of,
-    is_write,
     row_of,
 )
 
@@ -96,9 +95,9 @@ def look(m: Memory, c: int, now: int) -> None:
     hbm_bank.refresh(m, c, now)
     wake = -1
     while True:
-        admit(m, c, c + C_READ_ACC, now)
+        admit(m, c, c + C_READ_ACC, now, 0)
         if not m[c + C_DRAIN]:
-            admit(m, c, c + C_WRITE_ACC, now)
+            admit(m, c, c + C_WRITE_ACC, now, 1)
         writing = direction(m, c)
         counter = c + (C_WRITE_ACC if writing else C_READ_ACC)
         if m[counter] == 0:
@@ -125,20 +124,21 @@ def look(m: Memory, c: int, now: int) -> None:
 
 @inlined
 def arrival(m: Memory, c: int, head: int, now: int, wake: int) -> int:
-    """The earlier of `wake` (-1: none) and the arrival of a FIFO's first train, if that is still to come; its bank is
-    asked for.
+    """The earlier of `wake` (-1: none) and the arrival of a FIFO's first train, if that is still to come; its bank and
+    the row of the next one are asked for.
     """
     node = m[head]
     if node < 0:
         return wake
     prefetch(m, bank_at(m, c, bank_of(m, node)))
+    ask_for_row(m, m[node + LINK])
     if m[node + AVAIL] > now and (wake < 0 or m[node + AVAIL] < wake):
         return int(m[node + AVAIL])
     return wake
 
 
 @inlined
-def admit(m: Memory, c: int, counter: int, now: int) -> None:
+def admit(m: Memory, c: int, counter: int, now: int, writing: int) -> None:
     """Move trains from the FIFO into what the scheduler sees; one train always fits.
 
     `counter`: cell of the accesses seen, followed by the FIFO's head and its tail.
@@ -153,18 +153,17 @@ def admit(m: Memory, c: int, counter: int, now: int) -> None:
         following = m[node + LINK]
         m[counter + 1] = following
         ask_for_row(m, following)
-        enter(m, c, node, now)
+        enter(m, c, node, now, writing)
         m[counter] = accesses
         m[c + C_CHANGED] |= m[c + C_STALE]
 
 
 @inlined
-def enter(m: Memory, c: int, node: int, now: int) -> None:
+def enter(m: Memory, c: int, node: int, now: int, writing: int) -> None:
     """The scheduler sees a train from `now` on."""
     bank = bank_of(m, node)
     if m[PAGE] == ADAPTIVE_PAGE:
         hbm_bank.close_idle(m, c, bank, now)
-    writing = is_write(m, node)
     key = hbm_claims.take(m, c, bank)
     entry = entry_at(m, c, key)
     m[entry + E_NODE] = node

@@ -20,36 +20,33 @@ COPY_TIE = 1 << 61
 # Every row that can be queued begins with EV_TIME, LINK, TIE, STAGE; LINK: the next row of a list, or of what shares an
 # event's bucket.
 # Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that all stages use (cells
-# with several fields: `request`), one for its port and stamps only. ENTRY: row of its set, then its tag cell.
+# with several fields: `request`), one for its port and stamps only.
 (
     EV_TIME,
     LINK,
     TIE,
     STAGE,
-    ENTRY,
+    GOAL,
     ADDR,
     WHAT,
     L2_ARRIVE,
     PATH,
-    FETCH,
+    MSHRW,
     PLACE,
     AVAIL,
     HBMQ,
     HBM_DONE,
     L2_DONE,
     NOCQ,
-    MSHRW,
     INFLIGHT,
     ISSUE,
     TLBW,
-    HEAP_SLOT,
     WALK_CELL,
-) = range(22)
+    HEAP_SLOT,
+) = range(21)
 # Of a request for a block-table entry: its place in the SM's cache, the first of the look-ups that wait for it and its
 # place in the shared level. Of such a look-up: the next one, and when it has looked.
 OWN_CELL, WAITERS, LOOKED = ISSUE, INFLIGHT, ADDR
-CLASS = PLACE
-"""Until memory is asked: the class of a request's data (`regions.DataClass`), where the L2 tells classes apart."""
 CHUNK_COLS = 24
 MAX_TRAIN = 16
 """Accesses of one request at most, without check bits: the sectors under one tag of L2."""

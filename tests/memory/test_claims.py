@@ -7,7 +7,7 @@ import simpy
 from sim.config.hardware import Hardware
 from sim.memory import hbm_claims as claims
 from sim.memory import layout
-from sim.memory.params import BANK_COLS, ENTRY_COLS, Param, entries
+from sim.memory.params import BANK_COLS, ENTRY_COLS, OFF_BANK, OFF_ENTRIES, Param, entries
 from sim.memory.plane import MemoryPlane
 from tests.memory.conftest import changed
 from tests.memory.test_plane_invariants import mixed
@@ -22,7 +22,7 @@ def channels(m: layout.Memory) -> list[layout.Memory]:
 def row_of(m: layout.Memory, channel: layout.Memory, key: int) -> list[int]:
     """Row of the train of a key."""
     place = (key >> claims.PLACE_SHIFT) & claims.PLACE
-    return list(channel[int(m[Param.OFF_ENTRIES]) + place * ENTRY_COLS :][:ENTRY_COLS].tolist())
+    return list(channel[OFF_ENTRIES + place * ENTRY_COLS :][:ENTRY_COLS].tolist())
 
 
 def listed(m: layout.Memory, channel: layout.Memory, key: int, following: int) -> list[list[int]]:
@@ -37,7 +37,7 @@ def listed(m: layout.Memory, channel: layout.Memory, key: int, following: int) -
 
 def free_places(m: layout.Memory, channel: layout.Memory) -> list[int]:
     """Places of the rows that no train has."""
-    rows = int(m[Param.OFF_ENTRIES])
+    rows = OFF_ENTRIES
     place = int(channel[layout.C_NEXT]) >> claims.PLACE_SHIFT & claims.PLACE
     places = []
     while place < entries(m):
@@ -81,7 +81,7 @@ def test_masks_and_lists_of_banks_are_those_of_the_queues(small: Hardware, page:
                 assert channel[layout.C_HELD + direction] == held
                 both += bool(closed) and bool(held)
                 for bank in range(int(m[Param.BANKS])):
-                    first = int(m[Param.OFF_BANK]) + bank * BANK_COLS + claims.B_FIRST + direction
+                    first = OFF_BANK + bank * BANK_COLS + claims.B_FIRST + direction
                     own = listed(m, channel, int(channel[first]), claims.E_NEXT)
                     assert own == [row for row in rows if row[claims.E_KEY] & claims.BANK == bank]
                 seen += len(rows)
