@@ -54,9 +54,10 @@ MAX_TRAIN = 16
 # Columns of an SM's port. P_CAP_TOTAL, P_ENTRY_TOTAL: how long it has waited in all for the cap and for block-table
 # entries. P_CRED_FIRST, P_CRED_END: where the ring of its credits begins and ends; P_CRED_HEAD, P_CRED_TAIL: the first
 # of them and where the next one goes, equal when there is none.
+#
+# Every read touches the first three cache lines and no more than a cell or two of what follows.
 (
     P_HEAD,
-    P_TAIL,
     P_RUN,
     P_OFF,
     P_FREE,
@@ -65,14 +66,17 @@ MAX_TRAIN = 16
     P_CRED_TAIL,
     P_SEQ,
     P_INGRESS,
-    P_EGRESS,
     P_BLOCKED,
     P_CAP_TOTAL,
-    P_ENTRY_TOTAL,
     P_RING_POS,
     P_PART,
     P_PAGE,
     P_NUMBER,
+    P_CRED_FIRST,
+    P_CRED_END,
+    P_TAIL,
+    P_EGRESS,
+    P_ENTRY_TOTAL,
     P_TLB,
     P_ASSIST,
     P_ENTRIES,
@@ -81,30 +85,31 @@ MAX_TRAIN = 16
     P_X_FREE,
     P_X_GATE,
     P_X_SEQ,
-    P_CRED_FIRST,
-    P_CRED_END,
 ) = range(28)
 RING = 128
 """Waits that a port remembers, to tell how long a fetch waited behind others: when each ended, and its length, above 0
 for the cap and below 0 for block-table entries."""
-P_RING = 28
-PORT_COLS = P_RING + 2 * RING
+P_RING = 32
+PORT_COLS = P_RING + 2 * RING + 8
+"""Whole cache lines, and an odd number of them, so that the same cells of all ports do not meet in few sets of a
+processor's caches."""
 
-# Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition.
+# Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition. What every
+# request touches is one cache line.
 (
     S_FREE,
+    S_COPY_FREE,
     S_INFLIGHT,
     S_STALL_HEAD,
     S_STALL_TAIL,
-    S_SEQ,
     S_STAMP,
     S_TAGS,
     S_PART,
     S_LINK,
     S_NUMBER,
-    S_COPY_FREE,
+    S_SEQ,
 ) = range(11)
-SLICE_COLS = 11
+SLICE_COLS = 16
 
 # Header of a channel's row, behind the event's columns. C_CHANGED: row commands may have become possible since
 # C_ROW_AT, when the next one is, was found; C_LOOKED: direction of that look; C_START: when the first train can start,
