@@ -14,6 +14,7 @@ FEW, ENOUGH = 2 * 16, 2 * 40
 AGENDA_CELLS = 2 * 128
 ROOM = AGENDA_CELLS - 2 * PLACES
 """Cells that may be in use before an event is put in or a bucket is appended."""
+SIGN = 63
 MISSING = 1 << 40
 """Of a place without an event: behind all events, at a time of its own."""
 
@@ -51,7 +52,8 @@ def append(m: Memory, places: int, count: int, begin: int) -> None:
     at = m[Q_LAST]
     m[Q_LAST] = at + 2 * count
     a = m[places]
-    b = m[places + 1] if count > 1 else MISSING
+    alone = (count - 2) >> SIGN  # all ones or none: a branch would be guessed wrong one time in three
+    b = (m[places + 1] & ~alone) | (MISSING & alone)
     if count <= 2:  # nearly always
         enter(m, at, begin + (min(a, b) >> TIME_SHIFT), min(a, b) & ROW)
         enter(m, at + 2, begin + (max(a, b) >> TIME_SHIFT), max(a, b) & ROW)

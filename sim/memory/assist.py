@@ -13,7 +13,7 @@ Ports run ahead of the event order. So a look-up in the SM's cache decides by th
 must ask, and waits for a sector that is asked for, however long the answer takes.
 """
 
-from sim.memory import events, pool, tags
+from sim.memory import events, mapping, pool, tags
 from sim.memory.counters import INDEX
 from sim.memory.division import quotient, remainder
 from sim.memory.jit import compiled, inlined
@@ -21,8 +21,6 @@ from sim.memory.layout import (
     ADDR,
     ARRIVE,
     AT_ASSIST,
-    CLASS,
-    ENTRY,
     F_ENTRY,
     F_ENTRY_END,
     F_FIRST,
@@ -31,7 +29,7 @@ from sim.memory.layout import (
     F_READY,
     F_SUBMIT,
     F_UNKNOWN,
-    FETCH,
+    GOAL,
     LAST_ENTRY,
     LINK,
     LOOKED,
@@ -47,6 +45,7 @@ from sim.memory.layout import (
     P_X_GATE,
     P_X_SEQ,
     PATH,
+    PLACE,
     Q_FREE_COUNT,
     Q_GROW,
     Q_WALK_HEAD,
@@ -60,19 +59,22 @@ from sim.memory.layout import (
     WHAT,
     Memory,
 )
-from sim.memory.mapping import slice_of
 from sim.memory.params import Param
 from sim.memory.regions import DataClass
 from sim.memory.request import (
+    AWAY,
     WALKER,
+    fetch_of,
+    goal,
     path,
+    set_entry,
     sm_of,
     what,
 )
 from sim.memory.tlb import find, put
 
 NEAR, CLK = int(Param.NEAR), int(Param.CLK)
-SECTOR, SECTOR_SHIFT = int(Param.SECTOR), int(Param.SECTOR_SHIFT)
+SECTOR, SECTOR_SHIFT, COPIES = int(Param.SECTOR), int(Param.SECTOR_SHIFT), int(Param.COPIES)
 ASSIST_SETS, ASSIST_WAYS = int(Param.ASSIST_SETS), int(Param.ASSIST_WAYS)
 SHARED_SETS, SHARED_WAYS = int(Param.SHARED_SETS), int(Param.SHARED_WAYS)
 ASSIST_HIT, SHARED_LATENCY = int(Param.ASSIST_HIT), int(Param.SHARED_LATENCY)
@@ -194,7 +196,7 @@ def send(m: Memory, sm: int, f: int, row: int, sector: int, time: int) -> None:
     m[sm + P_X_SEQ] += 1
     m[node + TIE] = (m[sm + P_NUMBER] << 40) | LOOKUP_TIE | m[sm + P_X_SEQ]
     m[node + STAGE] = LOOKUP
-    m[node + FETCH] = f
+    m[node + GOAL] = goal(f, 0)
     m[node + ADDR] = sector
     m[node + WHAT] = what(0, WALKER)
     m[node + PATH] = path(sm, 0)
@@ -206,7 +208,7 @@ def wait(m: Memory, node: int, f: int, looked: int) -> None:
     """A look-up of f, done at `looked`, waits for the sector that `node` brings."""
     m[f + F_UNKNOWN] += 1
     waiter = pool.take(m)
-    m[waiter + FETCH] = f
+    m[waiter + GOAL] = goal(f, 0)
     m[waiter + LOOKED] = looked
     m[waiter + WAITERS] = m[node + WAITERS]
     m[node + WAITERS] = waiter
@@ -294,12 +296,12 @@ def walk(m: Memory, node: int, now: int) -> None:
     m[N_REQUESTED_WALKS] += m[SECTOR]
     addr = m[node + ADDR] & ~(m[SECTOR] - 1)
     m[node + ADDR] = addr
-    m[node + WHAT] = what(m[SECTOR], WALKER)
-    m[node + CLASS] = METADATA
+    m[node + PLACE] = mapping.place(m, addr) | METADATA
     sm = sm_of(m, node)
-    at = slice_of(m, addr, m[sm + P_PART])
+    at = mapping.slice_of(m, addr, m[sm + P_PART])
+    m[node + WHAT] = what(m[SECTOR], WALKER | (AWAY if m[COPIES] and at != mapping.home_of(m, addr) else 0))
     m[node + PATH] = path(sm, at)
-    m[node + ENTRY] = tags.row_of(m, at, addr)
+    set_entry(m, node, tags.row_of(m, at, addr))
     m[node + STAGE] = ARRIVE
     events.push(m, node, now + m[SHARED_LATENCY])
 
@@ -340,14 +342,14 @@ def answered(m: Memory, node: int, arrival: int) -> int:
     cell = m[node + OWN_CELL]
     if m[cell + m[ASSIST_WAYS]] == -node:
         m[cell + m[ASSIST_WAYS]] = arrival
-    f = m[node + FETCH]
+    f = fetch_of(m, node)
     if f >= 0:
         m[f + F_UNKNOWN] -= 1
         m[f + F_READY] = max(m[f + F_READY], arrival)
     waiter = m[node + WAITERS]
     while waiter >= 0:
         following = m[waiter + WAITERS]
-        f = m[waiter + FETCH]
+        f = fetch_of(m, waiter)
         m[f + F_UNKNOWN] -= 1
         learn(m, f, arrival, m[waiter + LOOKED])
         pool.give(m, waiter)

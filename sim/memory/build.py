@@ -9,12 +9,15 @@ from sim.memory import agenda, buckets, layout, tags
 from sim.memory.division import reciprocal
 from sim.memory.fetches import FetchTable
 from sim.memory.granule import granule_bytes
-from sim.memory.hbm_claims import B_GROUP, B_ROW, NEVER
+from sim.memory.hbm_claims import B_FIRST, B_FIRST_WRITE, B_GROUP, B_ROW, E_NEXT, NEVER
 from sim.memory.layout import (
     C_ACT_AT,
+    C_BEST,
     C_EVENT,
     C_FAW,
     C_LONG_LAST,
+    C_OLDEST,
+    C_OLDEST_WRITE,
     C_PAIR,
     C_PARTNER,
     C_READ_HEAD,
@@ -24,9 +27,21 @@ from sim.memory.layout import (
     C_SHORT_LAST,
     C_WAKE,
     C_WRITE_HEAD,
+    C_YOUNGEST,
+    C_YOUNGEST_WRITE,
     Memory,
 )
-from sim.memory.params import BANK_COLS, GROUP_COLS, REFRESH_CODE, Param, build, whole_lines
+from sim.memory.params import (
+    BANK_COLS,
+    ENTRY_COLS,
+    OFF_BANK,
+    OFF_ENTRIES,
+    REFRESH_CODE,
+    Param,
+    build,
+    entries,
+    whole_lines,
+)
 from sim.memory.regions import NO_REGIONS, Regions
 
 CELL_BYTES = 8
@@ -214,7 +229,7 @@ def _channels(m: Memory, p: Memory) -> None:
     chan[:, layout.TIE] = np.arange(count) - count
     for column in (C_READ_HEAD, C_WRITE_HEAD):
         chan[:, column] = -1
-    for column in (C_WAKE, C_EVENT, C_ROW_AT):
+    for column in (C_WAKE, C_EVENT, C_ROW_AT, C_BEST, C_OLDEST, C_OLDEST_WRITE):
         chan[:, column] = NEVER
     for column in (C_ACT_AT, C_SHORT_LAST, C_LONG_LAST, *range(C_FAW, C_FAW + 4)):
         chan[:, column] = LONG_AGO
@@ -223,12 +238,15 @@ def _channels(m: Memory, p: Memory) -> None:
     chan[:, C_REFRESH_BANK] = np.arange(count) % banks
     handle = m[layout.AT_CHANNELS] + np.arange(count) * p[Param.CHAN_COLS]
     shared = int(p[Param.ROW_SHARERS]) - 1  # 1: channels 2i and 2i + 1 share a row-command bus
+    chan[:, C_YOUNGEST], chan[:, C_YOUNGEST_WRITE] = handle + C_OLDEST, handle + C_OLDEST_WRITE
     chan[:, C_PAIR] = handle[np.arange(count) & ~shared]
     chan[:, C_PARTNER] = handle[np.arange(count) ^ shared]
     for bank in range(banks):
-        at = int(p[Param.OFF_BANK]) + bank * BANK_COLS
+        at = OFF_BANK + bank * BANK_COLS
         chan[:, at + B_ROW] = -1
-        chan[:, at + B_GROUP] = handle + p[Param.OFF_GROUP] + bank % p[Param.BANK_GROUPS] * GROUP_COLS
+        chan[:, [at + B_FIRST, at + B_FIRST_WRITE]] = NEVER
+        chan[:, at + B_GROUP] = bank % p[Param.BANK_GROUPS]
+    chan[:, OFF_ENTRIES + E_NEXT :: ENTRY_COLS][:, : entries(p)] = np.arange(1, entries(p) + 1)
     if p[Param.ECC_SHIFT]:
         chan[:, int(p[Param.OFF_ECC]) :][:, :banks] = -1
 

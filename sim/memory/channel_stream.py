@@ -24,8 +24,8 @@ from sim.memory.jit import compiled, entry
 from sim.memory.layout import (
     AVAIL,
     C_EVENT,
-    C_READS,
-    C_WRITES,
+    C_READ_ACC,
+    C_WRITE_ACC,
     CHUNK_COLS,
     EV_TIME,
     LINK,
@@ -208,8 +208,8 @@ def feed(m: Memory, c: int, start: int, at: int, end: int, writes: int, now: int
     """Hand over trains of channel c, also such as arrive later, until the queue of the next one's direction is full;
     returns that one's number.
     """
-    room_to_read = m[DEPTH] - accesses_held(m, c + C_READS)
-    room_to_write = writes - accesses_held(m, c + C_WRITES)
+    room_to_read = m[DEPTH] - accesses_held(m, c + C_READ_ACC)
+    room_to_write = writes - accesses_held(m, c + C_WRITE_ACC)
     while at < end:
         node = start + at * CHUNK_COLS
         if (room_to_write if is_write(m, node) else room_to_read) <= 0:
@@ -227,8 +227,8 @@ def feed(m: Memory, c: int, start: int, at: int, end: int, writes: int, now: int
 @compiled
 def accesses_held(m: Memory, counter: int) -> int:
     """Accesses of one direction that a channel's scheduler sees or that wait to be seen (`hbm_train.admit`)."""
-    count = m[counter + 1]
-    node = m[counter + 2]
+    count = m[counter]
+    node = m[counter + 1]
     while node >= 0:
         count += accesses_of(m, node)
         node = m[node + LINK]

@@ -15,11 +15,9 @@ from sim.memory.layout import (
     ADDR,
     AT_SLICES,
     AVAIL,
-    CLASS,
     COPY_TIE,
-    ENTRY,
-    FETCH,
     FILL,
+    GOAL,
     HBM_DONE,
     HBMQ,
     HOME,
@@ -28,40 +26,46 @@ from sim.memory.layout import (
     MSHRW,
     NOCQ,
     PATH,
+    PLACE,
+    S_TAGS,
     SLICE_COLS,
     STAGE,
     TIE,
     WHAT,
     Memory,
 )
+from sim.memory.mapping import home_of
 from sim.memory.params import Param
 from sim.memory.request import (
     COPY,
     WANT_SHIFT,
+    fetch_of,
+    goal,
     path,
     sm_of,
     what,
 )
 
 NEAR, FAR, WAYS, GRANULE_SHIFT = int(Param.NEAR), int(Param.FAR), int(Param.WAYS), int(Param.GRANULE_SHIFT)
-SLICES, SLICES_NEAR, RESIDENCY = int(Param.SLICES), int(Param.SLICES_NEAR), int(Param.RESIDENCY)
+SLICES, SLICES_NEAR = int(Param.SLICES), int(Param.SLICES_NEAR)
 N_FAR = INDEX["l2_far"]
 
 
 @inlined
-def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) -> None:
-    """Send for the sectors `miss` (`count` bytes) of a request that leaves its slice at `time`."""
+def ask_home(m: Memory, node: int, row: int, miss: int, count: int, time: int) -> None:
+    """Send for the sectors `miss` (`count` bytes) of a request that leaves its slice at `time`. row: where its set is
+    among those of a slice, which is the same in every one.
+    """
+    home = home_of(m, m[node + ADDR])
     copy = pool.take(m)
     m[copy + TIE] = m[node + TIE] | COPY_TIE
     m[copy + WHAT] = what(count, COPY) | miss << WANT_SHIFT
-    m[copy + FETCH] = node
     m[copy + PATH] = path(sm_of(m, node), home)
     m[copy + ADDR] = m[node + ADDR]
-    m[copy + ENTRY] = tags.row_of(m, home, m[node + ADDR])
+    m[copy + GOAL] = goal(node, m[home + S_TAGS] + row)
     m[copy + STAGE] = HOME
     m[copy + MSHRW] = 0
-    if m[RESIDENCY]:
-        m[copy + CLASS] = m[node + CLASS]
+    m[copy + PLACE] = m[node + PLACE]
     m[N_FAR] += count
     events.push(m, copy, time + m[FAR] - m[NEAR])
 
@@ -69,7 +73,7 @@ def ask_home(m: Memory, node: int, home: int, miss: int, count: int, time: int) 
 @inlined
 def crossed(m: Memory, copy: int, start: int) -> None:
     """A copy's data passed the link at `start`: the request that asked for them is filled one crossing later."""
-    node = m[copy + FETCH]
+    node = fetch_of(m, copy)
     # the way there and back counts as network time: as if it had arrived later by all that it did not queue
     m[node + L2_ARRIVE] += m[copy + L2_ARRIVE] - m[node + L2_DONE]
     m[node + L2_DONE] = m[copy + L2_DONE]

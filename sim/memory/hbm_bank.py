@@ -12,31 +12,34 @@ from sim.memory.bits import trailing_zeros
 from sim.memory.counters import INDEX
 from sim.memory.hbm_claims import (
     B_ACT,
+    B_FIRST,
     B_GROUP,
-    B_HITS,
     B_OPENED,
     B_PRE,
     B_ROW,
     B_USED,
-    E_BANK,
-    E_OPEN,
-    E_READY,
+    BANK,
+    E_ALONE,
     E_ROW,
+    GROUP,
     NEVER,
     awaited,
-    closed,
-    opened,
+    bank_at,
+    capped,
+    entry_at,
+    group_of,
+    tell,
+    waiting,
     yield_claims,
 )
 from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     C_ACT_AT,
+    C_BEST,
     C_CAPPED,
     C_CHANGED,
-    C_CLOSED,
     C_FAW,
     C_FAW_POS,
-    C_HELD,
     C_LOOKED,
     C_PAIR,
     C_PARTNER,
@@ -51,11 +54,11 @@ from sim.memory.layout import (
     C_TODO,
     Memory,
 )
-from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
+from sim.memory.params import Param
 
 # State of a bank group: when the next read, write and ACT may go.
 G_READ, G_WRITE, G_ACT = range(3)
-OFF_BANK, BANKS = int(Param.OFF_BANK), int(Param.BANKS)
+BANKS = int(Param.BANKS)
 RCD, RCD_WR, RP = int(Param.RCD), int(Param.RCD_WR), int(Param.RP)
 RAS, RC, FAW = int(Param.RAS), int(Param.RC), int(Param.FAW)
 RRD_S, RRD_L, ACT_BUS, PRE_BUS = int(Param.RRD_S), int(Param.RRD_L), int(Param.ACT_BUS), int(Param.PRE_BUS)
@@ -65,13 +68,13 @@ N_ACTIVATES, N_REFRESHES = INDEX["activates"], INDEX["refreshes"]
 
 
 @inlined
-def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
+def rows(m: Memory, c: int, now: int, writing: int) -> int:
     """Open and close rows for waiting trains, oldest first; returns when the next row command may go.
 
     An open row stays while a visible train of the queue in turn hits it, unless an older one starves.
     """
     if capped(m, c, writing):
-        yield_claims(m, c, base, end, writing)
+        yield_claims(m, c, capped(m, c, writing), writing)
     todo = waiting(m, c, writing)
     later = NEVER
     may_go, known = 0, only_more(m, c, now, todo, writing)
@@ -79,21 +82,9 @@ def rows(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> int:
         may_go, later = when(m, c, todo & ~m[c + C_TODO], now)
         later = min(later, m[c + C_ROW_AT])
     m[c + C_ROW_WAITS] = m[c + C_STALE] = 0
-    soonest = issue(m, c, now, base, writing, todo, may_go, later, known)
+    soonest = issue(m, c, now, writing, todo, may_go, later, known)
     m[c + C_TODO] = waiting(m, c, writing)
     return int(soonest)
-
-
-@inlined
-def waiting(m: Memory, c: int, writing: int) -> int:
-    """Banks of a queue of which no train is a hit: the oldest waits."""
-    return int(m[c + C_CLOSED + writing] & ~m[c + C_HELD + writing])
-
-
-@inlined
-def capped(m: Memory, c: int, writing: int) -> int:
-    """Banks of a queue whose row has hits, has served as many accesses as may go, and is in the way of a train."""
-    return int(m[c + C_CLOSED + writing] & m[c + C_HELD + writing] & m[c + C_CAPPED])
 
 
 @inlined
@@ -112,9 +103,7 @@ def only_more(m: Memory, c: int, now: int, todo: int, writing: int) -> bool:
 
 
 @inlined
-def issue(
-    m: Memory, c: int, now: int, base: int, writing: int, todo: int, may_go: int, later: int, known: bool
-) -> int:
+def issue(m: Memory, c: int, now: int, writing: int, todo: int, may_go: int, later: int, known: bool) -> int:
     """Send the row commands that may go now, those of the oldest trains first; returns when the next one may.
 
     known: of the banks that are waited for, `may_go` and `later` are known (`when`).
@@ -130,12 +119,12 @@ def issue(
         if m[c + C_PARTNER] != c and m[m[c + C_PARTNER] + C_ROW_WAITS] and m[m[c + C_PAIR] + C_ROW_USER] == c:
             m[c + C_STALE] = 1
             return int(min(soonest, min(later, now + m[PRE_BUS])))
-        entry = oldest(m, base, may_go)
-        bank = m[entry + E_BANK]
+        key = oldest(m, c, may_go, writing)
+        bank = key & BANK
         todo &= ~(1 << bank)
         may_go &= ~(1 << bank)
-        known = m[c + m[OFF_BANK] + bank * BANK_COLS + B_ROW] >= 0  # closing a row holds up no other bank
-        soonest = min(soonest, command(m, c, entry, now, writing))
+        known = m[bank_at(m, c, bank) + B_ROW] >= 0  # closing a row holds up no other bank
+        soonest = min(soonest, command(m, c, key, now, writing))
     return soonest
 
 
@@ -145,12 +134,12 @@ def when(m: Memory, c: int, banks: int, now: int) -> tuple[int, int]:
     may. All is computed of each, since no branch would be guessed right.
     """
     may_go, later = 0, NEVER
-    channel = max(m[c + C_ACT_AT], m[c + C_FAW + m[c + C_FAW_POS]] + m[FAW])
+    channel = channel_opens(m, c)
     while banks:
         bank = trailing_zeros(banks)
         banks &= banks - 1
-        at = c + m[OFF_BANK] + bank * BANK_COLS
-        activates = max(max(m[at + B_ACT], m[m[at + B_GROUP] + G_ACT]), channel)
+        at = bank_at(m, c, bank)
+        activates = max(max(m[at + B_ACT], m[group_of(m, c, at) + G_ACT]), channel)
         precharges = m[at + B_PRE]
         time = activates if m[at + B_ROW] < 0 else precharges
         may_go |= (time <= now) << bank
@@ -159,71 +148,83 @@ def when(m: Memory, c: int, banks: int, now: int) -> tuple[int, int]:
 
 
 @inlined
-def oldest(m: Memory, base: int, banks: int) -> int:
-    """The oldest entry for any of a mask of banks, for which there is one."""
-    entry = base
-    while not (banks >> m[entry + E_BANK]) & 1:
-        entry += ENTRY_COLS
-    return entry
+def channel_opens(m: Memory, c: int) -> int:
+    """When the next row may be opened in any bank of a channel, as far as that does not depend on the bank."""
+    return int(max(m[c + C_ACT_AT], m[c + C_FAW + m[c + C_FAW_POS]] + m[FAW]))
 
 
 @inlined
-def command(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
+def opens(m: Memory, c: int, at: int) -> int:
+    """When the bank at `at`, which is closed, may open a row."""
+    return int(max(max(m[at + B_ACT], m[group_of(m, c, at) + G_ACT]), channel_opens(m, c)))
+
+
+@inlined
+def oldest(m: Memory, c: int, banks: int, writing: int) -> int:
+    """Key of the oldest train for any of a mask of banks that a queue waits for; there is one."""
+    key = NEVER
+    while banks:
+        key = min(key, m[bank_at(m, c, trailing_zeros(banks)) + B_FIRST + writing])
+        banks &= banks - 1
+    return int(key)
+
+
+@inlined
+def command(m: Memory, c: int, key: int, now: int, writing: int) -> int:
     """Bring the row of a train one command nearer; returns when its next one may go."""
-    bank = m[entry + E_BANK]
+    bank = key & BANK
     m[m[c + C_PAIR] + C_ROW_USER] = c
-    if m[c + m[OFF_BANK] + bank * BANK_COLS + B_ROW] < 0:
+    if m[bank_at(m, c, bank) + B_ROW] < 0:
         m[m[c + C_PAIR] + C_ROW_BUS] = now + m[ACT_BUS]
-        activate(m, c, bank, entry, writing, now)
-        m[entry + E_OPEN] = m[RCD_WR] if writing else m[RCD]
-        if m[entry + E_READY] <= m[c + C_START]:
+        activate(m, c, bank, entry_at(m, c, key), now)
+        if key < m[c + C_BEST] and now + (m[RCD_WR] if writing else m[RCD]) <= m[c + C_START]:
             m[c + C_START] = 0
         return NEVER
     m[m[c + C_PAIR] + C_ROW_BUS] = now + m[PRE_BUS]
     precharge(m, c, bank, now)
-    may_go, later = when(m, c, 1 << bank, now)
-    return now if may_go else later  # at once, where rows close in no time
+    return max(now, opens(m, c, bank_at(m, c, bank)))  # at once, where rows close in no time
 
 
 @inlined
-def activate(m: Memory, c: int, bank: int, entry: int, writing: int, now: int) -> None:
+def activate(m: Memory, c: int, bank: int, entry: int, now: int) -> None:
     """Open the row of `entry`, the oldest train of a queue that waits for the bank."""
     row = m[entry + E_ROW]
-    at = c + m[OFF_BANK] + bank * BANK_COLS
+    at = bank_at(m, c, bank)
     m[c + C_FAW + m[c + C_FAW_POS]] = now
     m[c + C_FAW_POS] = (m[c + C_FAW_POS] + 1) & 3
     m[c + C_ACT_AT] = now + m[RRD_S]
-    m[m[at + B_GROUP] + G_ACT] = now + m[RRD_L]
+    m[group_of(m, c, at) + G_ACT] = now + m[RRD_L]
     m[at + B_ROW] = row
     m[at + B_OPENED] = now
     m[at + B_USED] = now
     m[at + B_ACT] = now + m[RC]
     m[at + B_PRE] = now + m[RAS]
-    m[at + B_HITS] = 0
+    m[at + B_GROUP] &= GROUP
     m[c + C_CAPPED] &= ~(1 << bank)
     m[c + C_CAPPED] |= (m[HIT_CAP] <= 0) << bank
     m[N_ACTIVATES] += 1
     hbm_log.note(m, c, now, hbm_log.ACT, bank, row)
     m[c + C_CHANGED] = 1
-    opened(m, c, entry, writing, now)
+    m[entry + E_ALONE] |= 1
+    tell(m, c, bank, row, now)
 
 
 @inlined
 def precharge(m: Memory, c: int, bank: int, time: int) -> None:
     """Close a bank at `time`, which lies behind its B_PRE."""
-    at = c + m[OFF_BANK] + bank * BANK_COLS
+    at = bank_at(m, c, bank)
     m[at + B_ROW] = -1
     m[at + B_ACT] = max(m[at + B_ACT], time + m[RP])
     hbm_log.note(m, c, time, hbm_log.PRE, bank, -1)
     m[c + C_CHANGED] = 1
     if awaited(m, c, bank):
-        closed(m, c, bank)
+        tell(m, c, bank, -1, time)
 
 
 @compiled
 def close_idle(m: Memory, c: int, bank: int, now: int) -> None:
     """Adaptive page policy: close a row that nobody waited for when its idle time ran out, before `now`."""
-    at = c + m[OFF_BANK] + bank * BANK_COLS
+    at = bank_at(m, c, bank)
     when = max(m[at + B_USED] + m[IDLE_CLOSE], m[at + B_PRE])
     if m[at + B_ROW] >= 0 and when < now and not awaited(m, c, bank):
         precharge(m, c, bank, when)
@@ -251,13 +252,13 @@ def refresh_banks(m: Memory, c: int, first: int, end: int, due: int) -> None:
     """Close banks when what they serve is done, refresh them once they could open; they may tRFC later."""
     begin = due
     for bank in range(first, end):
-        at = c + m[OFF_BANK] + bank * BANK_COLS
+        at = bank_at(m, c, bank)
         if m[at + B_ROW] >= 0:
             precharge(m, c, bank, max(due, m[at + B_PRE]))
             m[c + C_START] = 0
         begin = max(begin, m[at + B_ACT])
     for bank in range(first, end):
-        at = c + m[OFF_BANK] + bank * BANK_COLS
+        at = bank_at(m, c, bank)
         m[at + B_ACT] = begin + m[RFC]
         hbm_log.note(m, c, begin, hbm_log.REF, bank, -1)
     m[c + C_STALE] = 1

@@ -9,12 +9,22 @@ slot of the other, with whose slots a new train must not collide. At exact grain
 from sim.memory import hbm_log
 from sim.memory.division import remainder
 from sim.memory.hbm_bank import G_READ, G_WRITE
-from sim.memory.hbm_claims import B_HITS, B_PRE, B_ROW, B_USED, E_BANK, E_GROUP, E_LEFT
+from sim.memory.hbm_claims import (
+    B_GROUP,
+    B_PRE,
+    B_ROW,
+    B_USED,
+    BANK,
+    E_KEY,
+    E_LEFT,
+    HITS_SHIFT,
+    bank_at,
+    group_at,
+)
 from sim.memory.jit import inlined
 from sim.memory.layout import C_CAPPED, C_LONG_FIRST, C_LONG_LAST, C_READ_AT, C_SHORT_LAST, C_WRITE_AT, Memory
-from sim.memory.params import BANK_COLS, Param
+from sim.memory.params import Param
 
-OFF_BANK = int(Param.OFF_BANK)
 BURST, PITCH, CCD_L, TRAINS = int(Param.BURST), int(Param.PITCH), int(Param.CCD_L), int(Param.TRAINS)
 WR_PRE, RTP, RTW = int(Param.WR_PRE), int(Param.RTP), int(Param.RTW)
 WTR_S, WTR_L, HIT_CAP = int(Param.WTR_S), int(Param.WTR_L), int(Param.HIT_CAP)
@@ -44,8 +54,9 @@ def send(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
     last = now + (count - 1) * m[PITCH]
     m[entry + E_LEFT] -= count
     occupy(m, c, now, last)
-    at = c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS
-    group = m[entry + E_GROUP] - (G_WRITE if writing else G_READ)
+    bank = m[entry + E_KEY] & BANK
+    at = bank_at(m, c, bank)
+    group = group_at(c, m[entry + E_KEY])
     m[group + G_WRITE] = max(m[group + G_WRITE], last + m[CCD_L])
     if writing:
         m[group + G_READ] = max(m[group + G_READ], last + m[WTR_L])
@@ -55,12 +66,12 @@ def send(m: Memory, c: int, entry: int, now: int, writing: int) -> int:
         m[group + G_READ] = max(m[group + G_READ], last + m[CCD_L])
         m[c + C_WRITE_AT] = max(m[c + C_WRITE_AT], last + m[RTW])
         m[at + B_PRE] = max(m[at + B_PRE], last + m[RTP])
-    hits = m[at + B_HITS] + count
-    m[at + B_HITS] = hits
-    m[c + C_CAPPED] |= (hits >= m[HIT_CAP]) << m[entry + E_BANK]
+    hits = m[at + B_GROUP] + (count << HITS_SHIFT)
+    m[at + B_GROUP] = hits
+    m[c + C_CAPPED] |= (hits >> HITS_SHIFT >= m[HIT_CAP]) << bank
     m[at + B_USED] = last
     kind = hbm_log.WR if writing else hbm_log.RD
-    hbm_log.columns(m, c, now, kind, m[entry + E_BANK], m[at + B_ROW], count, m[PITCH])
+    hbm_log.columns(m, c, now, kind, bank, m[at + B_ROW], count, m[PITCH])
     return int(last)
 
 

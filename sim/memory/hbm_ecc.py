@@ -11,7 +11,7 @@ under a byte mask; nothing is read first for a block that is written in part.
 """
 
 from sim.memory.counters import INDEX
-from sim.memory.hbm_claims import E_ALONE, E_BANK, E_LEFT, E_NODE
+from sim.memory.hbm_claims import BANK, E_ALONE, E_KEY, E_LEFT, E_NODE
 from sim.memory.jit import compiled
 from sim.memory.layout import ADDR, PLACE, Memory
 from sim.memory.params import Param
@@ -27,13 +27,13 @@ N_ECC = INDEX["hbm_ecc"]
 def check(m: Memory, c: int, entry: int, counter: int) -> None:
     """A train is about to be served, or its next access is: add the accesses to check bits that its bank does not hold.
 
-    `counter` is followed by the accesses that the scheduler sees.
+    `counter`: cell of the accesses that the scheduler sees.
     """
     node = m[entry + E_NODE]
     if m[node + PLACE] & CHECKED:
         return
     m[node + PLACE] |= CHECKED
-    held = c + m[OFF_ECC] + m[entry + E_BANK]
+    held = c + m[OFF_ECC] + (m[entry + E_KEY] & BANK)
     at = m[node + ADDR] >> m[GRANULE_SHIFT] << m[GRANULE_SHIFT]
     mask = owns(m, node)
     count = 0
@@ -44,6 +44,6 @@ def check(m: Memory, c: int, entry: int, counter: int) -> None:
         at += 1 << m[SECTOR_SHIFT]
         mask >>= 1
     m[entry + E_LEFT] += count
-    m[entry + E_ALONE] += count * m[CCD_L]
-    m[counter + 1] += count
+    m[entry + E_ALONE] += 2 * count * m[CCD_L]
+    m[counter] += count
     m[N_ECC] += count << m[ACCESS_SHIFT]

@@ -10,38 +10,39 @@ its next command can go (`hbm_ahead`); looking early changes nothing.
 """
 
 from sim.memory import events, hbm_bank, hbm_bus, hbm_claims, hbm_ecc
-from sim.memory.bits import copy
 from sim.memory.counters import INDEX
 from sim.memory.hbm_bank import G_READ, G_WRITE
 from sim.memory.hbm_claims import (
     B_GROUP,
-    B_HITS,
-    B_OPENED,
     B_PRE,
-    B_ROW,
+    BANK,
     E_ALONE,
-    E_BANK,
-    E_GROUP,
+    E_KEY,
     E_LEFT,
     E_NODE,
-    E_OPEN,
     E_READY,
     E_ROW,
+    E_YOUNGER,
+    HITS_SHIFT,
     NEVER,
+    bank_at,
+    entry_at,
+    group_at,
 )
 from sim.memory.jit import inlined
 from sim.memory.layout import (
     AVAIL,
+    C_BEFORE,
     C_BEST,
     C_CHANGED,
     C_DRAIN,
     C_HELD,
     C_LAST_DIR,
     C_LOOKED,
+    C_OLDEST,
     C_READ_ACC,
     C_READ_AT,
     C_READ_HEAD,
-    C_READS,
     C_ROW_AT,
     C_ROW_WAITS,
     C_SEEN,
@@ -51,7 +52,6 @@ from sim.memory.layout import (
     C_WRITE_ACC,
     C_WRITE_AT,
     C_WRITE_HEAD,
-    C_WRITES,
     FILL,
     HBM_DONE,
     HBMQ,
@@ -60,15 +60,14 @@ from sim.memory.layout import (
     Memory,
 )
 from sim.memory.loads_ahead import ask_for_row
-from sim.memory.params import BANK_COLS, ENTRY_COLS, PAGE_CODE, Param
+from sim.memory.params import PAGE_CODE, Param
+from sim.memory.prefetch import prefetch
 from sim.memory.request import (
     accesses_of,
     bank_of,
-    is_write,
     row_of,
 )
 
-OFF_BANK, OFF_READS, OFF_WRITES = int(Param.OFF_BANK), int(Param.OFF_READS), int(Param.OFF_WRITES)
 DEPTH, PAGE = int(Param.DEPTH), int(Param.PAGE)
 DRAIN_HIGH, DRAIN_LOW = int(Param.DRAIN_HIGH), int(Param.DRAIN_LOW)
 BURST, CCD_L, CL, CWL = int(Param.BURST), int(Param.CCD_L), int(Param.CL), int(Param.CWL)
@@ -96,113 +95,109 @@ def look(m: Memory, c: int, now: int) -> None:
     hbm_bank.refresh(m, c, now)
     wake = -1
     while True:
-        admit(m, c, c + m[OFF_READS], c + C_READS, now)
+        admit(m, c, c + C_READ_ACC, now, 0)
         if not m[c + C_DRAIN]:
-            admit(m, c, c + m[OFF_WRITES], c + C_WRITES, now)
+            admit(m, c, c + C_WRITE_ACC, now, 1)
         writing = direction(m, c)
-        counter = c + (C_WRITES if writing else C_READS)
+        counter = c + (C_WRITE_ACC if writing else C_READ_ACC)
         if m[counter] == 0:
             if m[c + C_WRITE_HEAD] >= 0 and m[m[c + C_WRITE_HEAD] + AVAIL] <= now:
                 continue  # a drain has just ended; the writes behind it come in
             m[c + C_ROW_WAITS] = 0
             break
-        base = c + m[OFF_WRITES if writing else OFF_READS]
-        end = base + m[counter] * ENTRY_COLS
-        row_commands(m, c, now, base, end, writing)
+        row_commands(m, c, now, writing)
         # what may change who is first makes C_START 0
         best, start = m[c + C_BEST], m[c + C_START]
-        if start == 0 or start < now or (start == now and best < 0):
-            best, start = choose(m, c, now, base, end, writing)
+        if start == 0 or start < now or (start == now and best == NEVER):
+            best, start = choose(m, c, now, writing)
         if start > now:
             wake = min(start, m[c + C_ROW_AT])
             break
-        serve(m, c, best, now, writing, counter)
+        serve(m, c, entry_at(m, c, best), now, writing, counter)
         m[c + C_START] = 0
-        if m[best + E_LEFT] == 0:
-            leave(m, c, counter, best, end, writing)
     if m[c + C_READ_ACC] < m[DEPTH]:
-        wake = arrival(m, c + C_READ_HEAD, now, wake)
+        wake = arrival(m, c, c + C_READ_HEAD, now, wake)
     if m[c + C_WRITE_ACC] < m[DEPTH]:
-        wake = arrival(m, c + C_WRITE_HEAD, now, wake)
+        wake = arrival(m, c, c + C_WRITE_HEAD, now, wake)
     set_wake(m, c, wake, now)
 
 
 @inlined
-def arrival(m: Memory, head: int, now: int, wake: int) -> int:
-    """The earlier of `wake` (-1: none) and the arrival of a FIFO's first train, if that is still to come."""
+def arrival(m: Memory, c: int, head: int, now: int, wake: int) -> int:
+    """The earlier of `wake` (-1: none) and the arrival of a FIFO's first train, if that is still to come; its bank and
+    the row of the next one are asked for.
+    """
     node = m[head]
-    if node >= 0 and m[node + AVAIL] > now and (wake < 0 or m[node + AVAIL] < wake):
+    if node < 0:
+        return wake
+    prefetch(m, bank_at(m, c, bank_of(m, node)))
+    ask_for_row(m, m[node + LINK])
+    if m[node + AVAIL] > now and (wake < 0 or m[node + AVAIL] < wake):
         return int(m[node + AVAIL])
     return wake
 
 
 @inlined
-def admit(m: Memory, c: int, base: int, counter: int, now: int) -> None:
-    """Move trains from the FIFO into the queue that the scheduler sees; one train always fits.
+def admit(m: Memory, c: int, counter: int, now: int, writing: int) -> None:
+    """Move trains from the FIFO into what the scheduler sees; one train always fits.
 
-    `counter` is followed by the accesses seen, the FIFO's head and its tail.
+    `counter`: cell of the accesses seen, followed by the FIFO's head and its tail.
     """
-    while m[counter + 2] >= 0 and m[counter + 1] < m[DEPTH]:
-        node = m[counter + 2]
+    while m[counter + 1] >= 0 and m[counter] < m[DEPTH]:
+        node = m[counter + 1]
         if m[node + AVAIL] > now:
             return
-        count = m[counter]
-        accesses = m[counter + 1] + accesses_of(m, node)
-        if count > 0 and accesses > m[DEPTH]:
+        accesses = m[counter] + accesses_of(m, node)
+        if m[counter] > 0 and accesses > m[DEPTH]:
             return
         following = m[node + LINK]
-        m[counter + 2] = following
+        m[counter + 1] = following
         ask_for_row(m, following)
-        enter(m, c, base + count * ENTRY_COLS, node, now)
-        m[counter] = count + 1
-        m[counter + 1] = accesses
+        enter(m, c, node, now, writing)
+        m[counter] = accesses
         m[c + C_CHANGED] |= m[c + C_STALE]
-        m[c + C_START] = 0
 
 
 @inlined
-def enter(m: Memory, c: int, entry: int, node: int, now: int) -> None:
+def enter(m: Memory, c: int, node: int, now: int, writing: int) -> None:
     """The scheduler sees a train from `now` on."""
     bank = bank_of(m, node)
-    at = c + m[OFF_BANK] + bank * BANK_COLS
     if m[PAGE] == ADAPTIVE_PAGE:
         hbm_bank.close_idle(m, c, bank, now)
-    writing = is_write(m, node)
+    key = hbm_claims.take(m, c, bank)
+    entry = entry_at(m, c, key)
     m[entry + E_NODE] = node
-    m[entry + E_BANK] = bank
-    row = row_of(m, node)
-    m[entry + E_ROW] = row
-    m[entry + E_READY] = NEVER
-    if m[at + B_ROW] == row:
-        m[entry + E_READY] = m[at + B_OPENED] + (m[RCD_WR] if writing else m[RCD])
-    m[entry + E_GROUP] = m[at + B_GROUP] + (G_WRITE if writing else G_READ)
+    m[entry + E_KEY] = key
+    m[entry + E_ROW] = row_of(m, node)
     count = accesses_of(m, node)
     m[entry + E_LEFT] = count
-    m[entry + E_ALONE] = m[node + AVAIL] + (m[CWL] if writing else m[CL]) + (count - 1) * m[CCD_L] + m[BURST]
-    m[entry + E_OPEN] = 0
-    hbm_claims.enters(m, c, entry, writing)
+    m[entry + E_ALONE] = 2 * (
+        m[node + AVAIL] + (m[CWL] if writing else m[CL]) + (count - 1) * m[CCD_L] + m[BURST]
+    )
+    if hbm_claims.enters(m, c, entry, writing) and m[c + C_BEST] == NEVER:
+        m[c + C_START] = 0  # else it comes behind the train that starts next, or cannot start
 
 
 @inlined
 def direction(m: Memory, c: int) -> int:
     """1 to write: while draining a batch, or when nothing is to be read."""
-    if not m[c + C_WRITES] | m[c + C_DRAIN]:
-        return 0
     waiting = m[c + C_WRITE_ACC]
+    if not waiting | m[c + C_DRAIN]:
+        return 0
     if m[c + C_DRAIN]:
         if waiting <= m[DRAIN_LOW]:
             m[c + C_DRAIN] = 0
     elif waiting >= m[DRAIN_HIGH]:
         m[c + C_DRAIN] = 1
-    return 1 if m[c + C_DRAIN] or (m[c + C_READS] == 0 and m[c + C_WRITES] > 0) else 0
+    return 1 if m[c + C_DRAIN] or (m[c + C_READ_ACC] == 0 and waiting > 0) else 0
 
 
 @inlined
-def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> None:
+def row_commands(m: Memory, c: int, now: int, writing: int) -> None:
     """Open and close rows for the queue in turn, if one is due or what decided that none is has changed."""
     turned = m[c + C_LOOKED] ^ writing
     if m[c + C_CHANGED] | turned | (m[c + C_ROW_AT] <= now) | hbm_bank.changed(m, c, writing):
-        m[c + C_ROW_AT] = hbm_bank.rows(m, c, now, base, end, writing)
+        m[c + C_ROW_AT] = hbm_bank.rows(m, c, now, writing)
         m[c + C_CHANGED] = 0
         if turned:
             m[c + C_START] = 0
@@ -210,31 +205,37 @@ def row_commands(m: Memory, c: int, now: int, base: int, end: int, writing: int)
 
 
 @inlined
-def choose(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
+def choose(m: Memory, c: int, now: int, writing: int) -> tuple[int, int]:
     """Note which train starts next and when (`pick`), and ask for its row, which is written then."""
-    best, start = pick(m, c, now, base, end, writing)
+    best, start = pick(m, c, now, writing)
     m[c + C_BEST] = best
     m[c + C_START] = start
-    if best >= 0:
-        ask_for_row(m, m[best + E_NODE])
+    if best != NEVER:
+        ask_for_row(m, m[entry_at(m, c, best) + E_NODE])
     return best, start
 
 
 @inlined
-def pick(m: Memory, c: int, now: int, base: int, end: int, writing: int) -> tuple[int, int]:
-    """Entry and start of the train that can start first: the oldest of those that can when the bus is free next; -1
+def pick(m: Memory, c: int, now: int, writing: int) -> tuple[int, int]:
+    """Key and start of the train that can start first: the oldest of those that can when the bus is free next; NEVER
     and the time to look again (NEVER without an open row) when none can by then.
     """
-    least = NEVER
-    if not m[c + C_HELD + writing]:
-        return -1, least
+    held = m[c + C_HELD + writing]
+    if not held:
+        return NEVER, NEVER
     bus = hbm_bus.slot(m, c, max(now, m[c + (C_WRITE_AT if writing else C_READ_AT)]))
-    for entry in range(base, end, ENTRY_COLS):
-        ready = max(m[entry + E_READY], m[m[entry + E_GROUP]])
+    least = NEVER
+    before = c + C_OLDEST + writing
+    while m[before] != NEVER:
+        key = m[before]
+        entry = entry_at(m, c, key)
+        ready = max(m[entry + E_READY], m[group_at(c, key) + (G_WRITE if writing else G_READ)])
         if ready <= bus:
-            return entry, bus
+            m[c + C_BEFORE] = before
+            return key, bus
         least = min(least, ready)
-    return -1, hbm_bus.slot(m, c, least)  # slots keep the order of times, and this one is behind `bus`
+        before = entry + E_YOUNGER
+    return NEVER, hbm_bus.slot(m, c, least)  # slots keep the order of times, and this one is behind `bus`
 
 
 @inlined
@@ -243,11 +244,11 @@ def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -
     if m[ECC_SHIFT]:
         hbm_ecc.check(m, c, entry, counter)
     before = m[entry + E_LEFT]
-    if m[c + m[OFF_BANK] + m[entry + E_BANK] * BANK_COLS + B_HITS] > 0:
+    if m[bank_at(m, c, m[entry + E_KEY] & BANK) + B_GROUP] >> HITS_SHIFT:
         m[N_ROW_HITS] += 1
     last = hbm_bus.send(m, c, entry, now, writing)
     count = before - m[entry + E_LEFT]
-    m[counter + 1] -= count
+    m[counter] -= count
     if m[c + C_LAST_DIR] != writing:
         m[c + C_LAST_DIR] = writing
         m[N_TURNS] += 1
@@ -256,6 +257,7 @@ def serve(m: Memory, c: int, entry: int, now: int, writing: int, counter: int) -
     m[c + C_CHANGED] |= m[c + C_STALE]
     if m[entry + E_LEFT] == 0:
         finish(m, entry, last, writing)
+        leave(m, c, entry, writing)
 
 
 @inlined
@@ -265,7 +267,9 @@ def finish(m: Memory, entry: int, last: int, writing: int) -> None:
     """
     node = m[entry + E_NODE]
     end = last + (m[CWL] if writing else m[CL]) + m[BURST]
-    m[node + HBMQ] = end - m[entry + E_ALONE] - m[entry + E_OPEN]
+    alone = m[entry + E_ALONE]
+    opening = (m[RCD_WR] if writing else m[RCD]) * (alone & 1)
+    m[node + HBMQ] = end - (alone >> 1) - opening
     done = end + m[CTRL_OUT]
     m[node + HBM_DONE] = done
     m[node + STAGE] = FILL
@@ -273,14 +277,11 @@ def finish(m: Memory, entry: int, last: int, writing: int) -> None:
 
 
 @inlined
-def leave(m: Memory, c: int, counter: int, entry: int, end: int, writing: int) -> None:
-    """Take a served train out of the queue; under the closed page policy its row closes unless another hits it, with
-    auto-precharge always.
+def leave(m: Memory, c: int, entry: int, writing: int) -> None:
+    """Forget a served train; under the closed page policy its row closes unless another hits it, with auto-precharge
+    always.
     """
-    bank = m[entry + E_BANK]
+    bank = m[entry + E_KEY] & BANK
     hbm_claims.leaves(m, c, entry, writing)
-    m[counter] -= 1
-    for at in range(entry, end - ENTRY_COLS, ENTRY_COLS):
-        copy(m, at, at + ENTRY_COLS)
     if m[PAGE] == AUTO_PRECHARGE or (m[PAGE] == CLOSED_PAGE and not hbm_claims.awaited(m, c, bank)):
-        hbm_bank.precharge(m, c, bank, m[c + m[OFF_BANK] + bank * BANK_COLS + B_PRE])
+        hbm_bank.precharge(m, c, bank, m[bank_at(m, c, bank) + B_PRE])

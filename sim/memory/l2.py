@@ -15,7 +15,6 @@ from sim.memory.l2_misses import fetch, lines, push_out, write_back
 from sim.memory.layout import (
     ADDR,
     AVAIL,
-    ENTRY,
     HBM_DONE,
     HBMQ,
     L2_ARRIVE,
@@ -31,7 +30,6 @@ from sim.memory.layout import (
     WHAT,
     Memory,
 )
-from sim.memory.mapping import place
 from sim.memory.params import Param
 from sim.memory.prefetch import prefetch
 from sim.memory.request import (
@@ -39,8 +37,11 @@ from sim.memory.request import (
     OWN_SHIFT,
     WANT_SHIFT,
     bytes_of,
+    channel_of,
+    entry_of,
     is_write,
     owns,
+    set_entry,
     slice_at,
     sm_of,
     wants,
@@ -100,20 +101,31 @@ def must_wait(m: Memory, node: int, at: int, need: int, first: bool) -> bool:
 
 
 @inlined
+def mshrs_for(m: Memory, node: int, at: int, miss: int, first: bool) -> int:
+    """MSHRs that a request takes for the sectors it misses, -1 where it has to queue for them."""
+    if not miss or is_write(m, node):
+        return 0
+    if not first:  # a copy's request is
+        return -1
+    need = lines(m, miss)
+    return -1 if must_wait(m, node, at, need, first) else need
+
+
+@inlined
 def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     """Serve a request from the tags, or say that it must wait for MSHRs (`first`: none waits before it).
 
-    Until it is served, ENTRY is the row of its set; from then on its tag cell.
+    Until it is served, its entry is the row of its set; from then on its tag cell.
     """
-    row = m[node + ENTRY]
+    row = entry_of(m, node)
     cell = tags.find(m, row, m[node + ADDR] >> m[GRANULE_SHIFT])
     miss = wants(m, node)
     found = cell >= 0
     if found:
         state = m[cell + m[WAYS]]
         miss &= ~(state | (state >> tags.FLIGHT_SHIFT))
-    need = lines(m, miss) if miss and not is_write(m, node) else 0
-    if need > 0 and must_wait(m, node, at, need, first):
+    need = mshrs_for(m, node, at, miss, first)
+    if need < 0:
         return False
     dirty = 0
     if not found:
@@ -129,16 +141,16 @@ def look_up(m: Memory, node: int, at: int, now: int, first: bool) -> bool:
     elif found:
         tags.touch(m, at, cell)
     residency.served(m, node, row, cell, found, miss)
-    m[node + ENTRY] = cell
+    set_entry(m, node, max(cell, 0))
     if is_write(m, node):
         write(m, node, at, cell, now)
     else:
-        read(m, node, at, cell, miss, need, now)
+        read(m, node, at, row, cell, miss, need, now)
     return True
 
 
 @inlined
-def read(m: Memory, node: int, at: int, cell: int, miss: int, need: int, now: int) -> None:
+def read(m: Memory, node: int, at: int, row: int, cell: int, miss: int, need: int, now: int) -> None:
     """Fetch what is missing, with `need` MSHRs, wait for what is in flight, or send what is here."""
     count = bytes_of(m, node)
     missing = ones(miss) << m[SECTOR_SHIFT]
@@ -151,7 +163,7 @@ def read(m: Memory, node: int, at: int, cell: int, miss: int, need: int, now: in
         if cell >= 0:
             m[cell] |= tags.BUSY
             m[cell + m[WAYS]] |= miss << tags.FLIGHT_SHIFT
-        fetch(m, node, miss, missing, max(now, m[node + L2_DONE]), now)
+        fetch(m, node, at, row, miss, missing, max(now, m[node + L2_DONE]), now)
     elif (m[cell + m[WAYS]] >> tags.FLIGHT_SHIFT) & wants(m, node):
         m[N_MERGES] += 1
         wait(m, node, cell)
@@ -199,9 +211,9 @@ def filled(m: Memory, node: int, now: int) -> None:
         pool.give(m, node)
     else:
         if m[LLC]:
-            llc.keep(m, place(m, m[node + ADDR])[0], m[node + ADDR], owns(m, node))
-        cell = m[node + ENTRY]
-        if cell < 0:
+            llc.keep(m, channel_of(m, node), m[node + ADDR], owns(m, node))
+        cell = entry_of(m, node)
+        if cell == 0:
             send_now(m, node, now)
         else:
             fill(m, node, cell, now)
@@ -287,4 +299,3 @@ def retry(m: Memory, at: int, now: int) -> None:
         if following >= 0:
             prefetch(m, following)
             prefetch(m, following + 8)
-            prefetch(m, following + 16)

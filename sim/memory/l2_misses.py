@@ -15,25 +15,26 @@ from sim.memory.layout import (
     S_INFLIGHT,
     S_NUMBER,
     S_SEQ,
+    S_TAGS,
     TIE,
     WHAT,
     Memory,
 )
-from sim.memory.mapping import home_of, place
+from sim.memory.mapping import place
 from sim.memory.params import Param
 from sim.memory.request import (
-    COPY,
+    AWAY,
+    BYTE,
     OWN_SHIFT,
     WRITES,
+    channel_of,
     path,
-    place_in,
-    slice_at,
     what,
 )
 
 ACCESS_SHIFT, SECTOR_SHIFT = int(Param.ACCESS_SHIFT), int(Param.SECTOR_SHIFT)
 LINE_LAST, GRANULE_SHIFT = int(Param.LINE_LAST), int(Param.GRANULE_SHIFT)
-CTRL_IN, LLC, COPIES = int(Param.CTRL_IN), int(Param.LLC), int(Param.COPIES)
+CTRL_IN, LLC = int(Param.CTRL_IN), int(Param.LLC)
 N_MISS, N_DIRTY = INDEX["l2_miss"], INDEX["evictions_dirty"]
 N_HBM_READ, N_HBM_WRITE = INDEX["hbm_read"], INDEX["hbm_write"]
 SLICE_TIE = 1 << 60
@@ -49,30 +50,26 @@ def lines(m: Memory, mask: int) -> int:
 
 
 @inlined
-def fetch(m: Memory, node: int, miss: int, missing: int, time: int, now: int) -> None:
-    """Get missing sectors from the last-level cache, where there is one that has them, or from memory."""
-    addr = m[node + ADDR]
-    if m[COPIES] and not m[node + WHAT] & COPY:
-        home = home_of(m, addr)
-        if home != slice_at(m, node):
-            copies.ask_home(m, node, home, miss, missing, time)
-            return
+def fetch(m: Memory, node: int, at: int, row: int, miss: int, missing: int, time: int, now: int) -> None:
+    """Get missing sectors of a request, whose set in slice `at` lies in `row`: from another partition, from the
+    last-level cache, where there is one that has them, or from memory.
+    """
+    if m[node + WHAT] & AWAY:
+        copies.ask_home(m, node, row - m[at + S_TAGS], miss, missing, time)
+        return
     m[N_MISS] += missing
-    if m[LLC]:
-        c = place(m, addr)[0]
-        if llc.serves(m, c, node, addr, miss, missing, time):
-            return
+    if m[LLC] and llc.serves(m, channel_of(m, node), node, m[node + ADDR], miss, missing, time):
+        return
     m[N_HBM_READ] += missing
-    to_memory(m, node, addr, missing, time, now)
+    to_memory(m, node, missing, time, now)
 
 
 @inlined
-def to_memory(m: Memory, node: int, addr: int, count: int, time: int, now: int) -> None:
-    """Send a train of `count` bytes at `addr` to its channel, where it arrives CTRL_IN after `time`."""
-    channel, bank, dram_row = place(m, addr)
-    m[node + PLACE] = place_in(bank, dram_row, count >> m[ACCESS_SHIFT])
+def to_memory(m: Memory, node: int, count: int, time: int, now: int) -> None:
+    """Send a train of `count` bytes to its channel, where it arrives CTRL_IN after `time`."""
+    m[node + PLACE] = (m[node + PLACE] & ~BYTE) | count >> m[ACCESS_SHIFT]
     m[node + AVAIL] = time + m[CTRL_IN]
-    hbm_ahead.enqueue(m, node, channel, now)
+    hbm_ahead.enqueue(m, node, channel_of(m, node), now)
 
 
 @compiled
@@ -93,7 +90,8 @@ def write_back(m: Memory, at: int, addr: int, mask: int, now: int) -> None:
     m[node + PATH] = path(-1, at)
     m[node + WHAT] = what(count, WRITES) | mask << OWN_SHIFT
     m[node + ADDR] = addr
+    m[node + PLACE] = place(m, addr)
     m[N_HBM_WRITE] += count
     if m[LLC]:
-        llc.keep(m, place(m, addr)[0], addr, mask)
-    to_memory(m, node, addr, count, now, now)
+        llc.keep(m, channel_of(m, node), addr, mask)
+    to_memory(m, node, count, now, now)

@@ -20,36 +20,33 @@ COPY_TIE = 1 << 61
 # Every row that can be queued begins with EV_TIME, LINK, TIE, STAGE; LINK: the next row of a list, or of what shares an
 # event's bucket.
 # Row of a request (a chunk of a run, or a granule written back) on its way: two cache lines that all stages use (cells
-# with several fields: `request`), one for its port and stamps only. ENTRY: row of its set, then its tag cell.
+# with several fields: `request`), one for its port and stamps only.
 (
     EV_TIME,
     LINK,
     TIE,
     STAGE,
-    ENTRY,
+    GOAL,
     ADDR,
     WHAT,
     L2_ARRIVE,
     PATH,
-    FETCH,
+    MSHRW,
     PLACE,
     AVAIL,
     HBMQ,
     HBM_DONE,
     L2_DONE,
     NOCQ,
-    MSHRW,
     INFLIGHT,
     ISSUE,
     TLBW,
-    HEAP_SLOT,
     WALK_CELL,
-) = range(22)
+    HEAP_SLOT,
+) = range(21)
 # Of a request for a block-table entry: its place in the SM's cache, the first of the look-ups that wait for it and its
 # place in the shared level. Of such a look-up: the next one, and when it has looked.
 OWN_CELL, WAITERS, LOOKED = ISSUE, INFLIGHT, ADDR
-CLASS = PLACE
-"""Until memory is asked: the class of a request's data (`regions.DataClass`), where the L2 tells classes apart."""
 CHUNK_COLS = 24
 MAX_TRAIN = 16
 """Accesses of one request at most, without check bits: the sectors under one tag of L2."""
@@ -57,9 +54,10 @@ MAX_TRAIN = 16
 # Columns of an SM's port. P_CAP_TOTAL, P_ENTRY_TOTAL: how long it has waited in all for the cap and for block-table
 # entries. P_CRED_FIRST, P_CRED_END: where the ring of its credits begins and ends; P_CRED_HEAD, P_CRED_TAIL: the first
 # of them and where the next one goes, equal when there is none.
+#
+# Every read touches the first three cache lines and no more than a cell or two of what follows.
 (
     P_HEAD,
-    P_TAIL,
     P_RUN,
     P_OFF,
     P_FREE,
@@ -68,14 +66,17 @@ MAX_TRAIN = 16
     P_CRED_TAIL,
     P_SEQ,
     P_INGRESS,
-    P_EGRESS,
     P_BLOCKED,
     P_CAP_TOTAL,
-    P_ENTRY_TOTAL,
     P_RING_POS,
     P_PART,
     P_PAGE,
     P_NUMBER,
+    P_CRED_FIRST,
+    P_CRED_END,
+    P_TAIL,
+    P_EGRESS,
+    P_ENTRY_TOTAL,
     P_TLB,
     P_ASSIST,
     P_ENTRIES,
@@ -84,30 +85,31 @@ MAX_TRAIN = 16
     P_X_FREE,
     P_X_GATE,
     P_X_SEQ,
-    P_CRED_FIRST,
-    P_CRED_END,
 ) = range(28)
 RING = 128
 """Waits that a port remembers, to tell how long a fetch waited behind others: when each ended, and its length, above 0
 for the cap and below 0 for block-table entries."""
-P_RING = 28
-PORT_COLS = P_RING + 2 * RING
+P_RING = 32
+PORT_COLS = P_RING + 2 * RING + 8
+"""Whole cache lines, and an odd number of them, so that the same cells of all ports do not meet in few sets of a
+processor's caches."""
 
-# Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition.
+# Columns of an L2 slice. S_TAGS: position of its tags; S_LINK: cell of the link that leaves its partition. What every
+# request touches is one cache line.
 (
     S_FREE,
+    S_COPY_FREE,
     S_INFLIGHT,
     S_STALL_HEAD,
     S_STALL_TAIL,
-    S_SEQ,
     S_STAMP,
     S_TAGS,
     S_PART,
     S_LINK,
     S_NUMBER,
-    S_COPY_FREE,
+    S_SEQ,
 ) = range(11)
-SLICE_COLS = 11
+SLICE_COLS = 16
 
 # Header of a channel's row, behind the event's columns. C_CHANGED: row commands may have become possible since
 # C_ROW_AT, when the next one is, was found; C_LOOKED: direction of that look; C_START: when the first train can start,
@@ -116,19 +118,21 @@ SLICE_COLS = 11
 # the bus last; C_ROW_WAITS: only the bus holds up a row command. C_SHORT, C_LONG: trains in progress (`hbm_bus`).
 #
 # C_CLOSED, C_HELD: banks that trains wait for or hit (`hbm_claims`), of reads, then of writes; C_CAPPED: banks whose
-# open row has served as many accesses as may go before a conflict; C_BEST: entry of the train that starts at C_START,
-# -1 when that is not known; C_TODO: banks for which C_ROW_AT was found; C_STALE: it may have become later, or another
-# channel not need the bus any more, which is seen when the queue changes next. What says which banks and trains will be
-# looked at (`loads_ahead`) comes first. C_LATEST: the latest arrival of reads so far.
+# open row has served as many accesses as may go before a conflict; C_BEST: key of the train that starts at C_START,
+# NEVER when that is not known; C_TODO: banks for which C_ROW_AT was found; C_STALE: it may have become later, or
+# another channel not need the bus any more, which is seen when the queue changes next. C_NEXT: key of the next train,
+# but for its bank; C_OLDEST: key of the oldest one; C_YOUNGEST: cell where the next one's goes; C_BEFORE: cell that has
+# the key of C_BEST. What a read on its way here touches comes first (C_LATEST: the latest arrival so far), then what
+# says which banks and trains will be looked at (`loads_ahead`; C_TRAINS: how many the scheduler sees).
 (
-    C_READS,
     C_READ_ACC,
     C_READ_HEAD,
     C_READ_TAIL,
-    C_WRITES,
+    C_LATEST,
     C_WRITE_ACC,
     C_WRITE_HEAD,
     C_WRITE_TAIL,
+    C_TRAINS,
     C_CLOSED,
     C_CLOSED_TO_WRITES,
     C_HELD,
@@ -159,10 +163,15 @@ SLICE_COLS = 11
     C_CAPPED,
     C_TODO,
     C_STALE,
-    C_LATEST,
+    C_NEXT,
+    C_OLDEST,
+    C_OLDEST_WRITE,
+    C_YOUNGEST,
+    C_YOUNGEST_WRITE,
+    C_BEFORE,
     C_FAW_POS,
     C_FAW,
-) = range(4, 45)
+) = range(4, 50)
 STAMP_COLS = 15
 """As many as `stamps.Stamp` has."""
 # Columns of a fetch, which has a row of the pool from its submission until its stamps have been taken. Rows for fetches

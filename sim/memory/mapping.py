@@ -12,6 +12,7 @@ from sim.memory.division import quotient, remainder
 from sim.memory.jit import inlined
 from sim.memory.layout import AT_CHANNELS, AT_SLICES, SLICE_COLS, Memory
 from sim.memory.params import Param
+from sim.memory.request import CHANNEL_SHIFT, place_in
 
 BLOCK_SHIFT, GRANULE_SHIFT = int(Param.BLOCK_SHIFT), int(Param.GRANULE_SHIFT)
 CHANNELS, SLICES_SEEN, SETS = int(Param.CHANNELS), int(Param.SLICES_SEEN), int(Param.SETS)
@@ -41,21 +42,32 @@ def number_of(m: Memory, addr: int) -> int:
 
 @inlined
 def slice_of(m: Memory, addr: int, part: int) -> int:
-    """Handle of the slice that an SM of partition `part` reads an address through (matters with private L2s and
-    copies only).
-    """
-    at = number_of(m, addr)
-    if m[PRIVATE]:
-        at += part * m[SLICES_SEEN]
-    elif m[COPIES]:
-        at = remainder(m, at, SLICES_NEAR) + part * m[SLICES_NEAR]
-    return int(m[AT_SLICES] + at * SLICE_COLS)
+    """Handle of the slice that an SM of partition `part` reads an address through."""
+    return slice_for(m, number_of(m, addr), part)
 
 
 @inlined
 def home_of(m: Memory, addr: int) -> int:
     """Handle of the slice in front of an address's memory (L2s that are not private)."""
-    return int(m[AT_SLICES] + number_of(m, addr) * SLICE_COLS)
+    return slice_at(m, number_of(m, addr))
+
+
+@inlined
+def slice_for(m: Memory, number: int, part: int) -> int:
+    """Handle of the slice through which an SM of partition `part` reads what slice `number` has (matters with private
+    L2s and copies only).
+    """
+    if m[PRIVATE]:
+        number += part * m[SLICES_SEEN]
+    elif m[COPIES]:
+        number = remainder(m, number, SLICES_NEAR) + part * m[SLICES_NEAR]
+    return slice_at(m, number)
+
+
+@inlined
+def slice_at(m: Memory, number: int) -> int:
+    """Handle of a slice."""
+    return int(m[AT_SLICES] + number * SLICE_COLS)
 
 
 @inlined
@@ -79,8 +91,8 @@ def among(m: Memory, addr: int, round_: int, sets: int) -> int:
 
 
 @inlined
-def place(m: Memory, addr: int) -> tuple[int, int, int]:
-    """Handle of the channel, bank and row of an address."""
+def place(m: Memory, addr: int) -> int:
+    """PLACE of an address (`request`): channel, bank and row."""
     block = addr >> m[BLOCK_SHIFT]
     round_ = quotient(m, block, CHANNELS)
     channel = block - round_ * m[CHANNELS]
@@ -91,4 +103,10 @@ def place(m: Memory, addr: int) -> tuple[int, int, int]:
     if m[HASH]:
         channel = remainder(m, channel + mix(round_), CHANNELS)
         bank = remainder(m, bank + mix(row), BANKS)
-    return int(m[AT_CHANNELS] + channel * m[CHAN_COLS]), int(bank), int(row)
+    return place_in(channel, bank, row)
+
+
+@inlined
+def channel_at(m: Memory, addr: int) -> int:
+    """Handle of the channel of an address."""
+    return int(m[AT_CHANNELS] + (place(m, addr) >> CHANNEL_SHIFT) * m[CHAN_COLS])

@@ -123,10 +123,6 @@ class Param(IntEnum):
     LLC_WAYS = auto()
     LLC_LATENCY = auto()
     LLC_Q16 = auto()
-    OFF_GROUP = auto()
-    OFF_BANK = auto()
-    OFF_READS = auto()
-    OFF_WRITES = auto()
     CHAN_COLS = auto()
     RESIDENCY = auto()
     PIN_WAYS = auto()
@@ -142,10 +138,16 @@ REPLACEMENT_CODE = {"lru": 0, "random": 1, "nru": 2}
 KEEP_CODE = {"normal": 0, "pin": 1, "bypass": 2}
 REFRESH_CODE = {"none": 0, "per_bank": 1, "all_bank": 2}
 PAGE_CODE = {"open": 0, "closed": 1, "adaptive": 2}
-CHAN_HEADER = 48
 GROUP_COLS = 4
 BANK_COLS = ENTRY_COLS = 8
 """One cache line a bank, and a train that the scheduler sees."""
+OFF_GROUP = 56
+OFF_BANK = 304
+OFF_ENTRIES = OFF_BANK + BANK_COLS * MAX_BANKS
+"""Cells of a channel's row before its bank groups, its banks and the trains that the scheduler sees. There is room for
+MAX_BANKS of both, so that code knows where they are; rows that no bank has are never touched.
+"""
+assert OFF_BANK >= OFF_GROUP + GROUP_COLS * MAX_BANKS
 LINE_CELLS = 8
 """Cells of one cache line."""
 
@@ -401,15 +403,18 @@ def _llc(v: dict[Param, int], hw: Hardware) -> None:
 
 
 def set_channel_layout(v: MutableMapping[Param, int] | NDArray[np.int64]) -> None:
-    """Offsets inside a channel's row of state: header, bank groups, banks, visible reads, visible writes, and with
-    inline ECC the block whose check bits each bank's buffer holds.
+    """Size of a channel's row of state: header, bank groups, banks, visible trains, and from OFF_ECC on, with inline
+    ECC, the block whose check bits each bank's buffer holds.
     """
-    v[Param.OFF_GROUP] = CHAN_HEADER
-    v[Param.OFF_BANK] = whole_lines(CHAN_HEADER + GROUP_COLS * v[Param.BANK_GROUPS])
-    v[Param.OFF_READS] = v[Param.OFF_BANK] + BANK_COLS * v[Param.BANKS]
-    v[Param.OFF_WRITES] = v[Param.OFF_READS] + ENTRY_COLS * v[Param.DEPTH]
-    v[Param.OFF_ECC] = v[Param.OFF_WRITES] + ENTRY_COLS * v[Param.DEPTH]
-    v[Param.CHAN_COLS] = whole_lines(v[Param.OFF_ECC] + (v[Param.BANKS] if v[Param.ECC_SHIFT] else 0))
+    v[Param.OFF_ECC] = OFF_ENTRIES + ENTRY_COLS * entries(v)
+    cells = v[Param.OFF_ECC] + (v[Param.BANKS] if v[Param.ECC_SHIFT] else 0)
+    # an odd number of lines: the same cells of all channels would else meet in few sets of a processor's caches
+    v[Param.CHAN_COLS] = whole_lines(cells) | LINE_CELLS
+
+
+def entries(v: MutableMapping[Param, int] | NDArray[np.int64]) -> int:
+    """Trains that a channel's scheduler sees at most: as many accesses of either direction."""
+    return int(2 * v[Param.DEPTH])
 
 
 def whole_lines(cells: int) -> int:

@@ -12,12 +12,10 @@ from sim.memory.jit import compiled, inlined
 from sim.memory.layout import (
     ADDR,
     ARRIVE,
-    CLASS,
     CREDIT_AT,
     CREDIT_BYTES,
     CREDIT_COLS,
     CROSS,
-    ENTRY,
     F_BLOCKED,
     F_CLASS,
     F_ENTRY,
@@ -34,7 +32,7 @@ from sim.memory.layout import (
     F_SUBMIT,
     F_UNKNOWN,
     F_WAITED,
-    FETCH,
+    GOAL,
     INFLIGHT,
     ISSUE,
     MSHRW,
@@ -63,6 +61,7 @@ from sim.memory.layout import (
     P_X_FETCH,
     P_X_GATE,
     PATH,
+    PLACE,
     Q_FREE_COUNT,
     Q_GROW,
     Q_MAPPED,
@@ -77,10 +76,12 @@ from sim.memory.layout import (
     WHAT,
     Memory,
 )
-from sim.memory.mapping import home_of, slice_of
+from sim.memory.mapping import number_of, place, slice_at, slice_for
 from sim.memory.params import Param
 from sim.memory.request import (
+    AWAY,
     bytes_of,
+    goal,
     path,
     sm_of,
     what,
@@ -225,15 +226,16 @@ def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
 @inlined
 def send(m: Memory, sm: int, f: int, low: int, moved: int, start: int) -> None:
     """Put a chunk on its way to its slice."""
+    number = number_of(m, low)
+    home = slice_at(m, number)
+    at = home if m[COPIES] and m[f + F_KIND] else slice_for(m, number, m[sm + P_PART])
     node = pool.take(m)
-    at = home_of(m, low) if m[COPIES] and m[f + F_KIND] else slice_of(m, low, m[sm + P_PART])
     m[sm + P_SEQ] += 1
     m[node + TIE] = (m[sm + P_NUMBER] << 40) | m[sm + P_SEQ]
-    m[node + FETCH] = f
+    m[node + GOAL] = goal(f, tags.row_of(m, at, low))
     m[node + PATH] = path(sm, at)
     m[node + ADDR] = low
-    m[node + WHAT] = what(moved, m[f + F_KIND])
-    m[node + ENTRY] = tags.row_of(m, at, low)
+    m[node + WHAT] = what(moved, m[f + F_KIND] | (AWAY if m[COPIES] and at != home else 0))
     m[node + MSHRW] = 0
     m[node + ISSUE] = start
     m[node + INFLIGHT] = m[sm + P_CAP_TOTAL] - m[f + F_BLOCKED]
@@ -247,8 +249,9 @@ def send(m: Memory, sm: int, f: int, low: int, moved: int, start: int) -> None:
         if noc.apart(m, sm, at):
             m[node + STAGE] = CROSS
             way = m[NEAR]
+    m[node + PLACE] = place(m, low)
     if m[RESIDENCY]:
-        m[node + CLASS] = residency.class_of_run(m, m[sm + P_RUN])
+        m[node + PLACE] |= residency.class_of_run(m, m[sm + P_RUN])
     page = low >> m[PAGE_SHIFT]
     if page != m[sm + P_PAGE] and tlb.misses(m, sm, page, m[node + ISSUE]):
         if m[Q_MAPPED]:

@@ -13,9 +13,9 @@ from sim.memory import tags
 from sim.memory.bits import ones
 from sim.memory.counters import INDEX
 from sim.memory.jit import compiled, inlined
-from sim.memory.layout import AT_CLASSES, AT_RUNS, CLASS, RUN_COLS, WHAT, Memory
+from sim.memory.layout import AT_CLASSES, AT_RUNS, RUN_COLS, WHAT, Memory
 from sim.memory.params import KEEP_CODE, Param
-from sim.memory.request import COPY, bytes_of, is_write
+from sim.memory.request import COPY, bytes_of, class_of, is_write
 
 WAYS, REPLACEMENT, GRANULE_SHIFT = int(Param.WAYS), int(Param.REPLACEMENT), int(Param.GRANULE_SHIFT)
 PIN_WAYS, KEEP, SECTOR_SHIFT = int(Param.PIN_WAYS), int(Param.KEEP_OTHER), int(Param.SECTOR_SHIFT)
@@ -38,7 +38,7 @@ def victim(m: Memory, at: int, row: int, node: int) -> int:
     """Tag cell that a request may replace; -1: none, it passes by."""
     if not m[RESIDENCY]:
         return tags.victim(m, at, row)
-    return victim_for(m, at, row, m[KEEP + m[node + CLASS]])
+    return victim_for(m, at, row, m[KEEP + class_of(m, node)])
 
 
 @compiled
@@ -121,7 +121,7 @@ def served(m: Memory, node: int, row: int, cell: int, found: bool, miss: int) ->
 @compiled
 def note(m: Memory, node: int, row: int, cell: int, found: bool, miss: int) -> None:
     """Mark the tag that serves a request, count by class."""
-    cls = m[node + CLASS]
+    cls = class_of(m, node)
     if cell >= 0:
         mark(m, row, cell, m[KEEP + cls], found)
     if not is_write(m, node):

@@ -14,7 +14,6 @@ from sim.memory.layout import (
     F_KEPT,
     F_LEFT,
     F_STAMPS,
-    FETCH,
     HBM_DONE,
     HBMQ,
     INFLIGHT,
@@ -46,6 +45,7 @@ from sim.memory.request import (
     WALKER,
     WRITES,
     bytes_of,
+    fetch_of,
     slice_at,
     sm_of,
 )
@@ -122,7 +122,7 @@ def arrived(m: Memory, node: int, arrival: int) -> None:
         return
     link = m[node + NOCQ] if m[COPIES] else 0
     done = noc.ingress(m, node, arrival)
-    f = m[node + FETCH]
+    f = fetch_of(m, node)
     m[f + F_LEFT] -= 1
     if m[f + F_LEFT] == 0 and m[f + F_ISSUED]:
         out = m[AT_OUT] + m[Q_OUT] * OUT_COLS

@@ -18,7 +18,7 @@ from sim.memory.layout import (
     RUN_COLS,
     Memory,
 )
-from sim.memory.mapping import home_of, place, slice_of
+from sim.memory.mapping import channel_at, home_of, slice_of
 from sim.memory.params import Param
 from sim.memory.pointer import cells
 from sim.memory.regions import DataClass
@@ -44,7 +44,7 @@ def warm_range(m: Memory, addr: int, count: int, part: int, written: bool, cls: 
         stop = granule_stop(m, at, end)
         warm_slices(m, at, stop - at, part, written, cls)
         if m[LLC]:
-            llc.keep(m, place(m, at)[0], at, tags.wanted(m, at, stop - at))
+            llc.keep(m, channel_at(m, at), at, tags.wanted(m, at, stop - at))
         at = stop
 
 
@@ -129,7 +129,7 @@ def is_held(m: Memory, addr: int, count: int, part: int) -> bool:
         return True
     if m[COPIES]:
         return tags.holds(m, addr, count, home_of(m, addr))
-    return bool(m[LLC] and llc.holds(m, place(m, addr)[0], addr, tags.wanted(m, addr, count)))
+    return bool(m[LLC] and llc.holds(m, channel_at(m, addr), addr, tags.wanted(m, addr, count)))
 
 
 @entry

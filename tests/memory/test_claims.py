@@ -1,4 +1,4 @@
-"""What a channel has counted of its visible trains is what a walk through its queues finds, at any instant."""
+"""What a channel keeps of its visible trains is what a walk through them in order of age finds, at any instant."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,10 @@ import simpy
 from sim.config.hardware import Hardware
 from sim.memory import hbm_claims as claims
 from sim.memory import layout
-from sim.memory.params import BANK_COLS, ENTRY_COLS, Param
+from sim.memory.params import BANK_COLS, ENTRY_COLS, OFF_BANK, OFF_ENTRIES, Param, entries
 from sim.memory.plane import MemoryPlane
 from tests.memory.conftest import changed
 from tests.memory.test_plane_invariants import mixed
-
-QUEUES = ((layout.C_READS, Param.OFF_READS), (layout.C_WRITES, Param.OFF_WRITES))
 
 
 def channels(m: layout.Memory) -> list[layout.Memory]:
@@ -21,26 +19,44 @@ def channels(m: layout.Memory) -> list[layout.Memory]:
     return [m[start + i * columns :][:columns] for i in range(int(m[Param.CHANNELS]))]
 
 
-def walked(
-    m: layout.Memory, channel: layout.Memory, direction: int
-) -> tuple[int, int, dict[int, tuple[int, int]]]:
-    """Banks waited for, banks hit, and by bank how many trains of a queue wait and hit."""
-    counter, offset = QUEUES[direction]
-    entries = channel[int(m[offset]) :][: int(channel[counter]) * ENTRY_COLS].reshape(-1, ENTRY_COLS)
-    closed = held = 0
-    trains: dict[int, tuple[int, int]] = {}
-    for entry in entries.tolist():
-        bank, hit = entry[claims.E_BANK], entry[claims.E_READY] < claims.NEVER
-        waits, hits = trains.get(bank, (0, 0))
-        trains[bank] = (waits + (not hit), hits + hit)
-        closed |= 0 if hit else 1 << bank
-        held |= 1 << bank if hit else 0
-    return closed, held, trains
+def row_of(m: layout.Memory, channel: layout.Memory, key: int) -> list[int]:
+    """Row of the train of a key."""
+    place = (key >> claims.PLACE_SHIFT) & claims.PLACE
+    return list(channel[OFF_ENTRIES + place * ENTRY_COLS :][:ENTRY_COLS].tolist())
+
+
+def listed(m: layout.Memory, channel: layout.Memory, key: int, following: int) -> list[list[int]]:
+    """Rows of the trains of a list that begins with `key`; following: column of the next one's key."""
+    rows = []
+    while key != claims.NEVER:
+        rows.append(row_of(m, channel, key))
+        assert rows[-1][claims.E_KEY] == key
+        key = rows[-1][following]
+    return rows
+
+
+def free_places(m: layout.Memory, channel: layout.Memory) -> list[int]:
+    """Places of the rows that no train has."""
+    rows = OFF_ENTRIES
+    place = int(channel[layout.C_NEXT]) >> claims.PLACE_SHIFT & claims.PLACE
+    places = []
+    while place < entries(m):
+        places.append(place)
+        place = int(channel[rows + place * ENTRY_COLS + claims.E_NEXT])
+    return places
+
+
+def banks(rows: list[list[int]]) -> int:
+    """Mask of the banks of trains."""
+    mask = 0
+    for row in rows:
+        mask |= 1 << (row[claims.E_KEY] & claims.BANK)
+    return mask
 
 
 @pytest.mark.parametrize("page", ["open", "closed", "adaptive"])
 @pytest.mark.parametrize("cap", [1, 64])
-def test_masks_and_counts_are_those_of_the_queues(small: Hardware, page: str, cap: int) -> None:
+def test_masks_and_lists_of_banks_are_those_of_the_queues(small: Hardware, page: str, cap: int) -> None:
     hw = changed(
         small, hbm__page_policy=page, hbm__starvation_cap=cap, hbm__refresh="per_bank", l2__capacity_mib=0.25
     )
@@ -54,14 +70,22 @@ def test_masks_and_counts_are_those_of_the_queues(small: Hardware, page: str, ca
         env.run(until=until)
         m = plane._memory
         for channel in channels(m):
+            seen = 0
             for direction in (0, 1):
-                closed, held, trains = walked(m, channel, direction)
+                rows = listed(m, channel, int(channel[layout.C_OLDEST + direction]), claims.E_YOUNGER)
+                keys = [row[claims.E_KEY] for row in rows]
+                assert keys == sorted(keys)
+                closed = banks([row for row in rows if row[claims.E_READY] == claims.NEVER])
+                held = banks([row for row in rows if row[claims.E_READY] != claims.NEVER])
                 assert channel[layout.C_CLOSED + direction] == closed
                 assert channel[layout.C_HELD + direction] == held
                 both += bool(closed) and bool(held)
                 for bank in range(int(m[Param.BANKS])):
-                    packed = int(channel[int(m[Param.OFF_BANK]) + bank * BANK_COLS + claims.B_TRAINS])
-                    packed >>= claims.DIRECTION * direction
-                    seen = (packed & claims.COUNT, packed >> claims.HITS & claims.COUNT)
-                    assert seen == trains.get(bank, (0, 0))
+                    first = OFF_BANK + bank * BANK_COLS + claims.B_FIRST + direction
+                    own = listed(m, channel, int(channel[first]), claims.E_NEXT)
+                    assert own == [row for row in rows if row[claims.E_KEY] & claims.BANK == bank]
+                seen += len(rows)
+            assert channel[layout.C_TRAINS] == seen
+            free = free_places(m, channel)
+            assert len(free) == len(set(free)) == entries(m) - seen
     assert both > 20, "too few instants with trains that wait and trains that hit"

@@ -21,5 +21,6 @@ def test_trains_of_one_bank_follow_each_other_on_the_bus_whatever_their_rows(sma
     log = drive(hw, fetches, lambda f: 0, depth=ROWS, zero_latency=True, log_rows=1_000).plane.commands()
     reads = log[log[:, 2] == RD]
     accesses = TRAIN >> p[Param.ACCESS_SHIFT]
-    assert len(set(reads[:, 1])) == len(set(reads[:, 3])) == 1 and len(set(reads[:, 4])) == ROWS
+    assert len(set(reads[:, 1])) == len(set(reads[:, 3])) == 1
+    assert len(set(reads[:, 4])) == ROWS
     assert np.diff(reads[:, 0]).tolist() == [(accesses - 1) * p[Param.PITCH] + p[Param.CCD_L]] * (ROWS - 1)
