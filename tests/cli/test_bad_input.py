@@ -38,6 +38,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 FILES = {
     "missing.yaml": (None, "missing.yaml: no such file"),
     "folder.yaml": ("folder", "folder.yaml: is a directory; expected a YAML file"),
+    "circle.yaml": ("circle", "circle.yaml: cannot be read: "),
     "binary.yaml": (b"\x89PNG\r\n\x1a\n\x00\x00", "binary.yaml: is a binary file; expected YAML text"),
     "gzip.yaml": (
         b"\x1f\x8b\x08\x08\xff\xfe",
@@ -68,6 +69,8 @@ def test_a_file_that_cannot_be_a_config(
         (tmp_path / name).write_bytes(content)
     elif content == "folder":
         (tmp_path / name).mkdir()
+    elif content == "circle":
+        (tmp_path / name).symlink_to(name)
     text = refused(*command, name)
     assert text.startswith(message)
     assert text.count("\n") == 1
