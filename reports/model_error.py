@@ -33,10 +33,10 @@ class ModelError:
 STATED = ModelError(
     0.07,
     "614 published decode times of A100, H100, H200, B200, L40S, RTX 4090 and RTX PRO 6000 held back from the fit "
-    "of kernels, chips and one overhead per framework, chip and KV class: mean absolute error 8% below 20 us, 7% "
-    "from 20 to 100 us, 4% above; part of an error is common to two designs and cancels in their difference, how much "
+    "of kernels, chips and one overhead per framework, chip and KV class: mean absolute error 8% below 20 µs, 7% "
+    "from 20 to 100 µs, 4% above; part of an error is common to two designs and cancels in their difference, how much "
     "has not been measured, so the whole of it is held against each difference, and twice as much against kernels "
-    "under 50 us",
+    "under 50 µs",
     short_fraction=0.16,
 )
 

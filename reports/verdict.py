@@ -1,7 +1,7 @@
 """The conclusion in plain language. Every sentence is chosen by the numbers, whichever way they fall."""
 
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean
 
 from reports.conclusion import Conclusion, Effect, Line
 from reports.layout import row_label
@@ -139,16 +139,21 @@ def _area(found: Conclusion, x: Axis) -> list[str]:
 
 
 def _reason(study: Study, found: Conclusion, x: Axis) -> list[str]:
-    """Where SM-time goes at the first value of x, by the median over the combinations."""
+    """Where SM-time goes at the first value of x, on average over the combinations, so that shares still add up."""
     base = [r for row, r in study.done if row.axes[x.path] == x.base and r.stalls is not None]
     if not base:
         return []
-    shares = {cause: median((r.stalls or {}).get(cause, 0.0) for r in base) for cause in CAUSE_TEXT}
+    shares = {cause: fmean((r.stalls or {}).get(cause, 0.0) for r in base) for cause in CAUSE_TEXT}
     top = sorted(shares, key=lambda cause: -shares[cause])[:3]
     parts = [f"{CAUSE_TEXT[cause]} ({percent(shares[cause], 0)})" for cause in top if shares[cause] > 0.005]
-    light = median(r.speed_of_light for r in base)
-    text = f"At {value_with_unit(x.path, x.base)} SM-time goes mostly to {listed(parts)}"
-    text += f"; the runs reach {percent(light, 0)} of their tightest bound."
+    least, most = (percent(f(r.speed_of_light for r in base), 0) for f in (min, max))
+    text = f"At {value_with_unit(x.path, x.base)} the largest shares of SM-time"
+    text += f", on average over {counted(len(base), 'run')}," if len(base) > 1 else ""
+    text += f" are {listed(parts)}; "
+    text += "the run reaches " if len(base) == 1 else "the runs reach "
+    text += (
+        f"{least} of the tightest bound." if least == most else f"{least} to {most} of their tightest bounds."
+    )
     full = shares["sram_full"]
     if x.path.endswith("sm.sram_kib"):
         text += f" Waiting for a free SRAM buffer, which more SRAM would shorten, is {percent(full)} of it."
@@ -193,8 +198,10 @@ def _failures(study: Study) -> list[str]:
     if not study.failed:
         return []
     first = study.failed[0]
-    count = counted(len(study.failed), "point")
-    return [f"{count} of {len(study.rows)} have no result (first: {row_label(study, first)}: {first.error})."]
+    count, verb = counted(len(study.failed), "point"), "has" if len(study.failed) == 1 else "have"
+    return [
+        f"{count} of {len(study.rows)} {verb} no result (first: {row_label(study, first)}: {first.error})."
+    ]
 
 
 def _choice(study: Study, found: Conclusion) -> Verdict:

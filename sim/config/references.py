@@ -67,7 +67,7 @@ def write_out_model(tree: Tree) -> None:
 
 
 def drop_old_weights(tree: Tree, at: KeyPath) -> None:
-    """A number of weights that was inherited counts another shape where a later file, or the command line, changed that."""
+    """An inherited number of weights is of another shape where a later file, or the command line, changed the shape."""
     weights = (*at, "weights_g")
     shape = {(*at, key) for key in KEYS_OF_SHAPE}
     changed = [tree.rank(path) for path in tree.places if path[: len(at) + 1] in shape]

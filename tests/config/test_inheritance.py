@@ -177,7 +177,9 @@ def test_a_model_written_in_place_may_inherit_from_a_shipped_one(write: Write) -
 
 
 @pytest.mark.parametrize("how", ["inline", "file", "command line"])
-def test_an_inherited_number_of_weights_does_not_outlive_the_shape_that_it_counts(write: Write, how: str) -> None:
+def test_an_inherited_number_of_weights_does_not_outlive_the_shape_that_it_counts(
+    write: Write, how: str
+) -> None:
     """Four layers of Llama 3 70B: 4 x (8192 x (2 x 8192 + 2 x 1024) + 3 x 8192 x 28672) + 2 x 128256 x 8192."""
     step = "kind: step\nphase: decode\nbatch: 1\ncontext: 64\nmodel: "
     write("four.yaml", "base: llama3_70b\nlayers: 4\n")
