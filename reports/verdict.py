@@ -1,10 +1,11 @@
 """The conclusion in plain language. Every sentence is chosen by the numbers, whichever way they fall."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from reports.conclusion import Conclusion, Effect, Line
 from reports.layout import row_label
+from reports.model_error import is_floor
 from reports.palette import CAUSE_TEXT
 from reports.quantities import largest_stalls, mapping_of
 from reports.study import Axis, Study
@@ -18,6 +19,7 @@ from reports.units import (
     value_text,
     value_with_unit,
 )
+from sim.result import RESOURCES
 
 MOST_NAMED = 3
 """More combinations than this are counted and not listed in a sentence."""
@@ -35,9 +37,11 @@ class Verdict:
 def verdict(study: Study, found: Conclusion) -> Verdict:
     if found.plan.x is None or not found.lines:
         return _single(study)
-    if not found.plan.x.numeric:
-        return _choice(study, found)
-    return _along(study, found, found.plan.x)
+    said = _along(study, found, found.plan.x) if found.plan.x.numeric else _choice(study, found)
+    if is_floor(study):
+        floor = "All times are analytic floors, which no machine with these resources beats; nothing was simulated."
+        return replace(said, sentences=(floor, *said.sentences))
+    return said
 
 
 def _along(study: Study, found: Conclusion, x: Axis) -> Verdict:
@@ -231,11 +235,16 @@ def _winner(line: Line, x: Axis) -> str:
 
 def _single(study: Study) -> Verdict:
     result = study.first
-    bound = result.tightest_bound()
+    name = result.tightest_bound()
+    bound = RESOURCES.get(name, name)
     headline = (
         f"{time_text(result.time_ns)}: {percent(result.speed_of_light, 0)} of the tightest bound, "
         f"{bound} ({time_text(result.bound_ns)})."
     )
+    if result.fidelity == "bound":
+        headline = (
+            f"At least {time_text(result.bound_ns)}, bound by {bound}: an analytic floor, not a simulation."
+        )
     parts = [
         f"{CAUSE_TEXT.get(cause, cause)} ({percent(share, 0)})" for cause, share in largest_stalls(result, 3)
     ]
