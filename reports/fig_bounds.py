@@ -32,6 +32,6 @@ def draw(study: Study) -> Any:
     axes.set_yticks(range(len(bars)), [RESOURCES.get(name, name) for name, _ in bars])
     axes.invert_yaxis()
     axes.margins(x=0.14)
-    axes.set_xlabel(f"time ({unit})")
+    axes.set_xlabel(f"time ({unit}); grey: bounds")
     finish(figure, study)
     return figure

@@ -107,6 +107,12 @@ HARDWARE = {
         "name: !!python/object/apply:os.getcwd []",
         "tag:yaml.org,2002:python/object/apply:os.getcwd",
     ),
+    "a port slower than a byte in a microsecond": (
+        "gather: {bytes_per_clk: 1e-4}",
+        "c.yaml:2:10: gather.bytes_per_clk: found 0.0001 B per clock of 1.53 GHz; allowed: at least 0.001 GB/s",
+    ),
+    "a clock of 1 Hz": ("sm: {clock_ghz: 1e-9}", "B per clock of 1e-09 GHz; allowed: at least 0.001 GB/s"),
+    "memory of 1 B/s": ("hbm: {peak_gb_s: 1e-9}", "allowed: a number from 0.001 to 1000000"),
     "pages of no power of two": (
         "tlb: {page_kib: 100}",
         "c.yaml:2:7: tlb.page_kib: 100; allowed: a power of two",
