@@ -50,7 +50,7 @@ def _hardware_table(name: str, hardware: dict[str, Any], varied: set[str]) -> st
             ]
         )
     body = table(["key", "value", "kind", "range", "source"], rows, 5)
-    title = f"{escape(name)}: {counted(len(rows), 'number')}, {guessed} of them estimates or proposals"
+    title = f"{escape(name)}: {counted(len(rows), 'key')}, the values of {guessed} are estimates or proposals"
     return f"<details open><summary>{title}</summary>{body}</details>"
 
 

@@ -17,6 +17,9 @@ NARROWEST = 6.4
 
 PNG_DPI = 150
 
+FEW_DECADES = 1e3
+"""Ratio of the ends of a logarithmic axis up to which decades alone are too few ticks."""
+
 Draw = Callable[[Study], Any]
 
 
@@ -64,6 +67,16 @@ def levels(axes: Any, plan: Layout, x: Sequence[int], y: Sequence[float], **styl
     """A horizontal line at each x, for limits that belong to one point; neighbours meet along numbers."""
     half = 0.5 if plan.x is not None and plan.x.numeric else 0.3
     axes.hlines(y, [v - half for v in x], [v + half for v in x], **style)
+
+
+def write_out(axis: Any) -> None:
+    """Ticks of a logarithmic axis as numbers: 200, not 2 x 10^2; between decades where there are few of them."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1,) if high / low > FEW_DECADES else (1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def line_key(label: str, **style: Any) -> Any:

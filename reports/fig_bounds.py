@@ -5,9 +5,10 @@ from typing import Any
 from reports.canvas import finish
 from reports.study import Study
 from reports.units import time_scale, time_text
+from sim.result import RESOURCES
 
 NAME = "bounds"
-CAPTION = "The time of the run, and for each resource the time that no machine with these resources can beat."
+CAPTION = "The time of the run, if it was simulated, and for each resource the time that no machine with it can beat."
 
 
 def draw(study: Study) -> Any:
@@ -17,20 +18,20 @@ def draw(study: Study) -> Any:
     if len(study.done) != 1:
         return None
     result = study.first
-    bars = [("time", result.time_ns)]
+    bars = [] if result.fidelity == "bound" else [("time", result.time_ns)]
     bars += sorted(((k, v) for k, v in result.bounds_ns.items() if v), key=lambda item: -item[1])
     scale, unit = time_scale(result.time_ns)
     figure = Figure(figsize=(7.0, 0.9 + 0.34 * len(bars)), layout="constrained")
     axes = figure.subplots()
-    colours = ["#0072b2"] + ["#bdbdbd"] * (len(bars) - 1)
+    colours = ["#0072b2" if name == "time" else "#bdbdbd" for name, _ in bars]
     axes.barh(range(len(bars)), [value / scale for _, value in bars], color=colours)
     for y, (_, value) in enumerate(bars):
         axes.annotate(
             time_text(value), (value / scale, y), (4, 0), textcoords="offset points", va="center", fontsize=8
         )
-    axes.set_yticks(range(len(bars)), [name if name == "time" else f"{name} bound" for name, _ in bars])
+    axes.set_yticks(range(len(bars)), [RESOURCES.get(name, name) for name, _ in bars])
     axes.invert_yaxis()
     axes.margins(x=0.14)
-    axes.set_xlabel(f"time ({unit})")
+    axes.set_xlabel(f"time ({unit}); grey: bounds")
     finish(figure, study)
     return figure

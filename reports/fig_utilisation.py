@@ -5,18 +5,10 @@ from typing import Any
 from reports.canvas import finish
 from reports.study import Study
 from reports.units import percent
+from sim.result import RESOURCES
 
 NAME = "utilisation"
 CAPTION = "Share of each resource's peak that the run used, averaged over its time."
-RESOURCES = {
-    "hbm": "device memory",
-    "l2": "L2",
-    "noc": "on-chip network",
-    "sram": "SRAM bandwidth",
-    "tensor": "tensor cores",
-    "exp": "exponentials",
-    "unpack": "unpack",
-}
 
 
 def draw(study: Study) -> Any:

@@ -96,7 +96,7 @@ def _gains(found: Conclusion) -> str:
     if found.model.is_stated:
         ties = f"that is not larger than the model's known error ({_known(found)}) is called a tie, whatever its sign"
     else:
-        ties = "of any size counts: no error of the model is stated for microbenchmarks"
+        ties = "of any size counts: no error of the model is stated for microbenchmarks and analytic floors"
     text = "Speed: how much more of the same work is done in the same time."
     return f"<p>{text} A difference {ties}.</p>\n{body}"
 
@@ -122,7 +122,7 @@ def _known(found: Conclusion) -> str:
 def _trust(study: Study, found: Conclusion) -> str:
     sampled = max((result.sampling.get("relative_ci95") or 0.0) for _, result in study.done)
     known = f"Known error of the model: {_known(found)}, from {escape(found.model.reference)}."
-    none = "No error of the model is stated for microbenchmarks."
+    none = "No error of the model is stated for microbenchmarks and analytic floors."
     text = (
         f"<p>{known if found.model.is_stated else none}</p>"
         "<p>Within one study the model is deterministic: a smaller difference is what the model says, but it "

@@ -77,13 +77,20 @@ def value_text(path: str, value: Any) -> str:
         return size_text(value, unit) if unit in BINARY_STEPS else f"{value:g}"
     if isinstance(value, str):
         return FORMATS.get(value, value)
-    if isinstance(value, dict) and {"hot", "cold"} <= value.keys():
-        return (
-            f"{FORMATS.get(value['hot'], value['hot'])} hot, {FORMATS.get(value['cold'], value['cold'])} cold"
-        )
-    if isinstance(value, (list, tuple)):
-        return ", ".join(FORMATS.get(str(v), str(v)) for v in value) or "none"
+    if isinstance(value, (dict, list, tuple)):
+        return _several(value)
     return "-" if value is None else str(value)
+
+
+def _several(value: Any) -> str:
+    """A mapping or a list as words."""
+    if isinstance(value, (list, tuple)):
+        items = [FORMATS.get(str(v), str(v)) for v in value]
+    elif {"hot", "cold"} <= value.keys():
+        items = [f"{FORMATS.get(value[age], value[age])} {age}" for age in ("hot", "cold")]
+    else:
+        items = [f"{key} {item}" for key, item in value.items()]
+    return ", ".join(items) or "none"
 
 
 def value_with_unit(path: str, value: Any) -> str:

@@ -1,10 +1,11 @@
 """The conclusion in plain language. Every sentence is chosen by the numbers, whichever way they fall."""
 
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from reports.conclusion import Conclusion, Effect, Line
 from reports.layout import row_label
+from reports.model_error import is_floor
 from reports.palette import CAUSE_TEXT
 from reports.quantities import largest_stalls, mapping_of
 from reports.study import Axis, Study
@@ -18,6 +19,7 @@ from reports.units import (
     value_text,
     value_with_unit,
 )
+from sim.result import RESOURCES
 
 MOST_NAMED = 3
 """More combinations than this are counted and not listed in a sentence."""
@@ -35,9 +37,11 @@ class Verdict:
 def verdict(study: Study, found: Conclusion) -> Verdict:
     if found.plan.x is None or not found.lines:
         return _single(study)
-    if not found.plan.x.numeric:
-        return _choice(study, found)
-    return _along(study, found, found.plan.x)
+    said = _along(study, found, found.plan.x) if found.plan.x.numeric else _choice(study, found)
+    if is_floor(study):
+        floor = "All times are analytic floors, which no machine with these resources beats; nothing was simulated."
+        return replace(said, sentences=(floor, *said.sentences))
+    return said
 
 
 def _along(study: Study, found: Conclusion, x: Axis) -> Verdict:
@@ -139,16 +143,21 @@ def _area(found: Conclusion, x: Axis) -> list[str]:
 
 
 def _reason(study: Study, found: Conclusion, x: Axis) -> list[str]:
-    """Where SM-time goes at the first value of x, by the median over the combinations."""
+    """Where SM-time goes at the first value of x, on average over the combinations, so that shares still add up."""
     base = [r for row, r in study.done if row.axes[x.path] == x.base and r.stalls is not None]
     if not base:
         return []
-    shares = {cause: median((r.stalls or {}).get(cause, 0.0) for r in base) for cause in CAUSE_TEXT}
+    shares = {cause: fmean((r.stalls or {}).get(cause, 0.0) for r in base) for cause in CAUSE_TEXT}
     top = sorted(shares, key=lambda cause: -shares[cause])[:3]
     parts = [f"{CAUSE_TEXT[cause]} ({percent(shares[cause], 0)})" for cause in top if shares[cause] > 0.005]
-    light = median(r.speed_of_light for r in base)
-    text = f"At {value_with_unit(x.path, x.base)} SM-time goes mostly to {listed(parts)}"
-    text += f"; the runs reach {percent(light, 0)} of their tightest bound."
+    least, most = (percent(f(r.speed_of_light for r in base), 0) for f in (min, max))
+    text = f"At {value_with_unit(x.path, x.base)} the largest shares of SM-time"
+    text += f", on average over {counted(len(base), 'run')}," if len(base) > 1 else ""
+    text += f" are {listed(parts)}; "
+    text += "the run reaches " if len(base) == 1 else "the runs reach "
+    text += (
+        f"{least} of the tightest bound." if least == most else f"{least} to {most} of their tightest bounds."
+    )
     full = shares["sram_full"]
     if x.path.endswith("sm.sram_kib"):
         text += f" Waiting for a free SRAM buffer, which more SRAM would shorten, is {percent(full)} of it."
@@ -193,8 +202,10 @@ def _failures(study: Study) -> list[str]:
     if not study.failed:
         return []
     first = study.failed[0]
-    count = counted(len(study.failed), "point")
-    return [f"{count} of {len(study.rows)} have no result (first: {row_label(study, first)}: {first.error})."]
+    count, verb = counted(len(study.failed), "point"), "has" if len(study.failed) == 1 else "have"
+    return [
+        f"{count} of {len(study.rows)} {verb} no result (first: {row_label(study, first)}: {first.error})."
+    ]
 
 
 def _choice(study: Study, found: Conclusion) -> Verdict:
@@ -224,11 +235,16 @@ def _winner(line: Line, x: Axis) -> str:
 
 def _single(study: Study) -> Verdict:
     result = study.first
-    bound = result.tightest_bound()
+    name = result.tightest_bound()
+    bound = RESOURCES.get(name, name)
     headline = (
         f"{time_text(result.time_ns)}: {percent(result.speed_of_light, 0)} of the tightest bound, "
         f"{bound} ({time_text(result.bound_ns)})."
     )
+    if result.fidelity == "bound":
+        headline = (
+            f"At least {time_text(result.bound_ns)}, bound by {bound}: an analytic floor, not a simulation."
+        )
     parts = [
         f"{CAUSE_TEXT.get(cause, cause)} ({percent(share, 0)})" for cause, share in largest_stalls(result, 3)
     ]

@@ -7,9 +7,24 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 SCHEMA = "pagewalk.result/1"
+RESOURCES = MappingProxyType(
+    {
+        "hbm": "memory",
+        "tensor": "tensor cores",
+        "exp": "exponential units",
+        "l2": "L2",
+        "sram": "shared memory",
+        "noc": "network to the SMs",
+        "tier": "memory tier",
+        "link": "GPU link",
+        "latency": "load after load",
+    }
+)
+"""What bounds and utilisations are called where people read them."""
 
 
 @dataclass(frozen=True)

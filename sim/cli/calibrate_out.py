@@ -1,5 +1,6 @@
 """Where `pagewalk calibrate` may write: refused before minutes are spent on a fit."""
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -17,11 +18,12 @@ def check_file(out: Path, hardware: Sequence[str], profile: str | None) -> None:
         raise InputError(f"--out: found {out}; allowed: a path that ends in .yaml or .yml")
     if out.is_dir():
         raise InputError(f"--out: {out} is a folder; allowed: the path of a YAML file")
-    written = {out.resolve(): out, overheads_path(out).resolve(): overheads_path(out)}
+    written = {os.path.realpath(path): path for path in (overheads_path(out), out)}
     for path in _given(hardware, profile):
-        if path.resolve() in written:
+        replaced = written.get(os.path.realpath(path))
+        if replaced is not None:
             text = "would replace what --hw or --profile is, or inherits; allowed: another path"
-            raise InputError(f"--out: {written[path.resolve()]} {text}")
+            raise InputError(f"--out: {replaced} {text}")
     check_writable(out, out.parent)
 
 

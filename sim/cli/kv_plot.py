@@ -40,6 +40,7 @@ def draw_hit_rates(points: "list[CurvePoint]", title: str, out: Path) -> None:
 
 def _draw(axes: Any, series: Series, rate: str) -> None:
     from kernels_ref.hit_curves import INFINITE, OPTIMUM
+    from reports.canvas import write_out
     from reports.palette import series_style
 
     place = 0
@@ -57,4 +58,5 @@ def _draw(axes: Any, series: Series, rate: str) -> None:
             axes.plot(x, y, label=label, **series_style(place))
             place += 1
     axes.set_xscale("log")
+    write_out(axes.xaxis)
     axes.set_xlabel("capacity (blocks, both tiers together)")

@@ -30,8 +30,8 @@ def report(folder: Path, out: Path | None, model_error: float | None) -> None:
     from reports.study import ReportError
     from sim.errors import InputError
 
-    if out is not None and not out.resolve().parent.is_dir():
-        raise InputError(f"--out {out}: the folder {out.resolve().parent} does not exist")
+    if out is not None and not out.absolute().parent.is_dir():
+        raise InputError(f"--out {out}: the folder {out.absolute().parent} does not exist")
     if out is not None and out.is_dir():
         raise InputError(f"--out {out}: is a folder; give the name of an HTML file")
     model = None if model_error is None else ModelError(model_error, "the value given as --model-error")

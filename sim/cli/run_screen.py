@@ -2,27 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sim.cli.columns import columns
-
-if TYPE_CHECKING:
-    from sim.result import Result
+from sim.result import RESOURCES, Result
 
 BAR = 30
 STALLS_SHOWN = 12
 TOP_GAINS = 3
-RESOURCES = {
-    "hbm": "memory",
-    "tensor": "tensor cores",
-    "exp": "exponential units",
-    "l2": "L2",
-    "sram": "shared memory",
-    "noc": "network to the SMs",
-    "tier": "memory tier",
-    "link": "GPU link",
-    "latency": "load after load",
-}
 WAITED = "micro_wait_"
 MEASURED = {
     "micro_gb_s": ("bandwidth", "{:,.4g} GB/s of wanted bytes, in the steady stretch"),
@@ -56,7 +42,7 @@ def scaled(value: float, units: tuple[tuple[str, float], ...]) -> str:
     return f"{value / size:.4g} {unit}"
 
 
-def screen(result: "Result", out: Path | None, sets: Sequence[str] = ()) -> str:
+def screen(result: Result, out: Path | None, sets: Sequence[str] = ()) -> str:
     """Plain text; complete without colour. GB/s are 10^9 B/s. `sets`: what --set changed of the named configs."""
     parts = [_verdict(result), _changes(sets), _headline(result)]
     if result.fidelity != "bound":
@@ -65,7 +51,7 @@ def screen(result: "Result", out: Path | None, sets: Sequence[str] = ()) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _verdict(result: "Result") -> str:
+def _verdict(result: Result) -> str:
     name = result.tightest_bound()
     what = RESOURCES.get(name, name)
     where = f"{result.workload['name']} on {result.hardware['name']}"
@@ -80,12 +66,12 @@ def _changes(sets: Sequence[str]) -> str:
     return f"changed     {', '.join(sets)}" if sets else ""
 
 
-def _interval(result: "Result") -> str:
+def _interval(result: Result) -> str:
     share = result.sampling.get("relative_ci95") or 0.0
     return f" +- {share:.1%} (95% interval of sampling)" if share else ""
 
 
-def _headline(result: "Result") -> str:
+def _headline(result: Result) -> str:
     rows = [["time", time_text(result.time_ns) + _interval(result)]]
     rate = result.tokens_per_s()
     if rate is not None:
@@ -101,7 +87,7 @@ def _headline(result: "Result") -> str:
     return columns(rows)
 
 
-def _measured(result: "Result") -> list[list[str]]:
+def _measured(result: Result) -> list[list[str]]:
     """What a microbenchmark measured; for a chain also what one load waited for."""
     found = result.counters
     rows = [[name, text.format(found[key])] for key, (name, text) in MEASURED.items() if key in found]
@@ -112,7 +98,7 @@ def _measured(result: "Result") -> list[list[str]]:
     return rows
 
 
-def _mapping(result: "Result") -> str:
+def _mapping(result: Result) -> str:
     m = result.mapping
     if "tile_tokens" not in m:
         return f"kernel      {m['kernel']}"
@@ -125,7 +111,7 @@ def _mapping(result: "Result") -> str:
     )
 
 
-def _resources(result: "Result") -> str:
+def _resources(result: Result) -> str:
     rows = []
     for name, share in result.utilisation.items():
         rate = result.bandwidth_gb_s.get(name)
@@ -134,7 +120,7 @@ def _resources(result: "Result") -> str:
     return columns(rows, ["resource", "achieved", "of peak"])
 
 
-def _stalls(result: "Result") -> str:
+def _stalls(result: Result) -> str:
     assert result.stalls is not None
     ranked = sorted(result.stalls.items(), key=lambda item: -item[1])
     shown = [(cause, share) for cause, share in ranked if share >= 0.0005][:STALLS_SHOWN]
@@ -145,7 +131,7 @@ def _stalls(result: "Result") -> str:
     return columns(rows, ["SM time", "share", ""])
 
 
-def _bounds(result: "Result") -> str:
+def _bounds(result: Result) -> str:
     rows = [
         [RESOURCES.get(name, name), time_text(value)]
         for name, value in sorted(result.bounds_ns.items(), key=lambda item: -item[1])
@@ -153,7 +139,7 @@ def _bounds(result: "Result") -> str:
     return columns(rows, ["bound", "at least"])
 
 
-def _gains(result: "Result") -> str:
+def _gains(result: Result) -> str:
     if result.what_if is None:
         return ""
     ranked = sorted(result.what_if.items(), key=lambda item: -item[1])
@@ -162,7 +148,7 @@ def _gains(result: "Result") -> str:
     return f"worth most: {best}\n" + columns(rows, ["what if", "speed-up"])
 
 
-def _verified(result: "Result") -> str:
+def _verified(result: Result) -> str:
     v = result.verify
     if v is None:
         return ""

@@ -5,7 +5,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from sim.config.load import load_workload, model_of
+from sim.config.problems import shown
 from sim.config.workload import MixedFormat, Workload
 from sim.errors import InputError
 
@@ -25,14 +26,19 @@ FIXED = (
     "model",
     "phase",
     "batch",
+    "context",
     "q_len",
     "causal",
     "kv_format",
     "page_tokens",
+    "page_order",
     "shared_prefix",
     "tensor_parallel",
+    "tier",
 )
 """Keys that the stored step already answers: a setting may not contradict them."""
+OPEN = ("tier.policy", "model.weights_g")
+"""Keys below these that it leaves open."""
 
 
 def write_stored(path: Path, workload: Workload, step: "Step") -> None:
@@ -79,17 +85,29 @@ def load_stored(path: Path, sets: Sequence[str] = ()) -> tuple[Workload, "Step"]
         except InputError as error:
             raise InputError(*(problem.replace(str(copy), str(path)) for problem in error.problems)) from None
     _refuse_another_step(path, before, steps[0])
-    for key in FIXED:
-        if getattr(before, key) != getattr(after, key):
-            found = json.dumps(after.model_dump(mode="json")[key])[:80]
-            kept = json.dumps(before.model_dump(mode="json")[key])[:80]
-            raise InputError(
-                f"--set workload.{key}: found {found}; allowed: {kept}, as the trace {path} was made"
-            )
+    if problems := list(_contradictions(before, after)):
+        raise InputError(*(f"{problem}, as the trace {path} was made" for problem in problems))
     if before.has_table and not after.has_table:
         allowed = f"flat or two_level, as the trace {path} has a block table"
         raise InputError(f"--set workload.table_layout: found none; allowed: {allowed}")
     return after, steps[0]
+
+
+def _contradictions(before: Workload, after: Workload) -> Iterator[str]:
+    """What a setting says of the stored step that is not so."""
+    kept, found = (spec.model_dump(mode="json", include=set(FIXED)) for spec in (before, after))
+    for path, said, was in _differences(found, kept, "workload"):
+        if path.removeprefix("workload.") not in OPEN:
+            yield f"--set {path}: found {shown(said)}; allowed: {shown(was)}"
+
+
+def _differences(found: Any, kept: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    """Path and both values of all that differs, as deep as both are mappings."""
+    if isinstance(found, dict) and isinstance(kept, dict):
+        for key in found:
+            yield from _differences(found[key], kept.get(key), f"{path}.{key}")
+    elif found != kept:
+        yield path, found, kept
 
 
 def _refuse_another_step(path: Path, spec: Workload, step: "Step") -> None:

@@ -135,7 +135,7 @@ def show(folder: Path, outcome: "Outcome") -> None:
     """Summary on standard output, failures on standard error. Exits with 1 if there are any."""
     failed = len(outcome.failures)
     counts = f"{outcome.ran - failed} run, {outcome.resumed} kept from before, {failed} failed"
-    click.echo(f"{outcome.total} points: {counts}")
+    click.echo(f"{outcome.total} {'point' if outcome.total == 1 else 'points'}: {counts}")
     click.echo(f"table:  {folder / 'results.csv'}\nreport: pagewalk report {folder}")
     if outcome.failures:
         for point, why in outcome.failures[:MOST_FAILURES_SHOWN]:

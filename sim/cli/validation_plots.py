@@ -20,13 +20,11 @@ EDGE = 8.0
 NARROW = 4
 NEAR_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 1.75, 2)
 WIDE_TICKS = (0.125, 0.25, 0.5, 1, 2, 4, 8)
-FEW_DECADES = 1e3
-"""Range of times up to which there is room for ticks between the decades."""
 
 
 def draw(predictions: "Sequence[Prediction]", out: Path) -> None:
     """Write parity.png, parity.svg, residuals.png and residuals.svg into `out`."""
-    from reports.canvas import save, styled
+    from reports.canvas import save, styled, write_out
 
     phases = list(dict.fromkeys(p.case.row.phase for p in predictions))
     with styled():
@@ -36,21 +34,11 @@ def draw(predictions: "Sequence[Prediction]", out: Path) -> None:
                 panel(axes, [p for p in predictions if p.case.row.phase == phase], _colours(predictions))
                 axes.set_title(phase, loc="left")
                 axes.set_xscale("log")
-                _write_out(axes.xaxis)
+                write_out(axes.xaxis)
                 axes.set_xlabel("measured time (us)")
             handles, labels = panels[0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5))
             save(out, name, figure)
-
-
-def _write_out(axis: Any) -> None:
-    """Ticks of a logarithmic axis as numbers: 200, not 2 x 10^2; between decades where there are few of them."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1,) if high / low > FEW_DECADES else (1, 2, 5)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axis.set_minor_locator(NullLocator())
 
 
 def _panels(count: int) -> tuple[Any, Any]:
@@ -68,12 +56,14 @@ def _colours(predictions: "Sequence[Prediction]") -> dict[str, dict[str, str]]:
 
 
 def _parity(axes: Any, predictions: "Sequence[Prediction]", styles: dict[str, dict[str, str]]) -> None:
+    from reports.canvas import write_out
+
     _points(axes, predictions, styles, lambda p: p.predicted_us)
     times = [t for p in predictions for t in (p.case.time_us, p.predicted_us)]
     low, high = min(times) * 0.9, max(times) * 1.1
     axes.plot([low, high], [low, high], color="#555555", linewidth=1)
     axes.set(yscale="log", ylim=(low, high))
-    _write_out(axes.yaxis)
+    write_out(axes.yaxis)
     axes.set_ylabel("predicted time (us)")
 
 

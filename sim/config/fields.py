@@ -34,7 +34,9 @@ WHOLE = BeforeValidator(whole_number)
 """Marks a Literal of numbers, so that it takes 128.0 and "128" as other numbers do."""
 
 Latency = Annotated[Float, Field(ge=0, le=1e6)]
-Bandwidth = Annotated[Float, Field(gt=0, le=1e6)]
+LEAST_GB_S = 1e-3
+"""1 MB/s: below it, bytes of one request times picoseconds a byte leave the whole numbers that 64 bits hold."""
+Bandwidth = Annotated[Float, Field(ge=LEAST_GB_S, le=1e6)]
 Rate = Annotated[Float, Field(gt=0, le=1e6)]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sim.config.fields import PAIR, Bandwidth, Float, Int, Latency, Rate, Section, broken_rule
+from sim.config.fields import LEAST_GB_S, PAIR, Bandwidth, Float, Int, Latency, Rate, Section, broken_rule
 from sim.config.memory_system import L2, Hbm, Llc, Tlb, Translation
 
 KvFormat = Literal["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8", "int4", "mxfp4", "nvfp4"]
@@ -281,6 +281,20 @@ class Hardware(Section):
             line = self.l2.line_bytes
             text = f"found {self.sm.max_inflight_kib:g} KiB; allowed: at least one line of L2, {line / 1024:g} KiB"
             raise broken_rule(text, ("l2", "line_bytes"), ("sm", "max_inflight_kib"))
+        return self
+
+    @model_validator(mode="after")
+    def ports_take_bytes(self) -> Self:
+        sm, ports = self.sm, {("gather", "bytes_per_clk"): self.gather.bytes_per_clk}
+        ports |= {
+            ("noc", key): getattr(self.noc, key) for key in ("port_bytes_per_clk", "write_bytes_per_clk")
+        }
+        clock = min(c for c in (sm.clock_ghz, sm.busy_clock_ghz, sm.step_clock_ghz) if c is not None)
+        for path, rate in ports.items():
+            if rate * clock < LEAST_GB_S:
+                found = f"found {rate:g} B per clock of {clock:g} GHz"
+                text = f"{found}; allowed: at least {LEAST_GB_S:g} GB/s"
+                raise broken_rule(text, ("sm", "clock_ghz"), path)
         return self
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ from sim.config.problems import Problem, path_text, raise_problems, shown
 from sim.config.provenance import Ledger, outside_range, take_sources, vouch
 from sim.config.references import (
     anchor_paths,
+    drop_old_weights,
     latent_problems,
     mask_problems,
     open_model,
@@ -114,6 +115,7 @@ def load_any_workload(
     for override in known:
         apply_override(tree, override)
     write_out_model(tree)
+    drop_old_weights(tree, ("model",))
     _check_kind(tree)
     spec = _validated(Workload, tree, unknown_names(tree))
     model = model_of(spec)
@@ -189,6 +191,7 @@ def _plain(kind: Kind, name_or_path: str, model: type[AnySpec]) -> Resolved[AnyS
     tree = Tree(found.shown, {})
     for layer in read_layers(kind, found):
         overlay(tree, layer)
+    drop_old_weights(tree, ())
     return resolved_plain(model, tree, found)
 
 

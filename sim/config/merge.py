@@ -3,9 +3,9 @@
 Each key keeps the place of the file that set it last, so that a problem seen only after merging can name it.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from sim.config.catalog import YAML_SUFFIXES, Found, Kind, find, looks_like_path
@@ -57,10 +57,10 @@ def read_layers(kind: Kind, found: Found) -> list[Document]:
     Raises InputError for a base that does not exist, is no YAML file, or leads back to itself.
     """
     layers: list[Document] = []
-    seen: list[Path] = []
+    seen: list[str] = []
     place: Place | None = None
     while True:
-        real = found.path.resolve()
+        real = os.path.realpath(found.path)  # Path.resolve raises for a link to itself
         if real in seen:
             raise InputError(
                 f"{place}: base: {found.shown} inherits from itself; remove one base: of the circle"

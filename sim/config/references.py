@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from sim.config.catalog import Kind, find, looks_like_path
-from sim.config.merge import Tree, merge_mapping, overlay, read_layers
+from sim.config.merge import Tree, forget, merge_mapping, overlay, read_layers
 from sim.config.problems import KeyPath, Problem, path_text
-from sim.config.workload import Model
+from sim.config.workload import KEYS_OF_SHAPE, Model
 from sim.config.yaml_source import Document
 from sim.errors import InputError
 
@@ -64,6 +64,18 @@ def write_out_model(tree: Tree) -> None:
     tree.problems += [Problem(item.place, f"model.{item.key}", item.text) for item in base.problems]
     tree.trapped |= {("model", *path) for path in base.trapped}
     merge_mapping(tree, tree.data, above, (), places)
+
+
+def drop_old_weights(tree: Tree, at: KeyPath) -> None:
+    """An inherited number of weights is of another shape where a later file, or the command line, changed the shape."""
+    weights = (*at, "weights_g")
+    shape = {(*at, key) for key in KEYS_OF_SHAPE}
+    changed = [tree.rank(path) for path in tree.places if path[: len(at) + 1] in shape]
+    if weights not in tree.places or tree.rank(weights) >= max(changed, default=-1):
+        return
+    model = tree.data["model"] if at else tree.data
+    model.pop("weights_g", None)
+    forget(tree, weights)
 
 
 def unknown_names(tree: Tree) -> list[Problem]:

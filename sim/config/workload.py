@@ -97,7 +97,11 @@ class Model(Section):
         "fp8 for weights of one byte, 16 bit for all others, which are expanded on the way (GPTQ, AWQ)",
     )
     weights_g: Float | None = Field(
-        default=None, gt=0, le=1e5, description="10^9 weights held (all experts); none: from the shape"
+        default=None,
+        gt=0,
+        le=1e5,
+        description="10^9 weights held (all experts); none, or inherited with a shape that is changed: from the "
+        "shape",
     )
     source: str = Field(default="", description="where the shape is from")
 
@@ -147,6 +151,17 @@ class Model(Section):
             text = f"{found}; allowed: at most head_dim, which is latent plus rope"
             raise broken_rule(text, ("head_dim",), ("value_dim",))
         return self
+
+
+KEYS_OF_SHAPE = frozenset(Model.model_fields) - {
+    "window",
+    "weight_bytes",
+    "head_bytes",
+    "gemm_format",
+    "weights_g",
+    "source",
+}
+"""Keys of a model that its number of weights follows from."""
 
 
 class MixedFormat(Section):

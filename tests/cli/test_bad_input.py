@@ -38,6 +38,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
 FILES = {
     "missing.yaml": (None, "missing.yaml: no such file"),
     "folder.yaml": ("folder", "folder.yaml: is a directory; expected a YAML file"),
+    "circle.yaml": ("circle", "circle.yaml: cannot be read: "),
     "binary.yaml": (b"\x89PNG\r\n\x1a\n\x00\x00", "binary.yaml: is a binary file; expected YAML text"),
     "gzip.yaml": (
         b"\x1f\x8b\x08\x08\xff\xfe",
@@ -68,6 +69,8 @@ def test_a_file_that_cannot_be_a_config(
         (tmp_path / name).write_bytes(content)
     elif content == "folder":
         (tmp_path / name).mkdir()
+    elif content == "circle":
+        (tmp_path / name).symlink_to(name)
     text = refused(*command, name)
     assert text.startswith(message)
     assert text.count("\n") == 1
@@ -104,6 +107,12 @@ HARDWARE = {
         "name: !!python/object/apply:os.getcwd []",
         "tag:yaml.org,2002:python/object/apply:os.getcwd",
     ),
+    "a port slower than a byte in a microsecond": (
+        "gather: {bytes_per_clk: 1e-4}",
+        "c.yaml:2:10: gather.bytes_per_clk: found 0.0001 B per clock of 1.53 GHz; allowed: at least 0.001 GB/s",
+    ),
+    "a clock of 1 Hz": ("sm: {clock_ghz: 1e-9}", "B per clock of 1e-09 GHz; allowed: at least 0.001 GB/s"),
+    "memory of 1 B/s": ("hbm: {peak_gb_s: 1e-9}", "allowed: a number from 0.001 to 1000000"),
     "pages of no power of two": (
         "tlb: {page_kib: 100}",
         "c.yaml:2:7: tlb.page_kib: 100; allowed: a power of two",

@@ -123,3 +123,10 @@ def test_a_full_disk_leaves_one_line_and_nothing_half_written(
     assert err.strip().endswith(f"{command[-1]}: cannot be written: No space left on device")
     assert len(err.strip().splitlines()) == 1
     assert not list(Path("new").iterdir())
+
+
+@pytest.mark.parametrize("command", [("report", "."), ("calibrate", "no.csv", "--hw", "h100_sxm")])
+def test_a_link_to_itself_is_no_defect(say: Say, command: tuple[str, ...]) -> None:
+    Path("circle.yaml").symlink_to("circle.yaml")
+    code, err = say(*command, "--out", "circle.yaml")
+    assert (code, len(err.splitlines())) == (2, 1)

@@ -172,3 +172,33 @@ def test_a_trace_whose_workload_speaks_of_another_step_is_refused(tmp_path: Path
     assert "model: found Geometry(" in refusal(causal=False)
     # A file of its own holds the workload while it is checked: its name says nothing to the user.
     assert refusal(batch=0).startswith(f"{other}:")
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        (["context=[1,1]"], "context: found [1, 1]; allowed: [64, 96]"),
+        (["page_order=shuffled"], 'page_order: found "shuffled"; allowed: "sequential"'),
+        (["tier.fraction=0.75", "tier.policy=prefetch"], "tier.fraction: found 0.75; allowed: 0.5"),
+        (["tier=null"], 'tier: found null; allowed: {"name": "host", "fraction": 0.5, "policy": "reactive"}'),
+        (["model.hidden=64"], "model.hidden: found 64; allowed: 4096"),
+        (["tier.policy=prefetch", "layout=NHD", "l2_state=warm"], None),
+    ],
+)
+def test_a_setting_that_a_stored_step_contradicts_is_refused_by_its_key(
+    tmp_path: Path, settings: list[str], refused: str | None
+) -> None:
+    """It had been taken, shown as a change, and had no effect."""
+    work = tmp_path / "w.yaml"
+    work.write_text(
+        "kind: kernel\nmodel: llama3_8b\nphase: decode\nbatch: 2\ncontext: [64, 96]\npage_order: sequential\n"
+        "tier: {name: host, fraction: 0.5}\n"
+    )
+    file = tmp_path / "w.npz"
+    assert CliRunner().invoke(trace, [str(work), "--out", str(file)]).exit_code == 0
+    sets = [part for setting in settings for part in ("--set", f"workload.{setting}")]
+    done = CliRunner().invoke(run, [str(file), "--hw", "h200_tiered", "--fidelity", "bound", *sets])
+    if refused is None:
+        assert done.exit_code == 0, done.output
+    else:
+        assert str(done.exception) == f"--set workload.{refused}, as the trace {file} was made"

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sim.config.load import load_hardware, load_workload
+from sim.config.load import load_hardware, load_workload, model_of
 from sim.errors import InputError
+from sim.kv_report import weight_bytes
 
 Write = Callable[[str, str], Path]
 
@@ -173,3 +174,29 @@ def test_a_model_written_in_place_may_inherit_from_a_shipped_one(write: Write) -
     model = load_workload("a.yaml").spec.model
     assert not isinstance(model, str)
     assert (model.layers, model.q_heads) == (2, 64)
+
+
+@pytest.mark.parametrize("how", ["inline", "file", "command line"])
+def test_an_inherited_number_of_weights_does_not_outlive_the_shape_that_it_counts(
+    write: Write, how: str
+) -> None:
+    """Four layers of Llama 3 70B: 4 x (8192 x (2 x 8192 + 2 x 1024) + 3 x 8192 x 28672) + 2 x 128256 x 8192."""
+    step = "kind: step\nphase: decode\nbatch: 1\ncontext: 64\nmodel: "
+    write("four.yaml", "base: llama3_70b\nlayers: 4\n")
+    write("inline.yaml", step + "{base: llama3_70b, layers: 4}\n")
+    write("file.yaml", step + "four.yaml\n")
+    write("command line.yaml", step + "llama3_70b\n")
+    sets = ("workload.model.layers=4",) if how == "command line" else ()
+    model = model_of(load_workload(f"{how}.yaml", sets).spec)
+    layer = 8192 * (2 * 8192 + 2 * 1024) + 3 * 8192 * 28672
+    assert (model.layers, model.weights_g) == (4, None)
+    assert weight_bytes(model) == 2 * (4 * layer + 2 * 128256 * 8192)
+
+
+def test_a_number_of_weights_stays_with_a_shape_that_is_kept_or_where_it_is_given(write: Write) -> None:
+    step = "kind: step\nphase: decode\nbatch: 1\ncontext: 64\nmodel: "
+    write("format.yaml", step + "{base: jamba_like, weight_bytes: 1}\n")
+    write("given.yaml", step + "{base: mistral_7b, layers: 4, weights_g: 7}\n")
+    assert model_of(load_workload("format.yaml").spec).weights_g == 51.6
+    assert model_of(load_workload("given.yaml").spec).weights_g == 7
+    assert model_of(load_workload("format.yaml", ("workload.model.weights_g=9",)).spec).weights_g == 9

@@ -93,7 +93,7 @@ def test_a_setting_that_breaks_a_rule_of_the_model_is_blamed() -> None:
         ("sources.sm=1", "hw.sources.sm: cannot be set here; write a file with sources: instead"),
         (
             "tiers.x.latency_ns=5",
-            "tiers.x.bandwidth_gb_s: missing; needed: a number above 0, at most 1000000",
+            "tiers.x.bandwidth_gb_s: missing; needed: a number from 0.001 to 1000000",
         ),
         ("sm.count", "expected PATH=VALUE, such as sm.sram_kib=512 or workload.batch=8"),
         ("=1", "expected PATH=VALUE"),

@@ -88,7 +88,7 @@ def workload_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
         ("tiers: {a.b: {kind: ssd}}", "tiers.a.b: unknown key; allowed: a name of letters, digits, _ and -"),
         (
             "tiers: {x: {kind: tape}}",
-            "tiers.x.bandwidth_gb_s: missing; needed: a number above 0, at most 1000000",
+            "tiers.x.bandwidth_gb_s: missing; needed: a number from 0.001 to 1000000",
         ),
         ("l2: {private: true}", "l2.private: found true; allowed: only with an llc section behind the L2s"),
         (

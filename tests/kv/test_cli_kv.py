@@ -56,6 +56,13 @@ def test_the_table_and_the_plots_are_written_the_same_each_time(trace: Path, tmp
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_capacities_are_written_out_on_the_axis(trace: Path, tmp_path: Path) -> None:
+    call(kv, trace, "--blocks", "500,2000", "--out", tmp_path / "out")
+    drawn = (tmp_path / "out" / "hit_rate.svg").read_text()
+    assert "<!-- 1,000 -->" in drawn
+    assert "mathdefault" not in drawn
+
+
 def test_the_switches_of_the_tier_change_its_hits_and_its_writes(trace: Path) -> None:
     switches = ["--inclusion", "inclusive", "--write", "through", "--json"]
     rows = json.loads(call(kv, trace, "--blocks", "3", "--tier", "2", *switches).stdout)["rows"]

@@ -106,9 +106,19 @@ def test_effects_compare_pairs_that_differ_in_nothing_else(tmp_path):
     assert any(text.startswith("Translation, hardware assist") for text in words.sentences)
 
 
+def test_sm_time_is_said_on_average_so_that_what_one_format_waits_for_is_not_left_out(tmp_path):
+    """A third of the runs wait 39% at barriers, the others 3%: 15% on average, where a median says 3%."""
+    study = load(write_demo(tmp_path / "demo", flat, frozenset()))
+    for row, result in study.done:
+        if row.axes["workload.kv_format"] == "fp8_e4m3":
+            result.stalls.update(barrier=0.39, hbm_queue=0.04, hbm_service=0.03)
+    said = "on average over 6 runs, are queue at HBM (21%), barrier (15%) and cap on bytes in flight (10%)"
+    assert any(said in text for text in verdict(study, conclude(study, FIVE)).sentences)
+
+
 def test_failed_points_are_named_in_the_conclusion(tmp_path):
     _, words = said(tmp_path, flat, drop=frozenset({3}))
-    assert words.sentences[-1].startswith("1 point of 24 have no result (first: SRAM per SM 228 KiB, FP8")
+    assert words.sentences[-1].startswith("1 point of 24 has no result (first: SRAM per SM 228 KiB, FP8")
 
 
 @pytest.mark.parametrize(

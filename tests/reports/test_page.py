@@ -15,6 +15,7 @@ from reports.model_error import STATED
 from reports.page import page
 from reports.report import CHARTS, write_report
 from reports.study import ReportError, load
+from reports.units import value_text
 from reports.verdict import verdict
 from sim.causes import CAUSES
 
@@ -122,16 +123,32 @@ def test_one_result_is_reported_with_its_bounds_and_what_if(tmp_path):
     written = write_report(tmp_path)
     names = {path.stem for path in written.plots}
     assert names == {"bounds", "utilisation", "what_if", "stalls", "roofline"}
-    assert "84% of the tightest bound, hbm" in written.said.headline
+    assert "84% of the tightest bound, memory" in written.said.headline
     assert any("double hbm 1.80x" in text for text in written.said.sentences)
 
 
 def test_a_bound_only_result_has_no_stalls_and_still_a_page(tmp_path):
     data = make_result(228, "fp16", False, 1.0).to_dict()
     data |= {"stalls": None, "bandwidth_gb_s": {}, "utilisation": {}, "mapping": {}, "energy_j": None}
+    data |= {"fidelity": "bound", "time_ns": data["bound_ns"], "speed_of_light": 1.0}
     data["sampling"]["relative_ci95"] = None
     (tmp_path / "result.json").write_text(json.dumps(data))
-    assert "stalls" not in {path.stem for path in write_report(tmp_path).plots}
+    written = write_report(tmp_path)
+    assert "stalls" not in {path.stem for path in written.plots}
+    assert written.said.headline == "At least 500 µs, bound by memory: an analytic floor, not a simulation."
+
+
+def test_floors_are_said_to_be_floors_and_have_no_error_of_a_simulation(tmp_path):
+    folder = write_demo(tmp_path / "demo")
+    for path in (folder / "points").glob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"fidelity": "bound", "stalls": None}))
+    written = write_report(folder)
+    assert written.said.sentences[0].startswith("All times are analytic floors")
+    assert not any("±" in text for text in (written.said.headline, *written.said.sentences))
+
+
+def test_a_cut_on_an_axis_is_written_as_words():
+    assert value_text("workload.mapping", {"tile_tokens": 64, "splits": 2}) == "tile_tokens 64, splits 2"
 
 
 def test_failed_points_show_their_reason_in_the_table(tmp_path):
