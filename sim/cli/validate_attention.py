@@ -168,12 +168,17 @@ def _skipped_lines(result: "Validation", listed: bool) -> list[str]:
 
 def _stand_in_lines(result: "Validation") -> list[str]:
     """Kernels that no rule knows, which were predicted as another of their class."""
-    rows = [p.case for p in result.predictions if p.case.names.stands_in]
-    named = sorted({f"{c.row.kernel} ({c.names.kernel.profile})" for c in rows})
+    from sim.error_summary import summary
+
+    rows = [p for p in result.predictions if p.case.names.stands_in]
     if not rows:
         return []
+    named = sorted({f"{p.case.row.kernel} ({p.case.names.kernel.profile})" for p in rows})
     shown = ", ".join(named[:STAND_INS_SHOWN]) + (", ..." if len(named) > STAND_INS_SHOWN else "")
-    return [f"{len(rows)} rows of kernels that no rule knows, predicted as another of their class: {shown}"]
+    error = f"mean error {summary(p.error for p in rows)['mape']:.1%}"
+    return [
+        f"{len(rows)} rows of kernels that no rule knows, predicted as another of their class ({error}): {shown}"
+    ]
 
 
 def _error_line(name: str, error: dict[str, Any]) -> str:

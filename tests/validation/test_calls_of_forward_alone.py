@@ -43,3 +43,13 @@ def test_the_overhead_on_a100_is_less_by_the_store_of_the_new_token() -> None:
     row = {"gpu": "A100-SXM4-80GB", "kernel": "vLLM FlashAttention", "phase": "prefill", "causal": True}
     case = mapped_row(source="AIConfigurator: A100, vLLM 0.14.0", batch=1, q_len=2, context=2, **row)
     assert stored == pytest.approx(around_us(case, load_hardware("a100_sxm_80gb").spec), rel=0.4)
+
+
+def test_what_stands_for_an_overhead_of_sglang_is_that_one() -> None:
+    """Fits move sglang's; those that nobody could fit follow."""
+    known = shipped_names().overheads
+    borrowed = [o for o in known if o.ref.startswith("that of sglang there")]
+    assert len(borrowed) == 3
+    for overhead in borrowed:
+        of_sglang = next(o for o in known if (o.framework, o.hw, o.kv) == ("sglang", overhead.hw, "16bit"))
+        assert overhead.overhead_us == of_sglang.overhead_us
