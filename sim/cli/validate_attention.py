@@ -176,9 +176,8 @@ def _stand_in_lines(result: "Validation") -> list[str]:
     named = sorted({f"{p.case.row.kernel} ({p.case.names.kernel.profile})" for p in rows})
     shown = ", ".join(named[:STAND_INS_SHOWN]) + (", ..." if len(named) > STAND_INS_SHOWN else "")
     error = f"mean error {summary(p.error for p in rows)['mape']:.1%}"
-    return [
-        f"{len(rows)} rows of kernels that no rule knows, predicted as another of their class ({error}): {shown}"
-    ]
+    count = f"{len(rows)} {'row' if len(rows) == 1 else 'rows'}"
+    return [f"{count} of kernels that no rule knows, predicted as another of their class ({error}): {shown}"]
 
 
 def _error_line(name: str, error: dict[str, Any]) -> str:

@@ -89,6 +89,7 @@ def test_every_output_names_the_rows(
         assert [row["stand_in"] for row in csv.DictReader(file)] == ["1", "0"]
     summary = (out / "summary.txt").read_text()
     line = next(line for line in summary.splitlines() if "that no rule knows" in line)
-    assert line.startswith("1 rows of") and line.endswith(f": {NEW} (flashinfer)")
+    assert line.startswith("1 row of")
+    assert line.endswith(f": {NEW} (flashinfer)")
     stood_in = next(p for p in data["predictions"] if p["id"] == "r001")
     assert f"(mean error {abs(stood_in['predicted'] / stood_in['truth'] - 1):.1%})" in line
