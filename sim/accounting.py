@@ -77,24 +77,29 @@ def _add_instant(counts: NDArray[np.int64], span: int, account: NDArray[np.float
 @njit(cache=True)
 def _sweep(
     edges: NDArray[np.int64],
+    i: int,
     now: int,
     end: int,
     counts: NDArray[np.int64],
     account: NDArray[np.float64],
-) -> int:
-    """Walk the edges (time, code, delta) of one SM, in time order, from `now` on; counts: how many of each code there
-    are. Returns -1, or the time of an instant without a cause.
+) -> tuple[int, int]:
+    """Walk the edges (SM, time, code, delta) of one SM, in time order, from edge `i` and instant `now` on; counts: how
+    many of each code there are, then of each kind. Adds to account [1 + kinds, causes]. Returns the next edge, and the
+    time of an instant without a cause or -1.
     """
-    i = 0
     while now < end:
-        while i < len(edges) and edges[i, 0] <= now:
-            counts[edges[i, 1]] += edges[i, 2]
+        while i < len(edges) and edges[i, 1] <= now:
+            counts[edges[i, 2]] += edges[i, 3]
             i += 1
-        then = min(edges[i, 0], end) if i < len(edges) else end
-        if not _add_instant(counts, then - now, account):
-            return now
+        then = min(edges[i, 1], end) if i < len(edges) else end
+        if not _add_instant(counts, then - now, account[0]):
+            return i, now
+        for kind in range(len(account) - 1):
+            there = counts[N_CODES + kind]
+            if there > 0:
+                _add_instant(counts, (then - now) * there, account[1 + kind])
         now = then
-    return -1
+    return i, -1
 
 
 @loads_fast
@@ -108,23 +113,14 @@ def _sweep_parts(
 ) -> tuple[int, int]:
     """Add to account [parts, 1 + kinds, causes] what lies between the marks [parts + 1] for every SM; counts:
     [N_CODES + kinds], all 0. Else as `_sweep_all`."""
-    kinds = account.shape[1] - 1
     for sm in range(len(begins) - 1):
+        own = edges[begins[sm] : begins[sm + 1]]
         counts[:] = 0
-        i, last, now = begins[sm], begins[sm + 1], marks[0]
+        at = 0
         for part in range(len(marks) - 1):
-            while now < marks[part + 1]:
-                while i < last and edges[i, 1] <= now:
-                    counts[edges[i, 2]] += edges[i, 3]
-                    i += 1
-                then = min(edges[i, 1], marks[part + 1]) if i < last else marks[part + 1]
-                if not _add_instant(counts, then - now, account[part, 0]):
-                    return sm, now
-                for kind in range(kinds):
-                    there = counts[N_CODES + kind]
-                    if there > 0:
-                        _add_instant(counts, (then - now) * there, account[part, 1 + kind])
-                now = then
+            at, fault = _sweep(own, at, marks[part], marks[part + 1], counts, account[part])
+            if fault >= 0:
+                return sm, fault
     return -1, -1
 
 
@@ -142,8 +138,8 @@ def _sweep_all(
     instant without a cause, or (-1, -1).
     """
     for sm in range(len(now)):
-        own = edges[begins[sm] : begins[sm + 1], 1:]
-        fault = _sweep(own, now[sm], end[sm], counts[sm], account[sm])
+        own = edges[begins[sm] : begins[sm + 1]]
+        _, fault = _sweep(own, 0, now[sm], end[sm], counts[sm], account[sm : sm + 1])
         if fault >= 0:
             return sm, fault
         now[sm] = max(now[sm], end[sm])

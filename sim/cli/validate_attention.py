@@ -127,7 +127,7 @@ def summary_text(result: "Validation", listed: bool) -> str:
     from sim.error_summary import summary
     from sim.validation.errors import groups, short_rows, worst
 
-    lines = _skipped_lines(result, listed)
+    lines = [*_skipped_lines(result, listed), *_stand_in_lines(result)]
     lines += [
         f"anchors: {len(result.anchors)} rows, each fixes the overhead of its GPU, kernel and KV type",
         "",
@@ -157,13 +157,13 @@ def _skipped_lines(result: "Validation", listed: bool) -> list[str]:
 
     done = f"{len(result.rows)} rows: {len(result.predictions)} predicted, {len(result.skipped)} skipped"
     if not result.skipped:
-        return [done, *_stand_in_lines(result)]
+        return [done]
     counted = f"{done} ({counts_text(result.skipped)})"
     if listed:
-        return [counted, "skipped.csv lists the skipped rows with their reasons", *_stand_in_lines(result)]
+        return [counted, "skipped.csv lists the skipped rows with their reasons"]
     first = [f"  {s.row.id}: {s.reason}"[:LONGEST_LINE] for s in result.skipped[:SKIPPED_SHOWN]]
     more = ["  ... (--out or --json for all of them)"] if len(result.skipped) > SKIPPED_SHOWN else []
-    return [counted, *first, *more, *_stand_in_lines(result)]
+    return [counted, *first, *more]
 
 
 def _stand_in_lines(result: "Validation") -> list[str]:
