@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kernels_ref.trace import Step
 from sim.coarse.grid import Grid
 from sim.coarse.places import Places, a_tile_of_each, places_of
-from sim.coarse.slices import slice_numbers
+from sim.coarse.slices import mixed, slice_numbers
 from sim.config.hardware import Hardware
 from sim.lowering.cut import Cut
 from sim.lowering.units import Units
@@ -36,13 +36,16 @@ def sets_of(address: Int64, sets: int, grid: Grid, hw: Hardware) -> Int64:
     v = params.build(hw, granule=granule_bytes(hw, grid.sample.fetches))
     block_shift, near = int(v[Param.BLOCK_SHIFT]), int(v[Param.SLICES_NEAR])
     block = address >> block_shift
-    turn = block // int(v[Param.SET_ROUND])
+    round_ = block // int(v[Param.SET_ROUND])
     own = int(v[Param.SETS])
+    turn = round_ // own
     if v[Param.COPIES]:
-        turn = turn + turn // own
+        round_ = round_ + turn
+    elif v[Param.HASH]:
+        round_ = round_ + mixed(turn)
     further = block_shift - int(v[Param.GRANULE_SHIFT])
     granule = (address & ((1 << block_shift) - 1)) >> int(v[Param.GRANULE_SHIFT])
-    in_slice = (turn + granule * (own >> further)) % own
+    in_slice = (round_ + granule * (own >> further)) % own
     seen = int(v[Param.SLICES_SEEN])
     number = slice_numbers(block, seen, hashed=bool(v[Param.HASH]))
     count = near if v[Param.COPIES] else seen

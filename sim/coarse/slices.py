@@ -40,10 +40,13 @@ def slice_numbers(block: Int64, count: int, *, hashed: bool) -> Int64:
     """Number of each block's slice, of so many, as `sim.memory.mapping` has it."""
     round_ = block // count
     at = block - round_ * count
-    if hashed:
-        folded = (round_ ^ (round_ >> 20)) & 0xFFFFFF
-        at = (at + (((folded * GOLDEN) >> 12) & 0xFFFF)) % count
-    return at
+    return (at + mixed(round_)) % count if hashed else at
+
+
+def mixed(value: Int64) -> Int64:
+    """`sim.memory.mapping.mix` of each."""
+    folded = (value ^ (value >> 20)) & 0xFFFFFF
+    return ((folded * GOLDEN) >> 12) & 0xFFFF
 
 
 def blocks_of(launch: Launch) -> tuple[Int64, Int64, Int64]:

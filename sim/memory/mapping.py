@@ -2,7 +2,7 @@
 
 Consecutive blocks go to consecutive slices and channels; each round over them is rotated by a hash of the
 round's number, so that pages read in lockstep do not camp, while any contiguous range still loads all evenly.
-The same holds for the banks, rotated by a hash of the row.
+The same holds for the banks, rotated by a hash of the row, and for the sets of a slice.
 
 Where partitions keep copies of each other's data, a block has one home slice and, in each other partition, the
 slice at the same place among its own.
@@ -72,11 +72,16 @@ def slice_at(m: Memory, number: int) -> int:
 
 @inlined
 def set_of(m: Memory, addr: int) -> int:
-    """Set of an address inside its slice."""
+    """Set of an address inside its slice: rounds step through the sets, and each turn over all of them is rotated by a
+    hash of its number, so that sequences a power of two apart, which CTAs read in step, do not meet in one set.
+    """
     round_ = quotient(m, addr >> m[BLOCK_SHIFT], SET_ROUND)
+    turn = quotient(m, round_, SETS)
     if m[COPIES]:
         # Every other round has its home here: without a step per turn it would use every other set only.
-        round_ += quotient(m, round_, SETS)
+        round_ += turn
+    elif m[HASH]:
+        round_ += mix(turn)
     return among(m, addr, round_, SETS)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numba import njit
 
 from sim.attention_run import Task, coarse_kernel, find_mapping
 from sim.cli.job import engine_step
@@ -12,7 +13,12 @@ from sim.coarse.shares import ONE
 from sim.coarse.slices import slice_numbers
 from sim.config.load import load_hardware, load_profile, load_workload, model_of
 from sim.lowering.units import attention_units
+from sim.memory import mapping, params
 from sim.memory.addresses import build_address_map
+from sim.memory.build import from_params
+from sim.memory.granule import granule_bytes
+from sim.memory.params import Param
+from sim.memory.pointer import cells
 
 
 def kernel_of(hardware: str, kernel: str, *sets: str) -> tuple[Problem, Coarse]:
@@ -36,6 +42,27 @@ def test_contiguous_memory_fills_all_sets_of_all_slices_alike() -> None:
     used = np.bincount(sets_of(address, own, kernel.grid, hw), minlength=own)
     assert (used == 3 * 48).all()
     assert (sets_of(address[:48], own, kernel.grid, hw) == 0).all()
+
+
+@njit
+def numbered(m: np.ndarray, addresses: np.ndarray, slices: np.ndarray, sets: np.ndarray) -> None:
+    p = cells(m)
+    for i in range(len(addresses)):
+        slices[i] = mapping.number_of(p, addresses[i])
+        sets[i] = mapping.set_of(p, addresses[i])
+
+
+@pytest.mark.parametrize("hardware", ["l40s", "rtx_pro_6000_server", "a100_sxm_80gb", "h200_sxm"])
+def test_sets_are_those_of_the_memory_plane(hardware: str) -> None:
+    problem, kernel = kernel_of(hardware, "fa2", "batch=2", "context=2048")
+    v = params.build(problem.hw, granule=granule_bytes(problem.hw, kernel.grid.sample.fetches))
+    own, near = int(v[Param.SETS]), int(v[Param.SLICES_NEAR] if v[Param.COPIES] else v[Param.SLICES_SEEN])
+    address = np.random.default_rng(1).integers(0, 1 << 38, 20_000)
+    slices, sets = np.zeros_like(address), np.zeros_like(address)
+    m = from_params(v, kernel.grid.sample.fetches)
+    numbered(m, address, slices, sets)
+    assert (sets_of(address, own * near, kernel.grid, problem.hw) == sets * near + slices % near).all()
+    assert len(np.unique(sets)) == own
 
 
 def test_blocks_lie_in_their_tile_k_before_v() -> None:
