@@ -36,17 +36,16 @@ def sets_of(address: Int64, sets: int, grid: Grid, hw: Hardware) -> Int64:
     v = params.build(hw, granule=granule_bytes(hw, grid.sample.fetches))
     block_shift, near = int(v[Param.BLOCK_SHIFT]), int(v[Param.SLICES_NEAR])
     block = address >> block_shift
-    round_ = block // int(v[Param.SET_ROUND])
-    own = int(v[Param.SETS])
+    seen, own = int(v[Param.SLICES_SEEN]), int(v[Param.SETS])
+    round_ = block // seen
     turn = round_ // own
     if v[Param.COPIES]:
-        round_ = round_ + turn
+        round_ = round_ + (turn << (own & 1))
     elif v[Param.HASH]:
         round_ = round_ + mixed(turn)
     further = block_shift - int(v[Param.GRANULE_SHIFT])
     granule = (address & ((1 << block_shift) - 1)) >> int(v[Param.GRANULE_SHIFT])
     in_slice = (round_ + granule * (own >> further)) % own
-    seen = int(v[Param.SLICES_SEEN])
     number = slice_numbers(block, seen, hashed=bool(v[Param.HASH]))
     count = near if v[Param.COPIES] else seen
     place: Int64 = (in_slice * count + number % count) * sets // (own * count)

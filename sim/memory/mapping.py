@@ -16,7 +16,7 @@ from sim.memory.request import CHANNEL_SHIFT, place_in
 
 BLOCK_SHIFT, GRANULE_SHIFT = int(Param.BLOCK_SHIFT), int(Param.GRANULE_SHIFT)
 CHANNELS, SLICES_SEEN, SETS = int(Param.CHANNELS), int(Param.SLICES_SEEN), int(Param.SETS)
-SLICES_NEAR, SET_ROUND, COPIES = int(Param.SLICES_NEAR), int(Param.SET_ROUND), int(Param.COPIES)
+SLICES_NEAR, COPIES = int(Param.SLICES_NEAR), int(Param.COPIES)
 BANKS, ROW_SHIFT, CHAN_COLS = int(Param.BANKS), int(Param.ROW_SHIFT), int(Param.CHAN_COLS)
 HASH, PRIVATE = int(Param.HASH), int(Param.PRIVATE)
 GOLDEN = 0x9E3779
@@ -72,14 +72,18 @@ def slice_at(m: Memory, number: int) -> int:
 
 @inlined
 def set_of(m: Memory, addr: int) -> int:
-    """Set of an address inside its slice: rounds step through the sets, and each turn over all of them is rotated by a
-    hash of its number, so that sequences a power of two apart, which CTAs read in step, do not meet in one set.
+    """Set of an address inside its slice, the same one in a slice that keeps a copy.
+
+    Each round over the slices brings each of them one block, in the next set: what is contiguous fills all sets alike,
+    whatever their number. Each turn over the sets is rotated, so that sequences a power of two apart, which CTAs read
+    in step, do not meet in one set: by a hash of its number; with copies by one more set than the turn before, or two
+    where sets are odd in number. A set sees rounds an odd number apart then, so that who reads them, often stripes of
+    a power of two, is not the same in all turns.
     """
-    round_ = quotient(m, addr >> m[BLOCK_SHIFT], SET_ROUND)
+    round_ = quotient(m, addr >> m[BLOCK_SHIFT], SLICES_SEEN)
     turn = quotient(m, round_, SETS)
     if m[COPIES]:
-        # Every other round has its home here: without a step per turn it would use every other set only.
-        round_ += turn
+        round_ += turn << (m[SETS] & 1)
     elif m[HASH]:
         round_ += mix(turn)
     return among(m, addr, round_, SETS)

@@ -44,7 +44,6 @@ class Param(IntEnum):
     ROW_SHIFT = auto()
     SLICES_SEEN = auto()
     SLICES_NEAR = auto()
-    SET_ROUND = auto()
     CAP = auto()
     RUN_PS = auto()
     GEN_Q16 = auto()
@@ -286,7 +285,6 @@ def _l2(v: dict[Param, int], hw: Hardware, granule: int) -> None:
     near = l2.slices // l2.partitions
     v[Param.SLICES_SEEN], v[Param.SLICES_NEAR] = near if l2.private else l2.slices, near
     v[Param.COPIES] = int(l2.far_copies and l2.partitions > 1)
-    v[Param.SET_ROUND] = near if v[Param.COPIES] else v[Param.SLICES_SEEN]
     v[Param.CUT] = l2.line_bytes if hw.hbm.grain == "exact" else granule
     v[Param.PARTITIONS], v[Param.PRIVATE] = l2.partitions, int(l2.private)
     v[Param.SLICES], v[Param.WAYS] = l2.slices, l2.ways

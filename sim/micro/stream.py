@@ -4,6 +4,10 @@ Blocks go to whichever SM is free next, so that a block is read by one partition
 next; or each pass is a launch of its own, whose blocks fit the chip at once, so that each has an SM that reads it in
 every pass. Warm: passes before those that are timed touched the L2, each block by an SM drawn at random or by its own,
 until it is in its steady state.
+
+Launches differ in the order in which their blocks come, since SMs start a little apart. That decides what a least
+recently used L2 with copies (`l2.far_copies`) keeps of a footprint just beyond it: in one order for ever it would lose
+all, but a copy that is found leaves its original untouched, the first to go, and makes room for others to be found.
 """
 
 import math
@@ -27,6 +31,10 @@ TRAFFIC_MIB = 64
 BLOCKS_PER_SLOT = 4
 """And least blocks for each slot, so that there is a steady stretch."""
 WARM_PASSES = 6
+WARM_LAUNCHES = 20
+"""Of our own harness: launches in a graph (validation/gpu, stream, replay)."""
+LAUNCH_CTAS = 2
+"""And CTAs that each SM starts with."""
 SHARES = (0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0, 8.0)
 """Footprints of the replay over the L2's capacity."""
 COLD_MIB = 512
@@ -97,7 +105,13 @@ def stream(hw: Hardware, s: Stream, seed: int) -> Benchmark:
     def many_passes(plane: MemoryPlane) -> None:
         rng = np.random.default_rng(seed)
         for _ in range(WARM_PASSES):
-            plane.warm_fetches(blocks, own if s.launch else rng.integers(0, crew.sms, len(blocks)))
+            plane.warm_fetches(blocks, rng.integers(0, crew.sms, len(blocks)))
+
+    def many_launches(plane: MemoryPlane) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(WARM_LAUNCHES):
+            order = np.argsort(blocks + rng.random(len(blocks)) * started_apart(hw))
+            plane.warm_fetches(order, own[order])
 
     return Benchmark(
         plain_loads(hw),
@@ -105,10 +119,15 @@ def stream(hw: Hardware, s: Stream, seed: int) -> Benchmark:
         crew,
         distinct_bytes=s.blocks * BLOCK_BYTES,
         passes=passes,
-        warm=many_passes if s.warm else leave_cold,
+        warm=leave_cold if not s.warm else many_launches if s.launch else many_passes,
         warm_up=0 if s.warm else table.fetches // (2 if s.write else RAMP),
         sm_of=np.tile(own, passes) if s.launch else None,
     )
+
+
+def started_apart(hw: Hardware) -> float:
+    """Blocks that the L2 serves while the CTAs of an SM start, one after the other."""
+    return LAUNCH_CTAS * hw.launch.cta_ns * hw.l2.bandwidth_gb_s / BLOCK_BYTES
 
 
 def stream_point(outcome: Outcome) -> StreamPoint:
