@@ -186,7 +186,7 @@ def test_writes_reach_memory_and_not_more_than_its_peak(machine: Hardware) -> No
     narrow = machine.model_copy(update={"hbm": machine.hbm.model_copy(update={"peak_gb_s": 64.0})})
     point = streamed(narrow, Stream(256, passes=1, write=True))
     assert point.hbm_share == pytest.approx(1, abs=0.01)
-    assert 0.4 * 64 < point.gb_s < 64
+    assert 0.4 * 64 < point.gb_s <= 64 * 1.001
 
 
 @pytest.mark.parametrize(("size", "moved"), [(64, 64), (512, 512)])
