@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 BLOCK = 512
 WAYS = 16
 SLICES = (48, 80, 96, 128)
-SETS = (1, 2, 63, 64, 77, 79, 80, 81, 97, 126, 127, 251, 341)
+SETS = (1, 2, 63, 64, 77, 79, 80, 81, 97, 126, 127)
 """Even ones and odd ones, powers of two and primes; of the shipped machines, and 77, 0.97 of one of them."""
 SHIPPED = ((80, 64), (80, 80), (96, 80), (128, 126))
 """Slices and sets of A100, H100, H200 and B200."""
@@ -86,7 +86,7 @@ def test_copies_of_drawn_readers_spread_as_coins_do(slices: int) -> None:
 
 
 def pairs() -> list[tuple[int, int]]:
-    return [*SHIPPED, *((slices, sets) for slices in SLICES for sets in SETS[2:])]
+    return [*SHIPPED, *((slices, sets) for slices in (96, 128) for sets in SETS[2:])]
 
 
 @pytest.mark.parametrize("stripe_kib", [4, 16, 64])
@@ -104,7 +104,7 @@ def test_copies_of_striped_readers_spread_no_more_than_that(stripe_kib: int) -> 
     assert np.median(over_paper) < 0.8
 
 
-@pytest.mark.parametrize("stride", [2, 8, 32, 128, 256])
+@pytest.mark.parametrize("stride", [2, 32, 256])
 def test_strides_spread_no_more_than_draws(stride: int) -> None:
     """Some numbers of sets agree with the rotation of the slices, so that not all strides of all do."""
     over_paper = []
