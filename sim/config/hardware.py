@@ -181,7 +181,9 @@ class Energy(Section):
     l2_pj_per_bit: Rate = Field(description="L2 access, pJ per bit")
     noc_pj_per_bit: Rate = Field(description="between SM and L2, pJ per bit")
     sram_pj_per_bit: Rate = Field(description="shared memory access, pJ per bit")
-    tensor_pj_per_flop: Rate = Field(description="tensor unit, pJ per FP16 FLOP")
+    tensor_pj_per_flop: Rate = Field(
+        description="tensor unit with its operands and issue, pJ per FP16 FLOP; formats at twice its rate take half"
+    )
     exp_pj: Rate = Field(description="one exponential, pJ")
     unpack_pj_per_value: Rate = Field(description="expansion of one packed value, pJ")
     tier_pj_per_bit: dict[Literal["host", "cxl", "ssd"], Rate] = Field(
