@@ -10,13 +10,11 @@ from sim.kernel_report import KernelReport, scaled
 from sim.launch_times import launch_gap_ps, lost_share, start_ns
 from sim.lowering.collective import all_gather_bound_ns, all_gather_ns, all_reduce_bound_ns, all_reduce_ns
 from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, weight_bytes, written_bytes
-from sim.lowering.layer_gemms import Counted, head, head_of, layer_gemms
+from sim.lowering.layer_gemms import Counted, feed_forward_layers, head, head_of, layer_gemms
 from sim.lowering.pointwise import pointwise_time, times_run
 from sim.memory.params import data_peak_gb_s, ecc_share
 from sim.operations import Operations
 
-ALL_REDUCES_PER_LAYER = 2
-"""After attention and after the feed-forward block (Megatron-LM, arXiv:1909.08053)."""
 PS_PER_NS = 1000
 
 
@@ -123,9 +121,9 @@ def report_collectives(
     runtime: Runtime,
     launch_ns: float,
 ) -> list[KernelReport]:
-    """All-reduces of all layers and of the embedding, whose vocabulary the devices share, and the gathering of each
-    sequence's logits (Megatron-LM, arXiv:1909.08053, section 3; vLLM's VocabParallelEmbedding and LogitsProcessor).
-    None without tensor parallelism."""
+    """All-reduces after attention (or a state update), after each feed-forward block and of the embedding, whose
+    vocabulary the devices share, and the gathering of each sequence's logits (Megatron-LM, arXiv:1909.08053, section 3;
+    vLLM's VocabParallelEmbedding and LogitsProcessor). None without tensor parallelism."""
     parallel, rule = workload.tensor_parallel, runtime.all_reduce
     if parallel == 1:
         return []
@@ -140,7 +138,7 @@ def report_collectives(
     )
     reduce = _report_collective("all_reduces", reduce_ns, reduce_bound, hw, launch_ns)
     gather = _report_collective("all_gathers", gather_ns, gather_bound, hw, launch_ns)
-    return [scaled(reduce, ALL_REDUCES_PER_LAYER * model.layers + 1), gather]
+    return [scaled(reduce, model.layers + feed_forward_layers(model) + 1), gather]
 
 
 def layer_bytes(gemms: list[Counted], model: Model, kv_bytes: float) -> float:

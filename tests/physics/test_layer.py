@@ -213,6 +213,9 @@ def test_quantised_weights_leave_the_head_in_16_bit() -> None:
 
 def test_a_model_runs_the_kernels_that_its_parts_need() -> None:
     names = (
+        "rotary_embedding",
+        "gated_rms_norm",
+        "silu_and_mul",
         "qk_norm",
         "latent_norm",
         "moe_sum",
@@ -223,11 +226,13 @@ def test_a_model_runs_the_kernels_that_its_parts_need() -> None:
     )
     kernels = {k.name: k for k in load_runtime("vllm").pointwise}
     expected = {
-        "llama3_8b": (0, 0, 0, 0, 0, 0, 1),
-        "qwen3_32b": (64, 0, 0, 0, 0, 0, 1),
+        "llama3_8b": (32, 0, 32, 0, 0, 0, 0, 0, 0, 1),
+        "qwen3_32b": (64, 0, 64, 64, 0, 0, 0, 0, 0, 1),
         # 61 layers of latent attention, two norms each; experts in 58 of them, two products each; FP8.
-        "deepseek_v3": (0, 122, 58, 58, 61, 116, 1),
-        "jamba_like": (0, 0, 16, 0, 0, 0, 1),
+        "deepseek_v3": (61, 0, 61, 0, 122, 58, 58, 61, 116, 1),
+        # Attention in every eighth of 32 layers, a block in all; none in Mamba's 64.
+        "jamba_like": (4, 28, 32, 0, 0, 16, 0, 0, 0, 1),
+        "mamba2_2p7b": (0, 64, 0, 0, 0, 0, 0, 0, 0, 1),
     }
     for model, times in expected.items():
         assert tuple(times_run(kernels[name], load_model(model), HW) for name in names) == times
