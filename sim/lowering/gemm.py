@@ -33,7 +33,7 @@ PAIRED_ROWS = 64
 MMA_ROWS = 16
 """Least rows of an MMA: a thinner side is padded (mma.sync m16n8k16; wgmma with the operands swapped)."""
 
-AS_FAST = 0.02
+AS_FAST = 0.01
 """Shapes whose times differ by less are equally fast: what tells them apart (L2 under load, power) is not modelled."""
 
 
