@@ -49,10 +49,6 @@ class RequestTrace:
     def hash_ids(self) -> npt.NDArray[np.int64] | None:
         return None if self.blocks is None else self.blocks.ids
 
-    @property
-    def hash_ptr(self) -> npt.NDArray[np.int64] | None:
-        return None if self.blocks is None else self.blocks.ptr
-
     def ids_of(self, request: int) -> npt.NDArray[np.int64] | None:
         """Block ids of one prompt, or None where there are none."""
         return None if self.blocks is None else self.blocks.row(request)

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from reports.config_keys import ECHO, leaves
+from reports.config_keys import ECHO, leaves, yaml_text
 from reports.study import Study
 from reports.tables import table
 from reports.units import counted
@@ -73,7 +73,7 @@ def _workload_table(name: str, workload: dict[str, Any], varied: set[str]) -> st
 
 
 def _value(value: Any) -> str:
-    text = "not set" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    text = "not set" if value is None else yaml_text(value)
     return escape(text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " ...")
 
 

@@ -102,6 +102,14 @@ def _call(ratio: float | None, better: str, error: float) -> str:
     return "better" if (ratio < 1) == (better == "less") else "worse"
 
 
+def times_text(ratio: float | None, call: str) -> str:
+    """'0.936x', with three decimals, or as many as show that something is better or worse at all."""
+    if ratio is None:
+        return "-"
+    decimals = 6 if call in ("better", "worse") and abs(ratio - 1) < 0.0005 else 3
+    return f"{ratio:.{decimals}f}x"
+
+
 def differing_inputs(results: Sequence[Result]) -> dict[str, tuple[Any, ...]]:
     """Every config key whose value is not the same in all results; names, texts and sources left out."""
     tables = [

@@ -10,6 +10,7 @@ from reports.units import axis_name, time_scale
 
 NAME = "latency"
 CAPTION = "Time of one run (markers) and its largest bound (dotted): the gap is what stalls cost."
+HEADROOM = 1.06
 
 
 def draw(study: Study) -> Any:
@@ -32,9 +33,8 @@ def draw(study: Study) -> Any:
                 handles[label] = line_key(label, **style)
         axes.set_title(title)
         label_x(axes, plan)
-    grid[0].set_ylim(
-        bottom=0
-    )  # of all panels, and only now: a limit that is set stays, whatever is drawn later
+    top = max(result.time_ns for _, result in study.done) / scale
+    grid[0].set_ylim(0, HEADROOM * top)  # of all panels; a marker at the edge of the frame would be cut
     grid[0].set_ylabel(f"time ({unit})")
     bound = line_key("bound", color="#555555", ls=":", lw=1.5)
     legend_right(figure, [*handles.values(), bound], axis_name(plan.series.path) if plan.series else None)

@@ -4,13 +4,22 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from reports.comparison import Metric, compare
+from reports.comparison import Metric, compare, times_text
 from reports.conclusion import Conclusion, Effect, Line, Step
+from reports.config_keys import yaml_text
 from reports.layout import layout
 from reports.palette import CAUSE_TEXT
 from reports.quantities import MEASURED, intensity, largest_stalls, mapping_of
 from reports.study import Study
-from reports.units import axis_name, percent, signed_percent, time_scale, value_text, value_with_unit
+from reports.units import (
+    axis_name,
+    counted,
+    percent,
+    signed_percent,
+    time_scale,
+    value_text,
+    value_with_unit,
+)
 from sim.result import Result
 
 CALL_TEXT = {"gain": "gain", "loss": "loss", "tie": "tie", "mixed": "mixed"}
@@ -129,8 +138,9 @@ def mapping_text(mapping: dict[str, Any]) -> str:
     """'fa3: 64 tokens x 2 stages, 4 splits, 2 CTAs/SM'; of what has no tiles the name."""
     if "tile_tokens" not in mapping:
         return str(mapping.get("kernel", "-"))
-    tile = f"{mapping['tile_tokens']} tokens x {mapping['stages']} stages"
-    return f"{mapping['kernel']}: {tile}, {mapping['splits']} splits, {mapping['ctas_per_sm']} CTAs/SM"
+    tile = f"{counted(mapping['tile_tokens'], 'token')} x {counted(mapping['stages'], 'stage')}"
+    ctas = f"{counted(mapping['ctas_per_sm'], 'CTA')}/SM"
+    return f"{mapping['kernel']}: {tile}, {counted(mapping['splits'], 'split')}, {ctas}"
 
 
 def side_by_side(study: Study) -> str:
@@ -155,20 +165,23 @@ def _relative(metric: Metric, place: int) -> str:
     if place == 0 or ratio is None:
         return text
     colours = {"better": "gain", "worse": "loss"}
-    return f'{text} <span class="tag {colours.get(call, "")}">{ratio:.3f}x {call}</span>'
+    word = "" if call == "different" else f" {call}"
+    return f'{text} <span class="tag {colours.get(call, "")}">{times_text(ratio, call)}{word}</span>'
 
 
 def number_text(value: object) -> str:
-    """Four digits, thousands grouped; None as a dash."""
+    """Four digits, thousands grouped; None as a dash, all else as a config has it."""
     if value is None:
         return "-"
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
-    return str(value)
+    return yaml_text(value)
 
 
 def line_titles(study: Study) -> list[str]:
-    """Every axis of the study with its values, for the page's head."""
+    """Every key that the study varies, with its values, for the page's head."""
     return [
-        f"{axis_name(a.path)}: {', '.join(value_with_unit(a.path, v) for v in a.values)}" for a in study.axes
+        f"{axis_name(a.path)}: {', '.join(value_with_unit(a.path, v) for v in a.values)}"
+        for a in study.axes
+        if a.path not in ("hardware", "workload")
     ]

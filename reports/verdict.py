@@ -217,8 +217,24 @@ def _choice(study: Study, found: Conclusion) -> Verdict:
     sentences += [_effect(effect) for effect in found.effects]
     sentences += [*_mappings(study), *_failures(study)]
     row, result = found.fastest
-    headline = f"Fastest: {row_label(study, row)}, {time_text(result.time_ns)}."
+    headline = f"Fastest: {row_label(study, row)}, {time_text(result.time_ns)}{_as_fast(found, x)}."
     return Verdict("plain", headline, tuple(sentences))
+
+
+def _as_fast(found: Conclusion, x: Axis) -> str:
+    """The others of the fastest point's line from which the model's error does not tell it apart."""
+    least = found.fastest[1].time_ns
+    line = next((line for line in found.lines if least in line.times_ns), None)
+    if line is None:
+        return ""
+    same = [
+        value_text(x.path, value)
+        for value, time in zip(line.values, line.times_ns, strict=True)
+        if value != line.best and time / least - 1 <= line.error
+    ]
+    return (
+        f", a tie with {listed(same) if len(same) <= MOST_NAMED else f'{len(same)} others'}" if same else ""
+    )
 
 
 def _winner(line: Line, x: Axis) -> str:

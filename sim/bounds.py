@@ -64,7 +64,7 @@ def attention_bounds_ns(
         "noc": reads / (clk * hw.noc.port_bytes_per_clk),
     }
     if work.kv_bytes_in_tiers:
-        fastest = max(tier.bandwidth_gb_s for tier in hw.tiers.values())
+        fastest = max(hw.tiers[name].bandwidth_gb_s for name in work.tiers)
         bounds["tier"] = work.kv_bytes_in_tiers / fastest
     return bounds
 

@@ -56,7 +56,7 @@ def finish(
         stalls={cause: value / area for cause, value in report.account.items()},
         counters=dict(report.counters) | _clock(hw),
         kv=dict(kv or {}),
-        energy_j=energy_j(_events(report), hw),
+        energy_j=energy_j(events_of(report, hw), hw),
         area_mm2=area_mm2(hw),
         sampling=dict(sampling),
         what_if=None if what_if is None else dict(what_if),
@@ -132,7 +132,8 @@ def utilisation(report: KernelReport, hw: Hardware) -> dict[str, float]:
     }
 
 
-def _events(report: KernelReport) -> Events:
+def events_of(report: KernelReport, hw: Hardware) -> Events:
+    """Counts of a run that take energy."""
     moved = report.bytes
     l2 = moved.get("l2_read", 0) + moved.get("l2_write", 0)
     return Events(
@@ -140,7 +141,7 @@ def _events(report: KernelReport) -> Events:
         l2_bytes=l2,
         noc_bytes=l2,
         sram_bytes=report.operations.sram_bytes,
-        tensor_flops=report.operations.tensor_flops,
+        fp16_flops=report.tensor_clk * hw.sm.tensor_flop_per_clk["fp16"],
         exps=report.operations.exps,
         unpack_values=report.operations.unpack_values,
         tier_bytes=report.tier_bytes,

@@ -9,7 +9,7 @@ from sim.config.hardware import Hardware
 from sim.config.workload import Model, Workload
 from sim.errors import InputError
 from sim.formats import KV_STORAGE, token_bytes
-from sim.lowering.layer_gemms import weight_count
+from sim.lowering.layer_gemms import attention_layers, weight_count
 from sim.lowering.ssm import state_bytes
 from sim.work import by_format, bytes_of, format_bytes, tokens_in_frames
 
@@ -61,7 +61,7 @@ def weight_bytes(model: Model) -> float:
 
 def layers_counted(model: Model, workload: Workload) -> int:
     """Attention layers whose KV a run holds: one of a kernel, all of a step."""
-    return model.layers // model.attention_every if workload.kind == "step" else 1
+    return attention_layers(model) if workload.kind == "step" else 1
 
 
 def weights_counted(model: Model, workload: Workload) -> float:

@@ -8,15 +8,13 @@ from sim.config.runtime import Pointwise, Runtime
 from sim.config.workload import MixedFormat, Model, Workload
 from sim.kernel_report import KernelReport, scaled
 from sim.launch_times import launch_gap_ps, lost_share, start_ns
-from sim.lowering.collective import all_reduce_bound_ns, all_reduce_ns
+from sim.lowering.collective import all_gather_bound_ns, all_gather_ns, all_reduce_bound_ns, all_reduce_ns
 from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, weight_bytes, written_bytes
-from sim.lowering.layer_gemms import Counted, head, head_of, layer_gemms
+from sim.lowering.layer_gemms import Counted, feed_forward_layers, head, head_of, layer_gemms
 from sim.lowering.pointwise import pointwise_time, times_run
 from sim.memory.params import data_peak_gb_s, ecc_share
 from sim.operations import Operations
 
-ALL_REDUCES_PER_LAYER = 2
-"""After attention and after the feed-forward block (Megatron-LM, arXiv:1909.08053)."""
 PS_PER_NS = 1000
 
 
@@ -101,25 +99,46 @@ def report_pointwise(
     )
 
 
-def report_collective(
-    tokens: int, model: Model, workload: Workload, hw: Hardware, runtime: Runtime, launch_ns: float
-) -> KernelReport | None:
-    """The all-reduces of one layer, or None without tensor parallelism."""
-    size = tokens * model.hidden * VALUE_BYTES
-    one = all_reduce_ns(size, workload.tensor_parallel, hw, runtime.all_reduce)
-    if one == 0:
-        return None
-    return scaled(
-        KernelReport(
-            time_ns=one + launch_ns,
-            account=_account(hw, launch_ns, {"collective": one * hw.sm.count}),
-            bytes={},
-            operations=Operations(),
-            bounds_ns={"link": all_reduce_bound_ns(size, workload.tensor_parallel, hw)},
-            counters={"all_reduces": 1},
-        ),
-        ALL_REDUCES_PER_LAYER,
+def _report_collective(
+    kind: str, time_ns: float, bound_ns: float, hw: Hardware, launch_ns: float
+) -> KernelReport:
+    return KernelReport(
+        time_ns=time_ns + launch_ns,
+        account=_account(hw, launch_ns, {"collective": time_ns * hw.sm.count}),
+        bytes={},
+        operations=Operations(),
+        bounds_ns={"link": bound_ns},
+        counters={kind: 1},
     )
+
+
+def report_collectives(
+    tokens: int,
+    sequences: int,
+    model: Model,
+    workload: Workload,
+    hw: Hardware,
+    runtime: Runtime,
+    launch_ns: float,
+) -> list[KernelReport]:
+    """All-reduces after attention (or a state update), after each feed-forward block and of the embedding, whose
+    vocabulary the devices share, and the gathering of each sequence's logits (Megatron-LM, arXiv:1909.08053, section 3;
+    vLLM's VocabParallelEmbedding and LogitsProcessor). None without tensor parallelism."""
+    parallel, rule = workload.tensor_parallel, runtime.all_reduce
+    if parallel == 1:
+        return []
+    summed, logits = tokens * model.hidden * VALUE_BYTES, sequences * model.vocab * VALUE_BYTES
+    reduce_ns, gather_ns = (
+        all_reduce_ns(summed, parallel, hw, rule),
+        all_gather_ns(logits, parallel, hw, rule),
+    )
+    reduce_bound, gather_bound = (
+        all_reduce_bound_ns(summed, parallel, hw),
+        all_gather_bound_ns(logits, parallel, hw),
+    )
+    reduce = _report_collective("all_reduces", reduce_ns, reduce_bound, hw, launch_ns)
+    gather = _report_collective("all_gathers", gather_ns, gather_bound, hw, launch_ns)
+    return [scaled(reduce, model.layers + feed_forward_layers(model) + 1), gather]
 
 
 def layer_bytes(gemms: list[Counted], model: Model, kv_bytes: float) -> float:
@@ -155,8 +174,6 @@ def report_around(
         times = times_run(kernel, model, hw)
         if times:
             parts.append(scaled(report_pointwise(kernel, tokens, model, workload, hw, gap), times))
-    collective = report_collective(tokens, model, workload, hw, runtime, gap)
-    if collective is not None:
-        parts.append(scaled(collective, model.layers))
+    parts += report_collectives(tokens, sequences, model, workload, hw, runtime, gap)
     parts.append(report_gemm(head(model, sequences, parallel), head_of(model), hw, runtime, gap))
     return parts

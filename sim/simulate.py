@@ -21,6 +21,7 @@ from sim.finish import echo_of, finish, finish_bound
 from sim.kernel_report import KernelReport, joined, report_attention, scaled
 from sim.kv_report import check_states_fit, kv_report
 from sim.layer import report_around
+from sim.lowering.layer_gemms import attention_layers
 from sim.result import Result
 from sim.state_run import refuse_other_work, report_state, state_bounds_ns, states_read
 from sim.whatif import IDEALS, ideal_profiles
@@ -61,10 +62,6 @@ class Simulated:
 
     report: KernelReport
     attention: AttentionRun | None
-
-
-def attention_layers(model: Model) -> int:
-    return 0 if model.attention == "ssm" else model.layers // model.attention_every
 
 
 def counted_layers(case: Case) -> tuple[int, int]:

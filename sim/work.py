@@ -32,6 +32,8 @@ class Work:
     query_bytes: int
     flops: int
     scores: int
+    tiers: tuple[str, ...] = ()
+    """Names of the tiers that KV may be in."""
 
 
 @loads_fast
@@ -111,4 +113,5 @@ def step_work(step: Step) -> Work:
         query_bytes=rows * g.head_dim * VALUE_BYTES,
         flops=2 * scores * (g.head_dim + g.value_dim),
         scores=scores,
+        tiers=step.tiers,
     )

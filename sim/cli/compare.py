@@ -130,19 +130,13 @@ def _text(workload: str, comparison: "Comparison") -> str:
 
 
 def _row(metric: "Metric") -> list[str]:
+    from reports.comparison import times_text
+
     cells = [_number(metric.values[0])]
     for value, ratio, call in zip(metric.values[1:], metric.relative[1:], metric.calls[1:], strict=True):
         mark = call if call in ("better", "worse", "=") else ""
-        cells.append(f"{_number(value)}  {_times(ratio, mark)} {mark}".rstrip())
+        cells.append(f"{_number(value)}  {times_text(ratio, call)} {mark}".rstrip())
     return [metric.name, metric.unit, *cells]
-
-
-def _times(ratio: float | None, mark: str) -> str:
-    """Three decimals, or as many as show that something is better or worse at all."""
-    if ratio is None:
-        return "-"
-    decimals = 3 if mark == "=" or abs(ratio - 1) >= 0.0005 else 6
-    return f"{ratio:.{decimals}f}x"
 
 
 def _number(value: Any) -> str:

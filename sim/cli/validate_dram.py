@@ -102,16 +102,20 @@ def _print_rows(result: "Validation") -> None:
                 line += f" | {'':>41}"
             else:
                 mark = " " if p.counted else "*"
-                line += f" | {p.truth:>21.6g} {p.predicted:>9.6g} {p.error:>8.3%}{mark}"
+                line += f" | {p.truth:>21.6g} {p.predicted:>9.6g} {_percent(p.error):>8}{mark}"
         click.echo(line)
     if any(not p.counted for p in result.predictions):
         click.echo("* the queue grows without limit in this row: the latency only reflects the run length")
 
 
 def _print_errors(name: str, error: dict[str, Any]) -> None:
-    click.echo(
-        f"{name:<44} {error['n']:>6} {error['mape']:>9.3%} {error['bias']:>9.3%} {error['max_ape']:>9.3%}"
-    )
+    errors = " ".join(f"{_percent(error[key]):>9}" for key in ("mape", "bias", "max_ape"))
+    click.echo(f"{name:<44} {error['n']:>6} {errors}")
+
+
+def _percent(error: float) -> str:
+    """What rounds to zero has no sign."""
+    return f"{round(error, 5) + 0.0:.3%}"
 
 
 def _write(result: "Validation", out: Path, job: str) -> None:

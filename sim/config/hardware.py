@@ -181,7 +181,9 @@ class Energy(Section):
     l2_pj_per_bit: Rate = Field(description="L2 access, pJ per bit")
     noc_pj_per_bit: Rate = Field(description="between SM and L2, pJ per bit")
     sram_pj_per_bit: Rate = Field(description="shared memory access, pJ per bit")
-    tensor_pj_per_flop: Rate = Field(description="tensor unit, pJ per FP16 FLOP")
+    tensor_pj_per_flop: Rate = Field(
+        description="tensor unit with its operands and issue, pJ per FP16 FLOP; formats at twice its rate take half"
+    )
     exp_pj: Rate = Field(description="one exponential, pJ")
     unpack_pj_per_value: Rate = Field(description="expansion of one packed value, pJ")
     tier_pj_per_bit: dict[Literal["host", "cxl", "ssd"], Rate] = Field(
@@ -289,12 +291,13 @@ class Hardware(Section):
         ports |= {
             ("noc", key): getattr(self.noc, key) for key in ("port_bytes_per_clk", "write_bytes_per_clk")
         }
-        clock = min(c for c in (sm.clock_ghz, sm.busy_clock_ghz, sm.step_clock_ghz) if c is not None)
+        clocks = {key: getattr(sm, key) for key in ("clock_ghz", "busy_clock_ghz", "step_clock_ghz")}
+        clock, slowest = min((ghz, key) for key, ghz in clocks.items() if ghz is not None)
         for path, rate in ports.items():
             if rate * clock < LEAST_GB_S:
                 found = f"found {rate:g} B per clock of {clock:g} GHz"
                 text = f"{found}; allowed: at least {LEAST_GB_S:g} GB/s"
-                raise broken_rule(text, ("sm", "clock_ghz"), path)
+                raise broken_rule(text, ("sm", slowest), path)
         return self
 
     @model_validator(mode="after")

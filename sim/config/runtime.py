@@ -7,7 +7,7 @@ from pydantic import Field
 from sim.config.fields import PAIR, Float, Int, Section
 
 Width = Literal["hidden", "q", "kv", "cache", "ffn", "latent", "router", "routed"]
-Part = Literal["qk_norm", "latent", "experts", "shared_expert", "fp8"]
+Part = Literal["attention", "state", "block", "qk_norm", "latent", "experts", "shared_expert", "fp8"]
 Share = Annotated[Float, Field(gt=0, le=1)]
 Edge = Annotated[Int, Field(ge=8, le=1024)]
 
@@ -20,7 +20,8 @@ class Pointwise(Section):
     count: Int = Field(default=1, ge=1, le=64, description="times")
     only: list[Part] = Field(
         default_factory=list,
-        description="runs only where all of these are: norms of queries and keys, MLA, routed experts (in layers that "
+        description="runs only where all of these are: attention, a state-space layer, a feed-forward block, norms of "
+        "queries and keys, MLA, routed experts (in layers that "
         "have them), a shared expert beside them, products in FP8; none: always",
     )
     reads: dict[Width, Annotated[Float, Field(gt=0, le=64)]] = Field(

@@ -67,7 +67,9 @@ class Model(Section):
     )
     hidden: Int = Field(ge=8, le=262144, description="width of the residual stream")
     ffn: Int = Field(
-        ge=8, le=1048576, description="inner width of the feed-forward block, in layers without experts"
+        ge=0,
+        le=1048576,
+        description="inner width of the feed-forward block, in layers without experts; 0: none there",
     )
     experts: Experts | None = Field(
         default=None, description="mixture of experts; none: all layers are dense"

@@ -18,6 +18,8 @@ from sim.errors import InputError
 
 MAX_FILE_BYTES = 4 * 2**20
 MAX_DEPTH = 32
+ZIP = b"PK\x03\x04"
+"""How a zip archive begins, which an .npz file is."""
 MAX_NODES = 200_000
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -86,7 +88,12 @@ def _read(path: Path, file: str) -> bytes:
     except (OSError, ValueError) as error:
         raise refuse(file, f"cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if b"\0" in content[:4096] or b"\0" in content:
-        raise refuse(file, "is a binary file; expected YAML text")
+        trace = (
+            "; a stored trace is for `pagewalk run` alone"
+            if content[:4] == ZIP and path.suffix == ".npz"
+            else ""
+        )
+        raise refuse(file, f"is a binary file; expected YAML text{trace}")
     if len(content) > MAX_FILE_BYTES:
         raise refuse(file, f"is larger than {MAX_FILE_BYTES // 2**20} MiB; expected a configuration in YAML")
     return content

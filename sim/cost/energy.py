@@ -11,13 +11,14 @@ BITS = 8
 
 @dataclass(frozen=True)
 class Events:
-    """What a run did. Bytes, FLOPs, exponentials and values."""
+    """What a run did. Bytes, exponentials and values; of the tensor cores the FP16 FLOP that they could have done while
+    they worked: narrower formats go through the same silicon faster."""
 
     hbm_bytes: int
     l2_bytes: int
     noc_bytes: int
     sram_bytes: int
-    tensor_flops: int
+    fp16_flops: float
     exps: int
     unpack_values: int
     tier_bytes: Mapping[str, int]
@@ -33,7 +34,7 @@ def energy_j(events: Events, hw: Hardware) -> dict[str, float]:
         "l2": events.l2_bytes * BITS * e.l2_pj_per_bit * PJ,
         "noc": events.noc_bytes * BITS * e.noc_pj_per_bit * PJ,
         "sram": events.sram_bytes * BITS * e.sram_pj_per_bit * PJ,
-        "tensor": events.tensor_flops * e.tensor_pj_per_flop * PJ,
+        "tensor": events.fp16_flops * e.tensor_pj_per_flop * PJ,
         "exp": events.exps * e.exp_pj * PJ,
         "unpack": events.unpack_values * e.unpack_pj_per_value * PJ,
         "idle": e.idle_w * events.time_ns * 1e-9,

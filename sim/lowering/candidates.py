@@ -84,11 +84,6 @@ def unsplit_grid(step: Step, profile: KernelProfile, tile: int, heads: int, hw: 
     )
 
 
-def own_chunks(step: Step, profile: KernelProfile, tile: int, heads: int, hw: Hardware) -> Int64:
-    """[B] KV tokens of a CTA of each sequence by the implementation's own rule."""
-    return chunk_tokens(unsplit_grid(step, profile, tile, heads, hw), profile.split)
-
-
 def _own_cut(step: Step, profile: KernelProfile, shape: Shape, ctas: int, hw: Hardware) -> Cut:
     """The cut by the implementation's own rule."""
     tile, stages, heads = shape

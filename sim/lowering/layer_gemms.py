@@ -5,6 +5,9 @@ than devices each device has one and its weights (Megatron-LM, vLLM). Latent att
 the key's up-projection and the output by the value's instead of expanding the cache (DeepSeek-V2, arXiv:2405.04434,
 section 2.1); its down-projections are on every device. Of experts each device has its share of every one.
 
+A state-space layer has two products (Mamba-2, arXiv:2405.21060, section 7): one for its gate, its inputs, B and C of
+one group and a step size per head, one out of it. Where a model's `ffn` is 0 its layers have no feed-forward block.
+
 The experts that some token passes are read from memory, the others are not: tokens choose independently and evenly
 here, which touches count (1 - (1 - active / count)^tokens) of them on average.
 """
@@ -20,14 +23,40 @@ MANY_TOKENS = 1 << 30
 
 def layer_gemms(model: Model, tokens: int, parallel: int) -> list[Counted]:
     """All GEMMs of all layers for `tokens` new tokens, in the order of a layer."""
-    dense = model.layers - (model.experts.layers if model.experts else 0)
-    parts = [(gemm, model.layers) for gemm in attention_gemms(model, tokens, parallel)]
+    attending, dense = attention_layers(model), dense_blocks(model)
+    states = model.layers - attending
+    parts = [(gemm, attending) for gemm in attention_gemms(model, tokens, parallel)] if attending else []
+    if states:
+        parts += [(gemm, states) for gemm in state_gemms(model, tokens, parallel)]
     if dense:
         parts += [(gemm, dense) for gemm in block_gemms(model, model.ffn, tokens, parallel)]
     if model.experts is not None:
         found = expert_gemms(model, model.experts, tokens, parallel)
         parts += [(gemm, model.experts.layers) for gemm in found]
     return parts
+
+
+def attention_layers(model: Model) -> int:
+    """Layers with attention; the others are state-space layers."""
+    return 0 if model.attention == "ssm" else model.layers // model.attention_every
+
+
+def dense_blocks(model: Model) -> int:
+    """Layers with a feed-forward block of `ffn`."""
+    return model.layers - (model.experts.layers if model.experts else 0) if model.ffn else 0
+
+
+def feed_forward_layers(model: Model) -> int:
+    """Layers with a feed-forward block, of experts or not."""
+    return dense_blocks(model) + (model.experts.layers if model.experts else 0)
+
+
+def state_gemms(model: Model, tokens: int, parallel: int) -> list[Gemm]:
+    """The projections into and out of a state-space layer; every device has all of B and C."""
+    heads = -(-model.q_heads // parallel)
+    inner = heads * model.head_dim
+    columns = 2 * inner + 2 * (model.state_dim or 0) + heads
+    return [Gemm("state_in", tokens, columns, model.hidden), Gemm("state_out", tokens, model.hidden, inner)]
 
 
 def attention_gemms(model: Model, tokens: int, parallel: int) -> list[Gemm]:
@@ -103,12 +132,12 @@ def head_of(model: Model) -> Model:
 
 
 def ffn_width(model: Model) -> float:
-    """Inner values of a token in a feed-forward block, of all the experts that it passes together: mean over layers."""
+    """Inner values of a token in a feed-forward block, of all the experts that it passes together: mean over blocks."""
     if model.experts is None:
         return model.ffn
     e = model.experts
     mixed = e.active * e.ffn + e.shared_ffn
-    return ((model.layers - e.layers) * model.ffn + e.layers * mixed) / model.layers
+    return (dense_blocks(model) * model.ffn + e.layers * mixed) / feed_forward_layers(model)
 
 
 def weight_count(model: Model) -> int:

@@ -13,7 +13,7 @@ from sim.config.runtime import Pointwise
 from sim.config.workload import Model
 from sim.formats import token_bytes
 from sim.lowering.gemm import VALUE_BYTES, gemm_format
-from sim.lowering.layer_gemms import ffn_width
+from sim.lowering.layer_gemms import attention_layers, feed_forward_layers, ffn_width
 from sim.memory.latency import l2_trip_ns
 from sim.memory.params import data_peak_gb_s
 
@@ -63,6 +63,9 @@ def times_run(kernel: Pointwise, model: Model, hw: Hardware) -> int:
     """How often a step of the model runs the kernel on this chip."""
     experts = model.experts
     layers = {
+        "attention": attention_layers(model),
+        "state": model.layers - attention_layers(model),
+        "block": feed_forward_layers(model),
         "qk_norm": model.layers if model.qk_norm else 0,
         "latent": model.layers if model.attention == "mla" else 0,
         "experts": experts.layers if experts is not None else 0,

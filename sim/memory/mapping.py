@@ -49,7 +49,7 @@ def slice_of(m: Memory, addr: int, part: int) -> int:
 @inlined
 def home_of(m: Memory, addr: int) -> int:
     """Handle of the slice in front of an address's memory (L2s that are not private)."""
-    return slice_at(m, number_of(m, addr))
+    return slice_numbered(m, number_of(m, addr))
 
 
 @inlined
@@ -61,11 +61,11 @@ def slice_for(m: Memory, number: int, part: int) -> int:
         number += part * m[SLICES_SEEN]
     elif m[COPIES]:
         number = remainder(m, number, SLICES_NEAR) + part * m[SLICES_NEAR]
-    return slice_at(m, number)
+    return slice_numbered(m, number)
 
 
 @inlined
-def slice_at(m: Memory, number: int) -> int:
+def slice_numbered(m: Memory, number: int) -> int:
     """Handle of a slice."""
     return int(m[AT_SLICES] + number * SLICE_COLS)
 

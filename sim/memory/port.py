@@ -76,7 +76,7 @@ from sim.memory.layout import (
     WHAT,
     Memory,
 )
-from sim.memory.mapping import number_of, place, slice_at, slice_for
+from sim.memory.mapping import number_of, place, slice_for, slice_numbered
 from sim.memory.params import Param
 from sim.memory.request import (
     AWAY,
@@ -227,7 +227,7 @@ def take_credit(m: Memory, sm: int, ready: int, moved: int) -> int:
 def send(m: Memory, sm: int, f: int, low: int, moved: int, start: int) -> None:
     """Put a chunk on its way to its slice."""
     number = number_of(m, low)
-    home = slice_at(m, number)
+    home = slice_numbered(m, number)
     at = home if m[COPIES] and m[f + F_KIND] else slice_for(m, number, m[sm + P_PART])
     node = pool.take(m)
     m[sm + P_SEQ] += 1

@@ -40,6 +40,10 @@ FILES = {
     "folder.yaml": ("folder", "folder.yaml: is a directory; expected a YAML file"),
     "circle.yaml": ("circle", "circle.yaml: cannot be read: "),
     "binary.yaml": (b"\x89PNG\r\n\x1a\n\x00\x00", "binary.yaml: is a binary file; expected YAML text"),
+    "stored.npz": (
+        b"PK\x03\x04\x00",
+        "stored.npz: is a binary file; expected YAML text; a stored trace is for `pagewalk run` alone",
+    ),
     "gzip.yaml": (
         b"\x1f\x8b\x08\x08\xff\xfe",
         "gzip.yaml:1:1: is not UTF-8 text; expected YAML text in UTF-8",

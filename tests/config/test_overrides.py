@@ -116,3 +116,10 @@ def test_a_typo_is_answered_with_the_key_that_was_meant() -> None:
 def test_all_bad_settings_are_reported_at_once() -> None:
     assert len(problems("sm.cuont=1", "hbm.stakcs=1", "sm.count=0")) == 3
     assert len(problems("sm.cuont", "hbm.stacks=[")) == 2
+
+
+@pytest.mark.parametrize("key", ["clock_ghz", "busy_clock_ghz", "step_clock_ghz"])
+def test_of_several_clocks_the_slowest_is_blamed_for_a_slow_port(key: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_hardware("h100_sxm", [f"sm.{key}=1e-9"])
+    assert str(caught.value).startswith(f"command line: --set sm.{key}=1e-9: sm.{key}: found 128 B per clock")

@@ -79,6 +79,15 @@ def refused(folder: Path, row: Cells, config: Cells) -> list[str]:
     return [problem.removeprefix(f"{folder}/") for problem in error.value.problems]
 
 
+def test_runs_without_their_configurations_are_told_what_is_missing(tmp_path: Path) -> None:
+    runs = written(tmp_path, [RUN], [DRAMSIM3])
+    (tmp_path / "configs.csv").unlink()
+    with pytest.raises(
+        InputError, match=r"configs\.csv: no such file; expected beside .*runs\.csv: config_id names"
+    ):
+        validate_dram(runs)
+
+
 def whole(low: int, high: int) -> str:
     return f"a whole number from {low} to {high}"
 

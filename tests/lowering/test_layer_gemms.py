@@ -6,7 +6,13 @@ from sim.cli.job import simulate
 from sim.config.load import load_hardware, load_model, load_workload
 from sim.config.workload import Model
 from sim.errors import InputError
-from sim.lowering.layer_gemms import ffn_width, layer_gemms, touched_experts, weight_count
+from sim.lowering.layer_gemms import (
+    feed_forward_layers,
+    ffn_width,
+    layer_gemms,
+    touched_experts,
+    weight_count,
+)
 from sim.memory.params import data_peak_gb_s
 
 LLAMA, DEEPSEEK, JAMBA = (load_model(name) for name in ("llama3_8b", "deepseek_v3", "jamba_like"))
@@ -84,6 +90,19 @@ def test_half_of_the_layers_of_the_hybrid_are_dense() -> None:
     layers = [count for g, count in layer_gemms(JAMBA, 1, 1) if g.name in ("gate_up", "experts_gate_up")]
     assert layers == [16, 16]
     assert ffn_width(JAMBA) == 1.5 * 14336
+
+
+def test_state_space_layers_have_two_products_and_hybrids_attention_in_the_others() -> None:
+    """Mamba-2 2.7B (arXiv:2405.21060): gate and inputs of 80 heads x 64, B and C of 128, a step per head; no block
+    beside. On eight devices B and C are whole. Every eighth of Jamba's 32 layers attends."""
+    mamba = load_model("mamba2_2p7b")
+    whole = [(g.name, g.n, g.k, layers) for g, layers in layer_gemms(mamba, 1, 1)]
+    assert whole == [("state_in", 2 * 5120 + 2 * 128 + 80, 2560, 64), ("state_out", 2560, 5120, 64)]
+    assert [g.n for g, _ in layer_gemms(mamba, 1, 8)] == [2 * 640 + 2 * 128 + 10, 2560]
+    layers = {g.name: count for g, count in layer_gemms(JAMBA, 1, 1)}
+    assert (layers["qkv"], layers["out"], layers["state_in"], layers["state_out"]) == (4, 4, 28, 28)
+    assert feed_forward_layers(JAMBA) == 32
+    assert feed_forward_layers(mamba) == 0
 
 
 @pytest.mark.parametrize("hardware", ["h200_sxm", "b200"])

@@ -121,3 +121,17 @@ def write_demo(folder: Path, speed: Speed = flat, drop: frozenset[int] = frozens
     }
     (folder / "sweep.resolved.yaml").write_text(yaml.safe_dump(manifest, sort_keys=False))
     return folder
+
+
+def write_comparison(folder: Path, results: dict[str, Result]) -> Path:
+    """A folder as `compare` leaves it, one machine a result."""
+    points = []
+    (folder / "points").mkdir(parents=True)
+    for index, (name, result) in enumerate(results.items()):
+        result.hardware["name"] = name
+        digest = f"{index:016x}"
+        points.append({"index": index, "hash": digest, "hardware": name, "workload": "w", "axes": {}})
+        (folder / "points" / f"{digest}.json").write_text(result.to_json())
+    manifest = {"schema": "pagewalk.sweep/1", "kind": "compare", "name": "two", "points": points}
+    (folder / "sweep.resolved.yaml").write_text(json.dumps(manifest))
+    return folder

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from synthetic import make_result
 
-from reports.comparison import compare, differing_inputs
+from reports.comparison import compare, differing_inputs, times_text
 
 
 def calls(name: str, *results) -> tuple[str, ...]:
@@ -40,6 +40,15 @@ def test_area_added_to_an_unknown_die_is_not_held_against_a_whole_die():
     )
     unknown = replace(known, area_mm2={"sram_added": 9.0})
     assert calls("area", known, unknown) == ("=", "-")
+
+
+def test_a_ratio_near_one_has_the_digits_that_show_its_direction():
+    assert [times_text(0.999993, call) for call in ("better", "=", "different")] == [
+        "0.999993x",
+        "1.000x",
+        "1.000x",
+    ]
+    assert (times_text(0.936, "better"), times_text(None, "-")) == ("0.936x", "-")
 
 
 def test_only_inputs_that_differ_are_listed_with_their_path():

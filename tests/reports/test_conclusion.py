@@ -1,7 +1,7 @@
 """The conclusion is computed: it turns with the numbers, and calls small differences ties."""
 
 import pytest
-from synthetic import SRAM, Speed, flat, write_demo
+from synthetic import SRAM, Speed, flat, make_result, write_comparison, write_demo
 
 from reports.area import added
 from reports.conclusion import conclude
@@ -132,3 +132,19 @@ def test_short_kernels_are_held_to_their_own_larger_error():
     model = ModelError(0.05, "a test", short_fraction=0.3, short_ns=1000)
     assert (model.at(999), model.at(1000)) == (0.3, 0.05)
     assert ModelError(0.05, "a test").at(1) == 0.05
+
+
+@pytest.mark.parametrize(
+    ("factors", "headline"),
+    [
+        ({"a": 1.0, "b": 0.97}, "Fastest: b, 576.4 µs, a tie with a."),
+        ({"a": 0.97, "b": 1.0}, "Fastest: a, 576.4 µs, a tie with b."),
+        ({"a": 2.0, "b": 0.97, "c": 1.0}, "Fastest: b, 576.4 µs, a tie with c."),
+        ({"a": 1.0, "b": 0.9}, "Fastest: b, 534.8 µs."),
+    ],
+)
+def test_the_fastest_of_several_machines_is_not_called_so_without_those_that_tie(tmp_path, factors, headline):
+    """The error is 5%: 0.97 to 1 is a tie, 0.9 to 1 is none. A whole run takes 2 x 1.2 GB / 4.8 TB/s / 0.85 + 6 us."""
+    results = {name: make_result(228, "fp16", False, factor) for name, factor in factors.items()}
+    study = load(write_comparison(tmp_path / "two", results))
+    assert verdict(study, conclude(study, FIVE)).headline == headline

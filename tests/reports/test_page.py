@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from synthetic import make_result, write_demo
+from synthetic import make_result, write_comparison, write_demo
 
 from reports import fig_bandwidth, fig_latency, fig_roofline
 from reports.canvas import styled
@@ -215,19 +215,12 @@ def test_all_panels_show_all_of_their_points(chart, slow, tmp_path):
 def test_each_machine_has_its_own_roof_and_colour(tmp_path):
     """A roof of 66 SMs is half as high as one of 132, and meets the memory of its own machine."""
     machines = {"half": 66, "whole": 132}
-    points = []
-    (tmp_path / "points").mkdir()
-    for index, (name, sms) in enumerate(machines.items()):
-        result = make_result(228, "fp16", False, 1.0)
-        result.hardware["sm"]["count"] = sms
-        result.hardware["name"] = name
-        digest = f"{index:016x}"
-        points.append({"index": index, "hash": digest, "hardware": name, "workload": "w", "axes": {}})
-        (tmp_path / "points" / f"{digest}.json").write_text(result.to_json())
-    manifest = {"schema": "pagewalk.sweep/1", "kind": "compare", "name": "two", "points": points}
-    (tmp_path / "sweep.resolved.yaml").write_text(json.dumps(manifest))
+    results = {}
+    for name, sms in machines.items():
+        results[name] = make_result(228, "fp16", False, 1.0)
+        results[name].hardware["sm"]["count"] = sms
     with styled():
-        (axes,) = fig_roofline.draw(load(tmp_path)).axes
+        (axes,) = fig_roofline.draw(load(write_comparison(tmp_path, results))).axes
     marks = [line for line in axes.lines if line.get_marker() not in ("None", "", None)]
     assert len({line.get_color() for line in marks}) == len(machines)
     flat = {round(float(y[0])) for line in axes.lines if (y := line.get_ydata())[0] == y[-1] and len(y) == 2}

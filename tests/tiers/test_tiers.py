@@ -70,6 +70,15 @@ def test_half_the_pages_come_in_once_and_the_tier_bounds_the_time() -> None:
     assert max(WAIT, key=result.stalls.__getitem__) == "tier"
 
 
+@pytest.mark.parametrize(("tier", "gb_s"), [("host", 52), ("cxl", 36), ("ssd", 29)])
+def test_the_bound_is_that_of_the_tier_that_holds_the_pages(tier: str, gb_s: float) -> None:
+    """16.8 MB come from one tier: a faster one beside it does not help. The fastest had bounded all of them."""
+    result = tiered(f"workload.tier.name={tier}")
+    moved = 64 * 64 * 8 * 256 * 2
+    assert result.bounds_ns["tier"] == pytest.approx(moved / gb_s)
+    assert 0.85 < result.speed_of_light <= 1
+
+
 def test_a_faster_tier_makes_the_step_faster() -> None:
     assert tiered("hw.tiers.host.bandwidth_gb_s=200").time_ns < tiered().time_ns
 

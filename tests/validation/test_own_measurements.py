@@ -10,7 +10,8 @@ from own_runs import RUNS, attention_file
 from sim.cli.attention_case import time_case
 from sim.cli.job import engine_step
 from sim.config.load import load_profile, model_of
-from sim.lowering.candidates import own_chunks
+from sim.lowering.candidates import unsplit_grid
+from sim.lowering.split_rules import chunk_tokens
 from sim.validation.attention import map_rows, predict
 from sim.validation.cases import Mapped, Skipped
 from sim.validation.names import shipped_names
@@ -97,7 +98,7 @@ def test_the_split_rule_gives_the_splits_that_each_row_states(
         assert stated is not None, case.row.notes
         profile = load_profile(case.workload.kernel)
         step = engine_step(case.workload, model_of(case.workload), 0)
-        chunk = int(own_chunks(step, profile, 64, 1, case.hw)[0])
+        chunk = int(chunk_tokens(unsplit_grid(step, profile, 64, 1, case.hw), profile.split)[0])
         per_split = -(-case.shape.context // int(stated.group(1)))
         assert chunk == -(-per_split // 64) * 64, case.row.id
 

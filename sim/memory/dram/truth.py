@@ -27,9 +27,7 @@ def read_truth(path: Path) -> tuple[list[Row], dict[str, Row]]:
     configurations that they name. Configurations of a simulator that is not modelled are not looked into.
     """
     rows = _read_runs(path)
-    configs = read_rows(
-        path.parent / "configs.csv", (CONFIG, *CONFIG_COLUMNS.values(), *_TEXT_COLUMNS, *POLICY_COLUMNS)
-    )
+    configs = _read_configs(path)
     by_id = {row.text(CONFIG): row for row in configs}
     problems = _again(rows, ID) + _again(configs, CONFIG)
     named = dict.fromkeys(row.text(CONFIG) for row in rows)
@@ -45,6 +43,14 @@ def read_truth(path: Path) -> tuple[list[Row], dict[str, Row]]:
 def _read_runs(path: Path) -> list[Row]:
     rows = read_rows(path, COMMON_COLUMNS)
     return rows if "probe" in rows[0].cells else read_rows(path, COMMON_COLUMNS + STREAM_COLUMNS)
+
+
+def _read_configs(runs: Path) -> list[Row]:
+    path = runs.parent / "configs.csv"
+    if not path.exists():
+        needs = f"{runs}: {CONFIG} names rows of it, with the timings of the simulated controllers"
+        raise InputError(f"{path}: no such file; expected beside {needs}")
+    return read_rows(path, (CONFIG, *CONFIG_COLUMNS.values(), *_TEXT_COLUMNS, *POLICY_COLUMNS))
 
 
 def _is_probe(row: Row) -> bool:
