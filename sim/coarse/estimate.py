@@ -23,7 +23,7 @@ from sim.coarse.repeated import groups_of, repeated_timing
 from sim.coarse.sets import block_sets
 from sim.coarse.shares import ONE
 from sim.coarse.shortened import is_long, long_timing
-from sim.coarse.slices import with_slices
+from sim.coarse.slices import with_blocks
 from sim.config.hardware import Hardware
 from sim.launch_times import code_ps, following_ps, launch_gap_ps
 from sim.lowering.attention_tiles import LookUp
@@ -77,8 +77,9 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
     combine = build_combine(p.step, units, p.cut, p.addresses)
     read = tile_contents(p.step, units, grid, p.cut)
     objects = read.objects
-    if not is_read_once(objects):
-        grid = with_slices(p.step, units, grid, p.cut, p.addresses, objects, p.hw)
+    slices, channels = not is_read_once(objects), p.memory.channels and grid.sample.tiles_per_look_up > 0
+    if slices or channels:
+        grid = with_blocks(p.step, units, grid, p.cut, p.addresses, objects, p.hw, slices=slices, channels=channels)
     grid = with_foreign(p.step, units, p.cut, grid, read.foreign)
     policies = object_policies(p.step, units, grid, p.cut, p.hw, objects)
     lie = partial(block_sets, p.step, units, grid, p.cut, p.hw, p.addresses, objects)

@@ -65,6 +65,8 @@ class Grid:
     then those of the blocks of what is read more than once."""
     slices_of: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     """[O] from which cell of `slices` on those of each object follow; -1: it lies anywhere."""
+    channels: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """Where blocks wait each at its own channel of memory, the channels of the same blocks as in `slices`."""
     listed: int = 0
 
     @property

@@ -207,6 +207,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.sequence),
         cells(grid.slices),
         cells(grid.slices_of),
+        cells(grid.channels),
     )
     s = State(
         cells(state.slots),
@@ -223,6 +224,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(state.checked),
         cells(state.tables),
         cells(state.rows),
+        cells(state.channels),
     )
     found = pointers(cache)
     s.g[G_END] = d.p[c.START]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
+from sim.coarse.channels import at_channels
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.port import group_of
 from sim.coarse.shares import ONE
@@ -102,7 +103,10 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
         at = max(at, serve(s.g, G_HBM, arrival, on_bus, p[c.HBM_Q16]))
         if p[c.COPIES]:
             at = max(at, serve_at_homes(p, s.g, group, missing, arrival))
-        late = channel_delay(p, s.g, at - arrival)
+        if p[c.CHANNELS] == 0:
+            late = channel_delay(p, s.g, at - arrival)
+        elif missing_kv > 0:
+            at = max(at, at_channels(d, s, sm, part, tile, missing_kv + ((missing_kv * checks) >> 16), arrival, sending))
         at += p[c.HBM_LATENCY]
         if missing_kv > 0:
             s.fetched[d.objects[tile]] = at + late
@@ -123,13 +127,12 @@ def at_slices(d: Grid, s: State, sm: int, part: int, tile: int, arrival: int) ->
     """When the blocks of a port's next segment have passed their slices, each in line with all else there; what misses
     in copies passes the slices of its home too, ahead of what waits there."""
     p, k = d.p, d.tile_class[tile] * c.CLASS_COLS
-    blocks = d.classes[k + c.BLOCKS]
-    if blocks == 0:
+    blocks, slices = d.classes[k + c.BLOCKS], p[c.SLICES]
+    if blocks == 0 or slices == 0:
         return arrival
     left, size = s.sms[sm * SM_COLS + P_LEFT], d.classes[k + c.BYTES]
     begin = blocks * max(0, size - left) // size
     end = blocks * max(0, size - left + part) // size
-    slices = p[c.SLICES]
     cost = (((size // blocks) * p[c.L2_Q16]) >> 16) * slices
     far = ((cost * (ONE - d.hit[tile])) >> 16) // p[c.GROUPS] if p[c.COPIES] else 0
     group = group_of(d, sm)

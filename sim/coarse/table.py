@@ -6,6 +6,7 @@ with it.
 """
 
 from sim.coarse import columns as c
+from sim.coarse.channels import line_wait
 from sim.coarse.heap import KINDS, KNOWN, START, schedule
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.path import note_due
@@ -78,7 +79,11 @@ def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
     l2 = max(0, s.g[SHARED + group_of(d, sm)] - arrival)
     at = now + p[c.TABLE_HIT] + l2
     if s.tables[line] == 0:
-        beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + max(0, s.g[G_HBM] - arrival - l2)
+        if p[c.CHANNELS]:
+            queued = line_wait(d, s, line, arrival + l2, found)
+        else:
+            queued = max(0, s.g[G_HBM] - arrival - l2)
+        beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + queued
         s.tables[line] = at + ((beyond * (ONE - found)) >> 16)
     at = max(at, s.tables[line])
     return int(at + min(s.sms[sm * SM_COLS + P_QUEUED], max(0, s.sms[sm * SM_COLS + P_INGRESS] - at)))
