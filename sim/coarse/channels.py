@@ -25,30 +25,32 @@ def pass_channel(s: State, channel: int, at: int, cost: int) -> int:
 @inlined
 def at_channels(
     d: Grid, s: State, sm: int, part: int, tile: int, on_bus: int, arrival: int, sending: int
-) -> int:
-    """When the blocks of a port's next segment have passed their channels: one after the other they come until
+) -> tuple[int, int]:
+    """(mean, latest) of when the blocks of a port's next segment have passed their channels: one after the other they come until
     `arrival`, and take the bus for `on_bus` bytes together."""
     p, k = d.p, d.tile_class[tile] * c.CLASS_COLS
     left, size, blocks = s.sms[sm * SM_COLS + P_LEFT], d.classes[k + c.BYTES], d.classes[k + c.BLOCKS]
     begin = blocks * max(0, size - left) // size
     end = blocks * max(0, size - left + part) // size
     if end <= begin:
-        return arrival
+        return arrival, arrival
     channels = p[c.CHANNELS]
     cost = (((on_bus // (end - begin)) * p[c.HBM_Q16]) >> 16) * channels
     gap = sending // (end - begin)
     first, turn = d.slices_of[d.objects[tile]], 0
     if first < 0:
-        drawn = mix(d.objects[tile])
-        first = drawn % PLACES * p[c.LISTED] + d.classes[k + c.FIRST_BLOCK]
-        turn = drawn // PLACES % channels
-    through, at = arrival, arrival - sending
+        round_ = d.objects[tile] // channels
+        first = round_ % PLACES * p[c.LISTED] + d.classes[k + c.FIRST_BLOCK]
+        turn = ((d.objects[tile] - round_ * channels) * p[c.CHANNEL_STEP] + mix(round_)) % channels
+    latest, total, at = arrival, 0, arrival - sending
     for block in range(first + begin, first + end):
         at += gap
         channel = d.channels[block] + turn
         channel = channel if channel < channels else channel - channels
-        through = max(through, pass_channel(s, channel, at, cost))
-    return int(through)
+        through = pass_channel(s, channel, at, cost)
+        total += through - arrival
+        latest = max(latest, through)
+    return int(arrival + max(0, total // (end - begin))), int(latest)
 
 
 @inlined

@@ -89,5 +89,6 @@ CLASS_COLS = 15
     SLICES,
     LISTED,
     CHANNELS,
-) = range(52)
-SCALARS = 52
+    CHANNEL_STEP,
+) = range(53)
+SCALARS = 53

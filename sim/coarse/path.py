@@ -106,7 +106,9 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
         if p[c.CHANNELS] == 0:
             late = channel_delay(p, s.g, at - arrival)
         elif missing_kv > 0:
-            at = max(at, at_channels(d, s, sm, part, tile, missing_kv + ((missing_kv * checks) >> 16), arrival, sending))
+            mean, latest = at_channels(d, s, sm, part, tile, missing_kv + ((missing_kv * checks) >> 16), arrival, sending)
+            late = max(at, latest) - max(at, mean)
+            at = max(at, mean)
         at += p[c.HBM_LATENCY]
         if missing_kv > 0:
             s.fetched[d.objects[tile]] = at + late
@@ -119,7 +121,7 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
     at = max(at, max(at - sending, s.sms[row + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16))
     s.sms[row + P_INGRESS] = at
     s.sms[row + P_LATEST] = max(s.sms[row + P_LATEST], at + late)
-    note_due(d, s, sm, part, at + late)
+    note_due(d, s, sm, part, at if p[c.CHANNELS] else at + late)
 
 
 @inlined
