@@ -6,13 +6,75 @@ served end with it, at one instant, and their CTAs ask for the next burst in ste
 blocks breaks up. So where CTAs wait for look-ups as they copy, each block takes its turn at the channel that it lies on.
 """
 
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels_ref.trace import Step
 from sim.coarse import columns as c
+from sim.coarse.grid import Grid
 from sim.coarse.jit import inlined
+from sim.coarse.places import a_tile_of_each, places_of
 from sim.coarse.shares import ONE
-from sim.coarse.slices import PLACES
-from sim.coarse.state import P_LEFT, Grid, State
+from sim.coarse.slices import blocks_of, slice_numbers
+from sim.coarse.state import P_LEFT, State
+from sim.coarse.state import Grid as Cells
 from sim.coarse.units import SM_COLS
+from sim.config.hardware import Hardware
+from sim.lowering.attention_tiles import TABLE_LINE_BYTES
+from sim.lowering.cut import Cut
+from sim.lowering.runs import pointer, repeat_index
+from sim.lowering.units import Units
+from sim.memory import params
+from sim.memory.addresses import AddressMap
 from sim.memory.mapping import mix
+from sim.memory.params import Param
+
+Int64 = NDArray[np.int64]
+
+POOLS = 2
+"""Of K and of V (with all scales), each contiguous."""
+
+
+def channel_of(block: Int64, hw: Hardware) -> Int64:
+    """Channel of each block: they are dealt out as to slices."""
+    v = params.build(hw)
+    return slice_numbers(block, int(v[Param.CHANNELS]), hashed=bool(v[Param.HASH]))
+
+
+def tile_channels(grid: Grid, addresses: AddressMap, hw: Hardware) -> tuple[Int64, Int64]:
+    """([T + 1] pointer, POOLS x channels beyond that of the tile's first block in the same pool + pool) of the blocks of
+    each lowered tile, in order."""
+    v = params.build(hw)
+    shift = int(v[Param.BLOCK_SHIFT])
+    start, size, tile = blocks_of(grid.sample)
+    first = start >> shift
+    run, rank = repeat_index(((start + size - 1) >> shift) - first + 1)
+    bases = sorted((part.base, min(i, POOLS - 1)) for parts in addresses.parts for i, part in enumerate(parts))
+    within = np.searchsorted([base for base, _ in bases], start, side="right") - 1
+    pool = np.array([of for _, of in bases])[within][run]
+    channel = channel_of(first[run] + rank, hw)
+    _, begin, group = np.unique(tile[run] * POOLS + pool, return_index=True, return_inverse=True)
+    beyond = (channel - channel[begin][group]) % int(v[Param.CHANNELS])
+    return pointer(np.bincount(tile[run], minlength=grid.sample.tiles)), beyond * POOLS + pool
+
+
+def with_channels(
+    step: Step, units: Units, grid: Grid, cut: Cut, addresses: AddressMap, objects: Int64, hw: Hardware
+) -> Grid:
+    """The grid, whose blocks wait each at its own channel. objects: [T] number of the KV that each tile reads."""
+    ptr, channels = tile_channels(grid, addresses, hw)
+    classes = grid.classes.copy()
+    classes[: grid.sample.tiles, c.FIRST_BLOCK], classes[: grid.sample.tiles, c.BLOCKS] = (
+        ptr[:-1],
+        np.diff(ptr),
+    )
+    tiles = a_tile_of_each(grid, objects)
+    places = places_of(step, units, grid, cut, tiles, np.zeros((len(tiles), POOLS)))
+    begins = channel_of(places.addresses(step, addresses) >> int(params.build(hw)[Param.BLOCK_SHIFT]), hw)
+    begins = np.broadcast_to(begins, (len(tiles), POOLS))
+    return replace(grid, classes=classes, channels=channels, begins=np.ascontiguousarray(begins).reshape(-1))
 
 
 @inlined
@@ -24,10 +86,10 @@ def pass_channel(s: State, channel: int, at: int, cost: int) -> int:
 
 @inlined
 def at_channels(
-    d: Grid, s: State, sm: int, part: int, tile: int, on_bus: int, arrival: int, sending: int
+    d: Cells, s: State, sm: int, part: int, tile: int, on_bus: int, arrival: int, sending: int
 ) -> tuple[int, int]:
-    """(mean, latest) of when the blocks of a port's next segment have passed their channels: one after the other they come until
-    `arrival`, and take the bus for `on_bus` bytes together."""
+    """(mean, latest) of when the blocks of a port's next segment have passed their channels: one after the other they
+    come until `arrival`, and take the bus for `on_bus` bytes together."""
     p, k = d.p, d.tile_class[tile] * c.CLASS_COLS
     left, size, blocks = s.sms[sm * SM_COLS + P_LEFT], d.classes[k + c.BYTES], d.classes[k + c.BLOCKS]
     begin = blocks * max(0, size - left) // size
@@ -37,15 +99,11 @@ def at_channels(
     channels = p[c.CHANNELS]
     cost = (((on_bus // (end - begin)) * p[c.HBM_Q16]) >> 16) * channels
     gap = sending // (end - begin)
-    first, turn = d.slices_of[d.objects[tile]], 0
-    if first < 0:
-        round_ = d.objects[tile] // channels
-        first = round_ % PLACES * p[c.LISTED] + d.classes[k + c.FIRST_BLOCK]
-        turn = ((d.objects[tile] - round_ * channels) * p[c.CHANNEL_STEP] + mix(round_)) % channels
     latest, total, at = arrival, 0, arrival - sending
+    first, begins = d.classes[k + c.FIRST_BLOCK], d.objects[tile] * POOLS
     for block in range(first + begin, first + end):
         at += gap
-        channel = d.channels[block] + turn
+        channel = d.channels[block] // POOLS + d.begins[begins + d.channels[block] % POOLS]
         channel = channel if channel < channels else channel - channels
         through = pass_channel(s, channel, at, cost)
         total += through - arrival
@@ -54,10 +112,12 @@ def at_channels(
 
 
 @inlined
-def line_wait(d: Grid, s: State, line: int, at: int, found: int) -> int:
+def line_wait(d: Cells, s: State, line: int, at: int, found: int) -> int:
     """How long a look-up that comes at `at` takes at the channel of its line of the block table, which L2 has to a
     share of `found`."""
     p = d.p
-    channel = mix(line) % p[c.CHANNELS]
+    block = line * TABLE_LINE_BYTES // p[c.BLOCK_BYTES]
+    round_ = block // p[c.CHANNELS]
+    channel = (block - round_ * p[c.CHANNELS] + mix(round_)) % p[c.CHANNELS]
     missing = (p[c.LINE_BYTES] * (ONE - found)) >> 16
     return int(pass_channel(s, channel, at, ((missing * p[c.HBM_Q16]) >> 16) * p[c.CHANNELS]) - at)

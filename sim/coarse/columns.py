@@ -35,7 +35,7 @@ CLASS_COLS = 15
 # further lines, 0: none; LOOK_LINES: lines of each wait; LINE_BYTES, LINE_PORT: what a look-up asks for, and its cost
 # at the port. WARM: whether L2 may have query rows before anybody has asked for them.
 # SLICES: of L2 that a group sees, 0: tiles pass them as one; LISTED: blocks of all classes in the list of slices;
-# CHANNELS: of memory, 0: they have one queue.
+# CHANNELS: of memory, 0: they have one queue; BLOCK_BYTES: that lie together on one.
 (
     SMS,
     CTAS,
@@ -89,6 +89,6 @@ CLASS_COLS = 15
     SLICES,
     LISTED,
     CHANNELS,
-    CHANNEL_STEP,
+    BLOCK_BYTES,
 ) = range(53)
 SCALARS = 53

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from kernels_ref.trace import Step
+from sim.coarse.channels import with_channels
 from sim.coarse.contents import tile_contents, with_foreign
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
 from sim.coarse.hits import (
@@ -23,7 +24,7 @@ from sim.coarse.repeated import groups_of, repeated_timing
 from sim.coarse.sets import block_sets
 from sim.coarse.shares import ONE
 from sim.coarse.shortened import is_long, long_timing
-from sim.coarse.slices import with_blocks
+from sim.coarse.slices import with_slices
 from sim.config.hardware import Hardware
 from sim.launch_times import code_ps, following_ps, launch_gap_ps
 from sim.lowering.attention_tiles import LookUp
@@ -77,9 +78,10 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
     combine = build_combine(p.step, units, p.cut, p.addresses)
     read = tile_contents(p.step, units, grid, p.cut)
     objects = read.objects
-    slices, channels = not is_read_once(objects), p.memory.channels and grid.sample.tiles_per_look_up > 0
-    if slices or channels:
-        grid = with_blocks(p.step, units, grid, p.cut, p.addresses, objects, p.hw, slices=slices, channels=channels)
+    if not is_read_once(objects):
+        grid = with_slices(p.step, units, grid, p.cut, p.addresses, objects, p.hw)
+    if p.memory.channels and grid.sample.tiles_per_look_up > 0:
+        grid = with_channels(p.step, units, grid, p.cut, p.addresses, objects, p.hw)
     grid = with_foreign(p.step, units, p.cut, grid, read.foreign)
     policies = object_policies(p.step, units, grid, p.cut, p.hw, objects)
     lie = partial(block_sets, p.step, units, grid, p.cut, p.hw, p.addresses, objects)

@@ -66,7 +66,9 @@ class Grid:
     slices_of: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     """[O] from which cell of `slices` on those of each object follow; -1: it lies anywhere."""
     channels: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
-    """Where blocks wait each at its own channel of memory, the channels of the same blocks as in `slices`."""
+    """Where blocks wait each at its own channel of memory, those of the blocks of all classes (`channels`)."""
+    begins: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """[O x pools] channel of the first block of each object."""
     listed: int = 0
 
     @property

@@ -208,6 +208,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.slices),
         cells(grid.slices_of),
         cells(grid.channels),
+        cells(grid.begins),
     )
     s = State(
         cells(state.slots),

@@ -1,6 +1,5 @@
 """Run launches at tile grain on a machine: its latencies and rates as the scalars of the loop."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,20 +152,16 @@ def _set_memory(p: NDArray[np.int64], v: NDArray[np.int64], hw: Hardware) -> Non
         p[c.REFRESH_BYTES] = max(1, block * int(v[Param.REFI]) // max(1, int(v[Param.RFC])))
 
 
-def even_step(count: int) -> int:
-    """A step that visits all of `count` places, each between those before (near the golden section)."""
-    step = max(1, round(count * (math.sqrt(5) - 1) / 2))
-    while math.gcd(step, count) > 1:
-        step -= 1
-    return step
-
-
 def _set_channels(p: NDArray[np.int64], v: NDArray[np.int64]) -> None:
-    """Blocks wait each at its own channel: for what is there, and for its bank to close the row of another one."""
-    closes = int(v[Param.RP]) if v[Param.PAGE] == PAGE_CODE["open"] else 0
-    p[c.CHANNELS], p[c.CHANNEL_STEP] = v[Param.CHANNELS], even_step(int(v[Param.CHANNELS]))
-    p[c.HBM_LATENCY] += closes - CHANNEL_TURNS * int(p[c.CHANNEL])
-    p[c.TABLE_MISS] += closes
+    """Blocks wait each at its own channel: for what is there, for its bank to close the row of another one, and for
+    accesses of others between its own, which are tCCD_L apart."""
+    accesses = 1 << int(v[Param.BLOCK_SHIFT] - v[Param.ACCESS_SHIFT])
+    alone = accesses * int(v[Param.PITCH] - v[Param.BURST])
+    alone += int(v[Param.RP]) if v[Param.PAGE] == PAGE_CODE["open"] else 0
+    p[c.CHANNELS] = v[Param.CHANNELS]
+    p[c.BLOCK_BYTES] = 1 << int(v[Param.BLOCK_SHIFT])
+    p[c.HBM_LATENCY] += alone - CHANNEL_TURNS * int(p[c.CHANNEL])
+    p[c.TABLE_MISS] += alone
 
 
 def _set_dependent_reads(p: NDArray[np.int64], v: NDArray[np.int64], launch: Launch) -> None:
@@ -253,6 +248,7 @@ def run_grid(
         slices=grid.slices,
         slices_of=grid.slices_of,
         channels=grid.channels,
+        begins=grid.begins,
     )
     objects, blocks, lines = (
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, last_lines(grid))

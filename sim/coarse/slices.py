@@ -61,21 +61,16 @@ def blocks_of(launch: Launch) -> tuple[Int64, Int64, Int64]:
     return fetches.run_addr[: len(kv)][kv], fetches.run_bytes[: len(kv)][kv].astype(np.int64), tile[kv]
 
 
-def tile_blocks(launch: Launch, hw: Hardware) -> tuple[Int64, Int64]:
-    """([T + 1] pointer, [PLACES, blocks] number) of the blocks of each tile, in order."""
+def tile_slices(launch: Launch, hw: Hardware) -> tuple[Int64, Int64]:
+    """([T + 1] pointer, [PLACES, blocks] slice within its partition) of the blocks of each tile, in order."""
     v = params.build(hw)
     shift = int(v[Param.BLOCK_SHIFT])
     start, size, tile = blocks_of(launch)
     first = start >> shift
     run, rank = repeat_index(((start + size - 1) >> shift) - first + 1)
+    block = first[run] + rank
     further = np.arange(PLACES)[:, None] * int(v[Param.SLICES_SEEN])
-    return pointer(np.bincount(tile[run], minlength=launch.tiles)), first[run] + rank + further
-
-
-def tile_slices(launch: Launch, hw: Hardware) -> tuple[Int64, Int64]:
-    """([T + 1] pointer, [PLACES, blocks] slice within its partition) of the blocks of each tile, in order."""
-    ptr, blocks = tile_blocks(launch, hw)
-    return ptr, slices_near(blocks, hw)
+    return pointer(np.bincount(tile[run], minlength=launch.tiles)), slices_near(block + further, hw)
 
 
 def slices_near(block: Int64, hw: Hardware) -> Int64:
@@ -86,12 +81,6 @@ def slices_near(block: Int64, hw: Hardware) -> Int64:
     return slice_numbers(block, seen, hashed=bool(v[Param.HASH])) % near
 
 
-def channels_of(block: Int64, hw: Hardware) -> Int64:
-    """Channel of each block, which are dealt out as slices are."""
-    v = params.build(hw)
-    return slice_numbers(block, int(v[Param.CHANNELS]), hashed=bool(v[Param.HASH]))
-
-
 def _by_turns(block: Int64, pools: int) -> Int64:
     """[O, blocks] with a block of V after one of K: those at the beginning of a tile come first, however much of it a
     CTA reads."""
@@ -99,21 +88,11 @@ def _by_turns(block: Int64, pools: int) -> Int64:
     return block.reshape(count, pools, blocks // pools).swapaxes(1, 2).reshape(count, blocks)
 
 
-def with_blocks(
-    step: Step,
-    units: Units,
-    grid: Grid,
-    cut: Cut,
-    addresses: AddressMap,
-    objects: Int64,
-    hw: Hardware,
-    *,
-    slices: bool,
-    channels: bool,
+def with_slices(
+    step: Step, units: Units, grid: Grid, cut: Cut, addresses: AddressMap, objects: Int64, hw: Hardware
 ) -> Grid:
-    """The grid with where the blocks of its tiles lie: on which slices, and on which channels. objects: [T] number of
-    the KV that each tile reads."""
-    ptr, numbers = tile_blocks(grid.sample, hw)
+    """The grid, some of whose tiles several CTAs read. objects: [T] number of the KV that each tile reads."""
+    ptr, numbers = tile_slices(grid.sample, hw)
     classes = grid.classes.copy()
     classes[: grid.sample.tiles, c.FIRST_BLOCK], classes[: grid.sample.tiles, c.BLOCKS] = (
         ptr[:-1],
@@ -128,15 +107,13 @@ def with_blocks(
         step, units, grid, cut, a_tile_of_each(grid, objects)[met], np.zeros((len(met), blocks))
     )
     block = places.addresses(step, addresses) >> int(params.build(hw)[Param.BLOCK_SHIFT])
-    listed = np.concatenate([numbers.reshape(-1), _by_turns(block, pools).reshape(-1)])
+    known = slices_near(_by_turns(block, pools), hw)
     first = np.full(int(objects.max()) + 1, -1, np.int64)
     first[met] = numbers.size + np.arange(len(met)) * blocks
-    nothing = np.empty(0, np.int64)
     return replace(
         grid,
         classes=classes,
         listed=numbers.shape[1],
-        slices=slices_near(listed, hw) if slices else nothing,
-        channels=channels_of(listed, hw) if channels else nothing,
+        slices=np.concatenate([numbers.reshape(-1), known.reshape(-1)]),
         slices_of=first,
     )

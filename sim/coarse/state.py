@@ -38,7 +38,7 @@ class Grid(NamedTuple):
     query rows that each CTA reads; query_ptr: [Q + 1] their bytes; query_hit: [Q] share that their first reader finds,
     as `hit`; blocks: [T] number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C]
     number of the line of the block table that each CTA reads first, -1: none; sequence: [C] of each CTA; slices,
-    slices_of, channels: as there."""
+    slices_of, channels, begins: as there."""
 
     p: Int64
     classes: Int64
@@ -57,6 +57,7 @@ class Grid(NamedTuple):
     slices: Int64
     slices_of: Int64
     channels: Int64
+    begins: Int64
 
 
 class State(NamedTuple):
