@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.coarse import columns as c
-from sim.coarse.grid import Grid
+from sim.coarse.grid import ENTRIES_PER_LINE, Grid, last_lines
 from sim.coarse.jit import inlined
+from sim.coarse.chance import random
 from sim.coarse.places import a_tile_of_each, places_of
 from sim.coarse.shares import ONE
 from sim.coarse.slices import blocks_of, slice_numbers
@@ -28,7 +29,6 @@ from sim.lowering.runs import pointer, repeat_index
 from sim.lowering.units import Units
 from sim.memory import params
 from sim.memory.addresses import AddressMap
-from sim.memory.mapping import mix
 from sim.memory.params import Param
 
 Int64 = NDArray[np.int64]
@@ -41,6 +41,12 @@ def channel_of(block: Int64, hw: Hardware) -> Int64:
     """Channel of each block: they are dealt out as to slices."""
     v = params.build(hw)
     return slice_numbers(block, int(v[Param.CHANNELS]), hashed=bool(v[Param.HASH]))
+
+
+def home_of(block: Int64, hw: Hardware) -> Int64:
+    """Partition that is home to each block, where partitions keep copies."""
+    v = params.build(hw)
+    return slice_numbers(block, int(v[Param.SLICES_SEEN]), hashed=bool(v[Param.HASH])) // int(v[Param.SLICES_NEAR])
 
 
 def tile_channels(grid: Grid, addresses: AddressMap, hw: Hardware) -> tuple[Int64, Int64]:
@@ -73,8 +79,24 @@ def with_channels(
     tiles = a_tile_of_each(grid, objects)
     places = places_of(step, units, grid, cut, tiles, np.zeros((len(tiles), POOLS)))
     begins = channel_of(places.addresses(step, addresses) >> int(params.build(hw)[Param.BLOCK_SHIFT]), hw)
-    begins = np.broadcast_to(begins, (len(tiles), POOLS))
-    return replace(grid, classes=classes, channels=channels, begins=np.ascontiguousarray(begins).reshape(-1))
+    begins = np.ascontiguousarray(np.broadcast_to(begins, (len(tiles), POOLS)))
+    lines = line_blocks(step, units, grid, addresses, hw)
+    return replace(
+        grid,
+        classes=classes,
+        channels=channels,
+        begins=begins.reshape(-1),
+        line_channels=channel_of(lines, hw),
+        line_homes=home_of(lines, hw),
+    )
+
+
+def line_blocks(step: Step, units: Units, grid: Grid, addresses: AddressMap, hw: Hardware) -> Int64:
+    """[L] block of memory of each line of the block table, numbered as in the grid's `tables`."""
+    first = int((step.table_ptr[units.sequence] + units.lo // step.page_tokens).min()) // ENTRIES_PER_LINE
+    line = first + np.arange(int(last_lines(grid).max()) + 1, dtype=np.int64)
+    blocks: Int64 = addresses.table_base + line * TABLE_LINE_BYTES >> int(params.build(hw)[Param.BLOCK_SHIFT])
+    return blocks
 
 
 @inlined
@@ -114,10 +136,18 @@ def at_channels(
 @inlined
 def line_wait(d: Cells, s: State, line: int, at: int, found: int) -> int:
     """How long a look-up that comes at `at` takes at the channel of its line of the block table, which L2 has to a
-    share of `found`."""
-    p = d.p
-    block = line * TABLE_LINE_BYTES // p[c.BLOCK_BYTES]
-    round_ = block // p[c.CHANNELS]
-    channel = (block - round_ * p[c.CHANNELS] + mix(round_)) % p[c.CHANNELS]
+    share of `found`. What waits there is served by its banks, not in order: anywhere among what the scheduler sees."""
+    p, channel = d.p, d.line_channels[line]
     missing = (p[c.LINE_BYTES] * (ONE - found)) >> 16
-    return int(pass_channel(s, channel, at, ((missing * p[c.HBM_Q16]) >> 16) * p[c.CHANNELS]) - at)
+    queued = max(0, s.channels[channel] - at)
+    through = pass_channel(s, channel, at, ((missing * p[c.HBM_Q16]) >> 16) * p[c.CHANNELS])
+    return int(through - at + min(queued, p[c.WINDOW] // 2) * (2 * random(s.g) - 1))
+
+
+@inlined
+def farther(d: Cells, line: int, group: int) -> int:
+    """How much longer the way is, there and back, to the partition that is home to a line of the block table than on
+    average over partitions."""
+    groups = d.p[c.GROUPS]
+    extra = d.p[c.FAR_EXTRA]
+    return int(extra if d.line_homes[line] != group else -extra * (groups - 1))

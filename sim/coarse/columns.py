@@ -35,7 +35,8 @@ CLASS_COLS = 15
 # further lines, 0: none; LOOK_LINES: lines of each wait; LINE_BYTES, LINE_PORT: what a look-up asks for, and its cost
 # at the port. WARM: whether L2 may have query rows before anybody has asked for them.
 # SLICES: of L2 that a group sees, 0: tiles pass them as one; LISTED: blocks of all classes in the list of slices;
-# CHANNELS: of memory, 0: they have one queue; BLOCK_BYTES: that lie together on one.
+# CHANNELS: of memory, 0: they have one queue; WINDOW: of what waits at one, so much is
+# served in any order.
 (
     SMS,
     CTAS,
@@ -89,6 +90,6 @@ CLASS_COLS = 15
     SLICES,
     LISTED,
     CHANNELS,
-    BLOCK_BYTES,
+    WINDOW,
 ) = range(53)
 SCALARS = 53

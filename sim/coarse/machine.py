@@ -9,7 +9,7 @@ from sim.coarse import columns as c
 from sim.coarse import loop, tags
 from sim.coarse import state as layout
 from sim.coarse.ecc import without_check_bits
-from sim.coarse.grid import Grid, line_cost
+from sim.coarse.grid import Grid, last_lines, line_cost
 from sim.coarse.heap import new_heap
 from sim.coarse.hits import Reuse, held, query_missing, taken_in
 from sim.coarse.shares import ONE
@@ -112,15 +112,6 @@ def scalars(
     return p
 
 
-def last_lines(grid: Grid) -> NDArray[np.int64]:
-    """[C] number of the last line of the block table that each CTA may ask for."""
-    sample = grid.sample
-    if not sample.tiles_per_look_up:
-        return grid.tables
-    further: NDArray[np.int64] = np.diff(grid.tile_ptr) // sample.tiles_per_look_up * sample.lines_per_look_up
-    return further + grid.tables
-
-
 def _mean_way_ps(v: NDArray[np.int64]) -> int:
     """From an SM to L2, over homes in all partitions."""
     near, far, partitions = int(v[Param.NEAR]), int(v[Param.FAR]), int(v[Param.PARTITIONS])
@@ -159,7 +150,7 @@ def _set_channels(p: NDArray[np.int64], v: NDArray[np.int64]) -> None:
     alone = accesses * int(v[Param.PITCH] - v[Param.BURST])
     alone += int(v[Param.RP]) if v[Param.PAGE] == PAGE_CODE["open"] else 0
     p[c.CHANNELS] = v[Param.CHANNELS]
-    p[c.BLOCK_BYTES] = 1 << int(v[Param.BLOCK_SHIFT])
+    p[c.WINDOW] = v[Param.DEPTH] * v[Param.BURST]
     p[c.HBM_LATENCY] += alone - CHANNEL_TURNS * int(p[c.CHANNEL])
     p[c.TABLE_MISS] += alone
 
@@ -249,6 +240,8 @@ def run_grid(
         slices_of=grid.slices_of,
         channels=grid.channels,
         begins=grid.begins,
+        line_channels=grid.line_channels,
+        line_homes=grid.line_homes,
     )
     objects, blocks, lines = (
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, last_lines(grid))

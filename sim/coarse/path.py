@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sim.coarse import columns as c
 from sim.coarse.channels import at_channels
+from sim.coarse.chance import random
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.port import group_of
 from sim.coarse.shares import ONE
@@ -23,7 +24,6 @@ from sim.coarse.state import (
     B_LEFT,
     CHECKED_COLS,
     G_HBM,
-    G_RANDOM,
     G_TAKEN,
     G_WRITTEN,
     P_BEGAN,
@@ -42,7 +42,6 @@ from sim.coarse.state import (
     Grid,
     State,
 )
-from sim.coarse.tags import MODULUS, MULTIPLIER
 from sim.coarse.units import SM_COLS
 from sim.memory.mapping import GOLDEN
 
@@ -227,13 +226,6 @@ def channel_delay(p: Int64, g: Int64, queued: int) -> int:
     of `queued` ps on average."""
     width = min(queued, SPREAD * math.sqrt(queued * p[c.CHANNEL]))
     return int(width * (2 * random(g) - 1))
-
-
-@inlined
-def random(g: Int64) -> float:
-    """The next number in (0, 1) of the generator."""
-    g[G_RANDOM] = g[G_RANDOM] * MULTIPLIER % MODULUS
-    return float(g[G_RANDOM] / MODULUS)
 
 
 @inlined

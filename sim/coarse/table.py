@@ -6,7 +6,7 @@ with it.
 """
 
 from sim.coarse import columns as c
-from sim.coarse.channels import line_wait
+from sim.coarse.channels import farther, line_wait
 from sim.coarse.heap import KINDS, KNOWN, START, schedule
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.path import note_due
@@ -78,6 +78,8 @@ def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
         found = d.hit[tile - 1]
     l2 = max(0, s.g[SHARED + group_of(d, sm)] - arrival)
     at = now + p[c.TABLE_HIT] + l2
+    if p[c.CHANNELS] and p[c.COPIES]:
+        at += farther(d, line, group_of(d, sm))
     if s.tables[line] == 0:
         if p[c.CHANNELS]:
             queued = line_wait(d, s, line, arrival + l2, found)
