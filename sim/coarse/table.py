@@ -75,7 +75,8 @@ def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
     else:
         tile = s.slots[slot * SLOT_COLS + S_ASKED]
         line += (tile - d.tile_ptr[cta]) // p[c.LOOK_UP] * p[c.LOOK_LINES]
-        found = d.hit[tile - 1]
+        if p[c.WARM] or p[c.CHANNELS] == 0:
+            found = d.hit[tile - 1]
     l2 = max(0, s.g[SHARED + group_of(d, sm)] - arrival)
     at = now + p[c.TABLE_HIT] + l2
     if p[c.CHANNELS] and p[c.COPIES]:
