@@ -2,8 +2,9 @@
 
 One queue for all channels tells the mean wait. A read of few bytes, as a CTA's look-up in its block table, waits at one
 channel, whose queue may be empty or twice the mean; with one queue all look-ups that come while a burst of blocks is
-served end with it, at one instant, and their CTAs ask for the next burst in step: a convoy that no random delay of the
-blocks breaks up. So where CTAs wait for look-ups as they copy, each block takes its turn at the channel that it lies on.
+served end with it, at one instant, and their CTAs ask for the next burst in step: a convoy that random delays of blocks
+do not break up. So where CTAs wait for look-ups as they copy, each block takes its turn at the channel that it lies on,
+and so does each look-up, on its way to the partition that its line has its home in.
 """
 
 from dataclasses import replace
@@ -13,12 +14,12 @@ from numpy.typing import NDArray
 
 from kernels_ref.trace import Step
 from sim.coarse import columns as c
+from sim.coarse.chance import random
 from sim.coarse.grid import ENTRIES_PER_LINE, Grid, last_lines
 from sim.coarse.jit import inlined
-from sim.coarse.chance import random
 from sim.coarse.places import a_tile_of_each, places_of
 from sim.coarse.shares import ONE
-from sim.coarse.slices import blocks_of, slice_numbers
+from sim.coarse.slices import blocks_of, slice_numbers, slices_near
 from sim.coarse.state import P_LEFT, State
 from sim.coarse.state import Grid as Cells
 from sim.coarse.units import SM_COLS
@@ -35,6 +36,7 @@ Int64 = NDArray[np.int64]
 
 POOLS = 2
 """Of K and of V (with all scales), each contiguous."""
+L_CHANNEL, L_HOME, L_SLICE, LINE_COLS = range(4)
 
 
 def channel_of(block: Int64, hw: Hardware) -> Int64:
@@ -46,18 +48,20 @@ def channel_of(block: Int64, hw: Hardware) -> Int64:
 def home_of(block: Int64, hw: Hardware) -> Int64:
     """Partition that is home to each block, where partitions keep copies."""
     v = params.build(hw)
-    return slice_numbers(block, int(v[Param.SLICES_SEEN]), hashed=bool(v[Param.HASH])) // int(v[Param.SLICES_NEAR])
+    number = slice_numbers(block, int(v[Param.SLICES_SEEN]), hashed=bool(v[Param.HASH]))
+    return number // int(v[Param.SLICES_NEAR])
 
 
 def tile_channels(grid: Grid, addresses: AddressMap, hw: Hardware) -> tuple[Int64, Int64]:
-    """([T + 1] pointer, POOLS x channels beyond that of the tile's first block in the same pool + pool) of the blocks of
-    each lowered tile, in order."""
+    """([T + 1] pointer, [blocks] POOLS x channels beyond that of the tile's first block in the same pool + pool) of the
+    lowered tiles, in order."""
     v = params.build(hw)
     shift = int(v[Param.BLOCK_SHIFT])
     start, size, tile = blocks_of(grid.sample)
     first = start >> shift
     run, rank = repeat_index(((start + size - 1) >> shift) - first + 1)
-    bases = sorted((part.base, min(i, POOLS - 1)) for parts in addresses.parts for i, part in enumerate(parts))
+    parts = [part for of_format in addresses.parts for part in enumerate(of_format)]
+    bases = sorted((part.base, min(i, POOLS - 1)) for i, part in parts)
     within = np.searchsorted([base for base, _ in bases], start, side="right") - 1
     pool = np.array([of for _, of in bases])[within][run]
     channel = channel_of(first[run] + rank, hw)
@@ -86,8 +90,9 @@ def with_channels(
         classes=classes,
         channels=channels,
         begins=begins.reshape(-1),
-        line_channels=channel_of(lines, hw),
-        line_homes=home_of(lines, hw),
+        lines=np.stack([channel_of(lines, hw), home_of(lines, hw), slices_near(lines, hw)], axis=1).reshape(
+            -1
+        ),
     )
 
 
@@ -137,11 +142,24 @@ def at_channels(
 def line_wait(d: Cells, s: State, line: int, at: int, found: int) -> int:
     """How long a look-up that comes at `at` takes at the channel of its line of the block table, which L2 has to a
     share of `found`. What waits there is served by its banks, not in order: anywhere among what the scheduler sees."""
-    p, channel = d.p, d.line_channels[line]
+    p, channel = d.p, d.lines[line * LINE_COLS + L_CHANNEL]
     missing = (p[c.LINE_BYTES] * (ONE - found)) >> 16
     queued = max(0, s.channels[channel] - at)
     through = pass_channel(s, channel, at, ((missing * p[c.HBM_Q16]) >> 16) * p[c.CHANNELS])
     return int(through - at + min(queued, p[c.WINDOW] // 2) * (2 * random(s.g) - 1))
+
+
+@inlined
+def at_slice(d: Cells, s: State, line: int, group: int, arrival: int) -> int:
+    """How long a look-up that comes at `arrival` waits for blocks in line at the slice of its line, where blocks pass
+    slices each by itself."""
+    p = d.p
+    if p[c.SLICES] == 0:
+        return 0
+    cell = group * p[c.SLICES] + d.lines[line * LINE_COLS + L_SLICE]
+    begins = max(arrival, s.slices[cell])
+    s.slices[cell] = begins + ((p[c.LINE_BYTES] * p[c.L2_Q16]) >> 16) * p[c.SLICES]
+    return int(begins - arrival)
 
 
 @inlined
@@ -150,4 +168,4 @@ def farther(d: Cells, line: int, group: int) -> int:
     average over partitions."""
     groups = d.p[c.GROUPS]
     extra = d.p[c.FAR_EXTRA]
-    return int(extra if d.line_homes[line] != group else -extra * (groups - 1))
+    return int(extra if d.lines[line * LINE_COLS + L_HOME] != group else -extra * (groups - 1))

@@ -2,7 +2,8 @@
 
 # A class of equal tiles: bytes into the SM, cost at the port, the stages of one instruction stream, and what check bits
 # add to the cost of its bytes in memory, in 1/65536. FIRST_BLOCK, BLOCKS: its blocks in the lists of
-# slices and of channels; none: they are not told apart. FOREIGN: share of its bytes that other tiles read as their own, in 1/65536.
+# slices and of channels; none: they are not told apart. FOREIGN: share of its bytes that other tiles read as their own,
+# in 1/65536.
 (
     BYTES,
     PORT,

@@ -69,9 +69,8 @@ class Grid:
     """Where blocks wait each at its own channel of memory, those of the blocks of all classes (`channels`)."""
     begins: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     """[O x pools] channel of the first block of each object."""
-    line_channels: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
-    line_homes: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
-    """[lines of the block table] channel of each, and partition that is home to it."""
+    lines: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """[lines of the block table x (channel, partition that is home to it, slice there)]."""
     listed: int = 0
 
     @property

@@ -209,8 +209,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.slices_of),
         cells(grid.channels),
         cells(grid.begins),
-        cells(grid.line_channels),
-        cells(grid.line_homes),
+        cells(grid.lines),
     )
     s = State(
         cells(state.slots),

@@ -240,8 +240,7 @@ def run_grid(
         slices_of=grid.slices_of,
         channels=grid.channels,
         begins=grid.begins,
-        line_channels=grid.line_channels,
-        line_homes=grid.line_homes,
+        lines=grid.lines,
     )
     objects, blocks, lines = (
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, last_lines(grid))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
-from sim.coarse.channels import at_channels
 from sim.coarse.chance import random
+from sim.coarse.channels import at_channels
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.port import group_of
 from sim.coarse.shares import ONE
@@ -105,7 +105,8 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
         if p[c.CHANNELS] == 0:
             late = channel_delay(p, s.g, at - arrival)
         elif missing_kv > 0:
-            mean, latest = at_channels(d, s, sm, part, tile, missing_kv + ((missing_kv * checks) >> 16), arrival, sending)
+            kv_on_bus = missing_kv + ((missing_kv * checks) >> 16)
+            mean, latest = at_channels(d, s, sm, part, tile, kv_on_bus, arrival, sending)
             late = max(at, latest) - max(at, mean)
             at = max(at, mean)
         at += p[c.HBM_LATENCY]

@@ -38,8 +38,7 @@ class Grid(NamedTuple):
     query rows that each CTA reads; query_ptr: [Q + 1] their bytes; query_hit: [Q] share that their first reader finds,
     as `hit`; blocks: [T] number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C]
     number of the line of the block table that each CTA reads first, -1: none; sequence: [C] of each CTA; slices,
-    slices_of, channels, begins, line_channels,
-    line_homes: as there."""
+    slices_of, channels, begins, lines: as there."""
 
     p: Int64
     classes: Int64
@@ -59,8 +58,7 @@ class Grid(NamedTuple):
     slices_of: Int64
     channels: Int64
     begins: Int64
-    line_channels: Int64
-    line_homes: Int64
+    lines: Int64
 
 
 class State(NamedTuple):
