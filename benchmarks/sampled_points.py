@@ -1,7 +1,7 @@
 """The points on which `bench_sampled.py` judges `--fidelity sampled`.
 
 DESIGN is what the sampling was made with. SECOND has other machines, kernels, shapes and seeds. It was drawn up before
-any of it was run, but its errors were seen while the sampling was improved. LOOK_UPS watches a class that neither has.
+any of it was run, but its errors were seen while the sampling was improved. THIRD watches two classes that neither has.
 `random_points` draws new ones.
 """
 
@@ -167,7 +167,7 @@ SECOND = (
 )
 
 ONE_HEAD = "page_tokens=1 tensor_parallel=8"
-LOOK_UPS = (
+THIRD = (
     Point(B200, "flashinfer", f"batch=64 context=8192 {ONE_HEAD}"),
     Point(B200, "flashinfer", f"batch=16 context=32768 {ONE_HEAD}"),
     Point(B200, "flashinfer", f"batch=16 context=65536 {ONE_HEAD}"),
@@ -183,8 +183,11 @@ LOOK_UPS = (
     Point(L40S, "flashinfer", f"batch=16 context=8192 {ONE_HEAD}"),
     Point(PRO, "flashinfer", f"batch=32 context=8192 {ONE_HEAD}"),
     Point("rtx4090", "flashinfer", "batch=12 context=8192 page_tokens=1 tensor_parallel=4"),
+    Point(B200, "trtllm_gen_fp8", "batch=256 context=512 kv_format=fp8_e4m3"),
+    Point(B200, "trtllm_gen", "batch=256 context=512"),
 )
-"""Few KV heads over pages of one token, where CTAs wait for entries of the block table at every other tile."""
+"""Few KV heads over pages of one token, where CTAs wait for entries of the block table at every other tile; and CTAs of
+few tiles in many waves."""
 
 RANDOM_POINTS = 30
 KERNELS = {
