@@ -3,10 +3,10 @@
     python benchmarks/bench_sampled.py [--grid design|second|third|random] [--seed N] [--only TEXT]... [--truth FILE]
 
 Asked: within 2% of full on 95% of the points, the stated interval covering the truth on 90%, sampled in 0.5 s or less.
---grid: the points that the sampling was made with, 60 others, 17 that those lack (look-ups of few KV heads over
-pages of one token, short CTAs in many waves), or 30 drawn at random (--seed). --only: points whose name contains TEXT. --truth: a JSON file of
-full times in ns by point; what it lacks is run and added, so that work on the sampling alone need not repeat the full
-runs (a changed machine or kernel voids the file).
+--grid: the points that the sampling was made with, 60 others, 17 that those lack (look-ups of few KV heads over pages
+of one token, short CTAs in many waves), or 30 drawn at random (--seed). --only: points whose name contains TEXT.
+--truth: a JSON file of full times in ns by point; what it lacks is run and added, so that work on the sampling alone
+need not repeat the full runs (a changed machine or kernel voids the file).
 
 The machines, kernels and shapes are those that sampling can get wrong: L2 cold and warm at 0.8 to 1.5 times its
 capacity, prefixes shared by all, ragged batches, pages of one token, prefill, one sequence and many. Seconds are CPU
