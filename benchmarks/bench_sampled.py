@@ -1,11 +1,12 @@
 """How well and how fast `--fidelity sampled` predicts full runs: 60 points, each run both ways.
 
-    python benchmarks/bench_sampled.py [--grid design|second|random] [--seed N] [--only TEXT]... [--truth FILE]
+    python benchmarks/bench_sampled.py [--grid design|second|third|random] [--seed N] [--only TEXT]... [--truth FILE]
 
 Asked: within 2% of full on 95% of the points, the stated interval covering the truth on 90%, sampled in 0.5 s or less.
---grid: the points that the sampling was made with, 60 others, or 30 drawn at random (--seed). --only: points whose
-name contains TEXT. --truth: a JSON file of full times in ns by point; what it lacks is run and added, so that work on
-the sampling alone need not repeat the full runs (a changed machine or kernel voids the file).
+--grid: the points that the sampling was made with, 60 others, 17 that those lack (look-ups of few KV heads over pages
+of one token, short CTAs in many waves), or 30 drawn at random (--seed). --only: points whose name contains TEXT.
+--truth: a JSON file of full times in ns by point; what it lacks is run and added, so that work on the sampling alone
+need not repeat the full runs (a changed machine or kernel voids the file).
 
 The machines, kernels and shapes are those that sampling can get wrong: L2 cold and warm at 0.8 to 1.5 times its
 capacity, prefixes shared by all, ragged batches, pages of one token, prefill, one sequence and many. Seconds are CPU
@@ -21,7 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sampled_points import DESIGN, SECOND, Point, random_points
+from sampled_points import DESIGN, SECOND, THIRD, Point, random_points
 
 from sim.cli.job import run_named
 from sim.result import Result
@@ -113,14 +114,16 @@ def summary(rows: list[Row]) -> tuple[list[str], bool]:
 
 
 def points_of(grid: str, seed: int) -> tuple[Point, ...]:
-    return {"design": DESIGN, "second": SECOND}.get(grid) or random_points(seed)
+    return {"design": DESIGN, "second": SECOND, "third": THIRD}.get(grid) or random_points(seed)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--grid", choices=("design", "second", "random"), default="design", help="points")
+    parser.add_argument(
+        "--grid", choices=("design", "second", "third", "random"), default="design", help="points"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the points drawn at random")
     parser.add_argument("--only", action="append", default=[], help="points whose name contains this text")
     parser.add_argument("--truth", type=Path, help="JSON file of full times in ns, read and added to")

@@ -1,7 +1,8 @@
 """The points on which `bench_sampled.py` judges `--fidelity sampled`.
 
 DESIGN is what the sampling was made with. SECOND has other machines, kernels, shapes and seeds. It was drawn up before
-any of it was run, but its errors were seen while the sampling was improved. `random_points` draws new ones.
+any of it was run, but its errors were seen while the sampling was improved. THIRD watches two classes that neither has.
+`random_points` draws new ones.
 """
 
 from dataclasses import dataclass
@@ -164,6 +165,29 @@ SECOND = (
     Point("rtx_pro_6000_workstation", "xqa", "batch=24 context=4096"),
     Point("mi300x", "register_decode", "batch=24 context=6144 page_tokens=16"),
 )
+
+ONE_HEAD = "page_tokens=1 tensor_parallel=8"
+THIRD = (
+    Point(B200, "flashinfer", f"batch=64 context=8192 {ONE_HEAD}"),
+    Point(B200, "flashinfer", f"batch=16 context=32768 {ONE_HEAD}"),
+    Point(B200, "flashinfer", f"batch=16 context=65536 {ONE_HEAD}"),
+    Point(B200, "flashinfer", f"batch=40 context=12288 {ONE_HEAD}"),
+    Point(B200, "flashinfer", f"batch=256 context=2048 {ONE_HEAD}"),
+    Point(B200, "flashinfer", "batch=24 context=8192 page_tokens=1 tensor_parallel=4"),
+    Point(B200, "flashinfer", f"batch=48 context=uniform:2048..16384 {ONE_HEAD}", seed=11),
+    Point(H200, "flashinfer", f"batch=32 context=16384 {ONE_HEAD}"),
+    Point(H200, "flashinfer", "batch=12 context=16384 page_tokens=1 tensor_parallel=4"),
+    Point(H100, "flashinfer", f"batch=64 context=6144 {ONE_HEAD}"),
+    Point(H100, "flashinfer", f"batch=48 context=uniform:1024..12288 {ONE_HEAD}", seed=12),
+    Point(A100, "flashinfer", f"batch=24 context=12288 {ONE_HEAD}"),
+    Point(L40S, "flashinfer", f"batch=16 context=8192 {ONE_HEAD}"),
+    Point(PRO, "flashinfer", f"batch=32 context=8192 {ONE_HEAD}"),
+    Point("rtx4090", "flashinfer", "batch=12 context=8192 page_tokens=1 tensor_parallel=4"),
+    Point(B200, "trtllm_gen_fp8", "batch=256 context=512 kv_format=fp8_e4m3"),
+    Point(B200, "trtllm_gen", "batch=256 context=512"),
+)
+"""Few KV heads over pages of one token, where CTAs wait for entries of the block table at every other tile; and CTAs of
+few tiles in many waves."""
 
 RANDOM_POINTS = 30
 KERNELS = {

@@ -303,6 +303,7 @@ def _run_part(task: Task, candidate: Candidate, choice: Choice, addresses: Addre
     which a sample cannot tell what it finds, or when its estimate beats a bound and so is wrong."""
     cut = candidate.cut
     problem, units = problem_of(task, addresses, cut), attention_units(task.step, cut)
+    problem = replace(problem, memory=replace(problem.memory, channels=True))
     grid = attention_grid_of(problem, units)
     plan = plan_sample(units, grid, cut, task.hw)
     if plan is None:

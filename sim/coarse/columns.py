@@ -1,8 +1,9 @@
 """Columns of the arrays that the tile-grain loop works on; all times are integer picoseconds."""
 
 # A class of equal tiles: bytes into the SM, cost at the port, the stages of one instruction stream, and what check bits
-# add to the cost of its bytes in memory, in 1/65536. FIRST_BLOCK, BLOCKS: its blocks in the list of
-# slices; none: they are not told apart. FOREIGN: share of its bytes that other tiles read as their own, in 1/65536.
+# add to the cost of its bytes in memory, in 1/65536. FIRST_BLOCK, BLOCKS: its blocks in the lists of
+# slices and of channels; none: they are not told apart. FOREIGN: share of its bytes that other tiles read as their own,
+# in 1/65536.
 (
     BYTES,
     PORT,
@@ -34,7 +35,9 @@ CLASS_COLS = 15
 # table lies; TABLE_HIT, TABLE_MISS: then that of its first line, in L2 or not; LOOK_UP: tiles between two waits for
 # further lines, 0: none; LOOK_LINES: lines of each wait; LINE_BYTES, LINE_PORT: what a look-up asks for, and its cost
 # at the port. WARM: whether L2 may have query rows before anybody has asked for them.
-# SLICES: of L2 that a group sees; LISTED: blocks of all classes in the list of slices.
+# SLICES: of L2 that a group sees, 0: tiles pass them as one; LISTED: blocks of all classes in the list of slices;
+# CHANNELS: of memory, 0: they have one queue; WINDOW: of what waits at one, so much is
+# served in any order.
 (
     SMS,
     CTAS,
@@ -87,5 +90,7 @@ CLASS_COLS = 15
     WARM,
     SLICES,
     LISTED,
-) = range(51)
-SCALARS = 51
+    CHANNELS,
+    WINDOW,
+) = range(53)
+SCALARS = 53

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from kernels_ref.trace import Step
+from sim.coarse.channels import with_channels
 from sim.coarse.contents import tile_contents, with_foreign
 from sim.coarse.grid import Grid, attention_grid, grid_of_launch
 from sim.coarse.hits import (
@@ -79,6 +80,8 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
     objects = read.objects
     if not is_read_once(objects):
         grid = with_slices(p.step, units, grid, p.cut, p.addresses, objects, p.hw)
+    if p.memory.channels and grid.sample.tiles_per_look_up > 0:
+        grid = with_channels(p.step, units, grid, p.cut, p.addresses, objects, p.hw)
     grid = with_foreign(p.step, units, p.cut, grid, read.foreign)
     policies = object_policies(p.step, units, grid, p.cut, p.hw, objects)
     lie = partial(block_sets, p.step, units, grid, p.cut, p.hw, p.addresses, objects)

@@ -65,6 +65,12 @@ class Grid:
     then those of the blocks of what is read more than once."""
     slices_of: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     """[O] from which cell of `slices` on those of each object follow; -1: it lies anywhere."""
+    channels: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """Where blocks wait each at its own channel of memory, those of the blocks of all classes (`channels`)."""
+    begins: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """[O x pools] channel of the first block of each object."""
+    lines: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """[lines of the block table x (channel, partition that is home to it, slice there)]."""
     listed: int = 0
 
     @property
@@ -245,3 +251,12 @@ def table_lines(step: Step, units: Units, sample: Launch) -> Int64:
     else:
         lines = np.unique(lines, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return lines
+
+
+def last_lines(grid: Grid) -> NDArray[np.int64]:
+    """[C] number of the last line of the block table that each CTA may ask for."""
+    sample = grid.sample
+    if not sample.tiles_per_look_up:
+        return grid.tables
+    further: NDArray[np.int64] = np.diff(grid.tile_ptr) // sample.tiles_per_look_up * sample.lines_per_look_up
+    return further + grid.tables

@@ -48,7 +48,7 @@ class Reuse:
 
 def nothing_found(tiles: int) -> Reuse:
     """Of tiles that are all different and in no cache."""
-    return Reuse(np.zeros(tiles, np.int64), np.zeros(tiles, np.int64))
+    return Reuse(np.arange(tiles), np.zeros(tiles, np.int64))
 
 
 def object_policies(step: Step, units: Units, grid: Grid, cut: Cut, hw: Hardware, objects: Int64) -> Int64:

@@ -207,6 +207,9 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(grid.sequence),
         cells(grid.slices),
         cells(grid.slices_of),
+        cells(grid.channels),
+        cells(grid.begins),
+        cells(grid.lines),
     )
     s = State(
         cells(state.slots),
@@ -223,6 +226,7 @@ def run(grid: Grid, state: State, cache: Cache) -> None:
         cells(state.checked),
         cells(state.tables),
         cells(state.rows),
+        cells(state.channels),
     )
     found = pointers(cache)
     s.g[G_END] = d.p[c.START]

@@ -9,7 +9,7 @@ from sim.coarse import columns as c
 from sim.coarse import loop, tags
 from sim.coarse import state as layout
 from sim.coarse.ecc import without_check_bits
-from sim.coarse.grid import Grid, line_cost
+from sim.coarse.grid import Grid, last_lines, line_cost
 from sim.coarse.heap import new_heap
 from sim.coarse.hits import Reuse, held, query_missing, taken_in
 from sim.coarse.shares import ONE
@@ -22,7 +22,7 @@ from sim.lowering import item_search
 from sim.lowering.launch import Launch
 from sim.memory import params
 from sim.memory.latency import beyond_l2_ps
-from sim.memory.params import Param
+from sim.memory.params import PAGE_CODE, Param
 
 PS_PER_NS = 1000
 SEGMENT_BYTES = 8192
@@ -45,11 +45,13 @@ for all of memory would take a block at the rate of all channels. At a load r a 
 @dataclass(frozen=True)
 class Memory:
     """What a run assumes of memory: whether the L2 starts warm (look-ups hit), whether only bursts take time, and the
-    seed of the channels' delays (from 1 on)."""
+    seed of the channels' delays (from 1 on), and whether blocks wait each at its own channel where CTAs look up as they
+    copy: slower, so not for a search."""
 
     warm: bool = False
     zero_latency: bool = False
     seed: int = 1
+    channels: bool = False
 
 
 @dataclass(frozen=True)
@@ -103,16 +105,11 @@ def scalars(
     _set_memory(p, v, hw)
     _set_dependent_reads(p, v, launch)
     p[c.LINE_BYTES], p[c.LINE_PORT] = line_cost(launch, hw)
+    if len(grid.slices) == 0:
+        p[c.SLICES] = 0
+    if len(grid.channels) > 0:
+        _set_channels(p, v)
     return p
-
-
-def last_lines(grid: Grid) -> NDArray[np.int64]:
-    """[C] number of the last line of the block table that each CTA may ask for."""
-    sample = grid.sample
-    if not sample.tiles_per_look_up:
-        return grid.tables
-    further: NDArray[np.int64] = np.diff(grid.tile_ptr) // sample.tiles_per_look_up * sample.lines_per_look_up
-    return further + grid.tables
 
 
 def _mean_way_ps(v: NDArray[np.int64]) -> int:
@@ -144,6 +141,18 @@ def _set_memory(p: NDArray[np.int64], v: NDArray[np.int64], hw: Hardware) -> Non
     if v[Param.REFRESH]:
         p[c.REFRESH] = v[Param.RFC]
         p[c.REFRESH_BYTES] = max(1, block * int(v[Param.REFI]) // max(1, int(v[Param.RFC])))
+
+
+def _set_channels(p: NDArray[np.int64], v: NDArray[np.int64]) -> None:
+    """Blocks wait each at its own channel: for what is there, for its bank to close the row of another one, and for
+    accesses of others between its own, which are tCCD_L apart."""
+    accesses = 1 << int(v[Param.BLOCK_SHIFT] - v[Param.ACCESS_SHIFT])
+    alone = accesses * int(v[Param.PITCH] - v[Param.BURST])
+    alone += int(v[Param.RP]) if v[Param.PAGE] == PAGE_CODE["open"] else 0
+    p[c.CHANNELS] = v[Param.CHANNELS]
+    p[c.WINDOW] = v[Param.DEPTH] * v[Param.BURST]
+    p[c.HBM_LATENCY] += alone - CHANNEL_TURNS * int(p[c.CHANNEL])
+    p[c.TABLE_MISS] += alone
 
 
 def _set_dependent_reads(p: NDArray[np.int64], v: NDArray[np.int64], launch: Launch) -> None:
@@ -195,6 +204,7 @@ def new_state(
         checked=np.full(layout.CHECKED_COLS * blocks, layout.NEVER, np.int64),
         tables=np.zeros(lines, np.int64),
         rows=np.zeros(queries, np.int64),
+        channels=np.zeros(int(p[c.CHANNELS]), np.int64),
     )
 
 
@@ -228,6 +238,9 @@ def run_grid(
         sequence=np.ascontiguousarray(grid.sequence, np.int64),
         slices=grid.slices,
         slices_of=grid.slices_of,
+        channels=grid.channels,
+        begins=grid.begins,
+        lines=grid.lines,
     )
     objects, blocks, lines = (
         int(numbers.max(initial=0)) + 1 for numbers in (reuse.objects, grid.blocks, last_lines(grid))

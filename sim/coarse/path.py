@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.coarse import columns as c
+from sim.coarse.chance import random
+from sim.coarse.channels import at_channels
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.port import group_of
 from sim.coarse.shares import ONE
@@ -22,7 +24,6 @@ from sim.coarse.state import (
     B_LEFT,
     CHECKED_COLS,
     G_HBM,
-    G_RANDOM,
     G_TAKEN,
     G_WRITTEN,
     P_BEGAN,
@@ -41,7 +42,6 @@ from sim.coarse.state import (
     Grid,
     State,
 )
-from sim.coarse.tags import MODULUS, MULTIPLIER
 from sim.coarse.units import SM_COLS
 from sim.memory.mapping import GOLDEN
 
@@ -102,7 +102,13 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
         at = max(at, serve(s.g, G_HBM, arrival, on_bus, p[c.HBM_Q16]))
         if p[c.COPIES]:
             at = max(at, serve_at_homes(p, s.g, group, missing, arrival))
-        late = channel_delay(p, s.g, at - arrival)
+        if p[c.CHANNELS] == 0:
+            late = channel_delay(p, s.g, at - arrival)
+        elif missing_kv > 0:
+            kv_on_bus = missing_kv + ((missing_kv * checks) >> 16)
+            mean, latest = at_channels(d, s, sm, part, tile, kv_on_bus, arrival, sending)
+            late = max(at, latest) - max(at, mean)
+            at = max(at, mean)
         at += p[c.HBM_LATENCY]
         if missing_kv > 0:
             s.fetched[d.objects[tile]] = at + late
@@ -115,7 +121,7 @@ def transfer(d: Grid, s: State, sm: int, part: int, tile: int, now: int, sending
     at = max(at, max(at - sending, s.sms[row + P_INGRESS]) + ((part * p[c.INGRESS_Q16]) >> 16))
     s.sms[row + P_INGRESS] = at
     s.sms[row + P_LATEST] = max(s.sms[row + P_LATEST], at + late)
-    note_due(d, s, sm, part, at + late)
+    note_due(d, s, sm, part, at if p[c.CHANNELS] else at + late)
 
 
 @inlined
@@ -123,13 +129,12 @@ def at_slices(d: Grid, s: State, sm: int, part: int, tile: int, arrival: int) ->
     """When the blocks of a port's next segment have passed their slices, each in line with all else there; what misses
     in copies passes the slices of its home too, ahead of what waits there."""
     p, k = d.p, d.tile_class[tile] * c.CLASS_COLS
-    blocks = d.classes[k + c.BLOCKS]
-    if blocks == 0:
+    blocks, slices = d.classes[k + c.BLOCKS], p[c.SLICES]
+    if blocks == 0 or slices == 0:
         return arrival
     left, size = s.sms[sm * SM_COLS + P_LEFT], d.classes[k + c.BYTES]
     begin = blocks * max(0, size - left) // size
     end = blocks * max(0, size - left + part) // size
-    slices = p[c.SLICES]
     cost = (((size // blocks) * p[c.L2_Q16]) >> 16) * slices
     far = ((cost * (ONE - d.hit[tile])) >> 16) // p[c.GROUPS] if p[c.COPIES] else 0
     group = group_of(d, sm)
@@ -222,13 +227,6 @@ def channel_delay(p: Int64, g: Int64, queued: int) -> int:
     of `queued` ps on average."""
     width = min(queued, SPREAD * math.sqrt(queued * p[c.CHANNEL]))
     return int(width * (2 * random(g) - 1))
-
-
-@inlined
-def random(g: Int64) -> float:
-    """The next number in (0, 1) of the generator."""
-    g[G_RANDOM] = g[G_RANDOM] * MULTIPLIER % MODULUS
-    return float(g[G_RANDOM] / MODULUS)
 
 
 @inlined

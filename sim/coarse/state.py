@@ -38,7 +38,7 @@ class Grid(NamedTuple):
     query rows that each CTA reads; query_ptr: [Q + 1] their bytes; query_hit: [Q] share that their first reader finds,
     as `hit`; blocks: [T] number of the blocks of inline ECC that each tile shares with others, -1: none; tables: [C]
     number of the line of the block table that each CTA reads first, -1: none; sequence: [C] of each CTA; slices,
-    slices_of: as there."""
+    slices_of, channels, begins, lines: as there."""
 
     p: Int64
     classes: Int64
@@ -56,6 +56,9 @@ class Grid(NamedTuple):
     sequence: Int64
     slices: Int64
     slices_of: Int64
+    channels: Int64
+    begins: Int64
+    lines: Int64
 
 
 class State(NamedTuple):
@@ -63,7 +66,7 @@ class State(NamedTuple):
     sizes (CREDITS), when the tiles of a slot arrived (STAGES + 1); when what was fetched of each object is in L2;
     [groups x SLICES] when each slice of L2 is free; the heap; what all share; the check bits of each
     group of blocks (CHECKED_COLS); when each line of the block table, and the query rows of each number, were first
-    there, 0: not asked for yet."""
+    there, 0: not asked for yet; [CHANNELS] when each channel of memory is free."""
 
     slots: Int64
     sms: Int64
@@ -79,3 +82,4 @@ class State(NamedTuple):
     checked: Int64
     tables: Int64
     rows: Int64
+    channels: Int64

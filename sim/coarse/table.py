@@ -6,6 +6,7 @@ with it.
 """
 
 from sim.coarse import columns as c
+from sim.coarse.channels import at_slice, farther, line_wait
 from sim.coarse.heap import KINDS, KNOWN, START, schedule
 from sim.coarse.jit import compiled, inlined
 from sim.coarse.path import note_due
@@ -63,7 +64,8 @@ def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
     """When a slot's CTA whose look-up leaves the port now has the line that it asked for.
 
     Who asks for a line first finds it in L2 as far as KV that is as old as it was: that of the tile before a further
-    line, since both age with what passes, and warm that of a CTA's first tile. Others find it there.
+    line, since both age with what passes, and warm that of a CTA's first tile. Others find it there. Cold, nobody has
+    asked for a line before; with one queue for all channels what sequences share of their KV stands for it too.
     """
     p, sm = d.p, slot % d.p[c.SMS]
     cta, line = s.slots[slot * SLOT_COLS + S_CTA], d.tables[s.slots[slot * SLOT_COLS + S_CTA]]
@@ -74,11 +76,20 @@ def line_at(d: Grid, s: State, cache: Cache, slot: int, now: int) -> int:
     else:
         tile = s.slots[slot * SLOT_COLS + S_ASKED]
         line += (tile - d.tile_ptr[cta]) // p[c.LOOK_UP] * p[c.LOOK_LINES]
-        found = d.hit[tile - 1]
+        if p[c.WARM] or p[c.CHANNELS] == 0:
+            found = d.hit[tile - 1]
     l2 = max(0, s.g[SHARED + group_of(d, sm)] - arrival)
-    at = now + p[c.TABLE_HIT] + l2
+    at = now + p[c.TABLE_HIT]
+    if p[c.CHANNELS]:
+        l2 = max(l2, at_slice(d, s, line, group_of(d, sm), arrival))
+        at += farther(d, line, group_of(d, sm)) if p[c.COPIES] else 0
+    at += l2
     if s.tables[line] == 0:
-        beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT] + max(0, s.g[G_HBM] - arrival - l2)
+        beyond = p[c.TABLE_MISS] - p[c.TABLE_HIT]
+        if p[c.CHANNELS]:
+            beyond += line_wait(d, s, line, arrival + l2, found)
+        else:
+            beyond += max(0, s.g[G_HBM] - arrival - l2)
         s.tables[line] = at + ((beyond * (ONE - found)) >> 16)
     at = max(at, s.tables[line])
     return int(at + min(s.sms[sm * SM_COLS + P_QUEUED], max(0, s.sms[sm * SM_COLS + P_INGRESS] - at)))

@@ -2,8 +2,10 @@
 
 Three things. How the tiles of this launch happen to meet, which is the scatter of draws at tile grain. What is of a
 kind that the sample has none of: tiles that are found in L2 though the launch starts cold (a shared prefix comes first,
-the sample has the last tiles). And a long tail, in which some SMs run on alone: when it begins hangs on which places
-come free first (partitions of L2 may run apart, the faster one takes what is left).
+the sample has the last tiles); where CTAs look pages up as they copy, all such tiles, as their readers stay in line at
+the same slices of L2, and look-ups with them, for longer than tile grain has it. And a long tail, in which some SMs run
+on alone: when it begins hangs on which places come free first (partitions of L2 may run apart, the faster one takes
+what is left).
 """
 
 import numpy as np
@@ -16,7 +18,7 @@ from sim.sampled.extrapolate import LONG_TAIL
 
 UNSEEN_ERROR = 0.05
 """Of the time of tiles of a kind that the sample has none of (points with shared prefixes of all grids of
-benchmarks/bench_sampled.py, up to 5% of the whole where half of it was such)."""
+benchmarks/bench_sampled.py, up to 5% of the whole where half of it was such; 7% where CTAs look pages up)."""
 TAIL_ERROR = 0.12
 """Of the time in which some SMs run on alone, where that is long (13 points of all grids: up to 0.27, half below
 0.05)."""

@@ -163,8 +163,8 @@ def run_sampled(problem: Problem, whole: Coarse, every: Units, units: Units) -> 
     time = predicted.end_ps + merge
     unseen = 0.0
     if not problem.memory.warm:
-        beyond = found_share(whole.grid, timing.hits) - found_share(part.grid, some.attention.hits)
-        unseen = max(0.0, beyond)
+        found = found_share(whole.grid, timing.hits)
+        unseen = found if looks_up else max(0.0, found - found_share(part.grid, some.attention.hits))
     stretch = Stretch(
         until=_all_work_until(outcome, part.grid, slots),
         idle=timing.idle * (predicted.end_ps - timing.start) / (timing.end - timing.start),

@@ -108,6 +108,9 @@ def finished(
     grid = layout.Grid(
         slices=lie.reshape(-1),
         slices_of=np.arange(len(lie)) * lie.shape[1],
+        channels=np.zeros(0, np.int64),
+        begins=np.zeros(0, np.int64),
+        lines=np.zeros(0, np.int64),
         p=p,
         classes=classes,
         tile_ptr=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
