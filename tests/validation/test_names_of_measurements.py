@@ -249,6 +249,21 @@ def test_what_the_notes_say_of_the_timing_counts() -> None:
     assert found(notes="context = step+1; KV fits in L2 and replays are warm").runtime == found().runtime
 
 
+@pytest.mark.parametrize(
+    ("cells", "state"),
+    [
+        ({"source": "a repository", "notes": "K and V go round 14 buffers"}, "rotated"),
+        ({"source": "a repository", "notes": "CUDA graph over rotating buffers: cold"}, "rotated"),
+        ({"source": "a repository", "notes": "bench_gpu_time, CUDA graph, cold L2"}, "rotated"),
+        ({"source": "a repository", "notes": "bench_gpu_time with CUPTI, cold L2"}, "cold"),
+        ({"kernel": "FlashInfer XQA", "source": "vLLM", "notes": "attention_benchmarks"}, "rotated"),
+    ],
+    ids=["buffers", "buffers of a graph", "FlashInfer's graphs", "FlashInfer's profiler", "vLLM's benchmark"],
+)
+def test_buffers_in_turn_leave_the_code_and_not_the_data(cells: dict[str, str], state: str) -> None:
+    assert found(**{"kernel": "FlashInfer BatchDecode", **cells}).runtime.l2_state == state
+
+
 def test_a_flashinfer_call_waited_for_holds_its_host_unless_a_flush_hides_it() -> None:
     notes = (
         "single calls between CUDA events with a wait for each",
