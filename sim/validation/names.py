@@ -31,7 +31,9 @@ from sim.validation.truth import TruthRow
 Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", "cdna3", "cdna4", ""]
 KvClass = Literal["16bit", "fp8", "int8", "int4"]
 L2State = Literal["cold", "warm", "rotated"]
-REPLAYED = "warm: the same buffers every time; rotated: others in turn, so that code stays in L2 and data do not"
+REPLAYED = (
+    "warm: the same buffers every time; rotated: others in turn, so that code stays in L2 and data do not"
+)
 
 
 NO_CONFIG = (
@@ -88,7 +90,9 @@ class Runtime(Section):
     )
     l2_state: L2State = Field(default="warm", description=REPLAYED)
     buffers: Int = Field(
-        default=0, ge=0, description="rotated: in how many; they are warm where L2 holds them all. 0: more than that"
+        default=0,
+        ge=0,
+        description="rotated: in how many; they are warm where L2 holds them all. 0: more than that",
     )
     launch: Literal["graph", "stream", "none"] = Field(default="graph", description="how it is launched")
     lengths: Lengths = Field(default="equal", description=DRAWN)

@@ -72,7 +72,13 @@ def test_code_that_is_there_takes_no_trip() -> None:
         *((512, "cold", 1.0), (512, "warm", 0.0), (4096, "warm", 1.0)),
         *((512, "rotated", 0.0), (4096, "rotated", 1.0)),
     ],
-    ids=["cold", "4 MiB, replayed in 8", "32 MiB, replayed in 8", "4 MiB, rotated in 8", "32 MiB, rotated in 8"],
+    ids=[
+        "cold",
+        "4 MiB, replayed in 8",
+        "32 MiB, replayed in 8",
+        "4 MiB, rotated in 8",
+        "32 MiB, rotated in 8",
+    ],
 )
 def test_a_launch_waits_for_code_that_its_data_have_pushed_out(context: int, state: str, lost: float) -> None:
     """Once, before its first CTA, at both grains: an earlier, identical launch read the code before its first tiles."""
