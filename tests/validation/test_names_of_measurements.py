@@ -450,6 +450,7 @@ def test_a_pair_of_chip_and_framework_that_no_table_lists_row_by_row(
         ("B200", "FlashMLA", 128, "mla_blackwell"),
         ("B200", "SGLang CUTLASS MLA", 128, "mla_blackwell"),
         ("B200", "SGLang CUTLASS MLA", 16, "mla_blackwell_padded"),
+        ("B200", "vLLM cute-dsl MLA", 128, "cute_dsl_mla"),
         ("B200", "TRT-LLM gen MLA", 16, "trtllm_gen_mla_small_16bit"),
         ("B200", "TRT-LLM gen MLA", 128, "trtllm_gen_mla"),
         ("A100", "FlashInfer MLA", 128, "flashinfer_mla"),
@@ -465,6 +466,14 @@ def test_a_latent_cache_has_the_kernels_of_its_chip(
     meaning = found(gpu=gpu, kernel=kernel, kv_heads=1, q_heads=q_heads, head_dim=576)
     assert meaning.kernel.profile == profile
     assert meaning.runtime.framework == "flashmla"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "profile"), [("FlashMLA", "mla_blackwell"), ("FlashInfer MLA", "cute_dsl_mla")]
+)
+def test_a_latent_cache_of_fp8_is_multiplied_as_it_is_but_by_flashmla(kernel: str, profile: str) -> None:
+    cells = {"gpu": "B200", "kv_dtype": "fp8", "kv_heads": 1, "q_heads": 128, "head_dim": 576}
+    assert found(kernel=kernel, **cells).kernel.profile == profile
 
 
 @pytest.mark.parametrize(
