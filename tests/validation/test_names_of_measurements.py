@@ -476,6 +476,15 @@ def test_a_latent_cache_of_fp8_is_multiplied_as_it_is_but_by_flashmla(kernel: st
     assert found(kernel=kernel, **cells).kernel.profile == profile
 
 
+def test_gb10_has_the_rates_that_its_vendor_states() -> None:
+    """31 TFLOP/s of FP32, 1 PFLOP/s of FP4, twice of dense and that four times of FP16, and 273 GB/s in DGX Spark."""
+    hw = mapped_row(gpu="NVIDIA GB10", kernel="FlashInfer").hw
+    clocks = hw.sm.count * hw.sm.clock_ghz / 1e3
+    assert clocks * 2 * 128 == pytest.approx(31, rel=0.01)
+    assert clocks * hw.sm.tensor_flop_per_clk["fp16"] * 4 * 2 == pytest.approx(1000, rel=0.02)
+    assert peak_gb_s(hw.hbm) == pytest.approx(273, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("gpu", "fp16", "gb_s"),
     [
@@ -528,6 +537,8 @@ def test_xqa_splits_as_who_launches_it_does(kernel: str, gpu: str, kv: str, prof
         ("FlashInfer BatchDecode", {"q_heads": 64, "kv_heads": 8}, "flashinfer_cuda_cores_group8"),
         ("FlashInfer BatchDecode (tensor cores)", {}, "flashinfer"),
         ("FlashInfer decode without tensor cores", {}, "flashinfer_cuda_cores_grouped"),
+        ("FlashInfer CUDA cores", {"q_heads": 12, "kv_heads": 2}, "flashinfer_cuda_cores_grouped"),
+        ("FlashInfer BatchDecode fa2_tc", {}, "flashinfer"),
         ("FlashInfer BatchDecode use_tensor_cores=False", {"gpu": "B200"}, "flashinfer_cuda_cores_grouped"),
         ("FlashInfer BatchDecode", {"q_heads": 40, "kv_heads": 8}, "flashinfer"),  # no kernel for groups of 5
         ("FlashInfer BatchDecode", {"gpu": "B200"}, "flashinfer"),
@@ -557,6 +568,7 @@ def test_flashinfer_decodes_on_cuda_cores_unless_told_otherwise(
         ("FlexAttention (Triton template)", "B200", "flex_prefill_blackwell"),
         ("FlexAttention (TLX template)", "B200", "flex_prefill_blackwell"),
         ("TLX flash attention", "B200", "cutlass_prefill"),
+        ("FlashInfer cute-dsl prefill", "B200", "cutlass_prefill"),
         ("Helion CuTe attention", "B200", "fa4_prefill"),
         ("Triton flash attention", "H100", "flex_prefill"),
         ("Triton _fwd_kernel (SGLang extend)", "H100", "triton_sglang_prefill"),
