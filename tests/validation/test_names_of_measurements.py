@@ -476,6 +476,21 @@ def test_a_latent_cache_of_fp8_is_multiplied_as_it_is_but_by_flashmla(kernel: st
     assert found(kernel=kernel, **cells).kernel.profile == profile
 
 
+@pytest.mark.parametrize(
+    ("kernel", "source", "profiles"),
+    [
+        ("vLLM FlashAttention", "a blog", ["fa4_decode", "fa4_prefill"]),
+        ("vLLM 0.22.1 FLASH_ATTN", "a blog", ["fa4_decode", "fa4_prefill"]),
+        ("vLLM FlashAttention", "AIConfigurator: B200, vLLM 0.14.0", ["fa2", "fa2_paged_prefill"]),
+        ("vLLM 0.17 FlashAttention", "a blog", ["fa2", "fa2_paged_prefill"]),
+        ("vLLM FlashAttention-2", "a blog", ["fa2", "fa2_paged_prefill"]),
+    ],
+)
+def test_vllm_has_flashattention_4_on_sm100_from_0_18(kernel: str, source: str, profiles: list[str]) -> None:
+    cells = {"gpu": "B200", "kernel": kernel, "source": source}
+    assert [found(**cells, phase=phase).kernel.profile for phase in ("decode", "prefill")] == profiles
+
+
 def test_gb10_has_the_rates_that_its_vendor_states() -> None:
     """31 TFLOP/s of FP32, 1 PFLOP/s of FP4, twice of dense and that four times of FP16, and 273 GB/s in DGX Spark."""
     hw = mapped_row(gpu="NVIDIA GB10", kernel="FlashInfer").hw
