@@ -238,6 +238,24 @@ def test_a_layer_profile_reads_cold_since_the_layers_weights_pass_the_cache() ->
     assert found(**cells, batch=1).runtime.l2_state == "warm"  # the output matrix is a GEMV then, and streams
 
 
+@pytest.mark.parametrize(
+    ("kernel", "source", "notes", "framework", "state"),
+    [
+        ("FlashInfer", "flash-attention PR 63", "", "flashinfer", "cold"),
+        ("FlashAttention-4", "flash-attention PR 2415", "", "flash_attention", "cold"),
+        ("vLLM flash-attn FA3", "vllm-project/flash-attention PR 63", "", "vllm_forward", "cold"),
+        ("FlashInfer", "flash-attention PR 63", "do_bench_cudagraph", "flashinfer", "warm"),
+        ("FlashAttention-3", "a blog", "hopper/benchmark_attn.py", "flash_attention", "cold"),
+        ("FlashAttention-3", "a blog", "", "flash_attention", "warm"),
+    ],
+)
+def test_flashattentions_own_benchmark_flushes_the_l2(
+    kernel: str, source: str, notes: str, framework: str, state: str
+) -> None:
+    runtime = found(kernel=kernel, source=source, notes=notes).runtime
+    assert (runtime.framework, runtime.l2_state) == (framework, state)
+
+
 def test_what_the_notes_say_of_the_timing_counts() -> None:
     """do_bench flushes the L2; a profiler sees no launch and nothing that a framework adds."""
     flushed = found(kernel="PyTorch SDPA", source="a blog", notes="do_bench").runtime
