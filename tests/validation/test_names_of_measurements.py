@@ -509,6 +509,34 @@ def test_vllm_has_flashattention_4_on_sm100_from_0_18(kernel: str, source: str, 
     assert [found(**cells, phase=phase).kernel.profile for phase in ("decode", "prefill")] == profiles
 
 
+@pytest.mark.parametrize(
+    ("gpu", "fp32", "gb_s"),
+    [
+        ("NVIDIA RTX A4000", 19.2, 448),
+        ("RTX 4000 Ada Generation", 26.7, 360),
+        ("RTX 4500 Ada", 39.6, 432),
+        ("RTX 5000 Ada", 65.3, 576),
+    ],
+)
+def test_workstation_parts_have_the_rates_of_their_datasheets(gpu: str, fp32: float, gb_s: float) -> None:
+    """TFLOP/s of FP32, 128 products and sums a clock on an SM, and GB/s."""
+    hw = mapped_row(gpu=gpu, kernel="FlashInfer").hw
+    assert hw.sm.count * hw.sm.clock_ghz * 256 / 1e3 == pytest.approx(fp32, rel=0.01)
+    assert peak_gb_s(hw.hbm) == pytest.approx(gb_s, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "hw"),
+    [
+        ("4090", "rtx4090"),
+        ("5090", "rtx_pro_6000_workstation"),
+        ("RTX PRO 6000 Blackwell Max-Q Workstation Edition", "rtx_pro_6000_workstation"),
+    ],
+)
+def test_a_board_is_known_without_its_family_and_with_its_power(gpu: str, hw: str) -> None:
+    assert found(gpu=gpu, kernel="FlashInfer").gpu.hw == hw
+
+
 def test_gb10_has_the_rates_that_its_vendor_states() -> None:
     """31 TFLOP/s of FP32, 1 PFLOP/s of FP4, twice of dense and that four times of FP16, and 273 GB/s in DGX Spark."""
     hw = mapped_row(gpu="NVIDIA GB10", kernel="FlashInfer").hw
