@@ -469,6 +469,7 @@ def test_a_pair_of_chip_and_framework_that_no_table_lists_row_by_row(
         ("B200", "SGLang CUTLASS MLA", 128, "mla_blackwell"),
         ("B200", "SGLang CUTLASS MLA", 16, "mla_blackwell_padded"),
         ("B200", "vLLM cute-dsl MLA", 128, "cute_dsl_mla"),
+        ("B200", "vLLM FlashAttention-4 MLA", 128, "cute_dsl_mla"),
         ("B200", "TRT-LLM gen MLA", 16, "trtllm_gen_mla_small_16bit"),
         ("B200", "TRT-LLM gen MLA", 128, "trtllm_gen_mla"),
         ("A100", "FlashInfer MLA", 128, "flashinfer_mla"),
