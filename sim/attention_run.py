@@ -17,6 +17,7 @@ from sim.config.split import Split
 from sim.config.workload import Mapping as FixedMapping
 from sim.config.workload import Workload
 from sim.errors import InputError
+from sim.launch_times import lost_share
 from sim.lowering.attention import build_attention
 from sim.lowering.attention_tiles import LookUp
 from sim.lowering.candidates import Candidate, candidates
@@ -183,7 +184,7 @@ def problem_of(task: Task, addresses: AddressMap, cut: Cut) -> Problem:
         addresses=addresses,
         lower=partial(lower_attention, task, cut, addresses),
         how=task.workload.launch,
-        memory=Memory(warm=_warm(task), zero_latency=_no_latency(task)),
+        memory=Memory(warm=_warm(task), lost=_lost(task), zero_latency=_no_latency(task)),
         look_up=_look_up(task),
     )
 
@@ -208,6 +209,13 @@ def as_addressed(hw: Hardware, profile: KernelProfile) -> Hardware:
 
 def _warm(task: Task) -> bool:
     return task.workload.l2_state == "warm"
+
+
+def _lost(task: Task) -> float:
+    """Share of the kernel's code that L2 does not hold before the launch, where it is not warm."""
+    if task.workload.l2_state != "rotated":
+        return 1.0
+    return lost_share(step_work(task.step).kv_bytes, task.loaded)
 
 
 def _no_latency(task: Task) -> bool:
@@ -267,6 +275,7 @@ def _run_whole(
     options = RunOptions(
         how=task.workload.launch,
         warm=_warm(task),
+        lost=_lost(task),
         record_order=record_order,
         zero_latency=_no_latency(task),
         regions=regions_for(task.hw.l2, task.step, addresses),

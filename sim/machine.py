@@ -62,11 +62,13 @@ class RunOutcome:
 @dataclass(frozen=True)
 class RunOptions:
     """How a run is made. how: launch from a `graph`, a `stream`, or not counted (`none`); warm: the L2 holds what one
-    identical run leaves; resident: [N, 3] (address, bytes, SM) that L2 holds instead, as read by that SM; record_order:
-    keep the order of work and the account's rows; window_scale: see MemoryPlane."""
+    identical run leaves; lost: share of a kernel's code that L2 does not hold where it is not warm; resident: [N, 3]
+    (address, bytes, SM) that L2 holds instead, as read by that SM; record_order: keep the order of work and the
+    account's rows; window_scale: see MemoryPlane."""
 
     how: str = "graph"
     warm: bool = False
+    lost: float = 1.0
     resident: np.ndarray | None = None
     record_order: bool = False
     window_scale: float = 1.0
@@ -126,7 +128,7 @@ class Machine:
 
         Raises StuckError when work remains but nothing can happen, SelfCheckError when the account does not close.
         """
-        lost = 1.0
+        lost = self._options.lost
         if self._options.warm:
             self._plane.warm_fetches(
                 *warming_order(self._launches, self._offsets[: len(self._launches)], self._hw)

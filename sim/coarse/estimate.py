@@ -95,7 +95,7 @@ def build_coarse(problem: Problem, units: Units, grid: Grid) -> Coarse:
 def coarse_time(problem: Problem, kernel: Coarse) -> CoarseTime:
     """Run the launches one after the other; partial results are found in L2, as far as they have not left it."""
     formats, hw, memory = problem.step.formats, problem.hw, problem.memory
-    lost = 1 - first_found(kernel.grid, kernel.reuse, hw.sm.count * problem.cut.ctas_per_sm)
+    lost = memory.lost * (1 - first_found(kernel.grid, kernel.reuse, hw.sm.count * problem.cut.ctas_per_sm))
     code = partial(code_ps, hw, lost=lost, zero_latency=memory.zero_latency)
     gap = launch_gap_ps(hw, problem.how) + code(kernel.grid.sample.code_trips)
     takes_in = taken_in(kernel.grid, kernel.reuse)

@@ -44,11 +44,12 @@ for all of memory would take a block at the rate of all channels. At a load r a 
 
 @dataclass(frozen=True)
 class Memory:
-    """What a run assumes of memory: whether the L2 starts warm (look-ups hit), whether only bursts take time, and the
-    seed of the channels' delays (from 1 on), and whether blocks wait each at its own channel where CTAs look up as they
-    copy: slower, so not for a search."""
+    """What a run assumes of memory: whether the L2 starts warm (look-ups hit), which share of a kernel's code it has
+    lost where not, whether only bursts take time, the seed of the channels' delays (from 1 on), and whether blocks wait
+    each at its own channel where CTAs look up as they copy: slower, so not for a search."""
 
     warm: bool = False
+    lost: float = 1.0
     zero_latency: bool = False
     seed: int = 1
     channels: bool = False

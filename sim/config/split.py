@@ -25,6 +25,7 @@ SplitRule = Literal[
     "flash_decoding",
     "flashmla",
     "flashinfer_mla",
+    "cutlass_mla",
 ]
 
 

@@ -241,8 +241,10 @@ class Workload(Section):
     mapping: Annotated[
         Annotated[Literal["auto"], branch("text")] | Annotated[Mapping, branch("mapping")], TEXT_OR_MAPPING
     ] = Field(default="auto", description="how the kernel is cut, or auto: by its own rule, else searched")
-    l2_state: Literal["cold", "warm"] = Field(
-        default="cold", description="warm: the state after one identical launch, as benchmarks replay"
+    l2_state: Literal["cold", "warm", "rotated"] = Field(
+        default="cold",
+        description="warm: the state after one identical launch, as benchmarks replay; rotated: after launches on "
+        "other data, which leave their code, as far as L2 keeps it beside what one of them reads",
     )
     launch: Literal["graph", "stream", "none"] = Field(
         default="graph", description="who launches the kernels"

@@ -35,6 +35,8 @@ SGLANG_GROWTH_TOKENS, SGLANG_EVEN = 64, 0.8
 """SGLang: the SMs count log2(context / 64) times; contexts within 0.8 of the longest count as equal."""
 MLA_CHUNKS, MLA_CHUNK = ((8, 32), (16, 64), (32, 128), (64, 192)), 256
 """FlashInfer's MLA: tokens of a chunk for an even share of at most so many; a multiple of 256 for a larger one."""
+CUTLASS_MLA_TILE = 128
+"""Tokens of a tile of CUTLASS's latent decode."""
 XFORMERS_LEAST_CONTEXT, XFORMERS_MOST_CTAS, XFORMERS_MOST_SPLITS = 1024, 1024, 512
 """xFormers' Triton split-K: contexts count as 1024 tokens at least; below 1024 CTAs and 513 splits."""
 
@@ -250,6 +252,15 @@ def flashmla(grid: Grid, split: Split) -> Int64:
     return np.full(len(grid.tokens), most * grid.tile_tokens)
 
 
+def cutlass_mla(grid: Grid, split: Split) -> Int64:
+    """CUTLASS's latent decode on Blackwell in CuTe DSL (get_split_kv): as many splits as fit the SMs, of full waves."""
+    tiles = -(-grid.longest // CUTLASS_MLA_TILE)
+    fill = max(1, grid.sms // grid.ctas)
+    most = -(-tiles // min(tiles, fill))
+    splits = min(-(-tiles // most), grid.max_splits)
+    return ceil_div(ceil_div(grid.tokens, CUTLASS_MLA_TILE), splits) * CUTLASS_MLA_TILE
+
+
 def flashinfer_mla(grid: Grid, split: Split) -> Int64:
     """FlashInfer, MLAPlan (scheduler.cuh): an even share of the KV tokens of all query tiles, rounded up. Two CTAs of
     64 rows work on a tile of 128 where sequences have more than 64."""
@@ -280,6 +291,7 @@ RULES: dict[str, Callable[[Grid, Split], Int64]] = {
         flash_decoding,
         flashmla,
         flashinfer_mla,
+        cutlass_mla,
     )
 }
 

@@ -46,7 +46,13 @@ def run_detail(problem: Problem, units: Units, hits: Int64, query_hits: Int64) -
     if combine is not None:
         launches.append(combine)
     resident = resident_ranges(launches[0], hits, query_hits, p.hw) if p.memory.warm else None
-    options = RunOptions(p.how, resident=resident, record_order=True, zero_latency=p.memory.zero_latency)
+    options = RunOptions(
+        p.how,
+        lost=p.memory.lost,
+        resident=resident,
+        record_order=True,
+        zero_latency=p.memory.zero_latency,
+    )
     return Machine(p.hw, launches, options).run(p.step.formats)
 
 

@@ -143,7 +143,8 @@ def map_row(row: TruthRow, names: Names, machines: Machines) -> Mapped | Skipped
     if isinstance(measure, str):
         return Skipped(row, measure)
     try:
-        workload = _workload(row, found, shape, names.use.get(found.kernel.profile, found.kernel.profile))
+        profile = names.use.get(found.kernel.profile, found.kernel.profile)
+        workload = _workload(row, found, shape, profile, _l2_state(found, shape, hw))
     except ValidationError as error:
         problems = translated(error, Tree(row.id, {}), schema_tree(Workload))
         detail = "; ".join(f"{problem.key}: {problem.text}" for problem in islice(problems, 2))
@@ -200,7 +201,16 @@ def _amounts(shape: Shape, found: Recognised, hw: Hardware) -> Amounts:
     )
 
 
-def _workload(row: TruthRow, found: Recognised, shape: Shape, profile: str) -> Workload:
+def _l2_state(found: Recognised, shape: Shape, hw: Hardware) -> str:
+    """What L2 holds before a launch: of buffers that are used in turn all, if they fit together."""
+    runtime = found.runtime
+    held = hw.l2.capacity_mib * 2**20 * hw.l2.effective_fraction
+    kv_bytes = shape.kv_bytes(str(found.kernel.kv_format or found.kv.kv_format))
+    fits = 0 < runtime.buffers * kv_bytes <= held
+    return "warm" if runtime.l2_state == "rotated" and fits else runtime.l2_state
+
+
+def _workload(row: TruthRow, found: Recognised, shape: Shape, profile: str, l2_state: str) -> Workload:
     """One launch with the row's shape. Raises ValidationError for shapes outside the schema's bounds."""
     runtime = found.runtime
     one_piece = runtime.one_piece and row.page_size is None and runtime.page_order == "sequential"
@@ -231,7 +241,7 @@ def _workload(row: TruthRow, found: Recognised, shape: Shape, profile: str) -> W
             "page_order": runtime.page_order,
             "table_layout": "none" if one_piece else "flat",
             "kernel": profile,
-            "l2_state": runtime.l2_state,
+            "l2_state": l2_state,
             "causal": shape.causal,
             "launch": runtime.launch,
         }

@@ -30,6 +30,10 @@ from sim.validation.truth import TruthRow
 
 Architecture = Literal["ampere", "ada", "hopper", "blackwell", "blackwell_rtx", "cdna3", "cdna4", ""]
 KvClass = Literal["16bit", "fp8", "int8", "int4"]
+L2State = Literal["cold", "warm", "rotated"]
+REPLAYED = (
+    "warm: the same buffers every time; rotated: others in turn, so that code stays in L2 and data do not"
+)
 
 
 NO_CONFIG = (
@@ -84,7 +88,12 @@ class Runtime(Section):
         default=False,
         description="K and V of a sequence lie in one piece, without a block table, where the row states no page size",
     )
-    l2_state: Literal["cold", "warm"] = Field(default="warm", description="warm: buffers are replayed")
+    l2_state: L2State = Field(default="warm", description=REPLAYED)
+    buffers: Int = Field(
+        default=0,
+        ge=0,
+        description="rotated: in how many; they are warm where L2 holds them all. 0: more than that",
+    )
     launch: Literal["graph", "stream", "none"] = Field(default="graph", description="how it is launched")
     lengths: Lengths = Field(default="equal", description=DRAWN)
     around: list[Beside] = Field(
@@ -129,7 +138,7 @@ class Timing(Section):
     """What the notes say of how a row was measured, in place of what is known of its framework."""
 
     notes: str = Field(description="pattern of the notes column")
-    l2_state: Literal["cold", "warm"] | None = Field(default=None, description="warm: buffers are replayed")
+    l2_state: L2State | None = Field(default=None, description=REPLAYED)
     launch: Literal["graph", "stream", "none"] | None = Field(default=None, description="how it is launched")
     framework: str | None = Field(default=None, description="owner of the fixed overhead")
     page_order: Literal["sequential", "shuffled"] | None = Field(default=None, description="of a sequence")

@@ -68,8 +68,17 @@ def test_code_that_is_there_takes_no_trip() -> None:
 
 @pytest.mark.parametrize(
     ("context", "state", "lost"),
-    [(512, "cold", 1.0), (512, "warm", 0.0), (4096, "warm", 1.0)],
-    ids=["cold", "4 MiB, replayed in 8", "32 MiB, replayed in 8"],
+    [
+        *((512, "cold", 1.0), (512, "warm", 0.0), (4096, "warm", 1.0)),
+        *((512, "rotated", 0.0), (4096, "rotated", 1.0)),
+    ],
+    ids=[
+        "cold",
+        "4 MiB, replayed in 8",
+        "32 MiB, replayed in 8",
+        "4 MiB, rotated in 8",
+        "32 MiB, rotated in 8",
+    ],
 )
 def test_a_launch_waits_for_code_that_its_data_have_pushed_out(context: int, state: str, lost: float) -> None:
     """Once, before its first CTA, at both grains: an earlier, identical launch read the code before its first tiles."""
@@ -94,3 +103,10 @@ def test_a_kernel_that_merges_makes_the_trips_of_any_small_one() -> None:
     assert combine is not None
     assert combine.code_trips == USUAL_CODE_TRIPS
     assert combine.launched_early
+
+
+def test_rotated_data_are_cold_whatever_stays_of_the_code() -> None:
+    """Without trips for code, launches on other data take what a first one takes, and more than a replay."""
+    cold, rotated, warm = (times_ns(0, 512, state) for state in ("cold", "rotated", "warm"))
+    assert rotated == cold
+    assert all(one < other for one, other in zip(warm, rotated, strict=True))

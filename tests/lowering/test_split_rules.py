@@ -249,6 +249,21 @@ def test_flashinfer_rounds_an_even_share_of_the_latent_tokens_up() -> None:
     assert splits([4096], blocks=4) == [16]
 
 
+# CUTLASS's latent decode, B200: 148 SMs; 128 heads are a pair of CTAs.
+def test_cutlass_mla_fills_the_sms_with_splits_of_even_length() -> None:
+    def splits(contexts: list[int], blocks: int, most: int = 32) -> list[int]:
+        return splits_of("cutlass_mla", contexts, ctas_each=blocks, sms=148, most=most)
+
+    # 64 tiles; 148 // 2 = 74 splits would fit, of a tile each; 32 at most.
+    assert splits([8192], 2, most=64) == [64]
+    assert splits([8192], 2) == [32]
+    # Four new tokens: 148 // 8 = 18 fit, which takes 4 tiles each: 16 do the same.
+    assert splits([8192], 8) == [16]
+    # 32 sequences of a pair: 148 // 64 = 2.
+    assert splits([8192] * 32, 2) == [2] * 32
+    assert splits([8192] * 128, 2) == [1] * 128
+
+
 def test_none_walks_whole_contexts() -> None:
     assert splits_of("none", [131072, 1]) == [1, 1]
 
@@ -270,6 +285,7 @@ def test_none_walks_whole_contexts() -> None:
         "flash_decoding",
         "flashmla",
         "flashinfer_mla",
+        "cutlass_mla",
     ],
 )
 def test_every_rule_survives_the_smallest_and_the_largest_batch(rule: str) -> None:

@@ -53,3 +53,30 @@ def test_what_stands_for_an_overhead_of_sglang_is_that_one() -> None:
     for overhead in borrowed:
         of_sglang = next(o for o in known if (o.framework, o.hw, o.kv) == ("sglang", overhead.hw, "16bit"))
         assert overhead.overhead_us == of_sglang.overhead_us
+
+
+@pytest.mark.parametrize(
+    ("gpu", "kernel", "framework", "around"),
+    [
+        ("H200", "vLLM FLASH_ATTN (FAv3)", "vllm_forward", []),
+        ("H200", "vLLM FLASHINFER (XQA decode)", "flashinfer", []),
+        ("A100-SXM4-80GB", "vLLM FlashAttention", "vllm_forward", ["queries_about", "result_back"]),
+    ],
+)
+def test_the_benchmark_of_vllms_backends_calls_forward_alone(
+    gpu: str, kernel: str, framework: str, around: list[str]
+) -> None:
+    cells = {"q_heads": 32, "kv_heads": 8, "notes": "benchmarks/attention_benchmarks, 4 layers"}
+    runtime = found(source="a pull request", gpu=gpu, kernel=kernel, **cells).runtime
+    assert (runtime.framework, runtime.page_order, runtime.launch) == (framework, "sequential", "graph")
+    assert [part.name for part in runtime.around] == around
+
+
+@pytest.mark.parametrize(("batch", "state"), [(4, "warm"), (8, "rotated")])
+def test_caches_of_four_layers_are_warm_if_l2_holds_them_all(batch: int, state: str) -> None:
+    """K and V of 8 heads of 128 in 16 bit are 4 KiB a token. Sequences of 512: four layers of 4 take 32 MiB, of 8
+    take 64. The L2 of an H200 holds 60."""
+    case = mapped_row(gpu="H200", context=512, batch=batch, notes="vLLM's attention benchmark")
+    held = case.hw.l2.capacity_mib * case.hw.l2.effective_fraction
+    assert case.workload.l2_state == state
+    assert 32 < held < 64

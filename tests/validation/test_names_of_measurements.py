@@ -238,6 +238,24 @@ def test_a_layer_profile_reads_cold_since_the_layers_weights_pass_the_cache() ->
     assert found(**cells, batch=1).runtime.l2_state == "warm"  # the output matrix is a GEMV then, and streams
 
 
+@pytest.mark.parametrize(
+    ("kernel", "source", "notes", "framework", "state"),
+    [
+        ("FlashInfer", "flash-attention PR 63", "", "flashinfer", "cold"),
+        ("FlashAttention-4", "flash-attention PR 2415", "", "flash_attention", "cold"),
+        ("vLLM flash-attn FA3", "vllm-project/flash-attention PR 63", "", "vllm_forward", "cold"),
+        ("FlashInfer", "flash-attention PR 63", "do_bench_cudagraph", "flashinfer", "warm"),
+        ("FlashAttention-3", "a blog", "hopper/benchmark_attn.py", "flash_attention", "cold"),
+        ("FlashAttention-3", "a blog", "", "flash_attention", "warm"),
+    ],
+)
+def test_flashattentions_own_benchmark_flushes_the_l2(
+    kernel: str, source: str, notes: str, framework: str, state: str
+) -> None:
+    runtime = found(kernel=kernel, source=source, notes=notes).runtime
+    assert (runtime.framework, runtime.l2_state) == (framework, state)
+
+
 def test_what_the_notes_say_of_the_timing_counts() -> None:
     """do_bench flushes the L2; a profiler sees no launch and nothing that a framework adds."""
     flushed = found(kernel="PyTorch SDPA", source="a blog", notes="do_bench").runtime
@@ -247,6 +265,21 @@ def test_what_the_notes_say_of_the_timing_counts() -> None:
     ).runtime
     assert (alone.l2_state, alone.framework, alone.launch) == ("cold", "kernel_alone", "none")
     assert found(notes="context = step+1; KV fits in L2 and replays are warm").runtime == found().runtime
+
+
+@pytest.mark.parametrize(
+    ("cells", "state"),
+    [
+        ({"source": "a repository", "notes": "K and V go round 14 buffers"}, "rotated"),
+        ({"source": "a repository", "notes": "CUDA graph over rotating buffers: cold"}, "rotated"),
+        ({"source": "a repository", "notes": "bench_gpu_time, CUDA graph, cold L2"}, "rotated"),
+        ({"source": "a repository", "notes": "bench_gpu_time with CUPTI, cold L2"}, "cold"),
+        ({"kernel": "FlashInfer XQA", "source": "vLLM", "notes": "attention_benchmarks"}, "rotated"),
+    ],
+    ids=["buffers", "buffers of a graph", "FlashInfer's graphs", "FlashInfer's profiler", "vLLM's benchmark"],
+)
+def test_buffers_in_turn_leave_the_code_and_not_the_data(cells: dict[str, str], state: str) -> None:
+    assert found(**{"kernel": "FlashInfer BatchDecode", **cells}).runtime.l2_state == state
 
 
 def test_a_flashinfer_call_waited_for_holds_its_host_unless_a_flush_hides_it() -> None:
@@ -435,6 +468,8 @@ def test_a_pair_of_chip_and_framework_that_no_table_lists_row_by_row(
         ("B200", "FlashMLA", 128, "mla_blackwell"),
         ("B200", "SGLang CUTLASS MLA", 128, "mla_blackwell"),
         ("B200", "SGLang CUTLASS MLA", 16, "mla_blackwell_padded"),
+        ("B200", "vLLM cute-dsl MLA", 128, "cute_dsl_mla"),
+        ("B200", "vLLM FlashAttention-4 MLA", 128, "cute_dsl_mla"),
         ("B200", "TRT-LLM gen MLA", 16, "trtllm_gen_mla_small_16bit"),
         ("B200", "TRT-LLM gen MLA", 128, "trtllm_gen_mla"),
         ("A100", "FlashInfer MLA", 128, "flashinfer_mla"),
@@ -450,6 +485,66 @@ def test_a_latent_cache_has_the_kernels_of_its_chip(
     meaning = found(gpu=gpu, kernel=kernel, kv_heads=1, q_heads=q_heads, head_dim=576)
     assert meaning.kernel.profile == profile
     assert meaning.runtime.framework == "flashmla"
+
+
+@pytest.mark.parametrize(
+    ("kernel", "profile"), [("FlashMLA", "mla_blackwell"), ("FlashInfer MLA", "cute_dsl_mla")]
+)
+def test_a_latent_cache_of_fp8_is_multiplied_as_it_is_but_by_flashmla(kernel: str, profile: str) -> None:
+    cells = {"gpu": "B200", "kv_dtype": "fp8", "kv_heads": 1, "q_heads": 128, "head_dim": 576}
+    assert found(kernel=kernel, **cells).kernel.profile == profile
+
+
+@pytest.mark.parametrize(
+    ("kernel", "source", "profiles"),
+    [
+        ("vLLM FlashAttention", "a blog", ["fa4_decode", "fa4_prefill"]),
+        ("vLLM 0.22.1 FLASH_ATTN", "a blog", ["fa4_decode", "fa4_prefill"]),
+        ("vLLM FlashAttention", "AIConfigurator: B200, vLLM 0.14.0", ["fa2", "fa2_paged_prefill"]),
+        ("vLLM 0.17 FlashAttention", "a blog", ["fa2", "fa2_paged_prefill"]),
+        ("vLLM FlashAttention-2", "a blog", ["fa2", "fa2_paged_prefill"]),
+    ],
+)
+def test_vllm_has_flashattention_4_on_sm100_from_0_18(kernel: str, source: str, profiles: list[str]) -> None:
+    cells = {"gpu": "B200", "kernel": kernel, "source": source}
+    assert [found(**cells, phase=phase).kernel.profile for phase in ("decode", "prefill")] == profiles
+
+
+@pytest.mark.parametrize(
+    ("gpu", "fp32", "gb_s"),
+    [
+        ("NVIDIA RTX A4000", 19.2, 448),
+        ("RTX 4000 Ada Generation", 26.7, 360),
+        ("RTX 4500 Ada", 39.6, 432),
+        ("RTX 5000 Ada", 65.3, 576),
+    ],
+)
+def test_workstation_parts_have_the_rates_of_their_datasheets(gpu: str, fp32: float, gb_s: float) -> None:
+    """TFLOP/s of FP32, 128 products and sums a clock on an SM, and GB/s."""
+    hw = mapped_row(gpu=gpu, kernel="FlashInfer").hw
+    assert hw.sm.count * hw.sm.clock_ghz * 256 / 1e3 == pytest.approx(fp32, rel=0.01)
+    assert peak_gb_s(hw.hbm) == pytest.approx(gb_s, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("gpu", "hw"),
+    [
+        ("4090", "rtx4090"),
+        ("5090", "rtx_pro_6000_workstation"),
+        ("RTX PRO 6000 Blackwell Max-Q Workstation Edition", "rtx_pro_6000_workstation"),
+    ],
+)
+def test_a_board_is_known_without_its_family_and_with_its_power(gpu: str, hw: str) -> None:
+    assert found(gpu=gpu, kernel="FlashInfer").gpu.hw == hw
+
+
+def test_gb10_has_the_rates_that_its_vendor_states() -> None:
+    """31 TFLOP/s of FP32, 1 PFLOP/s of FP4, twice of dense and that four times of FP16, and 273 GB/s in DGX Spark."""
+    hw = mapped_row(gpu="NVIDIA GB10", kernel="FlashInfer").hw
+    clocks = hw.sm.count * hw.sm.clock_ghz / 1e3
+    assert clocks * 2 * 128 == pytest.approx(31, rel=0.01)
+    assert clocks * hw.sm.tensor_flop_per_clk["fp16"] * 4 * 2 == pytest.approx(1000, rel=0.02)
+    assert peak_gb_s(hw.hbm) == pytest.approx(273, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -504,6 +599,8 @@ def test_xqa_splits_as_who_launches_it_does(kernel: str, gpu: str, kv: str, prof
         ("FlashInfer BatchDecode", {"q_heads": 64, "kv_heads": 8}, "flashinfer_cuda_cores_group8"),
         ("FlashInfer BatchDecode (tensor cores)", {}, "flashinfer"),
         ("FlashInfer decode without tensor cores", {}, "flashinfer_cuda_cores_grouped"),
+        ("FlashInfer CUDA cores", {"q_heads": 12, "kv_heads": 2}, "flashinfer_cuda_cores_grouped"),
+        ("FlashInfer BatchDecode fa2_tc", {}, "flashinfer"),
         ("FlashInfer BatchDecode use_tensor_cores=False", {"gpu": "B200"}, "flashinfer_cuda_cores_grouped"),
         ("FlashInfer BatchDecode", {"q_heads": 40, "kv_heads": 8}, "flashinfer"),  # no kernel for groups of 5
         ("FlashInfer BatchDecode", {"gpu": "B200"}, "flashinfer"),
@@ -533,6 +630,7 @@ def test_flashinfer_decodes_on_cuda_cores_unless_told_otherwise(
         ("FlexAttention (Triton template)", "B200", "flex_prefill_blackwell"),
         ("FlexAttention (TLX template)", "B200", "flex_prefill_blackwell"),
         ("TLX flash attention", "B200", "cutlass_prefill"),
+        ("FlashInfer cute-dsl prefill", "B200", "cutlass_prefill"),
         ("Helion CuTe attention", "B200", "fa4_prefill"),
         ("Triton flash attention", "H100", "flex_prefill"),
         ("Triton _fwd_kernel (SGLang extend)", "H100", "triton_sglang_prefill"),

@@ -24,6 +24,11 @@ from sim.validation.names import shipped_names, with_known_spelling
         ("TE FlashAttention", "TE FlashAttention"),
         ("FlashAttention 128", "FlashAttention 128"),  # a width, not a generation
         ("FlashInfer BatchPrefill FA2", "FlashInfer BatchPrefill FlashAttention-2"),
+        (
+            "FlashInfer fa2 (BatchDecode)",
+            "FlashInfer CUDA cores (BatchDecode)",
+        ),  # as its benchmark calls them
+        ("FlashInfer fa2_tc BatchDecode", "FlashInfer FlashAttention-2_tc BatchDecode"),
         ("F.scaled_dot_product_attention", "F.SDPA"),
         ("PyTorch SDPA flash", "PyTorch SDPA flash"),
         ("vLLM paged_attention_v2", "vLLM PagedAttention_v2"),
