@@ -13,7 +13,7 @@ from sim.config.load import load_hardware, load_profile
 from sim.config.provenance import numbers
 from sim.memory.dram.standards import STANDARDS
 from sim.memory.latency import l2_trip_ns
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 from sim.whatif import MEANINGS
 
 DOCS = Path(__file__).parent

@@ -13,7 +13,7 @@ from sim.config.hardware import Hardware
 from sim.config.kernel_profile import KernelProfile
 from sim.config.workload import Workload
 from sim.errors import SelfCheckError
-from sim.memory.params import data_peak_gb_s
+from sim.memory.peaks import data_peak_gb_s
 from sim.work import Work, step_work
 
 ROUNDING = 1e-9

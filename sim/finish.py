@@ -9,7 +9,7 @@ from sim.config.hardware import Hardware
 from sim.cost.area import area_mm2
 from sim.cost.energy import Events, energy_j
 from sim.kernel_report import KernelReport
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 from sim.result import Result
 
 

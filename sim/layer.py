@@ -12,7 +12,7 @@ from sim.lowering.collective import all_gather_bound_ns, all_gather_ns, all_redu
 from sim.lowering.gemm import VALUE_BYTES, Gemm, gemm_format, gemm_time, weight_bytes, written_bytes
 from sim.lowering.layer_gemms import Counted, feed_forward_layers, head, head_of, layer_gemms
 from sim.lowering.pointwise import pointwise_time, times_run
-from sim.memory.params import data_peak_gb_s, ecc_share
+from sim.memory.peaks import data_peak_gb_s, ecc_share
 from sim.operations import Operations
 
 PS_PER_NS = 1000

@@ -24,7 +24,7 @@ from sim.lowering.cut import Cut, block_rows
 from sim.lowering.operands import mma_format, operand_reads
 from sim.lowering.units import Units, attention_units
 from sim.memory.latency import l2_trip_ns
-from sim.memory.params import data_peak_gb_s
+from sim.memory.peaks import data_peak_gb_s
 from sim.work import step_work
 
 PROBES_PER_CLASS = (6, 1, 1, 1, 1)

@@ -9,7 +9,7 @@ from sim.kernel_report import PS_PER_NS, KernelReport
 from sim.lowering.ssm import build_state_update, state_bytes
 from sim.machine import Machine, RunOptions
 from sim.memory.counters import moved_bytes
-from sim.memory.params import data_peak_gb_s
+from sim.memory.peaks import data_peak_gb_s
 from sim.operations import launch_operations
 
 STATE_PHASES = ("decode", "verify")

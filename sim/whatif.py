@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from sim.config.hardware import Hardware, PackedFormat
 from sim.config.kernel_profile import KernelProfile
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 
 HUGE_RATE = 1e6
 ORDERED_BYTES_PER_CLK = 1e4

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sim.coarse.shares import ONE
 from sim.config.hardware import Hardware
 from sim.lowering.launch import Launch
-from sim.memory.params import ecc_share, standard
+from sim.memory.peaks import ecc_share, standard
 
 
 def further_check_bits(launch: Launch, hw: Hardware) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from sim.config.hardware import Hardware
 from sim.config.runtime import Runtime
 from sim.config.workload import Model
 from sim.memory.latency import l2_trip_ns
-from sim.memory.params import data_peak_gb_s, stream_gb_s
+from sim.memory.peaks import data_peak_gb_s, stream_gb_s
 
 VALUE_BYTES = 2
 """Values between kernels are 16 bit."""

@@ -15,7 +15,7 @@ from sim.formats import token_bytes
 from sim.lowering.gemm import VALUE_BYTES, gemm_format
 from sim.lowering.layer_gemms import attention_layers, feed_forward_layers, ffn_width
 from sim.memory.latency import l2_trip_ns
-from sim.memory.params import data_peak_gb_s
+from sim.memory.peaks import data_peak_gb_s
 
 CTA_BYTES = 4096
 """Bytes that one CTA of an element-wise kernel takes at most: 1024 threads of 16 bytes are four such."""

@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 UNCOMPILED = environ.get("NUMBA_DISABLE_JIT", "0") == "1"
 """Numba's own switch: the plane then runs as plain Python."""
-NOT_COMPILED = ("addresses", "build", "pipelines", "plane")
+NOT_COMPILED = ("addresses", "build", "peaks", "pipelines", "plane")
 
 
 HERE = Path(__file__).parent

@@ -15,7 +15,7 @@ from sim.kernel_report import KernelReport
 from sim.memory.counters import moved_bytes
 from sim.memory.fetches import FetchKind
 from sim.memory.latency import l2_trip_ns
-from sim.memory.params import data_peak_gb_s
+from sim.memory.peaks import data_peak_gb_s
 from sim.micro.build import build, point_of
 from sim.micro.driver import PS_PER_NS, Benchmark, Outcome, run
 from sim.operations import Operations

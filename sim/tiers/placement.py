@@ -19,7 +19,7 @@ from sim.lowering.launch import Launch
 from sim.lowering.runs import Runs, pointer, repeat_index
 from sim.memory.addresses import AddressMap
 from sim.memory.fetches import FetchTable, TrafficClass
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 from sim.tiers.copy_engine import CopyEngines, PageCopies, pages_to_copy
 
 

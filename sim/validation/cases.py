@@ -15,7 +15,7 @@ from sim.config.schema_tree import schema_tree
 from sim.config.translate import translated
 from sim.config.workload import Workload
 from sim.formats import token_bytes
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 from sim.validation.lengths import Lengths, drawn_lengths
 from sim.validation.measure import METRICS, Amounts, Measure, measure_of
 from sim.validation.names import GpuName, Names, Recognised, recognise

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sim.bounds import best_tensor_flop_per_clk
 from sim.memory.latency import l2_trip_ns
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 from sim.validation.cases import Mapped, Skipped
 
 SLOWER = 0.12

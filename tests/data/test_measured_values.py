@@ -6,7 +6,7 @@ from sim.config.catalog import shipped
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware, load_measured
 from sim.config.measured import Curve, Measured
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 
 NAMES = shipped("measured values")
 FORBIDDEN = (".md", "/work", "shared/", "facts", "todo", "tbd")

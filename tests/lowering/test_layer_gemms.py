@@ -13,7 +13,7 @@ from sim.lowering.layer_gemms import (
     touched_experts,
     weight_count,
 )
-from sim.memory.params import data_peak_gb_s
+from sim.memory.peaks import data_peak_gb_s
 
 LLAMA, DEEPSEEK, JAMBA = (load_model(name) for name in ("llama3_8b", "deepseek_v3", "jamba_like"))
 

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sim.config.hardware import Hardware
-from sim.memory import params
+from sim.memory import peaks
 from sim.memory.dram.standards import STANDARDS
 from sim.memory.stamps import Stamp
 from tests.memory.command_checker import ACT, PRE, RD, WR, problems
@@ -26,7 +26,7 @@ def logged(hw: Hardware, seed: int, count: int = 150, span: int = 1 << 21) -> tu
 
 def broken_rules(hw: Hardware, log: np.ndarray) -> list[str]:
     std = STANDARDS[hw.hbm.standard]
-    burst_ps = round(1000 * std.access_bytes * params.channels(hw.hbm) / params.peak_gb_s(hw.hbm))
+    burst_ps = round(1000 * std.access_bytes * peaks.channels(hw.hbm) / peaks.peak_gb_s(hw.hbm))
     refresh = {"all_bank": std.trfc_ns, "per_bank": std.trfc_pb_ns, "none": 0.0}[hw.hbm.refresh]
     return problems(log, std, burst_ps, refresh)
 

@@ -8,7 +8,7 @@ import pytest
 from sim.config.hardware import Hardware
 from sim.config.load import load_hardware
 from sim.errors import InputError
-from sim.memory import params
+from sim.memory import params, peaks
 from sim.memory.fetches import FetchTable
 from tests.memory.command_checker import ACT, RD, WR
 from tests.memory.conftest import changed, drive, table
@@ -54,7 +54,7 @@ def test_pieces_of_a_block_get_the_share_of_the_bus_that_their_check_bits_leave(
         for n in (BLOCK, 0)
     )
     assert on.gb_s() / off.gb_s() == pytest.approx(share, rel=0.01)
-    assert 0.96 * share < on.gb_s() / params.peak_gb_s(gddr6.hbm) <= share
+    assert 0.96 * share < on.gb_s() / peaks.peak_gb_s(gddr6.hbm) <= share
     checks = MIB // size * ACCESS
     assert checks <= on.counter("hbm_ecc") <= (1.01 if grain == "exact" else 1) * checks
     busy = on.counter("hbm_busy") / params.build(gddr6)[params.Param.BURST]
@@ -137,8 +137,8 @@ def test_plain_python_moves_the_same_check_bits_as_compiled_code(
 
 def test_the_peak_for_data_is_that_of_whole_blocks(gddr6: Hardware) -> None:
     """Two 16-bit channels at 14 Gb/s are 56 GB/s, of which 16 of 17 accesses are data."""
-    assert params.data_peak_gb_s(gddr6.hbm) == pytest.approx(56 * 16 / 17)
-    assert params.data_peak_gb_s(changed(gddr6, hbm__inline_ecc_bytes=0).hbm) == pytest.approx(56)
+    assert peaks.data_peak_gb_s(gddr6.hbm) == pytest.approx(56 * 16 / 17)
+    assert peaks.data_peak_gb_s(changed(gddr6, hbm__inline_ecc_bytes=0).hbm) == pytest.approx(56)
 
 
 @pytest.mark.parametrize("value", ["100", "-512", "2048", "512.5", "true", "some"])

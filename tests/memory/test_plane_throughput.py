@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sim.config.hardware import Hardware
-from sim.memory import params
+from sim.memory import peaks
 from sim.memory.dram.standards import STANDARDS
 from sim.memory.fetches import FetchTable
 from sim.memory.plane import MemoryPlane
@@ -20,7 +20,7 @@ def stream(total: int, fetch: int = 16384, start: int = 0) -> FetchTable:
 def test_a_long_stream_reaches_most_of_peak_and_never_more(h100: Hardware) -> None:
     hw = changed(h100, hbm__refresh="none")
     outcome = drive(hw, stream(96 << 20), lambda f: f % hw.sm.count, depth=4)
-    share = outcome.gb_s() / params.peak_gb_s(hw.hbm)
+    share = outcome.gb_s() / peaks.peak_gb_s(hw.hbm)
     assert 0.85 < share < 1.0
 
 
@@ -120,7 +120,7 @@ def test_streaming_writes_reach_memory_through_evictions(small: Hardware) -> Non
     assert outcome.counter("l2_write") == 8 << 20
     assert (8 << 20) - resident <= outcome.counter("hbm_write") <= 8 << 20
     assert outcome.counter("hbm_read") == 0
-    assert outcome.counter("hbm_write") / outcome.end * 1000 < params.peak_gb_s(small.hbm)
+    assert outcome.counter("hbm_write") / outcome.end * 1000 < peaks.peak_gb_s(small.hbm)
 
 
 def test_more_bandwidth_is_not_slower(h100: Hardware) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from sim.config.hardware import Hardware
 from sim.memory.dram.standards import STANDARDS
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 from sim.micro.chase import (
     ChasePoint,
     chase,

@@ -13,7 +13,7 @@ from sim.config.load import load_any_workload, load_hardware, load_workload
 from sim.config.micro import Micro
 from sim.errors import InputError
 from sim.memory.dram.standards import STANDARDS
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 from sim.micro.chase import chase, chase_point
 from sim.micro.driver import run
 from sim.result import Result

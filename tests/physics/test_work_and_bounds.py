@@ -15,7 +15,7 @@ from sim.config.load import load_hardware, load_model, load_workload
 from sim.errors import InputError, SelfCheckError
 from sim.formats import KV_STORAGE, token_bytes
 from sim.kv_report import kv_report
-from sim.memory.params import data_peak_gb_s
+from sim.memory.peaks import data_peak_gb_s
 from sim.work import _most_tokens, step_work, visible_scores
 
 

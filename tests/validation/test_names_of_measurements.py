@@ -7,7 +7,7 @@ import pytest
 
 from sim.config.catalog import shipped
 from sim.config.load import load_hardware, load_profile
-from sim.memory.params import peak_gb_s
+from sim.memory.peaks import peak_gb_s
 from sim.validation.names import KernelName, Recognised, recognise, shipped_names
 from tests.validation.rows import ROW, mapped_row
 
