@@ -122,7 +122,7 @@ def peak_flag(row: Record, peaks: Peaks) -> str:
         return f"above the HBM peak of {peaks.hbm_gb_s:.0f} GB/s" if cold else ""
     if row.get("unit") == "TFLOP/s" and num(row, "value") > peaks.bf16_tflops:
         return f"above the peak of {peaks.bf16_tflops:.0f} TFLOP/s"
-    if row.get("measurement") == "decode_attention":
+    if row.get("measurement") in ("decode_attention", "decode_layout"):
         resident = peaks.l2_mib * MIB if row.get("l2_state") == "warm" else 0.0
         bound_us = max(0.0, kv_bytes(row) - resident) / peaks.hbm_gb_s / 1e3
         return f"faster than its bytes at peak ({bound_us:.1f} us)" if num(row, "value") < bound_us else ""

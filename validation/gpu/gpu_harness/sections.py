@@ -58,6 +58,8 @@ SECTIONS = (
     Section("library", "torch", 40, 90, "decode with what PyTorch offers: SDPA backends, flex_attention"),
     Section("prefill", "torch", 35, 80, "causal prefill: SDPA backends, flex_attention"),
     Section("gemm", "torch", 5, 40, "bf16 matrix products, 1 to 8192 rows"),
+    Section("layout", "torch", 60, 120, "paged decode over the same bytes in other layouts, orders, pools"),
+    Section("power", "torch", 40, 80, "what the board draws: idle, streams, products, decode"),
 )
 
 
