@@ -9,6 +9,8 @@ import torch
 import triton
 import triton.language as tl
 
+from gpu_harness.attention.paged_triton import join, store_split
+
 TILE, WARPS, STAGES = 128, 8, 3
 
 
@@ -61,27 +63,11 @@ def split_kernel(
 
     inverse = tl.where(total > 0.0, 1.0 / total, 0.0)[:, None]
     if JOIN:
-        to = row * splits + split
-        tl.store(partial + to[:, None] * HEAD_DIM + dims[None, :], acc * inverse, mask=in_group[:, None])
-        lse = tl.where(total > 0.0, largest + tl.log2(total), float("-inf"))
-        tl.store(partial_lse + to, lse, mask=in_group)
+        at = row * splits + split
+        store_split(partial, partial_lse, at, dims, in_group, acc * inverse, largest, total, HEAD_DIM)
     else:
         to = out + row[:, None] * HEAD_DIM + dims[None, :]
         tl.store(to, (acc * inverse).to(out.dtype.element_ty), mask=in_group[:, None])
-
-
-@triton.jit(do_not_specialize=["splits"])
-def join_kernel(partial, partial_lse, out, splits, HEAD_DIM: tl.constexpr, SPLITS: tl.constexpr):
-    row = tl.program_id(0)
-    parts = tl.arange(0, SPLITS)
-    dims = tl.arange(0, HEAD_DIM)
-    there = parts < splits
-    lse = tl.load(partial_lse + row * splits + parts, mask=there, other=float("-inf"))
-    weights = tl.exp2(lse - tl.max(lse, 0))
-    at = (row * splits + parts)[:, None] * HEAD_DIM + dims[None, :]
-    values = tl.load(partial + at, mask=there[:, None], other=0.0)
-    joined = tl.sum(values * weights[:, None], 0) / tl.sum(weights, 0)
-    tl.store(out + row * HEAD_DIM + dims, joined.to(out.dtype.element_ty))
 
 
 class LayoutDecode:
@@ -111,8 +97,4 @@ class LayoutDecode:
             TOKEN_STRIDE=self.token_stride, HEADS_SIDE_BY_SIDE=self.side_by_side, JOIN=self.splits > 1,
             num_warps=WARPS, num_stages=STAGES,
         )  # fmt: skip
-        if self.splits > 1:
-            join_kernel[(batch * q_heads,)](
-                self.partial, self.lse, self.out, self.splits,
-                HEAD_DIM=head_dim, SPLITS=triton.next_power_of_2(self.splits), num_warps=4,
-            )  # fmt: skip
+        join(self.partial, self.lse, self.out, self.splits)

@@ -127,6 +127,16 @@ def join_kernel(partial, partial_lse, out, splits, HEAD_DIM: tl.constexpr, SPLIT
     tl.store(out + row * HEAD_DIM + dims, joined.to(out.dtype.element_ty))
 
 
+def join(partial, partial_lse, out, splits: int) -> None:
+    """Join the partial results of each row of `out` ([batch, q_heads, head_dim]); nothing to do for one split."""
+    if splits > 1:
+        batch, q_heads, head_dim = out.shape
+        join_kernel[(batch * q_heads,)](
+            partial, partial_lse, out, splits,
+            HEAD_DIM=head_dim, SPLITS=triton.next_power_of_2(splits), num_warps=4,
+        )  # fmt: skip
+
+
 def splits_for(batch: int, kv_heads: int, context: int, sms: int) -> int:
     """Enough programs to fill the SMs, no split under 256 tokens, at most 64."""
     wanted = -(-sms * TARGET_PROGRAMS_PER_SM // (batch * kv_heads))
@@ -161,8 +171,4 @@ class PagedDecode:
             HEAD_DIM=head_dim, PAGE=cache.page_size, TILE=BLOCK_N, FORMAT=_CODES[cache.kv_format],
             JOIN=self.splits > 1, num_warps=WARPS, num_stages=STAGES,
         )  # fmt: skip
-        if self.splits > 1:
-            join_kernel[(batch * q_heads,)](
-                self.partial, self.lse, self.out, self.splits,
-                HEAD_DIM=head_dim, SPLITS=triton.next_power_of_2(self.splits), num_warps=4,
-            )  # fmt: skip
+        join(self.partial, self.lse, self.out, self.splits)

@@ -54,10 +54,6 @@ def watts(board: Board, call: Callable[[], Any], wait: Callable[[], None]) -> tu
     return drawn, calls / took
 
 
-def _float8(torch: Any, values: Any) -> Any:
-    return values.to(torch.float8_e4m3fn)
-
-
 def loads() -> list[tuple[str, Callable[[], Any], str, float]]:
     """(variant, call, what it does, how much of it a call does)."""
     torch = importlib.import_module("torch")
@@ -73,7 +69,7 @@ def loads() -> list[tuple[str, Callable[[], Any], str, float]]:
         random(SIZE, SIZE),
         torch.zeros((SIZE, SIZE), device="cuda").bfloat16(),
     )
-    a8, b8 = _float8(torch, a), _float8(torch, b.t().contiguous()).t()
+    a8, b8 = (matrix.to(torch.float8_e4m3fn) for matrix in (a, b.t().contiguous()))
     one = torch.ones((), device="cuda")
     few, weights = random(FEW_ROWS, SIZE), [random(SIZE, SIZE) for _ in range(MATRICES)]
     flop = 2.0 * SIZE**3
@@ -87,7 +83,7 @@ def loads() -> list[tuple[str, Callable[[], Any], str, float]]:
         ("product of zeros, bf16", lambda: nothing @ nothing, "operations", flop),
         (
             "product, fp8",
-            lambda: torch._scaled_mm(a8, b8, scale_a=one, scale_b=one, out_dtype=torch.bfloat16),
+            lambda: torch._scaled_mm(a8, b8.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16),
             "operations",
             flop,
         ),
